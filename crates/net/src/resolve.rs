@@ -1,0 +1,132 @@
+//! Names to IPv6 destinations, and the host's own addresses.
+
+use std::io;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
+
+use tokio::time::{Instant, timeout_at};
+
+use crate::Hint;
+
+/// Why a name has no IPv6 destination.
+#[derive(Debug, thiserror::Error)]
+pub enum ResolveError {
+    /// Only IPv4 addresses exist; a source address of an IPv6 prefix cannot reach them.
+    #[error("`{host}` has IPv4 addresses only")]
+    Ipv4Only {
+        /// The name or the IPv4 literal.
+        host: String,
+    },
+    /// The resolver knows no address.
+    #[error("`{host}` cannot be resolved")]
+    NotFound {
+        /// The name.
+        host: String,
+        /// What the resolver said.
+        #[source]
+        source: io::Error,
+    },
+    /// The resolver did not answer before the deadline.
+    #[error("`{host}` was not resolved in time")]
+    TimedOut {
+        /// The name.
+        host: String,
+    },
+}
+
+impl Hint for ResolveError {
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Ipv4Only { host } => {
+                format!("v6kit reaches IPv6 destinations only; ask the operator of {host} for an AAAA record")
+            }
+            Self::NotFound { host, .. } => format!("check the name with `getent ahostsv6 {host}`"),
+            Self::TimedOut { .. } => "check the name servers in /etc/resolv.conf".to_owned(),
+        })
+    }
+}
+
+/// The IPv6 socket addresses of `host`, an IPv6 literal (with or without brackets) or a name.
+///
+/// Names go through the system's resolver, /etc/hosts included.
+///
+/// # Errors
+/// [`ResolveError`], also when `deadline` passes first.
+pub async fn resolve(host: &str, port: u16, deadline: Instant) -> Result<Vec<SocketAddrV6>, ResolveError> {
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|h| h.strip_suffix(']'))
+        .unwrap_or(host);
+    match bare.parse::<IpAddr>() {
+        Ok(IpAddr::V6(address)) => return Ok(vec![SocketAddrV6::new(address, port, 0, 0)]),
+        Ok(IpAddr::V4(_)) => {
+            return Err(ResolveError::Ipv4Only {
+                host: host.to_owned(),
+            });
+        }
+        Err(_) => {}
+    }
+    let found: Vec<SocketAddr> = timeout_at(deadline, tokio::net::lookup_host((bare, port)))
+        .await
+        .map_err(|_elapsed| ResolveError::TimedOut {
+            host: host.to_owned(),
+        })?
+        .map_err(|source| ResolveError::NotFound {
+            host: host.to_owned(),
+            source,
+        })?
+        .collect();
+    let v6: Vec<SocketAddrV6> = found
+        .iter()
+        .filter_map(|address| match address {
+            SocketAddr::V6(v6) if v6.ip().to_ipv4_mapped().is_none() => Some(*v6),
+            _ => None,
+        })
+        .collect();
+    if v6.is_empty() {
+        Err(ResolveError::Ipv4Only {
+            host: host.to_owned(),
+        })
+    } else {
+        Ok(v6)
+    }
+}
+
+/// The IPv6 addresses configured on this host's interfaces, as getifaddrs(3) lists them.
+///
+/// # Errors
+/// What getifaddrs(3) failed with.
+pub fn own_addresses() -> io::Result<Vec<Ipv6Addr>> {
+    Ok(nix::ifaddrs::getifaddrs()?
+        .filter_map(|interface| interface.address)
+        .filter_map(|address| address.as_sockaddr_in6().map(nix::sys::socket::SockaddrIn6::ip))
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(5)
+    }
+
+    #[tokio::test]
+    async fn literals_need_no_resolver() {
+        let expected: SocketAddrV6 = "[2001:db8::1]:80".parse().unwrap();
+        assert_eq!(resolve("2001:db8::1", 80, soon()).await.unwrap(), [expected]);
+        assert_eq!(resolve("[2001:db8::1]", 80, soon()).await.unwrap(), [expected]);
+    }
+
+    #[tokio::test]
+    async fn an_ipv4_destination_is_its_own_error() {
+        let error = resolve("192.0.2.1", 80, soon()).await.unwrap_err();
+        assert!(matches!(error, ResolveError::Ipv4Only { .. }));
+    }
+
+    #[test]
+    fn loopback_is_among_the_own_addresses() {
+        assert!(own_addresses().unwrap().contains(&Ipv6Addr::LOCALHOST));
+    }
+}

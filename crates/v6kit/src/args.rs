@@ -1,0 +1,262 @@
+//! The command line: global options, subcommands, and wrong usage turned into what / why / hint.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Parser, Subcommand};
+
+use crate::commands;
+use crate::failure::{Exit, Failure};
+use crate::printer::Printer;
+
+/// Fetch a very large number of things over IPv6 from one Linux box.
+#[derive(Debug, Parser)]
+#[command(
+    name = "v6kit",
+    version,
+    propagate_version = true,
+    max_term_width = 100,
+    after_help = "Try it without owning a prefix:\n  v6kit lab demo\n\n\
+                  With a prefix that is routed to this host:\n  \
+                  sudo v6kit setup --prefix 2001:db8:1:2::/64 --dev eth0\n  \
+                  v6kit verify\n  \
+                  v6kit crawl 'https://api.example.org/items/{1..1000000}' -o items\n  \
+                  sudo v6kit teardown"
+)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What is printed, for every subcommand.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct OutputArgs {
+    /// Print one JSON document on standard output and nothing else there
+    #[arg(long, global = true, display_order = 900)]
+    pub(crate) json: bool,
+    /// Print errors only
+    #[arg(short, long, global = true, display_order = 901, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Say more on standard error; twice for debugging
+    #[arg(short, long, global = true, display_order = 902, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+/// Where setup keeps its journal and summary.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct StateArgs {
+    /// Where the journal of setup and its summary lie
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "V6KIT_STATE_DIR",
+        default_value = "/var/lib/v6kit",
+        display_order = 800
+    )]
+    pub(crate) state_dir: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Prepare this host to send from every address of a prefix
+    Setup(commands::setup::SetupArgs),
+    /// Say whether everything that setup did is still in order
+    Status(commands::status::StatusArgs),
+    /// Put back everything that setup changed
+    Teardown(commands::teardown::TeardownArgs),
+    /// Prove that connections leave from addresses of the prefix, or name what is wrong
+    Verify(commands::verify::VerifyArgs),
+    /// Serve callers their own address, and refuse them on purpose for practice
+    Echo(commands::echo::EchoArgs),
+    /// Fetch everything that a URL template names
+    Crawl(commands::crawl::CrawlArgs),
+    /// Try it all on a host, a router and a target in network namespaces, without root
+    Lab(commands::lab::LabArgs),
+    /// Print the completion script of a shell
+    Completions(commands::completions::CompletionsArgs),
+}
+
+/// Why there are no arguments to run with.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// Help or the version was asked for.
+    Shown(clap::Error),
+    /// Wrong usage.
+    Usage(Failure, OutputArgs),
+}
+
+impl Stop {
+    /// Prints what there is to print and names the exit code.
+    pub(crate) fn finish(self) -> ExitCode {
+        match self {
+            // A closed pipe while help is printed is nobody's problem.
+            Self::Shown(help) => help.print().map_or(Exit::Failed, |()| Exit::Done).into(),
+            Self::Usage(failure, output) => Printer::new(&output).failure(&failure).into(),
+        }
+    }
+}
+
+/// Reads the command line of this process.
+pub(crate) fn parse() -> Result<Args, Stop> {
+    parse_from(std::env::args_os().collect())
+}
+
+fn parse_from(words: Vec<OsString>) -> Result<Args, Stop> {
+    // clap stops at the first error, so `--json` is looked for by hand to answer in the right form.
+    let json = words
+        .iter()
+        .take_while(|word| *word != "--")
+        .any(|word| word == "--json");
+    Args::try_parse_from(&words).map_err(|error| {
+        if error.use_stderr() {
+            Stop::Usage(
+                usage_failure(&error),
+                OutputArgs {
+                    json,
+                    ..OutputArgs::default()
+                },
+            )
+        } else {
+            Stop::Shown(error)
+        }
+    })
+}
+
+/// A value that an argument does not take, with advice. Value parsers return it.
+#[derive(Debug, thiserror::Error)]
+#[error("{why}")]
+pub(crate) struct BadValue {
+    why: String,
+    hint: Option<String>,
+}
+
+impl BadValue {
+    pub(crate) fn new(why: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self {
+            why: why.into(),
+            hint: Some(hint.into()),
+        }
+    }
+}
+
+impl<E: std::error::Error + v6kit_net::Hint> From<&E> for BadValue {
+    fn from(error: &E) -> Self {
+        Self {
+            why: crate::failure::chain(error),
+            hint: error.hint(),
+        }
+    }
+}
+
+/// Parses `--prefix`.
+pub(crate) fn prefix(text: &str) -> Result<v6kit_net::Prefix, BadValue> {
+    text.parse()
+        .map_err(|error: v6kit_net::PrefixError| BadValue::from(&error))
+}
+
+fn usage_failure(error: &clap::Error) -> Failure {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        Some(ContextValue::Strings(texts)) => Some(texts.join(", ")),
+        _ => None,
+    };
+    if let (ErrorKind::ValueValidation, Some(argument), Some(value)) = (
+        error.kind(),
+        text(ContextKind::InvalidArg),
+        text(ContextKind::InvalidValue),
+    ) {
+        let what = format!(
+            "`{value}` is not a value for {}",
+            argument.split(' ').next().unwrap_or(&argument)
+        );
+        let failure = Failure::new(Exit::Usage, what);
+        let source = std::error::Error::source(error);
+        let bad = source.and_then(|source| source.downcast_ref::<BadValue>());
+        return match (bad, source) {
+            (
+                Some(BadValue {
+                    why,
+                    hint: Some(hint),
+                }),
+                _,
+            ) => failure.why(why).hint(hint),
+            (Some(BadValue { why, hint: None }), _) => failure.why(why),
+            (None, Some(source)) => failure.why(source.to_string()).hint(HELP_HINT),
+            (None, None) => failure.hint(HELP_HINT),
+        };
+    }
+    Failure::new(Exit::Usage, "wrong usage")
+        .why(reason(error))
+        .hint(suggestion(&text).unwrap_or_else(|| HELP_HINT.to_owned()))
+}
+
+const HELP_HINT: &str = "`v6kit help COMMAND` shows every option and examples";
+
+/// The first paragraph of clap's own message on one line, without its `error:`.
+fn reason(error: &clap::Error) -> String {
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return "a subcommand is missing".to_owned();
+    }
+    let rendered = error.render().to_string();
+    let paragraph: Vec<&str> = rendered
+        .lines()
+        .take_while(|line| !line.is_empty())
+        .map(str::trim)
+        .collect();
+    let line = paragraph.join(" ");
+    line.strip_prefix("error: ")
+        .map_or(line.clone(), ToOwned::to_owned)
+}
+
+fn suggestion(text: &impl Fn(ContextKind) -> Option<String>) -> Option<String> {
+    [
+        ContextKind::SuggestedArg,
+        ContextKind::SuggestedSubcommand,
+        ContextKind::SuggestedValue,
+    ]
+    .into_iter()
+    .find_map(text)
+    .map(|nearest| format!("did you mean `{nearest}`?"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_bad_prefix_is_explained_with_the_right_network() {
+        let words = ["v6kit", "verify", "--prefix", "2409:1:2:3:abcd::5/80"];
+        let Err(Stop::Usage(failure, _)) = parse_from(words.map(OsString::from).to_vec()) else {
+            panic!("a usage failure")
+        };
+        assert_eq!(failure.exit, Exit::Usage);
+        assert_eq!(
+            failure.what,
+            "`2409:1:2:3:abcd::5/80` is not a value for --prefix"
+        );
+        assert_eq!(
+            failure.hint.as_deref(),
+            Some("the network is 2409:1:2:3:abcd::/80")
+        );
+    }
+
+    #[test]
+    fn a_misspelt_option_is_answered_with_the_nearest() {
+        let words = ["v6kit", "verify", "--perfix", "2001:db8::/64"];
+        let Err(Stop::Usage(failure, _)) = parse_from(words.map(OsString::from).to_vec()) else {
+            panic!("a usage failure")
+        };
+        assert_eq!(failure.hint.as_deref(), Some("did you mean `--prefix`?"));
+    }
+}

@@ -1,0 +1,23 @@
+//! One module per subcommand: its arguments, its settings, one call into a crate, its report.
+
+pub(crate) mod completions;
+pub(crate) mod crawl;
+pub(crate) mod echo;
+pub(crate) mod lab;
+pub(crate) mod setup;
+pub(crate) mod status;
+pub(crate) mod teardown;
+pub(crate) mod verify;
+
+use std::future::Future;
+
+use crate::failure::{Exit, Failure};
+
+/// Runs `future` on a current-thread runtime.
+pub(crate) fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::Failed, "cannot start").why(error.to_string()))?
+        .block_on(future)
+}

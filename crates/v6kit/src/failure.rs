@@ -1,0 +1,108 @@
+//! Exit codes, and what a user reads when a command fails.
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use serde::Serialize;
+use v6kit_net::Hint;
+
+/// How the process ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Everything that was asked for.
+    Done,
+    /// A check failed, or some items did.
+    Failed,
+    /// Wrong usage or configuration.
+    Usage,
+    /// Stopped before the disk was full.
+    DiskFull,
+    /// A capability or permission is missing.
+    NotPermitted,
+    /// Stopped because the site is refusing.
+    Refused,
+    /// Interrupted; can be resumed.
+    Interrupted,
+    /// The status of a command that was run for the user.
+    Child(u8),
+}
+
+impl Exit {
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::DiskFull => 3,
+            Self::NotPermitted => 4,
+            Self::Refused => 18,
+            Self::Interrupted => 130,
+            Self::Child(code) => code,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        exit.code().into()
+    }
+}
+
+/// One line of what failed, one of why, one of what to do.
+#[derive(Debug, Serialize)]
+pub(crate) struct Failure {
+    #[serde(serialize_with = "exit_code")]
+    pub(crate) exit: Exit,
+    pub(crate) what: String,
+    pub(crate) why: Option<String>,
+    pub(crate) hint: Option<String>,
+}
+
+fn exit_code<S: serde::Serializer>(exit: &Exit, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u8(exit.code())
+}
+
+impl Failure {
+    pub(crate) fn new(exit: Exit, what: impl Into<String>) -> Self {
+        Self {
+            exit,
+            what: what.into(),
+            why: None,
+            hint: None,
+        }
+    }
+
+    /// `what` failed because of `error`, which brings its own advice.
+    pub(crate) fn because<E: Error + Hint>(exit: Exit, what: impl Into<String>, error: &E) -> Self {
+        Self {
+            exit,
+            what: what.into(),
+            why: Some(chain(error)),
+            hint: error.hint(),
+        }
+    }
+
+    pub(crate) fn why(mut self, why: impl Into<String>) -> Self {
+        self.why = Some(why.into());
+        self
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// An error and its sources on one line.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut line = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let text = error.to_string();
+        if !line.ends_with(&text) {
+            line = format!("{line}: {text}");
+        }
+        source = error.source();
+    }
+    line
+}

@@ -1,0 +1,41 @@
+//! v6kit: fetch a very large number of things over IPv6 from one Linux box.
+
+mod args;
+mod commands;
+mod failure;
+mod printer;
+
+use std::process::ExitCode;
+
+use crate::args::Command;
+use crate::failure::{Exit, Failure};
+use crate::printer::Printer;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let args = match args::parse() {
+        Ok(args) => args,
+        Err(stop) => return stop.finish(),
+    };
+    let printer = Printer::new(&args.output);
+    printer::log_to_stderr(&args.output);
+    match run(args.command, &printer) {
+        Ok(exit) => exit.into(),
+        Err(failure) => printer.failure(&failure).into(),
+    }
+}
+
+fn run(command: Command, printer: &Printer) -> Result<Exit, Failure> {
+    match command {
+        Command::Setup(args) => commands::setup::run(&args, printer),
+        Command::Status(args) => commands::status::run(&args, printer),
+        Command::Teardown(args) => commands::teardown::run(&args, printer),
+        Command::Verify(args) => commands::verify::run(&args, printer),
+        Command::Echo(args) => commands::echo::run(&args, printer),
+        Command::Crawl(args) => commands::crawl::run(args, printer),
+        Command::Lab(args) => commands::lab::run(args, printer),
+        Command::Completions(args) => commands::completions::run(&args, printer),
+    }
+}

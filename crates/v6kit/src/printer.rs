@@ -1,0 +1,183 @@
+//! The one place that prints. Results go to standard output, everything else to standard error.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this module is what the lint protects"
+)]
+
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
+
+use comfy_table::{Table, presets};
+use console::Style;
+use serde::Serialize;
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::args::OutputArgs;
+use crate::failure::{Exit, Failure};
+
+/// Prints results as text or JSON, notes, and failures.
+#[derive(Debug)]
+pub(crate) struct Printer {
+    form: Form,
+    quiet: bool,
+    verbose: u8,
+}
+
+/// How the result is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// For people.
+    Text,
+    /// One JSON document.
+    Json,
+}
+
+/// A colour with a meaning, shown on terminals only.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Tone {
+    Good,
+    Bad,
+    Warning,
+    Faint,
+    Strong,
+}
+
+impl Printer {
+    pub(crate) fn new(args: &OutputArgs) -> Self {
+        Self {
+            form: if args.json { Form::Json } else { Form::Text },
+            quiet: args.quiet,
+            verbose: args.verbose,
+        }
+    }
+
+    pub(crate) fn form(&self) -> Form {
+        self.form
+    }
+
+    /// Whether `-v` was given.
+    pub(crate) fn is_verbose(&self) -> bool {
+        self.verbose > 0
+    }
+
+    /// Whether a progress display makes sense: standard error is a terminal and nobody asked for quiet.
+    pub(crate) fn shows_progress(&self) -> bool {
+        !self.quiet && io::stderr().is_terminal()
+    }
+
+    /// Whether plain lines about progress are wanted on standard error.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// The result as the one JSON document, or nothing in text form.
+    pub(crate) fn json(&self, document: &impl Serialize) {
+        if self.form == Form::Json {
+            match serde_json::to_string_pretty(document) {
+                Ok(text) => write_line(&mut io::stdout().lock(), &text),
+                Err(error) => write_line(&mut io::stderr().lock(), &format!("error: {error}")),
+            }
+        }
+    }
+
+    /// A line of the result, in text form only.
+    pub(crate) fn line(&self, text: impl Display) {
+        if self.form == Form::Text && !self.quiet {
+            write_line(&mut io::stdout().lock(), &text);
+        }
+    }
+
+    /// Rows of the result in aligned columns, in text form only.
+    pub(crate) fn table(&self, rows: impl IntoIterator<Item = Vec<String>>) {
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING);
+        for row in rows {
+            table.add_row(row);
+        }
+        for column in table.column_iter_mut() {
+            column.set_padding((0, 2));
+        }
+        for line in table.lines() {
+            self.line(line.trim_end());
+        }
+    }
+
+    /// A remark on standard error.
+    pub(crate) fn note(&self, text: impl Display) {
+        if !self.quiet {
+            write_line(&mut io::stderr().lock(), &text);
+        }
+    }
+
+    /// A warning on standard error, also when quiet.
+    pub(crate) fn warning(&self, text: impl Display) {
+        let label = paint_stderr("warning:", Tone::Warning);
+        write_line(&mut io::stderr().lock(), &format!("{label} {text}"));
+    }
+
+    /// Prints a failure and returns its exit code.
+    pub(crate) fn failure(&self, failure: &Failure) -> Exit {
+        self.json(&serde_json::json!({ "error": failure }));
+        let mut stderr = io::stderr().lock();
+        write_line(
+            &mut stderr,
+            &format!("{} {}", paint_stderr("error:", Tone::Bad), failure.what),
+        );
+        if let Some(why) = &failure.why {
+            write_line(
+                &mut stderr,
+                &format!("{} {why}", paint_stderr("why:", Tone::Strong)),
+            );
+        }
+        if let Some(hint) = &failure.hint {
+            write_line(
+                &mut stderr,
+                &format!("{} {hint}", paint_stderr("hint:", Tone::Good)),
+            );
+        }
+        failure.exit
+    }
+
+    /// `text` in colour where standard output is a terminal and `NO_COLOR` is not set.
+    pub(crate) fn paint(&self, text: impl Display, tone: Tone) -> String {
+        style(tone).for_stdout().apply_to(text).to_string()
+    }
+}
+
+fn paint_stderr(text: impl Display, tone: Tone) -> String {
+    style(tone).for_stderr().apply_to(text).to_string()
+}
+
+fn style(tone: Tone) -> Style {
+    match tone {
+        Tone::Good => Style::new().green(),
+        Tone::Bad => Style::new().red().bold(),
+        Tone::Warning => Style::new().yellow(),
+        Tone::Faint => Style::new().dim(),
+        Tone::Strong => Style::new().bold(),
+    }
+}
+
+/// Writes a line. A reader that has gone away (`v6kit … | head`) is no error.
+fn write_line(stream: &mut impl Write, text: &impl Display) {
+    let _ = writeln!(stream, "{text}");
+}
+
+/// Sends log events of the crates to standard error: warnings, more with `-v`, errors only with `-q`.
+pub(crate) fn log_to_stderr(args: &OutputArgs) {
+    let level = match (args.quiet, args.verbose) {
+        (true, _) => LevelFilter::ERROR,
+        (false, 0) => LevelFilter::WARN,
+        (false, 1) => LevelFilter::INFO,
+        (false, _) => LevelFilter::DEBUG,
+    };
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(io::stderr)
+        .with_target(false)
+        .without_time()
+        .with_ansi(console::colors_enabled_stderr())
+        .init();
+}

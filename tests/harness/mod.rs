@@ -1,0 +1,174 @@
+//! Runs the binary, alone or as root of fresh namespaces, and says what went wrong when it did.
+
+#![allow(
+    dead_code,
+    reason = "each module of the suite uses another part of the harness"
+)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// The binary under test.
+pub const V6KIT: &str = env!("CARGO_BIN_EXE_v6kit");
+
+/// What a run left behind.
+#[derive(Debug)]
+pub struct Run {
+    /// The command, for messages.
+    pub command: String,
+    /// Its exit code, or 128 + the signal that ended it.
+    pub code: i32,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl Run {
+    /// Fails the test unless the exit code is `code`.
+    #[track_caller]
+    pub fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "{self}");
+        self
+    }
+
+    /// Standard output as JSON.
+    #[track_caller]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("no JSON ({error}): {self}"))
+    }
+}
+
+impl std::fmt::Display for Run {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            command,
+            code,
+            stdout,
+            stderr,
+        } = self;
+        write!(
+            f,
+            "`{command}` ended with {code}\n--- stdout\n{stdout}\n--- stderr\n{stderr}"
+        )
+    }
+}
+
+/// Runs `command` to its end.
+#[track_caller]
+pub fn run(command: &mut Command) -> Run {
+    let text = format!("{command:?}");
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .unwrap_or_else(|error| panic!("{text} cannot start: {error}"));
+    finished(text, &output)
+}
+
+fn finished(command: String, output: &Output) -> Run {
+    use std::os::unix::process::ExitStatusExt;
+    Run {
+        command,
+        code: output
+            .status
+            .code()
+            .unwrap_or_else(|| 128 + output.status.signal().unwrap_or(0)),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// Runs the binary with `args`.
+#[track_caller]
+pub fn v6kit(args: &[&str]) -> Run {
+    run(Command::new(V6KIT).args(args))
+}
+
+/// Runs a bash script as root of a fresh user, network, mount and PID namespace, with `lo` up.
+///
+/// In the script `$V6KIT` is the binary, `$T` a temporary directory that vanishes with the test, and
+/// `/etc` a copy of its own that may be changed.
+#[track_caller]
+pub fn in_namespace(script: &str) -> Run {
+    let scratch = tempfile::tempdir().expect("a temporary directory");
+    in_namespace_with(scratch.path(), script)
+}
+
+/// [`in_namespace`] with a directory that outlives the script.
+#[track_caller]
+pub fn in_namespace_with(scratch: &Path, script: &str) -> Run {
+    require_namespaces();
+    let prelude = r#"
+        set -euo pipefail
+        mkdir "$T/etc"
+        cp -a /etc/. "$T/etc/" 2>/dev/null || true
+        mount --bind "$T/etc" /etc
+        ip link set lo up
+    "#;
+    run(Command::new("unshare")
+        .args([
+            "--user",
+            "--map-root-user",
+            "--net",
+            "--mount",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--mount-proc",
+        ])
+        .args(["bash", "-c", &format!("{prelude}\n{script}")])
+        .env("V6KIT", V6KIT)
+        .env("V6KIT_STATE_DIR", scratch.join("state"))
+        .env("PATH", path_with_sbin())
+        .env("LC_ALL", "C")
+        .env("T", scratch))
+}
+
+/// Runs a bash script on the host side of the binary's own lab, with `$V6KIT` and `$T` set.
+#[track_caller]
+pub fn in_lab(topology: &str, script: &str) -> Run {
+    let scratch = tempfile::tempdir().expect("a temporary directory");
+    in_lab_with(topology, scratch.path(), script)
+}
+
+/// [`in_lab`] with a directory that outlives the script.
+#[track_caller]
+pub fn in_lab_with(topology: &str, scratch: &Path, script: &str) -> Run {
+    require_namespaces();
+    run(Command::new(V6KIT)
+        .args(["lab", "run", "--topology", topology, "--"])
+        .args(["bash", "-c", &format!("set -euo pipefail\n{script}")])
+        .env("V6KIT", V6KIT)
+        .env("PATH", path_with_sbin())
+        .env("LC_ALL", "C")
+        .env("T", scratch))
+}
+
+/// Fails with one clear message where no user namespace can be made.
+#[track_caller]
+fn require_namespaces() {
+    let probe = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--net", "true"])
+        .output();
+    match probe {
+        Ok(output) if output.status.success() => {}
+        Ok(output) => panic!(
+            "this test needs user and network namespaces, and this machine allows none: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        ),
+        Err(error) => panic!("this test needs `unshare` of util-linux: {error}"),
+    }
+}
+
+/// The top of the repository.
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .expect("the repository")
+}
+
+#[allow(clippy::disallowed_methods, reason = "tests hand their own PATH on")]
+fn path_with_sbin() -> String {
+    format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default())
+}

@@ -1,0 +1,4 @@
+//! The end-to-end suite: the real binary against a real kernel, each test in namespaces of its own.
+
+mod harness;
+mod usage;

@@ -1,0 +1,40 @@
+//! What somebody sees who types something wrong.
+
+use crate::harness::v6kit;
+
+/// One line of what failed, one of why, one hint, in this order and nothing else.
+#[track_caller]
+fn assert_explained(stderr: &str) {
+    let starts: Vec<&str> = stderr.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(starts, ["error:", "why:", "hint:"], "{stderr}");
+}
+
+#[test]
+fn a_bad_prefix_is_explained_and_exits_2() {
+    for prefix in [
+        "2409:1:2:3:abcd::5/80",
+        "10.0.0.0/8",
+        "foo",
+        "2001:db8::1",
+        "2000::/8",
+    ] {
+        let run = v6kit(&["verify", "--prefix", prefix]).expect(2);
+        assert_explained(&run.stderr);
+        assert!(run.stdout.is_empty(), "{run}");
+    }
+}
+
+#[test]
+fn json_failures_are_one_document_on_standard_output() {
+    let run = v6kit(&["verify", "--json", "--prefix", "2409:1:2:3:abcd::5/80"]).expect(2);
+    assert_eq!(run.json()["error"]["exit"], 2);
+    assert_eq!(run.json()["error"]["hint"], "the network is 2409:1:2:3:abcd::/80");
+    assert_explained(&run.stderr);
+}
+
+#[test]
+fn an_unknown_subcommand_is_explained_and_exits_2() {
+    let run = v6kit(&["sutep"]).expect(2);
+    assert_explained(&run.stderr);
+    assert!(run.stderr.contains("setup"), "{run}");
+}
