@@ -9,32 +9,32 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 /// The binary under test.
-pub const V6KIT: &str = env!("CARGO_BIN_EXE_v6kit");
+pub(crate) const V6KIT: &str = env!("CARGO_BIN_EXE_v6kit");
 
 /// What a run left behind.
 #[derive(Debug)]
-pub struct Run {
+pub(crate) struct Run {
     /// The command, for messages.
-    pub command: String,
+    pub(crate) command: String,
     /// Its exit code, or 128 + the signal that ended it.
-    pub code: i32,
+    pub(crate) code: i32,
     /// Standard output.
-    pub stdout: String,
+    pub(crate) stdout: String,
     /// Standard error.
-    pub stderr: String,
+    pub(crate) stderr: String,
 }
 
 impl Run {
     /// Fails the test unless the exit code is `code`.
     #[track_caller]
-    pub fn expect(self, code: i32) -> Self {
+    pub(crate) fn expect(self, code: i32) -> Self {
         assert_eq!(self.code, code, "{self}");
         self
     }
 
     /// Standard output as JSON.
     #[track_caller]
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("no JSON ({error}): {self}"))
     }
 }
@@ -56,7 +56,7 @@ impl std::fmt::Display for Run {
 
 /// Runs `command` to its end.
 #[track_caller]
-pub fn run(command: &mut Command) -> Run {
+pub(crate) fn run(command: &mut Command) -> Run {
     let text = format!("{command:?}");
     let output = command
         .stdin(Stdio::null())
@@ -80,7 +80,7 @@ fn finished(command: String, output: &Output) -> Run {
 
 /// Runs the binary with `args`.
 #[track_caller]
-pub fn v6kit(args: &[&str]) -> Run {
+pub(crate) fn v6kit(args: &[&str]) -> Run {
     run(Command::new(V6KIT).args(args))
 }
 
@@ -89,14 +89,14 @@ pub fn v6kit(args: &[&str]) -> Run {
 /// In the script `$V6KIT` is the binary, `$T` a temporary directory that vanishes with the test, and
 /// `/etc` a copy of its own that may be changed.
 #[track_caller]
-pub fn in_namespace(script: &str) -> Run {
+pub(crate) fn in_namespace(script: &str) -> Run {
     let scratch = tempfile::tempdir().expect("a temporary directory");
     in_namespace_with(scratch.path(), script)
 }
 
 /// [`in_namespace`] with a directory that outlives the script.
 #[track_caller]
-pub fn in_namespace_with(scratch: &Path, script: &str) -> Run {
+pub(crate) fn in_namespace_with(scratch: &Path, script: &str) -> Run {
     require_namespaces();
     let prelude = r#"
         set -euo pipefail
@@ -126,14 +126,14 @@ pub fn in_namespace_with(scratch: &Path, script: &str) -> Run {
 
 /// Runs a bash script on the host side of the binary's own lab, with `$V6KIT` and `$T` set.
 #[track_caller]
-pub fn in_lab(topology: &str, script: &str) -> Run {
+pub(crate) fn in_lab(topology: &str, script: &str) -> Run {
     let scratch = tempfile::tempdir().expect("a temporary directory");
     in_lab_with(topology, scratch.path(), script)
 }
 
 /// [`in_lab`] with a directory that outlives the script.
 #[track_caller]
-pub fn in_lab_with(topology: &str, scratch: &Path, script: &str) -> Run {
+pub(crate) fn in_lab_with(topology: &str, scratch: &Path, script: &str) -> Run {
     require_namespaces();
     run(Command::new(V6KIT)
         .args(["lab", "run", "--topology", topology, "--"])
@@ -161,7 +161,7 @@ fn require_namespaces() {
 }
 
 /// The top of the repository.
-pub fn repository() -> PathBuf {
+pub(crate) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../..")
         .canonicalize()

@@ -102,16 +102,16 @@ impl Stop {
 
 /// Reads the command line of this process.
 pub(crate) fn parse() -> Result<Args, Stop> {
-    parse_from(std::env::args_os().collect())
+    parse_from(&std::env::args_os().collect::<Vec<_>>())
 }
 
-fn parse_from(words: Vec<OsString>) -> Result<Args, Stop> {
+fn parse_from(words: &[OsString]) -> Result<Args, Stop> {
     // clap stops at the first error, so `--json` is looked for by hand to answer in the right form.
     let json = words
         .iter()
         .take_while(|word| *word != "--")
         .any(|word| word == "--json");
-    Args::try_parse_from(&words).map_err(|error| {
+    Args::try_parse_from(words).map_err(|error| {
         if error.use_stderr() {
             Stop::Usage(
                 usage_failure(&error),
@@ -237,7 +237,7 @@ mod tests {
     #[test]
     fn a_bad_prefix_is_explained_with_the_right_network() {
         let words = ["v6kit", "verify", "--prefix", "2409:1:2:3:abcd::5/80"];
-        let Err(Stop::Usage(failure, _)) = parse_from(words.map(OsString::from).to_vec()) else {
+        let Err(Stop::Usage(failure, _)) = parse_from(&words.map(OsString::from)) else {
             panic!("a usage failure")
         };
         assert_eq!(failure.exit, Exit::Usage);
@@ -254,7 +254,7 @@ mod tests {
     #[test]
     fn a_misspelt_option_is_answered_with_the_nearest() {
         let words = ["v6kit", "verify", "--perfix", "2001:db8::/64"];
-        let Err(Stop::Usage(failure, _)) = parse_from(words.map(OsString::from).to_vec()) else {
+        let Err(Stop::Usage(failure, _)) = parse_from(&words.map(OsString::from)) else {
             panic!("a usage failure")
         };
         assert_eq!(failure.hint.as_deref(), Some("did you mean `--prefix`?"));
