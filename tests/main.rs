@@ -1,4 +1,5 @@
 //! The end-to-end suite: the real binary against a real kernel, each test in namespaces of its own.
 
+mod echo;
 mod harness;
 mod usage;

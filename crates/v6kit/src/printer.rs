@@ -82,6 +82,16 @@ impl Printer {
         }
     }
 
+    /// A document on one line, for commands that go on running after it; nothing in text form.
+    pub(crate) fn json_line(&self, document: &impl Serialize) {
+        if self.form == Form::Json {
+            match serde_json::to_string(document) {
+                Ok(text) => write_line(&mut io::stdout().lock(), &text),
+                Err(error) => write_line(&mut io::stderr().lock(), &format!("error: {error}")),
+            }
+        }
+    }
+
     /// A line of the result, in text form only.
     pub(crate) fn line(&self, text: impl Display) {
         if self.form == Form::Text && !self.quiet {

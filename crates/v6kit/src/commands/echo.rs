@@ -1,11 +1,251 @@
 //! `v6kit echo`.
 
+use std::net::{IpAddr, SocketAddr};
+use std::num::{NonZeroU32, NonZeroUsize, ParseIntError};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use v6kit_verify::echo::{Echo, EchoError, EchoSettings, Limit, LimitAnswer, LimitScope, Tls};
+
+use crate::args::BadValue;
 use crate::failure::{Exit, Failure};
 use crate::printer::Printer;
 
+/// Serve callers their own address, and refuse them on purpose for practice.
+///
+/// `/` answers with the caller's address as text, or as JSON with `Accept: application/json`;
+/// `/items/ID` with a small JSON document made from ID; `/healthz` with `ok`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct EchoArgs {}
+#[command(after_help = "Examples:\n  \
+    v6kit echo --listen [::]:8080\n  \
+    v6kit echo --listen [::]:8443 --tls self-signed\n  \
+    v6kit echo --listen [::]:8080 --limit 100/10s --limit-scope 64 --limit-answer captcha")]
+pub(crate) struct EchoArgs {
+    /// Address and port to listen on; may be given several times
+    #[arg(long, value_name = "ADDR", default_value = "[::1]:8080", value_parser = listen_address)]
+    listen: Vec<SocketAddr>,
+    /// Speak TLS with a certificate made at start
+    #[arg(long, value_name = "HOW", conflicts_with = "cert")]
+    tls: Option<TlsChoice>,
+    /// Speak TLS with the certificate in this PEM file
+    #[arg(long, value_name = "F", requires = "key")]
+    cert: Option<PathBuf>,
+    /// The private key of --cert, a PEM file
+    #[arg(long, value_name = "F", requires = "cert")]
+    key: Option<PathBuf>,
+    /// Refuse a source network after N requests in this time
+    #[arg(long, value_name = "N/10s", value_parser = rate)]
+    limit: Option<Rate>,
+    /// How many leading bits of their address make callers one source network
+    #[arg(long, value_name = "BITS", default_value = "128", requires = "limit")]
+    limit_scope: ScopeChoice,
+    /// What the refused get: a status, or a challenge page with status 200
+    #[arg(long, value_name = "HOW", default_value = "429", requires = "limit")]
+    limit_answer: AnswerChoice,
+    /// Threads that serve; as many as there are processors when not given
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+}
 
-pub(crate) fn run(_args: &EchoArgs, _printer: &Printer) -> Result<Exit, Failure> {
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum TlsChoice {
+    SelfSigned,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ScopeChoice {
+    #[value(name = "128")]
+    Address,
+    #[value(name = "64")]
+    Subnet,
+    #[value(name = "48")]
+    Site,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum AnswerChoice {
+    #[value(name = "429")]
+    TooManyRequests,
+    #[value(name = "403")]
+    Forbidden,
+    #[value(name = "412")]
+    PreconditionFailed,
+    Captcha,
+}
+
+/// So many requests in so much time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Rate {
+    count: NonZeroU32,
+    window: Duration,
+}
+
+pub(crate) fn run(args: &EchoArgs, printer: &Printer) -> Result<Exit, Failure> {
+    let settings = settings(args);
+    let echo = Echo::bind(&settings).map_err(|error| failure(&error))?;
+    let announcement = Announcement::new(&echo, &settings);
+    let stopped = async {
+        let signals = stop_signals();
+        announcement.print(printer);
+        received(signals).await;
+    };
+    echo.run_until(stopped).map_err(|error| failure(&error))?;
     Ok(Exit::Done)
+}
+
+fn settings(args: &EchoArgs) -> EchoSettings {
+    let tls = match (&args.tls, &args.cert, &args.key) {
+        (Some(TlsChoice::SelfSigned), _, _) => Some(Tls::SelfSigned),
+        (None, Some(certificate), Some(key)) => Some(Tls::Files {
+            certificate: certificate.clone(),
+            key: key.clone(),
+        }),
+        _ => None,
+    };
+    EchoSettings {
+        listen: args.listen.clone(),
+        tls,
+        limit: args.limit.map(|rate| Limit {
+            count: rate.count,
+            window: rate.window,
+            scope: match args.limit_scope {
+                ScopeChoice::Address => LimitScope::Address,
+                ScopeChoice::Subnet => LimitScope::Subnet,
+                ScopeChoice::Site => LimitScope::Site,
+            },
+            answer: match args.limit_answer {
+                AnswerChoice::TooManyRequests => LimitAnswer::TooManyRequests,
+                AnswerChoice::Forbidden => LimitAnswer::Forbidden,
+                AnswerChoice::PreconditionFailed => LimitAnswer::PreconditionFailed,
+                AnswerChoice::Captcha => LimitAnswer::Captcha,
+            },
+        }),
+        threads: args
+            .threads
+            .or_else(|| std::thread::available_parallelism().ok())
+            .unwrap_or(NonZeroUsize::MIN),
+    }
+}
+
+/// What is said once callers can connect and signals are waited for.
+struct Announcement {
+    scheme: &'static str,
+    listening: Vec<SocketAddr>,
+    certificate: Option<String>,
+}
+
+impl Announcement {
+    fn new(echo: &Echo, settings: &EchoSettings) -> Self {
+        Self {
+            scheme: if settings.tls.is_some() { "https" } else { "http" },
+            listening: echo.local_addresses().to_vec(),
+            certificate: echo.certificate_pem().map(ToOwned::to_owned),
+        }
+    }
+
+    fn print(&self, printer: &Printer) {
+        printer.json_line(&serde_json::json!({
+            "listening": self.listening,
+            "certificate": self.certificate,
+        }));
+        for address in &self.listening {
+            printer.line(format_args!("listening on {}://{address}/", self.scheme));
+        }
+    }
+}
+
+/// SIGINT and SIGTERM from now on, or `None` where they keep their default meaning.
+fn stop_signals() -> Option<(Signal, Signal)> {
+    let interrupt = signal(SignalKind::interrupt()).ok()?;
+    let terminate = signal(SignalKind::terminate()).ok()?;
+    Some((interrupt, terminate))
+}
+
+async fn received(signals: Option<(Signal, Signal)>) {
+    let Some((mut interrupt, mut terminate)) = signals else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+fn failure(error: &EchoError) -> Failure {
+    let exit = match error {
+        EchoError::NotPermitted { .. } => Exit::NotPermitted,
+        EchoError::AddressInUse { .. } | EchoError::Start(_) | EchoError::Listen { .. } => Exit::Failed,
+        _ => Exit::Usage,
+    };
+    Failure::because(exit, "the echo server cannot start", error)
+}
+
+fn listen_address(text: &str) -> Result<SocketAddr, BadValue> {
+    let wrong = match text.parse::<SocketAddr>() {
+        Ok(address) => return Ok(address),
+        Err(wrong) => wrong,
+    };
+    Err(match text.parse::<IpAddr>() {
+        Ok(ip) => BadValue::new(
+            "the port is missing",
+            format!("add it, such as {}", SocketAddr::new(ip, 8080)),
+        ),
+        Err(_) => BadValue::new(
+            wrong.to_string(),
+            "write an IP address and a port, such as [::1]:8080, [::]:8080 or 127.0.0.1:8080",
+        ),
+    })
+}
+
+const RATE_HINT: &str = "write a count and a time, such as 100/10s, 5/1m or 20/s";
+
+fn rate(text: &str) -> Result<Rate, BadValue> {
+    let bad = |why: &str| BadValue::new(why, RATE_HINT);
+    let (count, window) = text.split_once('/').ok_or_else(|| bad("the time is missing"))?;
+    Ok(Rate {
+        count: count
+            .trim()
+            .parse()
+            .map_err(|wrong: ParseIntError| bad(&format!("the count is wrong: {wrong}")))?,
+        window: window_length(window.trim())
+            .filter(|window| !window.is_zero())
+            .ok_or_else(|| bad("the time is not one that can be waited for"))?,
+    })
+}
+
+/// `10s`, `5m`, or a unit alone for one of it.
+fn window_length(text: &str) -> Option<Duration> {
+    let text = if text.starts_with(|first: char| first.is_ascii_digit()) {
+        text.to_owned()
+    } else {
+        format!("1{text}")
+    };
+    let length: jiff::SignedDuration = text.parse().ok()?;
+    length.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Option<(u32, u64)> {
+        rate(text)
+            .ok()
+            .map(|rate| (rate.count.get(), rate.window.as_millis() as u64))
+    }
+
+    #[test]
+    fn a_limit_is_a_count_and_a_time() {
+        assert_eq!(read("100/10s"), Some((100, 10_000)));
+        assert_eq!(read("5/1m"), Some((5, 60_000)));
+        assert_eq!(read("20/s"), Some((20, 1000)));
+        assert_eq!(read("1/500ms"), Some((1, 500)));
+        for wrong in [
+            "100", "0/10s", "-1/10s", "10/", "10/0s", "10/-5s", "x/10s", "10/10",
+        ] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
+    }
 }
