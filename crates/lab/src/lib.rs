@@ -1,1 +1,37 @@
-//! placeholder
+//! A host, a router and a target in network namespaces on the real kernel, without root and without a
+//! trace afterwards.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), v6kit_lab::LabError> {
+//! use v6kit_lab::{Isolation, Lab, LabCommand, LabSettings, Topology, isolate};
+//!
+//! let entered = match isolate()? {
+//!     Isolation::Ended(_status) => return Ok(()),
+//!     Isolation::Entered(entered) => entered,
+//! };
+//! let settings = LabSettings {
+//!     topology: Topology::Routed,
+//!     prefix: "2001:db8:6::/64".parse().expect("a prefix"),
+//! };
+//! let lab = Lab::build(&settings)?;
+//! lab.run(&entered, &LabCommand { words: vec!["bash".into()] })?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod command;
+mod error;
+mod isolate;
+mod lab;
+mod mounts;
+mod netns;
+mod signals;
+mod topology;
+mod wire;
+
+pub use command::LabCommand;
+pub use error::{LabError, Refusal};
+pub use isolate::{Entered, Isolation, isolate};
+pub use lab::{Lab, LabSettings};
+pub use netns::NetNs;
+pub use topology::Topology;

@@ -1,0 +1,215 @@
+//! The way into the lab: a child in namespaces of its own, and the launcher that waits for it.
+//!
+//! The child is PID 1 of its PID namespace and dies with the launcher (PR_SET_PDEATHSIG), and with
+//! PID 1 the kernel ends every process, mount and network device of the lab. So nothing needs to be
+//! cleaned up, and nothing stays behind after `kill -9` either.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+
+use nix::errno::Errno;
+use nix::sched::CloneFlags;
+use nix::sys::prctl;
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, pthread_sigmask};
+use nix::unistd::{Pid, getegid, geteuid};
+
+use crate::error::{LabError, Refusal};
+use crate::signals::{Origin, Signals, exit_status};
+
+/// On which side of the clone the caller finds itself.
+#[derive(Debug)]
+pub enum Isolation {
+    /// The launcher: the lab has ended with this exit status.
+    Ended(u8),
+    /// PID 1 of the lab. Its signals are blocked.
+    Entered(Entered),
+}
+
+/// PID 1 of the lab.
+#[derive(Debug)]
+pub struct Entered {
+    /// The signal mask that the user's shell gave us, for the commands that run in the lab.
+    pub(crate) mask: SigSet,
+    pub(crate) signals: Signals,
+}
+
+/// Clones this process into new user, mount, PID and network namespaces.
+///
+/// Returns twice, like fork(2): in the child at once, in the launcher when the child has ended. Call it
+/// while the process has one thread. A plain user is root inside; root keeps its ids, and where user
+/// namespaces are refused root does without one.
+///
+/// # Errors
+/// Says which setting of the machine stands against it, where one does.
+pub fn isolate() -> Result<Isolation, LabError> {
+    let cannot_wait = |source: Errno| LabError::system("block signals", source);
+    let (signals, mask) = Signals::block().map_err(cannot_wait)?;
+    let outcome = launch(signals, mask);
+    if !matches!(outcome, Ok(Isolation::Entered(_))) {
+        pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&mask), None).map_err(cannot_wait)?;
+    }
+    outcome
+}
+
+fn launch(signals: Signals, mask: SigSet) -> Result<Isolation, LabError> {
+    let (launcher, inside) =
+        UnixStream::pair().map_err(|source| LabError::system("make a socket pair", source))?;
+    match clone_with_user_namespace_if_possible()? {
+        Cloned::Child => {
+            drop(launcher);
+            wait_for_the_launcher(inside)?;
+            Ok(Isolation::Entered(Entered { mask, signals }))
+        }
+        Cloned::Parent { child, user } => {
+            drop(inside);
+            if let Err(error) = let_in(launcher, child, user) {
+                // It waits for a word that will not come; if it has ended already there is nothing to end.
+                let _ = kill(child, Signal::SIGKILL);
+                follow(child, &signals)?;
+                return Err(error);
+            }
+            follow(child, &signals).map(Isolation::Ended)
+        }
+    }
+}
+
+/// Whether the child lives in a user namespace of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum UserNamespace {
+    New,
+    Same,
+}
+
+enum Cloned {
+    Child,
+    Parent { child: Pid, user: UserNamespace },
+}
+
+fn clone_with_user_namespace_if_possible() -> Result<Cloned, LabError> {
+    let plain = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNET;
+    let cloned = |child: Option<Pid>, user| match child {
+        Some(child) => Cloned::Parent { child, user },
+        None => Cloned::Child,
+    };
+    match clone(plain | CloneFlags::CLONE_NEWUSER) {
+        Ok(child) => Ok(cloned(child, UserNamespace::New)),
+        Err(_) if geteuid().is_root() => clone(plain)
+            .map(|child| cloned(child, UserNamespace::Same))
+            .map_err(refused),
+        Err(errno) => Err(refused(errno)),
+    }
+}
+
+/// The kernel's refusal, with the setting of this machine that causes it.
+pub(crate) fn refused(source: Errno) -> LabError {
+    LabError::Refused {
+        source,
+        // Root is not bound by the settings for unprivileged users.
+        reason: Refusal::found().filter(|_| !geteuid().is_root() || source == Errno::ENOSPC),
+    }
+}
+
+/// Forks into new namespaces: `None` in the child.
+#[allow(
+    unsafe_code,
+    reason = "fork and unshare in one step have no safe wrapper; the caller has one thread, so that \
+              the child may go on in its copy of the memory (clone(2))"
+)]
+fn clone(flags: CloneFlags) -> nix::Result<Option<Pid>> {
+    let flags = libc::c_long::from(flags.bits() | libc::SIGCHLD);
+    let none: libc::c_long = 0;
+    // s390 takes the stack first; everybody else the flags.
+    let (first, second) = if cfg!(target_arch = "s390x") {
+        (none, flags)
+    } else {
+        (flags, none)
+    };
+    // SAFETY: without CLONE_VM this is a fork; a null stack means the copy of the caller's.
+    let pid = Errno::result(unsafe { libc::syscall(libc::SYS_clone, first, second, none, none, none) })?;
+    // A process id fits (pid_max is at most 2^22); the system call only widens it.
+    Ok(libc::pid_t::try_from(pid)
+        .ok()
+        .filter(|pid| *pid != 0)
+        .map(Pid::from_raw))
+}
+
+/// In the child: ties its life to the launcher's and waits until its user ids are mapped.
+fn wait_for_the_launcher(mut launcher: UnixStream) -> Result<(), LabError> {
+    prctl::set_pdeathsig(Signal::SIGKILL)
+        .map_err(|source| LabError::system("die with the launcher", source))?;
+    // The launcher may have died before the line above; then one of these fails.
+    launcher.write_all(b"r").map_err(LabError::Orphaned)?;
+    launcher.read_exact(&mut [0]).map_err(LabError::Orphaned)
+}
+
+/// In the launcher: maps the child's user ids once the child is ready, and lets it go on.
+fn let_in(mut child_end: UnixStream, child: Pid, user: UserNamespace) -> Result<(), LabError> {
+    child_end.read_exact(&mut [0]).map_err(LabError::Orphaned)?;
+    if user == UserNamespace::New {
+        map_ids(child)?;
+    }
+    child_end.write_all(b"g").map_err(LabError::Orphaned)
+}
+
+/// Maps every id that root has here to itself, or the one id of a plain user to root
+/// (user_namespaces(7)).
+fn map_ids(child: Pid) -> Result<(), LabError> {
+    let write = |file: &'static str, text: &str| {
+        fs::write(format!("/proc/{child}/{file}"), text).map_err(|source| LabError::MapUser { file, source })
+    };
+    if geteuid().is_root()
+        && let (Ok(users), Ok(groups)) = (own_ids("uid_map"), own_ids("gid_map"))
+        && write("uid_map", &users).is_ok()
+    {
+        return write("gid_map", &groups);
+    }
+    write("uid_map", &format!("0 {} 1", geteuid()))?;
+    write("setgroups", "deny")?;
+    write("gid_map", &format!("0 {} 1", getegid()))
+}
+
+/// The ids that exist in this user namespace, as an identity map.
+fn own_ids(file: &str) -> io::Result<String> {
+    let rows = fs::read_to_string(format!("/proc/self/{file}"))?;
+    Ok(rows.lines().filter_map(identity_row).collect())
+}
+
+fn identity_row(row: &str) -> Option<String> {
+    let mut fields = row.split_whitespace();
+    let (inside, _outside, count) = (fields.next()?, fields.next()?, fields.next()?);
+    Some(format!("{inside} {inside} {count}\n"))
+}
+
+/// Passes signals on to `child` until it ends, and returns its exit status.
+fn follow(child: Pid, signals: &Signals) -> Result<u8, LabError> {
+    let failed = |source: Errno| LabError::system("wait for the lab", source);
+    loop {
+        if let Some(status) = exit_status(child).map_err(failed)? {
+            return Ok(status);
+        }
+        let (signal, origin) = signals.next().map_err(failed)?;
+        // What comes from the terminal has reached the lab's processes by itself.
+        if signal != Signal::SIGCHLD && origin == Origin::Process {
+            // It may have ended in between, which the next round sees.
+            let _ = kill(child, signal);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_of_a_container_maps_the_ids_it_has_to_themselves() {
+        assert_eq!(
+            identity_row("         0     100000      65536").as_deref(),
+            Some("0 0 65536\n")
+        );
+        assert_eq!(
+            identity_row("         0          0 4294967295").as_deref(),
+            Some("0 0 4294967295\n")
+        );
+    }
+}
