@@ -169,6 +169,6 @@ pub(crate) fn repository() -> PathBuf {
 }
 
 #[allow(clippy::disallowed_methods, reason = "tests hand their own PATH on")]
-fn path_with_sbin() -> String {
+pub(crate) fn path_with_sbin() -> String {
     format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default())
 }

@@ -92,21 +92,23 @@ fn clone_with_user_namespace_if_possible() -> Result<Cloned, LabError> {
         Some(child) => Cloned::Parent { child, user },
         None => Cloned::Child,
     };
-    match clone(plain | CloneFlags::CLONE_NEWUSER) {
-        Ok(child) => Ok(cloned(child, UserNamespace::New)),
-        Err(_) if geteuid().is_root() => clone(plain)
-            .map(|child| cloned(child, UserNamespace::Same))
-            .map_err(refused),
-        Err(errno) => Err(refused(errno)),
-    }
+    clone(plain | CloneFlags::CLONE_NEWUSER)
+        .map(|child| cloned(child, UserNamespace::New))
+        .or_else(|refusal| match geteuid().is_root().then(|| clone(plain)) {
+            Some(Ok(child)) => Ok(cloned(child, UserNamespace::Same)),
+            _ => Err(refused(refusal)),
+        })
 }
 
 /// The kernel's refusal, with the setting of this machine that causes it.
 pub(crate) fn refused(source: Errno) -> LabError {
     LabError::Refused {
         source,
-        // Root is not bound by the settings for unprivileged users.
-        reason: Refusal::found().filter(|_| !geteuid().is_root() || source == Errno::ENOSPC),
+        reason: Refusal::found().filter(|reason| match reason {
+            Refusal::MaxUserNamespaces => true,
+            // Root is not bound by what holds for unprivileged users.
+            Refusal::UnprivilegedClone | Refusal::AppArmor => !geteuid().is_root(),
+        }),
     }
 }
 

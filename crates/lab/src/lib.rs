@@ -12,6 +12,7 @@
 //! let settings = LabSettings {
 //!     topology: Topology::Routed,
 //!     prefix: "2001:db8:6::/64".parse().expect("a prefix"),
+//!     limit: None,
 //! };
 //! let lab = Lab::build(&settings)?;
 //! lab.run(&entered, &LabCommand { words: vec!["bash".into()] })?;
@@ -21,11 +22,13 @@
 
 mod command;
 mod error;
+mod firewall;
 mod isolate;
 mod lab;
 mod mounts;
 mod netns;
 mod signals;
+mod target;
 mod topology;
 mod wire;
 

@@ -13,7 +13,7 @@ use crate::isolate::refused;
 
 /// Directories that exist on one system or another and hold nothing that a command could want in the
 /// lab. The first one found is where the lab's own tmpfs lies.
-const PLACES_FOR_STATE: [&str; 7] = [
+const PLACES: [&str; 7] = [
     "/var/lib/v6kit",
     "/run/lock",
     "/var/empty",
@@ -26,7 +26,7 @@ const PLACES_FOR_STATE: [&str; 7] = [
 /// Where setup writes files outside its state directory.
 const COVERED: [&str; 1] = ["/etc/security/limits.d"];
 
-/// Arranges the mounts of this mount namespace; returns the directory for the state of setup.
+/// Arranges the mounts of this mount namespace; returns a directory that belongs to the lab alone.
 pub(crate) fn arrange() -> Result<PathBuf, LabError> {
     // Nothing mounted here may show outside.
     mount_at("/", None, None, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None).map_err(refused)?;
@@ -36,7 +36,7 @@ pub(crate) fn arrange() -> Result<PathBuf, LabError> {
     for directory in COVERED.iter().filter(|directory| Path::new(directory).is_dir()) {
         mount_tmpfs(directory)?;
     }
-    state_directory()
+    directory_of_the_lab()
 }
 
 /// Mounts a /proc of this PID namespace. Kernels refuse that where parts of the old one are covered, as
@@ -97,16 +97,16 @@ fn show_own_devices() -> Result<(), LabError> {
     }
 }
 
-fn state_directory() -> Result<PathBuf, LabError> {
-    let cannot = |source: io::Error| LabError::system("find a place for the lab's state", source);
-    let place = PLACES_FOR_STATE
+fn directory_of_the_lab() -> Result<PathBuf, LabError> {
+    let cannot = |source: io::Error| LabError::system("find a place for the lab's files", source);
+    let place = PLACES
         .into_iter()
         .find(|place| Path::new(place).is_dir())
         .ok_or_else(|| cannot(io::ErrorKind::NotFound.into()))?;
     mount_tmpfs(place)?;
-    let state = Path::new(place).join("v6kit-lab");
-    fs::create_dir(&state).map_err(cannot)?;
-    Ok(state)
+    let directory = Path::new(place).join("v6kit-lab");
+    fs::create_dir(&directory).map_err(cannot)?;
+    Ok(directory)
 }
 
 fn mount_tmpfs(target: &str) -> Result<(), LabError> {

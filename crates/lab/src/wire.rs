@@ -64,17 +64,12 @@ pub(crate) fn connect(host: &NetNs, router: &NetNs, target: &NetNs) -> Result<()
 /// Makes the router treat the prefix as `topology` says, except for its firewall.
 pub(crate) fn route_prefix(router: &NetNs, topology: Topology, prefix: Prefix) -> Result<(), LabError> {
     router.netlink(async |netlink| {
-        let route = RouteMessageBuilder::<Ipv6Addr>::new();
-        let route = match topology.way_back(prefix) {
-            WayBack::ThroughHost(prefix) => route
-                .destination_prefix(prefix.network(), prefix.length())
-                .gateway(HOST),
-            WayBack::OnLink(prefix) => route
-                .destination_prefix(prefix.network(), prefix.length())
-                .output_interface(index(&netlink, LAN).await?),
-            WayBack::Nowhere(prefix) => route
-                .destination_prefix(prefix.network(), prefix.length())
-                .kind(RouteType::BlackHole),
+        let route =
+            RouteMessageBuilder::<Ipv6Addr>::new().destination_prefix(prefix.network(), prefix.length());
+        let route = match topology.way_back() {
+            WayBack::ThroughHost => route.gateway(HOST),
+            WayBack::OnLink => route.output_interface(index(&netlink, LAN).await?),
+            WayBack::Nowhere => route.kind(RouteType::BlackHole),
         };
         let added = netlink.route().add(route.build()).execute().await;
         added.map_err(failed(format!("add the router's route to {prefix}")))?;

@@ -35,6 +35,16 @@ pub(crate) struct EchoArgs {
     /// The private key of --cert, a PEM file
     #[arg(long, value_name = "F", requires = "cert")]
     key: Option<PathBuf>,
+    #[command(flatten)]
+    limit: LimitArgs,
+    /// Threads that serve; as many as there are processors when not given
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+}
+
+/// From when on callers are refused, and how.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct LimitArgs {
     /// Refuse a source network after N requests in this time
     #[arg(long, value_name = "N/10s", value_parser = rate)]
     limit: Option<Rate>,
@@ -44,9 +54,28 @@ pub(crate) struct EchoArgs {
     /// What the refused get: a status, or a challenge page with status 200
     #[arg(long, value_name = "HOW", default_value = "429", requires = "limit")]
     limit_answer: AnswerChoice,
-    /// Threads that serve; as many as there are processors when not given
-    #[arg(long, value_name = "N")]
-    threads: Option<NonZeroUsize>,
+}
+
+impl LimitArgs {
+    /// The limit that was asked for.
+    pub(crate) fn limit(&self) -> Option<Limit> {
+        let rate = self.limit?;
+        Some(Limit {
+            count: rate.count,
+            window: rate.window,
+            scope: match self.limit_scope {
+                ScopeChoice::Address => LimitScope::Address,
+                ScopeChoice::Subnet => LimitScope::Subnet,
+                ScopeChoice::Site => LimitScope::Site,
+            },
+            answer: match self.limit_answer {
+                AnswerChoice::TooManyRequests => LimitAnswer::TooManyRequests,
+                AnswerChoice::Forbidden => LimitAnswer::Forbidden,
+                AnswerChoice::PreconditionFailed => LimitAnswer::PreconditionFailed,
+                AnswerChoice::Captcha => LimitAnswer::Captcha,
+            },
+        })
+    }
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -107,21 +136,7 @@ fn settings(args: &EchoArgs) -> EchoSettings {
     EchoSettings {
         listen: args.listen.clone(),
         tls,
-        limit: args.limit.map(|rate| Limit {
-            count: rate.count,
-            window: rate.window,
-            scope: match args.limit_scope {
-                ScopeChoice::Address => LimitScope::Address,
-                ScopeChoice::Subnet => LimitScope::Subnet,
-                ScopeChoice::Site => LimitScope::Site,
-            },
-            answer: match args.limit_answer {
-                AnswerChoice::TooManyRequests => LimitAnswer::TooManyRequests,
-                AnswerChoice::Forbidden => LimitAnswer::Forbidden,
-                AnswerChoice::PreconditionFailed => LimitAnswer::PreconditionFailed,
-                AnswerChoice::Captcha => LimitAnswer::Captcha,
-            },
-        }),
+        limit: args.limit.limit(),
         threads: args
             .threads
             .or_else(|| std::thread::available_parallelism().ok())

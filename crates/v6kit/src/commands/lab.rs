@@ -6,6 +6,7 @@ use clap::{Subcommand, ValueEnum};
 use v6kit_lab::{Isolation, Lab, LabCommand, LabError, LabSettings, Topology, isolate};
 use v6kit_net::Prefix;
 
+use crate::commands::echo::LimitArgs;
 use crate::failure::{Exit, Failure};
 use crate::printer::Printer;
 
@@ -31,6 +32,7 @@ enum LabSubcommand {
     V6KIT_LAB_DEV         the device that leads to the router\n  \
     V6KIT_LAB_TARGET      URL of an echo server behind the router\n  \
     V6KIT_LAB_TARGET_TLS  the same with TLS and a self-signed certificate\n  \
+    V6KIT_LAB_TARGET_CA   that certificate, for --cacert\n  \
     V6KIT_LAB_ROUTER_NS, V6KIT_LAB_TARGET_NS\n                        \
     network namespaces to look at: nsenter --net=\"$V6KIT_LAB_ROUTER_NS\" ip -6 route\n  \
     V6KIT_STATE_DIR       where setup keeps its journal in the lab\n\n\
@@ -45,6 +47,8 @@ struct RunArgs {
     /// The prefix that belongs to the host
     #[arg(long, value_name = "P", default_value = DEFAULT_PREFIX, value_parser = crate::args::prefix)]
     prefix: Prefix,
+    #[command(flatten)]
+    limit: LimitArgs,
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
     command: Vec<OsString>,
@@ -97,6 +101,7 @@ fn run_command(args: RunArgs) -> Result<Exit, Failure> {
     let settings = LabSettings {
         topology: args.topology.into(),
         prefix: args.prefix,
+        limit: args.limit.limit(),
     };
     let lab = Lab::build(&settings).map_err(|error| no_lab(&error))?;
     let command = LabCommand { words: args.command };

@@ -1,0 +1,128 @@
+//! Rules of the lab's router, loaded with nft(8).
+
+use std::fs;
+use std::io::{self, Write};
+use std::process::{Child, Command, Stdio};
+
+use v6kit_net::Prefix;
+
+use crate::error::LabError;
+use crate::netns::NetNs;
+use crate::topology::Topology;
+
+/// The table that holds the router's forward chain.
+const TABLE: &str = "lab";
+
+impl Topology {
+    /// The router's ruleset, where the topology needs one.
+    pub(crate) fn ruleset(self) -> Option<String> {
+        match self {
+            Self::Routed | Self::OnLink | Self::NoReturn | Self::Filtered => None,
+            Self::Rewritten => Some(format!(
+                "table ip6 {TABLE} {{
+                    chain postrouting {{
+                        type nat hook postrouting priority srcnat;
+                        oifname \"wan\" masquerade
+                    }}
+                }}"
+            )),
+            Self::Stateful => Some(format!(
+                "table inet {TABLE} {{
+                    chain forward {{
+                        type filter hook forward priority filter; policy drop;
+                        ct state established,related accept
+                        iifname \"lan\" accept
+                    }}
+                }}"
+            )),
+        }
+    }
+}
+
+/// Makes the router of the stateful topology forward packets of the prefix without tracking them.
+pub(crate) fn stop_tracking(router: &NetNs, prefix: Prefix) -> Result<(), LabError> {
+    // A default-drop chain needs the accepts as well: untracked packets are neither new nor established.
+    let ruleset = format!(
+        "add chain inet {TABLE} untracked {{ type filter hook prerouting priority raw; }}
+         add rule inet {TABLE} untracked ip6 saddr {prefix} notrack
+         add rule inet {TABLE} untracked ip6 daddr {prefix} notrack
+         insert rule inet {TABLE} forward ip6 saddr {prefix} ct state untracked accept
+         insert rule inet {TABLE} forward ip6 daddr {prefix} ct state untracked accept"
+    );
+    load(router, &ruleset)
+}
+
+/// How many connections the router keeps in mind.
+pub(crate) fn tracked_connections(router: &NetNs) -> Result<u64, LabError> {
+    conntrack_setting(router, "nf_conntrack_count")
+}
+
+/// How many connections the router can keep in mind.
+pub(crate) fn most_tracked_connections(router: &NetNs) -> Result<u64, LabError> {
+    conntrack_setting(router, "nf_conntrack_max")
+}
+
+fn conntrack_setting(router: &NetNs, name: &str) -> Result<u64, LabError> {
+    let path = format!("/proc/sys/net/netfilter/{name}");
+    router.run(|| {
+        let text =
+            fs::read_to_string(&path).map_err(|source| LabError::system(format!("read {path}"), source))?;
+        text.trim()
+            .parse()
+            .map_err(|error| LabError::system(format!("read {path}"), io::Error::other(error)))
+    })
+}
+
+/// Loads `ruleset` into the namespace.
+pub(crate) fn load(namespace: &NetNs, ruleset: &str) -> Result<(), LabError> {
+    let failed = |source| LabError::system("run `nft`", source);
+    namespace.run(|| {
+        let mut nft = start_nft(&["-f", "-"])?;
+        if let Some(mut stdin) = nft.stdin.take() {
+            stdin.write_all(ruleset.as_bytes()).map_err(failed)?;
+        }
+        output_of(nft).map(drop)
+    })
+}
+
+/// The whole ruleset of the namespace as text.
+pub(crate) fn list(namespace: &NetNs) -> Result<String, LabError> {
+    namespace.run(|| output_of(start_nft(&["list", "ruleset"])?))
+}
+
+/// Whether there is an `nft` to run.
+pub(crate) fn is_present() -> bool {
+    start_nft(&["--version"]).and_then(output_of).is_ok()
+}
+
+fn output_of(nft: Child) -> Result<String, LabError> {
+    let output = nft
+        .wait_with_output()
+        .map_err(|source| LabError::system("run `nft`", source))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(LabError::Nft {
+        said: said.lines().next().unwrap_or("it says nothing").to_owned(),
+    })
+}
+
+/// Starts `nft`. Plain users often do not have /usr/sbin in their PATH.
+fn start_nft(arguments: &[&str]) -> Result<Child, LabError> {
+    let mut missing = io::Error::from(io::ErrorKind::NotFound);
+    for program in ["nft", "/usr/sbin/nft", "/sbin/nft"] {
+        let started = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        match started {
+            Ok(child) => return Ok(child),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => missing = error,
+            Err(error) => return Err(LabError::system(format!("run `{program}`"), error)),
+        }
+    }
+    Err(LabError::NoNft(missing))
+}
