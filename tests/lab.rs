@@ -446,6 +446,36 @@ fn readable_to_all(path: &Path) {
 }
 
 #[test]
+fn a_lab_can_be_built_in_a_lab() {
+    // Root's labs protect /proc/sys, in which the kernel allows no further /proc: the third has an old one.
+    let nested = [V6KIT, "lab", "run", "--"].repeat(3);
+    let run = run(Command::new(nested[0]).args(&nested[1..]).args([
+        "curl",
+        "-sS",
+        "-m",
+        "20",
+        "http://[2001:db8:80::80]/",
+    ]))
+    .expect(0);
+    assert_eq!(run.stdout, "2001:db8:1::2\n");
+}
+
+#[test]
+fn without_nft_a_filtering_router_is_refused_with_advice() {
+    let refused = in_namespace(
+        r#"
+        mount -t tmpfs none /usr/sbin
+        "$V6KIT" lab run --topology stateful -- true
+        "#,
+    )
+    .expect(1);
+    assert!(
+        refused.stderr.contains("hint: `sudo apt install nftables`"),
+        "{refused}"
+    );
+}
+
+#[test]
 fn where_user_namespaces_are_refused_root_does_without() {
     in_namespace(
         r#"

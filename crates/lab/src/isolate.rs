@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use nix::sched::CloneFlags;
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, pthread_sigmask};
-use nix::unistd::{Pid, getegid, geteuid};
+use nix::unistd::{Gid, Pid, Uid, getegid, geteuid, getpid};
 
 use crate::error::{LabError, Refusal};
 use crate::signals::{Origin, Signals, exit_status};
@@ -55,15 +55,19 @@ pub fn isolate() -> Result<Isolation, LabError> {
 fn launch(signals: Signals, mask: SigSet) -> Result<Isolation, LabError> {
     let (launcher, inside) =
         UnixStream::pair().map_err(|source| LabError::system("make a socket pair", source))?;
+    let own = Ids {
+        user: geteuid(),
+        group: getegid(),
+    };
     match clone_with_user_namespace_if_possible()? {
         Cloned::Child => {
             drop(launcher);
-            wait_for_the_launcher(inside)?;
+            wait_for_the_launcher(inside, own)?;
             Ok(Isolation::Entered(Entered { mask, signals }))
         }
         Cloned::Parent { child, user } => {
             drop(inside);
-            if let Err(error) = let_in(launcher, child, user) {
+            if let Err(error) = let_in(launcher, child, user, own) {
                 // It waits for a word that will not come; if it has ended already there is nothing to end.
                 let _ = kill(child, Signal::SIGKILL);
                 follow(child, &signals)?;
@@ -137,38 +141,70 @@ fn clone(flags: CloneFlags) -> nix::Result<Option<Pid>> {
 }
 
 /// In the child: ties its life to the launcher's and waits until its user ids are mapped.
-fn wait_for_the_launcher(mut launcher: UnixStream) -> Result<(), LabError> {
+fn wait_for_the_launcher(mut launcher: UnixStream, outside: Ids) -> Result<(), LabError> {
     prctl::set_pdeathsig(Signal::SIGKILL)
         .map_err(|source| LabError::system("die with the launcher", source))?;
     // The launcher may have died before the line above; then one of these fails.
-    launcher.write_all(b"r").map_err(LabError::Orphaned)?;
-    launcher.read_exact(&mut [0]).map_err(LabError::Orphaned)
+    launcher.write_all(&[READY]).map_err(LabError::Orphaned)?;
+    let mut word = [0];
+    launcher.read_exact(&mut word).map_err(LabError::Orphaned)?;
+    match word {
+        [MAP_YOURSELF] => map_one("self", outside),
+        _ => Ok(()),
+    }
 }
 
 /// In the launcher: maps the child's user ids once the child is ready, and lets it go on.
-fn let_in(mut child_end: UnixStream, child: Pid, user: UserNamespace) -> Result<(), LabError> {
+fn let_in(mut child_end: UnixStream, child: Pid, user: UserNamespace, own: Ids) -> Result<(), LabError> {
     child_end.read_exact(&mut [0]).map_err(LabError::Orphaned)?;
-    if user == UserNamespace::New {
-        map_ids(child)?;
-    }
-    child_end.write_all(b"g").map_err(LabError::Orphaned)
+    let word = match user {
+        UserNamespace::Same => GO,
+        // A /proc of another PID namespace has other numbers, except for oneself.
+        UserNamespace::New if fs::read_link("/proc/self").ok() != Some(getpid().to_string().into()) => {
+            MAP_YOURSELF
+        }
+        UserNamespace::New => {
+            map_ids(child, own)?;
+            GO
+        }
+    };
+    child_end.write_all(&[word]).map_err(LabError::Orphaned)
+}
+
+/// What the child tells the launcher.
+const READY: u8 = b'r';
+/// What the launcher answers.
+const GO: u8 = b'g';
+const MAP_YOURSELF: u8 = b'm';
+
+/// The ids of a process.
+#[derive(Debug, Clone, Copy)]
+struct Ids {
+    user: Uid,
+    group: Gid,
 }
 
 /// Maps every id that root has here to itself, or the one id of a plain user to root
 /// (user_namespaces(7)).
-fn map_ids(child: Pid) -> Result<(), LabError> {
-    let write = |file: &'static str, text: &str| {
-        fs::write(format!("/proc/{child}/{file}"), text).map_err(|source| LabError::MapUser { file, source })
-    };
-    if geteuid().is_root()
+fn map_ids(child: Pid, own: Ids) -> Result<(), LabError> {
+    let child = child.to_string();
+    if own.user.is_root()
         && let (Ok(users), Ok(groups)) = (own_ids("uid_map"), own_ids("gid_map"))
-        && write("uid_map", &users).is_ok()
+        && write_map(&child, "uid_map", &users).is_ok()
     {
-        return write("gid_map", &groups);
+        return write_map(&child, "gid_map", &groups);
     }
-    write("uid_map", &format!("0 {} 1", geteuid()))?;
-    write("setgroups", "deny")?;
-    write("gid_map", &format!("0 {} 1", getegid()))
+    map_one(&child, own)
+}
+
+fn map_one(process: &str, outside: Ids) -> Result<(), LabError> {
+    write_map(process, "uid_map", &format!("0 {} 1", outside.user))?;
+    write_map(process, "setgroups", "deny")?;
+    write_map(process, "gid_map", &format!("0 {} 1", outside.group))
+}
+
+fn write_map(process: &str, file: &'static str, text: &str) -> Result<(), LabError> {
+    fs::write(format!("/proc/{process}/{file}"), text).map_err(|source| LabError::MapUser { file, source })
 }
 
 /// The ids that exist in this user namespace, as an identity map.
