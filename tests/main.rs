@@ -3,4 +3,5 @@
 mod echo;
 mod harness;
 mod lab;
+mod openwrt;
 mod usage;

@@ -1,0 +1,204 @@
+//! Which firewall rules let the traffic of a prefix through, and what they keep out.
+
+use super::on_router;
+
+/// Installed and configured, a server outside, and the route there whatever the rules are.
+const TRAFFIC: &str = "
+    make_topology
+    router fw4 start
+    install_package
+    configure_crawler
+    serve outside :: 7000
+    router v6kit-router apply
+";
+
+#[test]
+fn a_stateful_firewall_holds_one_entry_per_connection() {
+    on_router(&format!(
+        "{TRAFFIC}
+        settings 'set v6kit-router.main.notrack=0'
+        router v6kit-router apply
+        is $(exchanges tcp 300) 300 'exchanges'
+        is $(entries) 300 'entries'
+        "
+    ))
+    .expect(0);
+}
+
+#[test]
+fn notrack_from_the_lan_alone_lets_nothing_through() {
+    on_router(&format!(
+        "{TRAFFIC}
+        sed -i '/\"v6kit: in\"/d' $R/usr/share/nftables.d/chain-post/raw_prerouting/v6kit-router.nft
+        rm $R/usr/share/nftables.d/chain-pre/forward/v6kit-router.nft
+        router fw4 reload
+        is $(exchanges tcp 20 2) 0 'exchanges'
+        "
+    ))
+    .expect(0);
+}
+
+#[test]
+fn notrack_both_ways_without_an_accept_lets_nothing_through() {
+    on_router(&format!(
+        "{TRAFFIC}
+        rm $R/usr/share/nftables.d/chain-pre/forward/v6kit-router.nft
+        router fw4 reload
+        is $(exchanges tcp 20 2) 0 'exchanges'
+        is $(entries) 0 'entries'
+        "
+    ))
+    .expect(0);
+}
+
+#[test]
+fn with_our_rules_everything_passes_and_the_table_stays_empty() {
+    on_router(&format!(
+        "{TRAFFIC}
+        is $(exchanges tcp 3000) 3000 'exchanges'
+        is $(entries) 0 'entries'
+        # What is not TCP stays tracked, works, and costs its entries.
+        is $(exchanges udp 30) 30 'UDP exchanges'
+        is $(entries) 30 'entries of UDP'
+        "
+    ))
+    .expect(0);
+}
+
+#[test]
+fn fifty_thousand_connections_leave_no_entry() {
+    on_router(&format!(
+        "{TRAFFIC}
+        is $(exchanges tcp 50000) 50000 'exchanges'
+        is $(entries) 0 'entries'
+        "
+    ))
+    .expect(0);
+}
+
+#[test]
+fn an_unsolicited_connection_from_outside_is_refused() {
+    on_router(&format!(
+        "{TRAFFIC}
+        # Somebody listens on every address of the prefix: what keeps them out is the router alone.
+        serve host :: 7001
+        code=0
+        outside curl -gsS --max-time 10 --http0.9 'http://[2001:db8:1:202:abcd::7]:7001/' || code=$?
+        is $code 7 'code of curl, refused'
+        # The same from the LAN works, so that the refusal above says something.
+        is \"$(host curl -gs --http0.9 'http://[2001:db8:1:202:abcd::7]:7001/')\" 2001:db8:1:202::9 'locally'
+        is $(exchanges tcp 10) 10 'exchanges'
+        "
+    ))
+    .expect(0);
+}
+
+#[test]
+fn a_connection_to_the_router_itself_stays_tracked() {
+    on_router(&format!(
+        "{TRAFFIC}
+        # A firewall that drops what it holds invalid would drop the router's own answers otherwise.
+        sed -i 's/oifname \"lo\" accept/&\\n ct state invalid drop/' $R/sbin/fw4
+        router fw4 reload
+        exec {{ready}}< <(/usr/bin/python3 $REPOSITORY/tests/openwrt/serve.py :: 7002)
+        read -r -u $ready _
+        is \"$(host curl -gs --http0.9 --interface 2001:db8:1:202:abcd::5 'http://[2001:db8:1:202::1]:7002/')\" \
+            2001:db8:1:202:abcd::5 'answer of the router'
+        is $(entries) 1 'entries'
+        "
+    ))
+    .expect(0);
+}
+
+#[test]
+fn chosen_udp_ports_go_untracked_and_others_stay_tracked() {
+    on_router(&format!(
+        "{TRAFFIC}
+        settings 'add_list v6kit-router.main.udp_port=7000'
+        router v6kit-router apply
+        is $(exchanges udp 30) 30 'UDP exchanges'
+        is $(entries) 0 'entries'
+        "
+    ))
+    .expect(0);
+}
+
+#[test]
+fn pings_from_outside_are_answered_until_told_otherwise() {
+    on_router(&format!(
+        "{TRAFFIC}
+        # An echo request without raw sockets: the kernel's ping sockets, open to everybody here.
+        outside sysctl -qw net.ipv4.ping_group_range='0 0'
+        ping() {{ outside /usr/bin/python3 - <<'END'
+import socket
+s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM, socket.IPPROTO_ICMPV6)
+s.settimeout(2)
+s.sendto(bytes([128, 0, 0, 0, 0, 1, 0, 1]), ('2001:db8:1:202:abcd::7', 0))
+try:
+    print('answered' if s.recv(100)[0] == 129 else 'odd')
+except TimeoutError:
+    print('silent')
+END
+        }}
+        is $(ping) answered 'by default'
+        settings 'set v6kit-router.main.ping=drop'
+        router v6kit-router apply
+        is $(ping) silent 'when told so'
+        "
+    ))
+    .expect(0);
+}
+
+#[test]
+fn path_mtu_discovery_works_without_tracking() {
+    on_router(&format!(
+        "{TRAFFIC}
+        # A smaller MTU behind the far end of the WAN: its packet-too-big must reach the untracked sender.
+        sed -i 's/destination-unreachable, time-exceeded }} limit/time-exceeded }} limit/; /icmpv6 code/d' $R/sbin/fw4
+        router fw4 reload
+        ip netns add far
+        ip link add eth1 netns outside type veth peer name eth0 netns far
+        outside sysctl -qw net.ipv6.conf.all.forwarding=1 net.ipv6.conf.eth1.accept_dad=0
+        ip netns exec far sysctl -qw net.ipv6.conf.eth0.accept_dad=0
+        ip -n outside link set eth1 mtu 1300 up
+        ip -n far link set eth0 up
+        ip -n far link set lo up
+        ip -n outside addr add 2001:db8:fffe::1/64 dev eth1 nodad
+        ip -n far addr add 2001:db8:fffe::2/64 dev eth0 nodad
+        ip -n far route add default via 2001:db8:fffe::1
+        ip route add 2001:db8:fffe::/64 via 2001:db8:ffff::2
+        exec {{sink}}< <(ip netns exec far /usr/bin/python3 -c '
+import socket
+s = socket.create_server((\"::\", 7003), family=socket.AF_INET6)
+print(\"ready\", flush=True)
+c, _ = s.accept()
+print(sum(len(d) for d in iter(lambda: c.recv(65536), b\"\")), flush=True)')
+        read -r -u $sink _
+        host /usr/bin/python3 -c '
+import socket
+s = socket.create_connection((\"2001:db8:fffe::2\", 7003), 20, (\"2001:db8:1:202:abcd::5\", 0))
+s.sendall(bytes(200000))'
+        read -r -t 60 -u $sink received
+        is $received 200000 'bytes that came through'
+        is $(entries) 0 'entries'
+        "
+    ))
+    .expect(0);
+}
+
+#[test]
+fn the_rules_load_inside_the_firewalls_own() {
+    on_router(
+        "
+        make_topology
+        cp -r $REPOSITORY/openwrt/v6kit-router/files/usr/share $R/usr/
+        router fw4 check
+        router fw4 start
+        mkdir -p $R/var/run/v6kit-router
+        # Half of the package is enough for a file that cannot load: the firewall says so.
+        echo 'add element inet fw4 v6kit_nothing { 1 }' >$R/tmp/run/v6kit-router/elements.nft
+        not router fw4 check 2>/dev/null
+        ",
+    )
+    .expect(0);
+}
