@@ -1,0 +1,164 @@
+//! How many addresses may be in the router's neighbour table through us, and how many answers a second.
+
+use std::net::Ipv6Addr;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::time::Duration;
+
+use lru::LruCache;
+use tokio::time::Instant;
+
+/// How long an answer keeps its place. A Linux router under pressure throws out entries that have not
+/// changed for five seconds (`neigh_forced_gc` in net/core/neighbour.c).
+pub(crate) const HOLD: Duration = Duration::from_secs(5);
+
+/// How many of the oldest addresses are looked at to find one that may go.
+const CANDIDATES: usize = 64;
+
+/// The addresses that are being answered for, least recently asked for first.
+#[derive(Debug)]
+pub(crate) struct Live {
+    answered: LruCache<Ipv6Addr, Instant>,
+    when_full: WhenFull,
+}
+
+/// What happens to a new address when the set is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WhenFull {
+    /// It takes the place of one that is not needed any more, or gets no answer.
+    Refuse,
+    /// It takes the place of the oldest; the set only remembers.
+    Forget,
+}
+
+impl Live {
+    pub(crate) fn new(capacity: NonZeroUsize, when_full: WhenFull) -> Self {
+        Self {
+            answered: LruCache::new(capacity),
+            when_full,
+        }
+    }
+
+    /// Whether `address` may be answered now, and takes its place if so. `in_use` tells the addresses
+    /// whose place is not to be had.
+    pub(crate) fn admit(
+        &mut self,
+        address: Ipv6Addr,
+        now: Instant,
+        in_use: impl Fn(Ipv6Addr) -> bool,
+    ) -> bool {
+        let full = self.answered.len() == self.answered.cap().get();
+        if full && self.when_full == WhenFull::Refuse && !self.answered.contains(&address) {
+            let oldest = self.answered.iter().rev().take(CANDIDATES);
+            let may_go = oldest
+                .take_while(|(_, answered)| now.duration_since(**answered) >= HOLD)
+                .map(|(candidate, _)| *candidate)
+                .find(|candidate| !in_use(*candidate));
+            let Some(candidate) = may_go else {
+                return false;
+            };
+            self.answered.pop(&candidate);
+        }
+        self.answered.put(address, now);
+        true
+    }
+
+    /// The addresses, the latest first.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = Ipv6Addr> + '_ {
+        self.answered.iter().map(|(address, _)| *address)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.answered.len()
+    }
+}
+
+/// A token bucket: a second's worth of answers may come at once, and no more per second in the long run.
+#[derive(Debug)]
+pub(crate) struct Bucket {
+    per_second: f64,
+    tokens: f64,
+    filled: Instant,
+}
+
+impl Bucket {
+    pub(crate) fn new(per_second: NonZeroU32, now: Instant) -> Self {
+        let per_second = f64::from(per_second.get());
+        Self {
+            per_second,
+            tokens: per_second,
+            filled: now,
+        }
+    }
+
+    /// Takes a token where there is one.
+    pub(crate) fn take(&mut self, now: Instant) -> bool {
+        let elapsed = now.duration_since(self.filled).as_secs_f64();
+        self.tokens = (self.tokens + elapsed * self.per_second).min(self.per_second);
+        self.filled = now;
+        let enough = self.tokens >= 1.0;
+        if enough {
+            self.tokens -= 1.0;
+        }
+        enough
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(n: u16) -> Ipv6Addr {
+        Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, n)
+    }
+
+    fn three(when_full: WhenFull) -> (Live, Instant) {
+        let start = Instant::now();
+        let mut live = Live::new(NonZeroUsize::new(3).unwrap(), when_full);
+        for n in 1..=3 {
+            assert!(live.admit(address(n), start, |_| false));
+        }
+        (live, start)
+    }
+
+    #[test]
+    fn a_new_address_waits_until_an_old_one_may_leave_the_router() {
+        let (mut live, start) = three(WhenFull::Refuse);
+        assert!(!live.admit(address(4), start + HOLD / 2, |_| false));
+        assert!(
+            live.admit(address(1), start + HOLD / 2, |_| false),
+            "one that is in"
+        );
+        assert!(live.admit(address(4), start + HOLD, |_| false));
+        assert_eq!(
+            live.addresses().collect::<Vec<_>>(),
+            [address(4), address(1), address(3)]
+        );
+    }
+
+    #[test]
+    fn an_address_with_an_open_socket_keeps_its_place() {
+        let (mut live, start) = three(WhenFull::Refuse);
+        assert!(live.admit(address(4), start + HOLD, |used| used == address(1)));
+        assert!(live.addresses().any(|kept| kept == address(1)));
+        assert!(!live.admit(address(5), start + HOLD, |used| used != address(4)));
+        assert_eq!(live.len(), 3);
+    }
+
+    #[test]
+    fn a_set_that_only_remembers_refuses_nobody() {
+        let (mut live, start) = three(WhenFull::Forget);
+        assert!(live.admit(address(4), start, |_| true));
+        assert_eq!(live.len(), 3);
+    }
+
+    #[test]
+    fn a_bucket_gives_a_burst_and_then_its_rate() {
+        let start = Instant::now();
+        let mut bucket = Bucket::new(NonZeroU32::new(100).unwrap(), start);
+        assert_eq!((0..500).filter(|_| bucket.take(start)).count(), 100);
+        let later = start + Duration::from_millis(500);
+        assert_eq!((0..500).filter(|_| bucket.take(later)).count(), 50);
+        let much_later = start + Duration::from_secs(3600);
+        assert_eq!((0..500).filter(|_| bucket.take(much_later)).count(), 100);
+    }
+}

@@ -1,0 +1,746 @@
+//! Receives solicitations, decides, and answers.
+
+use std::future::{Future, pending};
+use std::io;
+use std::net::Ipv6Addr;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::sync::Arc;
+use std::time::Duration;
+
+use lru::LruCache;
+use serde::Serialize;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use v6kit_net::Prefix;
+
+use crate::NdpError;
+use crate::counters::{Cause, Counters, Counts};
+use crate::event::{Event, Verdict};
+use crate::inventory::{Inventory, Sockets};
+use crate::live::{Bucket, Live, WhenFull};
+use crate::neighbourhood::{Holder, Link, Neighbourhood, Notification, State};
+use crate::socket::{LONGEST, PacketSocket};
+use crate::source::{Finding, Source, SourceChoice, SourceWish};
+use crate::usage::Usage;
+use crate::wire::{ALL_NODES, Advertisement, Flags, Kind, Mac, MulticastRouter, Solicitation};
+
+/// What to answer for, and how.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The on-link prefix.
+    pub prefix: Prefix,
+    /// The device that it is on.
+    pub device: String,
+    /// Which addresses of it.
+    pub scope: Scope,
+    /// The source of answers.
+    pub source: SourceWish,
+    /// So many addresses at most are in the router's neighbour table through us. `None`: no limit.
+    pub live: Option<NonZeroUsize>,
+    /// Answers a second.
+    pub max_rate: NonZeroU32,
+    /// What snooping switches are told.
+    pub snooping: Snooping,
+    /// Whether each solicitation is an event.
+    pub report_solicitations: bool,
+}
+
+/// Which addresses of the prefix are answered for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scope {
+    /// Those that are used while a program on this host sends from the prefix, all of them otherwise.
+    Auto,
+    /// Those with a live or recent socket on this host.
+    OnlyUsed,
+    /// All of them: others behind this host use them.
+    All,
+}
+
+/// What MLD-snooping switches are told.
+///
+/// Such a switch sends a solicited-node group only to ports that have joined it, and nobody can join
+/// sixteen million. It sends everything to ports with a multicast router.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Snooping {
+    /// That this port wants all multicast (Multicast Router Discovery, RFC 4286).
+    Announce,
+    /// Nothing.
+    Silent,
+}
+
+/// What was done, at the end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// The prefix.
+    pub prefix: Prefix,
+    /// The device.
+    pub device: String,
+    /// The source of answers at the end.
+    pub source: Source,
+    /// How long it ran, in seconds.
+    pub seconds: u64,
+    /// What was asked and answered.
+    #[serde(flatten)]
+    pub counts: Counts,
+}
+
+/// Neighbours that were heard asking from an address of the prefix, and for how long they count.
+const HEARD: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
+const HEARD_FOR: Duration = Duration::from_secs(600);
+/// Solicitations that may wait for a look at the sockets.
+const BACKLOG: usize = 1024;
+/// Packets read before other things have their turn.
+const BATCH: usize = 64;
+/// Without a limit so many addresses are remembered, to be announced when the link-layer address changes.
+const REMEMBERED: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
+/// A look at the sockets may take a fifth of the time.
+const REST_PER_LOOK: u32 = 4;
+const SHORTEST_REST: Duration = Duration::from_millis(2);
+/// RFC 4286 section 4.2.1: the default.
+const ROUTER_INTERVAL_SECONDS: u8 = 20;
+/// How often a lasting complaint is repeated.
+const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Answers solicitations. Opened with privileges, run without most of them.
+pub struct Responder {
+    settings: Settings,
+    socket: PacketSocket,
+    attached: Option<u32>,
+    neighbourhood: Neighbourhood,
+    heard: LruCache<Ipv6Addr, Instant>,
+    look: Look,
+    usage: Usage,
+    waiting: Vec<Asked>,
+    live: Live,
+    bucket: Bucket,
+    source: SourceChoice,
+    counters: Arc<Counters>,
+    complaints: Complaints,
+    answers_whole_prefix: bool,
+    started: Instant,
+}
+
+/// A solicitation with what its packet said about its sender.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    solicitation: Solicitation,
+    from: Mac,
+    at: Instant,
+}
+
+/// What is to become of a solicitation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Decision {
+    Answer(Claim),
+    Refuse(Cause),
+    /// The sockets have to be looked at first.
+    Look,
+}
+
+/// On what ground an address is claimed. It decides the Override flag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Claim {
+    /// A socket of this host has it: whatever somebody has cached is older than that. Override is set,
+    /// as RFC 4861 section 7.2.4 asks of the owner of an address.
+    Socket,
+    /// It lies in the prefix and nobody else is known to have it. Override is not set, as for a proxy:
+    /// should a neighbour have it after all, his own answer prevails.
+    Prefix,
+}
+
+/// Whether the sockets were looked at after the solicitation came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Looked {
+    NotSince,
+    Since,
+}
+
+/// What to do next.
+enum Wake {
+    Stop,
+    Notified(Notification),
+    Found(io::Result<Sockets>),
+    LookDue,
+    Tick,
+    Packets,
+}
+
+type Report<'a> = &'a mut dyn FnMut(&Event);
+
+impl Responder {
+    /// Opens everything that needs privileges and starts to hear solicitations. Inside a tokio runtime.
+    ///
+    /// # Errors
+    /// [`NdpError`]: the device is missing or the wrong one, or CAP_NET_RAW is.
+    pub async fn open(settings: Settings) -> Result<Self, NdpError> {
+        let neighbourhood = Neighbourhood::watch(&settings.device).await?;
+        if settings.source == SourceWish::LinkLocal && neighbourhood.link_local().is_none() {
+            let device = settings.device;
+            return Err(NdpError::NoLinkLocal { device });
+        }
+        let socket = PacketSocket::open(settings.prefix).map_err(listen)?;
+        let now = Instant::now();
+        let mut look = Look::open(settings.prefix).map_err(NdpError::SocketList)?;
+        let mut usage = Usage::default();
+        if settings.scope != Scope::All {
+            // The first look loads kernel modules, which asks for privileges in some places.
+            let sockets = look.take_now().map_err(NdpError::SocketList)?;
+            usage.update(sockets, now, |address| neighbourhood.is_ours(address));
+        }
+        let mut responder = Self {
+            live: match settings.live {
+                Some(limit) => Live::new(limit, WhenFull::Refuse),
+                None => Live::new(REMEMBERED, WhenFull::Forget),
+            },
+            bucket: Bucket::new(settings.max_rate, now),
+            source: SourceChoice::new(settings.source),
+            answers_whole_prefix: settings.scope == Scope::All
+                || settings.scope == Scope::Auto && !usage.is_sending(now),
+            settings,
+            socket,
+            attached: None,
+            neighbourhood,
+            heard: LruCache::new(HEARD),
+            look,
+            usage,
+            waiting: Vec::new(),
+            counters: Arc::default(),
+            complaints: Complaints::default(),
+            started: now,
+        };
+        responder.attach().map_err(listen)?;
+        Ok(responder)
+    }
+
+    /// The counters, which go on counting while it runs.
+    #[must_use]
+    pub fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.counters)
+    }
+
+    /// Whether every address of the prefix is answered for at the moment.
+    #[must_use]
+    pub fn answers_whole_prefix(&self) -> bool {
+        self.answers_whole_prefix
+    }
+
+    /// Whether the device carries packets at the moment.
+    #[must_use]
+    pub fn is_link_up(&self) -> bool {
+        self.neighbourhood
+            .link()
+            .is_some_and(|link| link.state == State::Up)
+    }
+
+    /// Answers until `stop` is ready.
+    ///
+    /// # Errors
+    /// [`NdpError::Netlink`] when the kernel does not tell about changes any more.
+    pub async fn run(
+        mut self,
+        stop: impl Future<Output = ()>,
+        report: Report<'_>,
+    ) -> Result<Summary, NdpError> {
+        let mut stop = std::pin::pin!(stop);
+        let mut ticks = interval(Duration::from_secs(ROUTER_INTERVAL_SECONDS.into()));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let look_wanted = !self.waiting.is_empty();
+            let wake = tokio::select! {
+                biased;
+                () = &mut stop => Wake::Stop,
+                notification = self.neighbourhood.notification() => Wake::Notified(notification?),
+                due = self.look.next(look_wanted) => due,
+                _ = ticks.tick() => Wake::Tick,
+                ready = self.socket.readable() => ready.map(|()| Wake::Packets).map_err(NdpError::Listen)?,
+            };
+            match wake {
+                Wake::Stop => return Ok(self.finish()),
+                Wake::Notified(notification) => self.notified(notification, report).await?,
+                Wake::LookDue => self.look.start(),
+                Wake::Found(found) => self.found(found, report),
+                Wake::Tick => {
+                    self.counters.set_dropped(self.socket.dropped());
+                    self.tell_snoopers(MulticastRouter::Advertisement {
+                        interval_seconds: ROUTER_INTERVAL_SECONDS,
+                    });
+                }
+                Wake::Packets => self.receive_batch(report),
+            }
+        }
+    }
+
+    fn finish(self) -> Summary {
+        self.tell_snoopers(MulticastRouter::Termination);
+        self.counters.set_dropped(self.socket.dropped());
+        Summary {
+            prefix: self.settings.prefix,
+            device: self.settings.device,
+            source: self.source.current(),
+            seconds: self.started.elapsed().as_secs(),
+            counts: self.counters.now(),
+        }
+    }
+
+    fn receive_batch(&mut self, report: Report<'_>) {
+        let mut buffer = [0; LONGEST];
+        for _ in 0..BATCH {
+            match self.socket.receive(&mut buffer) {
+                Ok((length, from)) => self.receive(&buffer[..length], from, report),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                // ENETDOWN, told once; netlink tells the rest.
+                Err(error) => tracing::debug!(%error, "nothing received"),
+            }
+        }
+    }
+
+    fn receive(&mut self, packet: &[u8], from: Mac, report: Report<'_>) {
+        self.counters.solicited();
+        match Solicitation::parse(packet) {
+            Ok(solicitation) => {
+                let at = Instant::now();
+                let asked = Asked {
+                    solicitation,
+                    from,
+                    at,
+                };
+                self.listen_for_neighbours(&asked);
+                self.follow(self.decide(&asked, Looked::NotSince), asked, report);
+            }
+            Err(invalid) => {
+                let cause = Cause::from(invalid);
+                self.counters.refused(cause);
+                if self.settings.report_solicitations {
+                    let verdict = Verdict::Refused { refused: cause };
+                    report(&Event::Solicitation {
+                        asker: None,
+                        target: None,
+                        from,
+                        verdict,
+                    });
+                }
+            }
+        }
+    }
+
+    /// Who asks from an address of the prefix has that address.
+    fn listen_for_neighbours(&mut self, asked: &Asked) {
+        if let Some(source) = asked.solicitation.source
+            && self.settings.prefix.contains(source)
+            && self
+                .neighbourhood
+                .link()
+                .is_some_and(|link| link.mac != asked.from)
+        {
+            self.heard.put(source, asked.at);
+        }
+    }
+
+    fn decide(&self, asked: &Asked, looked: Looked) -> Decision {
+        let Solicitation { target, .. } = asked.solicitation;
+        let now = Instant::now();
+        if let Some(cause) = self.not_ours(asked, now) {
+            return Decision::Refuse(cause);
+        }
+        if self.usage.is_recent(target, now) {
+            return Decision::Answer(Claim::Socket);
+        }
+        let probed_by_another = asked.solicitation.kind() == Kind::Duplicate;
+        match (self.settings.scope, looked) {
+            (Scope::All, _) => Decision::Answer(Claim::Prefix),
+            (_, Looked::NotSince) => Decision::Look,
+            (Scope::OnlyUsed, Looked::Since) => Decision::Refuse(Cause::Unused),
+            (Scope::Auto, Looked::Since) if self.usage.is_sending(now) || probed_by_another => {
+                Decision::Refuse(Cause::Unused)
+            }
+            (Scope::Auto, Looked::Since) => Decision::Answer(Claim::Prefix),
+        }
+    }
+
+    /// Why the target is somebody else's, if it is.
+    fn not_ours(&self, asked: &Asked, now: Instant) -> Option<Cause> {
+        let target = asked.solicitation.target;
+        if self
+            .neighbourhood
+            .link()
+            .is_some_and(|link| link.mac == asked.from)
+        {
+            return Some(Cause::Reflected);
+        }
+        if !self.settings.prefix.contains(target) {
+            return Some(Cause::OutsidePrefix);
+        }
+        if is_routers_anycast(target, self.settings.prefix) {
+            return Some(Cause::Anycast);
+        }
+        match self.neighbourhood.holder(target) {
+            Some(Holder::ThisHost) => Some(Cause::OwnAddress),
+            Some(Holder::Gateway) => Some(Cause::Gateway),
+            Some(Holder::Neighbour) => Some(Cause::Neighbour),
+            None => {
+                let heard = self.heard.peek(&target);
+                let lately = heard.is_some_and(|at| now.duration_since(*at) < HEARD_FOR);
+                lately.then_some(Cause::Neighbour)
+            }
+        }
+    }
+
+    fn follow(&mut self, decision: Decision, asked: Asked, report: Report<'_>) {
+        let verdict = match decision {
+            Decision::Look if self.waiting.len() < BACKLOG => {
+                self.waiting.push(asked);
+                return;
+            }
+            Decision::Look => Err(Cause::Backlog),
+            Decision::Refuse(cause) => Err(cause),
+            Decision::Answer(claim) => self.answer(&asked, claim, report),
+        };
+        let verdict = match verdict {
+            Ok(source) => {
+                let kind = asked.solicitation.kind();
+                self.counters.answered(kind);
+                Verdict::Answered {
+                    answered: kind,
+                    source,
+                }
+            }
+            Err(refused) => {
+                self.counters.refused(refused);
+                Verdict::Refused { refused }
+            }
+        };
+        if self.settings.report_solicitations {
+            report(&Event::Solicitation {
+                asker: asked.solicitation.source,
+                target: Some(asked.solicitation.target),
+                from: asked.from,
+                verdict,
+            });
+        }
+    }
+
+    fn answer(&mut self, asked: &Asked, claim: Claim, report: Report<'_>) -> Result<Source, Cause> {
+        let Solicitation { target, .. } = asked.solicitation;
+        let now = Instant::now();
+        let link = self.link_that_is_up().ok_or(Cause::CannotSend)?;
+        if !self.bucket.take(now) {
+            let per_second = self.settings.max_rate.get();
+            self.complaints
+                .rate
+                .file(now, report, || Event::RateLimit { per_second });
+            return Err(Cause::RateLimit);
+        }
+        if !self.live.admit(target, now, |kept| self.usage.is_open(kept)) {
+            let live = self.live.len();
+            self.complaints
+                .live
+                .file(now, report, || Event::LiveLimit { live });
+            return Err(Cause::LiveLimit);
+        }
+        self.counters.set_live(self.live.len());
+        let source = self.choose_source(&asked.solicitation, now, report);
+        self.advertise(link, asked, claim, source)
+    }
+
+    fn link_that_is_up(&self) -> Option<Link> {
+        self.neighbourhood.link().filter(|link| link.state == State::Up)
+    }
+
+    fn choose_source(&mut self, solicitation: &Solicitation, now: Instant, report: Report<'_>) -> Source {
+        let (source, finding) = match (solicitation.kind(), solicitation.source) {
+            (Kind::Resolution, Some(asker)) => self.source.choose(solicitation.target, asker, now),
+            _ => (self.source.current(), Finding::Nothing),
+        };
+        match finding {
+            Finding::Nothing => {}
+            Finding::Switched => report(&Event::SourceSwitched {
+                source: self.source.current(),
+            }),
+            Finding::Unheard => report(&Event::Unheard),
+        }
+        // Without a link-local address there is nothing to try.
+        if self.settings.source == SourceWish::Auto && self.neighbourhood.link_local().is_none() {
+            Source::Target
+        } else {
+            source
+        }
+    }
+
+    fn advertise(&self, link: Link, asked: &Asked, claim: Claim, source: Source) -> Result<Source, Cause> {
+        let Solicitation {
+            target, link_address, ..
+        } = asked.solicitation;
+        // Who has no address yet is answered through the group of all nodes (RFC 4861 section 7.2.4).
+        let (destination, to) = match asked.solicitation.source {
+            Some(asker) => (asker, link_address.unwrap_or(asked.from)),
+            None => (ALL_NODES, Mac::of_group(ALL_NODES)),
+        };
+        let advertisement = Advertisement {
+            source: self.source_address(source, target).ok_or(Cause::CannotSend)?,
+            destination,
+            target,
+            link_address: link.mac,
+            flags: Flags {
+                solicited: asked.solicitation.source.is_some(),
+                overriding: claim == Claim::Socket,
+            },
+        };
+        match self.socket.send(link.index, to, &advertisement.to_packet()) {
+            Ok(()) => Ok(source),
+            Err(error) => {
+                tracing::debug!(%error, %target, "an advertisement was not sent");
+                Err(Cause::CannotSend)
+            }
+        }
+    }
+
+    fn source_address(&self, source: Source, target: Ipv6Addr) -> Option<Ipv6Addr> {
+        match source {
+            Source::Target => Some(target),
+            Source::LinkLocal => self.neighbourhood.link_local(),
+        }
+    }
+
+    /// Takes in a look at the sockets and decides what has waited for it.
+    fn found(&mut self, found: io::Result<Sockets>, report: Report<'_>) {
+        self.counters.looked();
+        let looked_at = self.look.started;
+        match found {
+            Ok(sockets) => {
+                let Self {
+                    usage, neighbourhood, ..
+                } = self;
+                usage.update(sockets, looked_at, |address| neighbourhood.is_ours(address));
+            }
+            Err(error) => {
+                let error = error.to_string();
+                let event = || Event::SocketListFailed { error };
+                self.complaints.sockets.file(Instant::now(), report, event);
+            }
+        }
+        self.note_scope(report);
+        for asked in std::mem::take(&mut self.waiting) {
+            let looked = if asked.at <= looked_at {
+                Looked::Since
+            } else {
+                Looked::NotSince
+            };
+            self.follow(self.decide(&asked, looked), asked, report);
+        }
+    }
+
+    fn note_scope(&mut self, report: Report<'_>) {
+        if self.settings.scope != Scope::Auto {
+            return;
+        }
+        let whole = !self.usage.is_sending(Instant::now());
+        if whole != self.answers_whole_prefix {
+            self.answers_whole_prefix = whole;
+            report(&if whole {
+                Event::WholePrefix
+            } else {
+                Event::OnlyUsed
+            });
+        }
+    }
+
+    async fn notified(&mut self, notification: Notification, report: Report<'_>) -> Result<(), NdpError> {
+        let before = (self.neighbourhood.link(), self.neighbourhood.link_local());
+        self.neighbourhood.take_in(notification).await?;
+        let after = (self.neighbourhood.link(), self.neighbourhood.link_local());
+        if before == after {
+            return Ok(());
+        }
+        self.link_changed(before.0, after.0, report);
+        self.tell_snoopers(MulticastRouter::Advertisement {
+            interval_seconds: ROUTER_INTERVAL_SECONDS,
+        });
+        Ok(())
+    }
+
+    fn link_changed(&mut self, before: Option<Link>, after: Option<Link>, report: Report<'_>) {
+        match (before, after) {
+            (Some(_), None) => {
+                self.attached = None;
+                report(&Event::DeviceGone);
+            }
+            (None, Some(_)) => report(&Event::DeviceBack),
+            (Some(before), Some(after)) if before.state != after.state => report(&match after.state {
+                State::Up => Event::LinkUp,
+                State::Down => Event::LinkDown,
+            }),
+            _ => {}
+        }
+        if let Err(error) = self.attach() {
+            // It was gone again before it could be used; its return will be told.
+            tracing::warn!(%error, "the device cannot be listened on");
+        }
+        if let (Some(before), Some(after)) = (before, after)
+            && before.mac != after.mac
+        {
+            let announced = self.announce(after);
+            let link_address = after.mac;
+            report(&Event::LinkAddressChanged {
+                link_address,
+                announced,
+            });
+        }
+    }
+
+    /// Follows the device when it is another one of the same name.
+    fn attach(&mut self) -> io::Result<()> {
+        let index = self.neighbourhood.link().map(|link| link.index);
+        if let Some(new) = index
+            && self.attached != index
+        {
+            self.socket.attach(new)?;
+            self.attached = index;
+        }
+        Ok(())
+    }
+
+    /// Tells everybody the new link-layer address of what they may have cached
+    /// (RFC 4861 section 7.2.6), as far as the rate allows.
+    fn announce(&mut self, link: Link) -> usize {
+        let now = Instant::now();
+        let mut announced = 0;
+        for target in self.live.addresses() {
+            let Some(source) = self.source_address(self.source.current(), target) else {
+                break;
+            };
+            let advertisement = Advertisement {
+                source,
+                destination: ALL_NODES,
+                target,
+                link_address: link.mac,
+                flags: Flags {
+                    solicited: false,
+                    overriding: true,
+                },
+            };
+            let packet = advertisement.to_packet();
+            if self.bucket.take(now)
+                && self
+                    .socket
+                    .send(link.index, Mac::of_group(ALL_NODES), &packet)
+                    .is_ok()
+            {
+                self.counters.announced();
+                announced += 1;
+            }
+        }
+        announced
+    }
+
+    fn tell_snoopers(&self, message: MulticastRouter) {
+        let (Some(link), Some(source)) = (self.link_that_is_up(), self.neighbourhood.link_local()) else {
+            return;
+        };
+        if self.settings.snooping == Snooping::Silent {
+            return;
+        }
+        let to = Mac::of_group(MulticastRouter::ALL_SNOOPERS);
+        if let Err(error) = self.socket.send(link.index, to, &message.to_packet(source)) {
+            tracing::debug!(%error, "snooping switches were not told");
+        }
+    }
+}
+
+/// The all-zeros interface identifier belongs to the routers of the link (RFC 4291 section 2.6.1), except
+/// on links between two (RFC 6164) and for single addresses.
+fn is_routers_anycast(target: Ipv6Addr, prefix: Prefix) -> bool {
+    prefix.length() < 127 && target.to_bits() & u128::from(u64::MAX) == 0
+}
+
+fn listen(error: io::Error) -> NdpError {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => NdpError::NotPermitted(error),
+        _ => NdpError::Listen(error),
+    }
+}
+
+/// Looks at the sockets, one at a time, beside the answering, and not all the time.
+struct Look {
+    inventory: Option<Inventory>,
+    running: Option<JoinHandle<(Inventory, io::Result<Sockets>)>>,
+    started: Instant,
+    not_before: Instant,
+}
+
+impl Look {
+    fn open(prefix: Prefix) -> io::Result<Self> {
+        let now = Instant::now();
+        Ok(Self {
+            inventory: Some(Inventory::open(prefix)?),
+            running: None,
+            started: now,
+            not_before: now,
+        })
+    }
+
+    fn take_now(&mut self) -> io::Result<Sockets> {
+        match &mut self.inventory {
+            Some(inventory) => inventory.take(),
+            None => Ok(Sockets::default()),
+        }
+    }
+
+    fn start(&mut self) {
+        if let Some(mut inventory) = self.inventory.take() {
+            self.started = Instant::now();
+            self.running = Some(tokio::task::spawn_blocking(move || {
+                let found = inventory.take();
+                (inventory, found)
+            }));
+        }
+    }
+
+    /// Waits for a running look to end, or for the time of the next one where one is `wanted`.
+    async fn next(&mut self, wanted: bool) -> Wake {
+        let Some(running) = &mut self.running else {
+            if wanted {
+                sleep_until(self.not_before).await;
+                return Wake::LookDue;
+            }
+            return pending().await;
+        };
+        let ended = running.await;
+        self.running = None;
+        let took = self.started.elapsed();
+        self.not_before = Instant::now() + (took * REST_PER_LOOK).max(SHORTEST_REST);
+        match ended {
+            Ok((inventory, found)) => {
+                self.inventory = Some(inventory);
+                Wake::Found(found)
+            }
+            Err(error) => Wake::Found(Err(io::Error::other(error))),
+        }
+    }
+}
+
+/// Complaints that last are repeated now and then, not with every packet.
+#[derive(Debug, Default)]
+struct Complaints {
+    rate: Complaint,
+    live: Complaint,
+    sockets: Complaint,
+}
+
+#[derive(Debug, Default)]
+struct Complaint {
+    last: Option<Instant>,
+}
+
+impl Complaint {
+    fn file(&mut self, now: Instant, report: Report<'_>, event: impl FnOnce() -> Event) {
+        let due = self
+            .last
+            .is_none_or(|last| now.duration_since(last) >= COMPLAINT_INTERVAL);
+        if due {
+            self.last = Some(now);
+            report(&event());
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! The packet socket (packet(7)).
+
+#![allow(
+    unsafe_code,
+    reason = "neither std, socket2 nor nix can build a sockaddr_ll or join a packet membership"
+)]
+
+use std::io;
+use std::mem;
+use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use libc::{c_int, socklen_t};
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::RcvBufForce;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use v6kit_net::Prefix;
+
+use crate::filter;
+use crate::wire::Mac;
+
+/// Room for a burst: some 5,000 solicitations. Beyond net.core.rmem_max it needs CAP_NET_ADMIN.
+const RECEIVE_BUFFER: usize = 4 << 20;
+
+/// Longer than any solicitation that makes sense; what is longer is cut off and thereby refused.
+pub(crate) const LONGEST: usize = 512;
+
+/// Receives the solicitations that the kernel-side filter lets through, and sends packets.
+///
+/// The link header is the kernel's business (SOCK_DGRAM): packets begin with the IPv6 header.
+#[derive(Debug)]
+pub(crate) struct PacketSocket {
+    fd: AsyncFd<Socket>,
+    dropped: AtomicU64,
+}
+
+impl PacketSocket {
+    /// Opens a socket that hears nothing yet. Needs CAP_NET_RAW.
+    pub(crate) fn open(prefix: Prefix) -> io::Result<Self> {
+        // Protocol 0 receives nothing, so that nothing arrives before the filter is in place.
+        let socket = Socket::new(
+            Domain::PACKET,
+            Type::DGRAM.nonblocking().cloexec(),
+            Some(Protocol::from(0)),
+        )?;
+        socket.attach_filter(&filter::solicitations(prefix))?;
+        if setsockopt(&socket, RcvBufForce, &RECEIVE_BUFFER).is_err() {
+            socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
+        }
+        // SAFETY: the socket owns its descriptor, and AsyncFd drops both together.
+        let fd = unsafe { AsyncFd::register(socket) }?;
+        Ok(Self {
+            fd,
+            dropped: AtomicU64::new(0),
+        })
+    }
+
+    /// Hears the device of this index from now on, all its multicast included.
+    ///
+    /// Solicited-node groups are far too many to join, so the device takes all multicast. The kernel
+    /// counts this per socket and undoes it when the socket goes, however that happens.
+    pub(crate) fn attach(&self, index: u32) -> io::Result<()> {
+        let index = interface_index(index)?;
+        let membership = libc::packet_mreq {
+            mr_ifindex: index,
+            mr_type: libc::PACKET_MR_ALLMULTI as libc::c_ushort,
+            mr_alen: 0,
+            mr_address: [0; 8],
+        };
+        // SAFETY: `membership` is a packet_mreq that outlives the call, and the length is its own.
+        let joined = unsafe {
+            libc::setsockopt(
+                self.fd.as_raw_fd(),
+                libc::SOL_PACKET,
+                libc::PACKET_ADD_MEMBERSHIP,
+                (&raw const membership).cast(),
+                size_of_value(&membership),
+            )
+        };
+        succeeded(joined)?;
+        let address = link_address(index, None);
+        // SAFETY: `address` is a sockaddr_ll that outlives the call, and the length is its own.
+        let bound = unsafe {
+            libc::bind(
+                self.fd.as_raw_fd(),
+                (&raw const address).cast(),
+                size_of_value(&address),
+            )
+        };
+        succeeded(bound)
+    }
+
+    /// Waits until [`Self::receive`] has something to say.
+    pub(crate) async fn readable(&self) -> io::Result<()> {
+        self.fd.readable().await?.retain_ready();
+        Ok(())
+    }
+
+    /// The next packet: its length in `buffer` and the Ethernet address that it came from.
+    ///
+    /// # Errors
+    /// `WouldBlock` when there is none, ENETDOWN once after the device went down.
+    pub(crate) fn receive(&self, buffer: &mut [u8; LONGEST]) -> io::Result<(usize, Mac)> {
+        self.fd.try_io(Interest::READABLE, |socket| {
+            // SAFETY: all bits zero is a sockaddr_ll.
+            let mut from: libc::sockaddr_ll = unsafe { mem::zeroed() };
+            let mut from_length = size_of_value(&from);
+            // SAFETY: buffer and address are ours, and the lengths are theirs.
+            let length = unsafe {
+                libc::recvfrom(
+                    socket.as_raw_fd(),
+                    buffer.as_mut_ptr().cast(),
+                    buffer.len(),
+                    0,
+                    (&raw mut from).cast(),
+                    &raw mut from_length,
+                )
+            };
+            let length = usize::try_from(length).map_err(|_negative| io::Error::last_os_error())?;
+            let [a, b, c, d, e, f, ..] = from.sll_addr;
+            Ok((length, Mac([a, b, c, d, e, f])))
+        })
+    }
+
+    /// Sends a packet out of the device of this index.
+    pub(crate) fn send(&self, index: u32, to: Mac, packet: &[u8]) -> io::Result<()> {
+        let address = link_address(interface_index(index)?, Some(to));
+        // SAFETY: packet and address outlive the call, and the lengths are theirs.
+        let sent = unsafe {
+            libc::sendto(
+                self.fd.as_raw_fd(),
+                packet.as_ptr().cast(),
+                packet.len(),
+                0,
+                (&raw const address).cast(),
+                size_of_value(&address),
+            )
+        };
+        if sent < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(())
+    }
+
+    /// Packets that the kernel dropped since the start because the receive buffer was full.
+    pub(crate) fn dropped(&self) -> u64 {
+        // SAFETY: all bits zero is a tpacket_stats.
+        let mut statistics: libc::tpacket_stats = unsafe { mem::zeroed() };
+        let mut length = size_of_value(&statistics);
+        // SAFETY: `statistics` is ours and the length is its own.
+        let got = unsafe {
+            libc::getsockopt(
+                self.fd.as_raw_fd(),
+                libc::SOL_PACKET,
+                libc::PACKET_STATISTICS,
+                (&raw mut statistics).cast(),
+                &raw mut length,
+            )
+        };
+        // Reading sets the kernel's count back to zero.
+        let new = if got == 0 {
+            u64::from(statistics.tp_drops)
+        } else {
+            0
+        };
+        self.dropped.fetch_add(new, Ordering::Relaxed) + new
+    }
+}
+
+fn link_address(index: c_int, mac: Option<Mac>) -> libc::sockaddr_ll {
+    // SAFETY: all bits zero is a sockaddr_ll.
+    let mut address: libc::sockaddr_ll = unsafe { mem::zeroed() };
+    address.sll_family = libc::AF_PACKET as libc::c_ushort;
+    address.sll_protocol = (libc::ETH_P_IPV6 as u16).to_be();
+    address.sll_ifindex = index;
+    if let Some(Mac(bytes)) = mac {
+        address.sll_halen = 6;
+        address.sll_addr[..6].copy_from_slice(&bytes);
+    }
+    address
+}
+
+fn interface_index(index: u32) -> io::Result<c_int> {
+    c_int::try_from(index).map_err(io::Error::other)
+}
+
+fn size_of_value<T>(value: &T) -> socklen_t {
+    socklen_t::try_from(size_of_val(value)).expect("a small struct")
+}
+
+fn succeeded(result: c_int) -> io::Result<()> {
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
