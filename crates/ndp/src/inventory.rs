@@ -115,7 +115,7 @@ impl Inventory {
                     NetlinkMessage::<SockDiagMessage>::deserialize(part).map_err(io::Error::other)?;
                 match message.payload {
                     NetlinkPayload::InnerMessage(SockDiagMessage::InetResponse(socket)) => {
-                        each(&socket.header)
+                        each(&socket.header);
                     }
                     NetlinkPayload::Done(_) => return Ok(()),
                     NetlinkPayload::Error(error) => return Err(error.to_io()),

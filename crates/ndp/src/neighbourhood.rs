@@ -176,9 +176,11 @@ impl Neighbourhood {
     async fn apply(&mut self, message: RouteNetlinkMessage) -> Result<(), NdpError> {
         match message {
             RouteNetlinkMessage::NewLink(message) => {
-                if self.known.new_link(&self.device, &message) == Other::Device {
-                    return self.list().await;
-                }
+                let seen = self.known.new_link(&self.device, &message);
+                return match seen {
+                    Seen::AnotherDevice => self.list().await,
+                    Seen::TheSame => Ok(()),
+                };
             }
             RouteNetlinkMessage::DelLink(message) => self.known.del_link(&message),
             RouteNetlinkMessage::NewAddress(message) => self.known.new_address(&message),
@@ -258,15 +260,15 @@ impl Neighbourhood {
 
 /// Whether a link message showed that the device is another one than before.
 #[derive(Debug, PartialEq, Eq)]
-enum Other {
-    /// Nothing that matters, or the same device.
-    Nothing,
+enum Seen {
+    /// The same, or one that is nobody's business.
+    TheSame,
     /// The name belongs to another index now.
-    Device,
+    AnotherDevice,
 }
 
 impl Known {
-    fn new_link(&mut self, device: &str, message: &LinkMessage) -> Other {
+    fn new_link(&mut self, device: &str, message: &LinkMessage) -> Seen {
         let index = message.header.index;
         let before = self.link.as_ref().map(|link| link.index);
         if name(message).is_some_and(|name| name != device) {
@@ -274,14 +276,14 @@ impl Known {
                 // Renamed: the device that we were told to use is gone.
                 self.forget_link();
             }
-            return Other::Nothing;
+            return Seen::TheSame;
         }
         let mac = message.attributes.iter().find_map(|attribute| match attribute {
             LinkAttribute::Address(bytes) => Mac::try_from(bytes.as_slice()).ok(),
             _ => None,
         });
         let (Some(_), Some(mac)) = (name(message), mac) else {
-            return Other::Nothing;
+            return Seen::TheSame;
         };
         let carries = LinkFlags::Up | LinkFlags::LowerUp;
         let state = if message.header.flags.contains(carries) {
@@ -291,10 +293,10 @@ impl Known {
         };
         self.link = Some(Link { index, mac, state });
         if before == Some(index) {
-            return Other::Nothing;
+            return Seen::TheSame;
         }
         self.neighbours.clear();
-        Other::Device
+        Seen::AnotherDevice
     }
 
     fn del_link(&mut self, message: &LinkMessage) {

@@ -255,7 +255,7 @@ impl Advertisement {
 
     /// The packet, beginning with the IPv6 header.
     #[must_use]
-    pub fn to_packet(&self) -> [u8; Self::LENGTH] {
+    pub fn to_packet(self) -> [u8; Self::LENGTH] {
         let mut body = [0; 24];
         body[..16].copy_from_slice(&self.target.octets());
         // Target link-layer address, one unit of eight bytes.
