@@ -2,6 +2,7 @@
 //! fw4's shape, and stand-ins for netifd (see `router.bash`).
 
 mod package;
+mod provision;
 mod rules;
 mod values;
 
