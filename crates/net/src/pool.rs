@@ -123,6 +123,20 @@ impl SourcePool {
         }
     }
 
+    /// Whether `address` lies in the prefix and may be a source.
+    #[must_use]
+    pub fn allows(&self, address: Ipv6Addr) -> bool {
+        self.prefix.contains(address) && self.usable(address)
+    }
+
+    /// The address with the host bits of `host`, or `None` where it must not be a source.
+    ///
+    /// For addresses that are computed rather than drawn, such as from the hash of a session's name.
+    #[must_use]
+    pub fn at(&self, host: u128) -> Option<Ipv6Addr> {
+        Some(self.prefix.address(host)).filter(|address| self.usable(*address))
+    }
+
     /// Pools for `shards` threads, whose generators are 2^128 draws apart and so never share state.
     #[must_use]
     pub fn split(&self, shards: usize) -> Vec<Self> {
@@ -273,6 +287,22 @@ mod tests {
         let mut pair = pool("2001:db8::/127");
         let seen: HashSet<Ipv6Addr> = (0..200).map(|_| pair.draw()).collect();
         assert_eq!(seen.len(), 2);
+    }
+
+    #[test]
+    fn a_computed_address_fills_the_host_bits_and_is_never_a_reserved_one() {
+        let own = "2001:db8::9".parse().unwrap();
+        let pool = SourcePool::new("2001:db8::/48".parse().unwrap(), 1, [own]).unwrap();
+        assert_eq!(
+            pool.at(u128::MAX >> 16),
+            Some("2001:db8:0:ffff:ffff:ffff:ffff:ffff".parse().unwrap())
+        );
+        assert_eq!(pool.at(9), None);
+        assert_eq!(pool.at(0), None);
+        assert!(pool.allows("2001:db8:0:1::1".parse().unwrap()));
+        for refused in ["2001:db8::9", "2001:db8:0:1::", "2001:db8:1::1"] {
+            assert!(!pool.allows(refused.parse().unwrap()), "{refused}");
+        }
     }
 
     #[test]

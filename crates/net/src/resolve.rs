@@ -1,7 +1,7 @@
 //! Names to IPv6 destinations, and the host's own addresses.
 
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
 use tokio::time::{Instant, timeout_at};
 
@@ -15,6 +15,8 @@ pub enum ResolveError {
     Ipv4Only {
         /// The name or the IPv4 literal.
         host: String,
+        /// The addresses, with the port that was asked for.
+        addresses: Vec<SocketAddrV4>,
     },
     /// The resolver knows no address.
     #[error("`{host}` cannot be resolved")]
@@ -36,7 +38,7 @@ pub enum ResolveError {
 impl Hint for ResolveError {
     fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Ipv4Only { host } => {
+            Self::Ipv4Only { host, .. } => {
                 format!("v6kit reaches IPv6 destinations only; ask the operator of {host} for an AAAA record")
             }
             Self::NotFound { host, .. } => format!("check the name with `getent ahostsv6 {host}`"),
@@ -58,9 +60,10 @@ pub async fn resolve(host: &str, port: u16, deadline: Instant) -> Result<Vec<Soc
         .unwrap_or(host);
     match bare.parse::<IpAddr>() {
         Ok(IpAddr::V6(address)) => return Ok(vec![SocketAddrV6::new(address, port, 0, 0)]),
-        Ok(IpAddr::V4(_)) => {
+        Ok(IpAddr::V4(address)) => {
             return Err(ResolveError::Ipv4Only {
                 host: host.to_owned(),
+                addresses: vec![SocketAddrV4::new(address, port)],
             });
         }
         Err(_) => {}
@@ -75,20 +78,30 @@ pub async fn resolve(host: &str, port: u16, deadline: Instant) -> Result<Vec<Soc
             source,
         })?
         .collect();
-    let v6: Vec<SocketAddrV6> = found
-        .iter()
-        .filter_map(|address| match address {
-            SocketAddr::V6(v6) if v6.ip().to_ipv4_mapped().is_none() => Some(*v6),
-            _ => None,
-        })
-        .collect();
+    let (v4, v6) = split_by_family(&found);
     if v6.is_empty() {
         Err(ResolveError::Ipv4Only {
             host: host.to_owned(),
+            addresses: v4,
         })
     } else {
         Ok(v6)
     }
+}
+
+/// IPv4 addresses, mapped ones among them, apart from IPv6 addresses.
+fn split_by_family(found: &[SocketAddr]) -> (Vec<SocketAddrV4>, Vec<SocketAddrV6>) {
+    let (mut v4, mut v6) = (Vec::new(), Vec::new());
+    for address in found {
+        match address {
+            SocketAddr::V4(address) => v4.push(*address),
+            SocketAddr::V6(address) => match address.ip().to_ipv4_mapped() {
+                Some(mapped) => v4.push(SocketAddrV4::new(mapped, address.port())),
+                None => v6.push(*address),
+            },
+        }
+    }
+    (v4, v6)
 }
 
 /// The IPv6 addresses configured on this host's interfaces, as getifaddrs(3) lists them.
@@ -122,7 +135,10 @@ mod tests {
     #[tokio::test]
     async fn an_ipv4_destination_is_its_own_error() {
         let error = resolve("192.0.2.1", 80, soon()).await.unwrap_err();
-        assert!(matches!(error, ResolveError::Ipv4Only { .. }));
+        let ResolveError::Ipv4Only { addresses, .. } = error else {
+            panic!("{error}")
+        };
+        assert_eq!(addresses, ["192.0.2.1:80".parse().unwrap()]);
     }
 
     #[test]
