@@ -1,0 +1,176 @@
+//! Message bodies on their way through: counted, and given up when nothing moves.
+
+use std::cell::RefCell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use tokio::time::Sleep;
+
+use crate::refusal::Refusal;
+use crate::relay::Meter;
+use crate::visit::Visit;
+
+/// The log entry of a request, shared by its two bodies.
+pub(super) type SharedVisit = Rc<RefCell<Visit>>;
+
+/// Why a body ended early.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BodyError {
+    #[error(transparent)]
+    Http(#[from] hyper::Error),
+    #[error("nothing moved for too long")]
+    Idle,
+    #[error("the user has used up the permitted bytes")]
+    Refused,
+}
+
+/// Which way a body goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    Up,
+    Down,
+}
+
+/// A body that passes through as it comes.
+#[derive(Debug)]
+pub(super) struct Passing {
+    body: Incoming,
+    way: Way,
+    visit: SharedVisit,
+    idle: Duration,
+    patience: Option<Pin<Box<Sleep>>>,
+    /// Whether the end, good or bad, was seen.
+    ended: bool,
+}
+
+impl Passing {
+    pub(super) fn new(body: Incoming, way: Way, visit: SharedVisit, idle: Duration) -> Self {
+        Self {
+            body,
+            way,
+            visit,
+            idle,
+            patience: None,
+            ended: false,
+        }
+    }
+
+    fn count(&self, frame: &Frame<Bytes>) -> Result<(), BodyError> {
+        let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
+        let mut visit = self.visit.borrow_mut();
+        let counted = match self.way {
+            Way::Up => visit.moved(bytes, 0),
+            Way::Down => visit.moved(0, bytes),
+        };
+        counted.map_err(|refusal: Refusal| {
+            visit.refused(&refusal);
+            BodyError::Refused
+        })
+    }
+
+    fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let idle = self.idle;
+        self.patience
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(idle)))
+            .as_mut()
+            .poll(cx)
+    }
+}
+
+impl Body for Passing {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match Pin::new(&mut self.body).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.patience = None;
+                let counted = self.count(&frame);
+                self.ended = counted.is_err();
+                Poll::Ready(Some(counted.map(|()| frame)))
+            }
+            Poll::Ready(Some(Err(error))) => {
+                let outcome = match self.way {
+                    Way::Up => "client_gone",
+                    Way::Down => "destination_gone",
+                };
+                self.ended = true;
+                self.visit.borrow_mut().ended(outcome);
+                Poll::Ready(Some(Err(error.into())))
+            }
+            Poll::Ready(None) => {
+                self.ended = true;
+                Poll::Ready(None)
+            }
+            Poll::Pending => {
+                ready!(self.poll_patience(cx));
+                self.ended = true;
+                self.visit.borrow_mut().refused(&Refusal::Idle);
+                Poll::Ready(Some(Err(BodyError::Idle)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// Content of ours, or passing through.
+#[derive(Debug)]
+pub(super) enum Content {
+    Passing(Passing),
+    Own(Full<Bytes>),
+}
+
+impl Body for Content {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self.get_mut() {
+            Self::Passing(body) => Pin::new(body).poll_frame(cx),
+            Self::Own(body) => Pin::new(body)
+                .poll_frame(cx)
+                .map(|frame| frame.map(|frame| frame.map_err(|never| match never {}))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Passing(body) => body.is_end_stream(),
+            Self::Own(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Passing(body) => body.size_hint(),
+            Self::Own(body) => body.size_hint(),
+        }
+    }
+}
+
+impl Drop for Passing {
+    fn drop(&mut self) {
+        // hyper drops a response that the client no longer takes.
+        if self.way == Way::Down && !self.body.is_end_stream() && !self.ended {
+            self.visit.borrow_mut().ended("client_gone");
+        }
+    }
+}

@@ -1,0 +1,371 @@
+//! Requests in absolute form: hyper towards the client, hyper towards the origin (RFC 9112 section 3.2.2).
+
+use std::cell::RefCell;
+use std::convert::Infallible;
+use std::net::Ipv6Addr;
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONNECTION, HOST, HeaderValue, MAX_FORWARDS, PROXY_AUTHORIZATION};
+use http::uri::{PathAndQuery, Scheme};
+use http::{HeaderMap, Method, Request, Response, Uri, Version};
+use http_body_util::Full;
+use hyper::body::{Body, Incoming};
+use hyper::client::conn::http1 as client;
+use hyper::server::conn::http1 as server;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::time::timeout;
+
+use super::body::{Content, Passing, SharedVisit, Way};
+use super::fields::{check_framing, strip_hop_by_hop};
+use super::head::{Connect, MAX_FIELDS, MAX_HEAD, basic_credentials};
+use super::upstreams::{Key, Origin};
+use super::{SOURCE_FIELD, parse_pin};
+use crate::refusal::Refusal;
+use crate::session::{Client, Session, Steadiness, Tunnel, source_of};
+use crate::stream::Begun;
+use crate::target::Target;
+use crate::visit::Protocol;
+
+/// How long a client connection may wait between two requests, and a request for the rest of its head.
+const KEEP_ALIVE: Duration = Duration::from_secs(60);
+
+/// Serves requests until the client leaves, one asks for a tunnel, or the proxy drains.
+pub(super) async fn serve(session: Rc<Session>, begun: Begun) {
+    let service = service_fn(|request| {
+        let session = Rc::clone(&session);
+        async move { Ok::<_, Infallible>(answer(session, request).await) }
+    });
+    let mut connection = pin!(
+        server::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(KEEP_ALIVE.max(session.worker.handshake_timeout))
+            .max_header_size(MAX_HEAD)
+            .max_headers(MAX_FIELDS)
+            .preserve_header_case(true)
+            .auto_date_header(false)
+            .half_close(true)
+            .serve_connection(TokioIo::new(begun), service)
+            .with_upgrades()
+    );
+    let served = tokio::select! {
+        served = connection.as_mut() => served,
+        () = session.worker.draining() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = served
+        && (error.is_parse() || error.is_parse_too_large())
+    {
+        let why = "the request is not well-formed HTTP/1.1";
+        let mut visit = session.visit(Protocol::Forward);
+        visit.answered(400);
+        visit.refused(&Refusal::BadRequest { why });
+    }
+}
+
+async fn answer(session: Rc<Session>, request: Request<Incoming>) -> Response<Content> {
+    if request.method() == Method::CONNECT {
+        return connect(session, request).await;
+    }
+    let visit: SharedVisit = Rc::new(RefCell::new(session.visit(Protocol::Forward)));
+    match forward(&session, &visit, request).await {
+        Ok(response) => {
+            let mut visit = visit.borrow_mut();
+            visit.answered(response.status().as_u16());
+            visit.ended("ok");
+            drop(visit);
+            response
+        }
+        Err(refusal) => {
+            let response = refused(&refusal);
+            let mut visit = visit.borrow_mut();
+            visit.answered(response.status().as_u16());
+            visit.refused(&refusal);
+            response
+        }
+    }
+}
+
+fn refused(refusal: &Refusal) -> Response<Content> {
+    let mut response = super::response(refusal).map(|text| Content::Own(Full::new(text)));
+    if matches!(refusal, Refusal::Full(_) | Refusal::BadRequest { .. }) {
+        response
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// A tunnel asked for on a connection that carried other requests before.
+async fn connect(session: Rc<Session>, mut request: Request<Incoming>) -> Response<Content> {
+    let mut visit = session.visit(Protocol::Connect);
+    let field = |name: &str| request.headers().get(name).map(|value| value.as_bytes().to_vec());
+    let connect = Connect {
+        authority: request
+            .uri()
+            .authority()
+            .map_or("", |authority| authority.as_str())
+            .to_owned(),
+        authorization: field(PROXY_AUTHORIZATION.as_str()),
+        pin: field(SOURCE_FIELD),
+    };
+    let opened = match super::open(&session, &mut visit, &connect).await {
+        Ok(opened) => opened,
+        Err(refusal) => {
+            let response = refused(&refusal);
+            visit.answered(response.status().as_u16());
+            visit.refused(&refusal);
+            return response;
+        }
+    };
+    visit.answered(200);
+    let mut response = Response::new(own(""));
+    tell_source(response.headers_mut(), opened.source);
+    let upgrade = hyper::upgrade::on(&mut request);
+    tokio::task::spawn_local(async move {
+        let Some(parts) = upgrade
+            .await
+            .ok()
+            .and_then(|upgraded| upgraded.downcast::<TokioIo<Begun>>().ok())
+        else {
+            visit.ended("client_gone");
+            return;
+        };
+        let mut begun = parts.io.into_inner();
+        begun.read.splice(..0, parts.read_buf);
+        let tunnel = Tunnel {
+            client: begun.stream,
+            upstream: opened.upstream,
+            early: begun.read,
+            visit,
+            session,
+        };
+        tunnel.run().await;
+    });
+    response
+}
+
+fn own(text: &'static str) -> Content {
+    Content::Own(Full::new(Bytes::from_static(text.as_bytes())))
+}
+
+async fn forward(
+    session: &Rc<Session>,
+    visit: &SharedVisit,
+    request: Request<Incoming>,
+) -> Result<Response<Content>, Refusal> {
+    let (mut head, body) = request.into_parts();
+    check_framing(&head.method, head.version, &head.headers)?;
+    let target = target(&head.uri)?;
+    visit.borrow_mut().aims_at(&target);
+    let client = authorize(session, &mut head.headers).await?;
+    visit
+        .borrow_mut()
+        .by(client.account.clone(), client.session.clone());
+    if head.method == Method::TRACE {
+        return Err(Refusal::Unsupported { what: "TRACE" });
+    }
+    if head.method == Method::OPTIONS && last_hop(&mut head.headers) {
+        return Ok(Response::new(own("")));
+    }
+    rewrite(&mut head)?;
+    let idle = session.worker.idle_timeout;
+    let content = if body.is_end_stream() {
+        own("")
+    } else {
+        Content::Passing(Passing::new(body, Way::Up, Rc::clone(visit), idle))
+    };
+    let request = Request::from_parts(head, content);
+    let (origin, response) = exchange(session, visit, &client, &target, request).await?;
+    let source = origin.from;
+    if client.steadiness == Steadiness::Steady {
+        session.worker.upstreams.keep(key(&client, &target), origin);
+    }
+    let (mut head, body) = response.into_parts();
+    strip_hop_by_hop(&mut head.headers);
+    tell_source(&mut head.headers, source);
+    head.version = Version::HTTP_11;
+    let body = Passing::new(body, Way::Down, Rc::clone(visit), idle);
+    Ok(Response::from_parts(head, Content::Passing(body)))
+}
+
+async fn authorize(session: &Session, fields: &mut HeaderMap) -> Result<Client, Refusal> {
+    for name in [PROXY_AUTHORIZATION.as_str(), SOURCE_FIELD] {
+        if fields.get_all(name).iter().count() > 1 {
+            return Err(Refusal::BadRequest {
+                why: "a field that must occur once occurs twice",
+            });
+        }
+    }
+    let pin: Option<Ipv6Addr> = fields
+        .remove(SOURCE_FIELD)
+        .map(|value| parse_pin(value.as_bytes()))
+        .transpose()?;
+    let credentials = fields
+        .get(PROXY_AUTHORIZATION)
+        .and_then(|value| basic_credentials(value.as_bytes()));
+    let credentials = credentials
+        .as_ref()
+        .map(|(user, password)| (user.as_str(), password.as_slice()));
+    session.authorize(credentials, pin).await
+}
+
+fn target(uri: &Uri) -> Result<Target, Refusal> {
+    let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
+        return Err(Refusal::BadRequest {
+            why: "this is a proxy: the request target must be an absolute URL",
+        });
+    };
+    if *scheme != Scheme::HTTP {
+        return Err(Refusal::BadRequest {
+            why: "only http:// URLs can be forwarded: use CONNECT for everything else",
+        });
+    }
+    Ok(Target::parse(authority.as_str(), Some(80))?)
+}
+
+/// Whether an OPTIONS request ends here; counts it down otherwise (RFC 9110 section 7.6.2).
+fn last_hop(fields: &mut HeaderMap) -> bool {
+    let left: Option<u32> = fields
+        .get(MAX_FORWARDS)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.parse().ok());
+    match left {
+        Some(0) => true,
+        Some(left) => {
+            fields.insert(MAX_FORWARDS, HeaderValue::from(left - 1));
+            false
+        }
+        None => false,
+    }
+}
+
+/// Absolute form to origin form, with the Host that the target says (RFC 9112 section 3.2.2).
+fn rewrite(head: &mut http::request::Parts) -> Result<(), Refusal> {
+    strip_hop_by_hop(&mut head.headers);
+    let authority = head.uri.authority().map_or("", |authority| authority.as_str());
+    let host = HeaderValue::from_str(authority).map_err(|_not_printable| Refusal::BadRequest {
+        why: "the host is not printable",
+    })?;
+    head.headers.insert(HOST, host);
+    let path = head.uri.path_and_query().cloned();
+    let path = match path {
+        Some(path) if head.method == Method::OPTIONS && path == "/" => PathAndQuery::from_static("*"),
+        Some(path) => path,
+        None => PathAndQuery::from_static("/"),
+    };
+    head.uri = Uri::from(path);
+    head.version = Version::HTTP_11;
+    Ok(())
+}
+
+fn tell_source(fields: &mut HeaderMap, source: Option<std::net::IpAddr>) {
+    fields.remove(SOURCE_FIELD);
+    if let Some(value) = source.and_then(|source| HeaderValue::from_str(&source.to_string()).ok()) {
+        fields.insert(SOURCE_FIELD, value);
+    }
+}
+
+fn key(client: &Client, target: &Target) -> Key {
+    Key {
+        user: client.account.name().clone(),
+        source: client.source,
+        target: target.clone(),
+    }
+}
+
+/// Sends the request over a kept connection, or else over a new one.
+async fn exchange(
+    session: &Session,
+    visit: &SharedVisit,
+    client: &Client,
+    target: &Target,
+    mut request: Request<Content>,
+) -> Result<(Origin, Response<Incoming>), Refusal> {
+    if client.steadiness == Steadiness::Steady
+        && let Some(mut origin) = session.worker.upstreams.take(&key(client, target))
+    {
+        visit.borrow_mut().connected(origin.from, origin.to, None);
+        let spare = spare(&request);
+        match send(session, &mut origin, request).await {
+            Ok(response) => return Ok((origin, response)),
+            Err((refusal, returned)) => request = returned.or(spare).ok_or(refusal)?,
+        }
+    }
+    let mut origin = dial(session, visit, client, target).await?;
+    match send(session, &mut origin, request).await {
+        Ok(response) => Ok((origin, response)),
+        Err((refusal, _)) => Err(refusal),
+    }
+}
+
+/// A second copy of a request that may be sent twice, for when the origin closes a kept connection just
+/// then (RFC 9112 section 9.3.1).
+fn spare(request: &Request<Content>) -> Option<Request<Content>> {
+    if !request.method().is_idempotent() || !request.body().is_end_stream() {
+        return None;
+    }
+    let mut copy = Request::new(own(""));
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    *copy.extensions_mut() = request.extensions().clone();
+    Some(copy)
+}
+
+async fn dial(
+    session: &Session,
+    visit: &SharedVisit,
+    client: &Client,
+    target: &Target,
+) -> Result<Origin, Refusal> {
+    let began = std::time::Instant::now();
+    let upstream = session.worker.egress.connect(target, client.source).await?;
+    let from = source_of(client, &upstream);
+    visit
+        .borrow_mut()
+        .connected(from, upstream.to, Some(began.elapsed()));
+    let (sender, connection) = client::Builder::new()
+        .preserve_header_case(true)
+        .max_header_size(4 * MAX_HEAD)
+        .max_headers(2 * MAX_FIELDS)
+        .handshake(TokioIo::new(upstream.stream))
+        .await
+        .map_err(Refusal::Upstream)?;
+    tokio::task::spawn_local(async move {
+        // Whoever waits for the response is told of the error.
+        let _ = connection.await;
+    });
+    Ok(Origin {
+        sender,
+        to: upstream.to,
+        from,
+    })
+}
+
+type NotSent = (Refusal, Option<Request<Content>>);
+
+async fn send(
+    session: &Session,
+    origin: &mut Origin,
+    request: Request<Content>,
+) -> Result<Response<Incoming>, NotSent> {
+    match timeout(
+        session.worker.idle_timeout,
+        origin.sender.try_send_request(request),
+    )
+    .await
+    {
+        Ok(Ok(response)) => Ok(response),
+        Ok(Err(mut error)) => {
+            let request = error.take_message();
+            Err((Refusal::Upstream(error.into_error()), request))
+        }
+        Err(_elapsed) => Err((Refusal::Silent, None)),
+    }
+}

@@ -1,0 +1,89 @@
+//! Connections to origin servers that are kept for the next request of the same session.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr, SocketAddrV6};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hyper::client::conn::http1::SendRequest;
+
+use super::body::Content;
+use crate::target::Target;
+
+/// Most servers close an idle connection after 60 s or more.
+const KEEP: Duration = Duration::from_secs(55);
+/// Sessions and destinations of which a thread keeps connections.
+const MAX_KEYS: usize = 1024;
+/// Connections kept per session and destination.
+const MAX_PER_KEY: usize = 128;
+
+/// Who may use a kept connection again: the same user, from the same source, to the same destination.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    pub(super) user: Arc<str>,
+    pub(super) source: Option<Ipv6Addr>,
+    pub(super) target: Target,
+}
+
+/// A connection to an origin server.
+#[derive(Debug)]
+pub(super) struct Origin {
+    pub(super) sender: SendRequest<Content>,
+    pub(super) to: SocketAddrV6,
+    pub(super) from: Option<IpAddr>,
+}
+
+/// The kept connections of one thread.
+#[derive(Debug, Default)]
+pub(crate) struct Upstreams {
+    kept: RefCell<HashMap<Key, Vec<Kept>>>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    origin: Origin,
+    since: Instant,
+}
+
+impl Upstreams {
+    /// A connection that is free.
+    pub(super) fn take(&self, key: &Key) -> Option<Origin> {
+        let mut kept = self.kept.borrow_mut();
+        let same = kept.get_mut(key)?;
+        same.retain(|kept| !kept.origin.sender.is_closed());
+        let free = same.iter().rposition(|kept| kept.origin.sender.is_ready())?;
+        Some(same.swap_remove(free).origin)
+    }
+
+    /// Keeps a connection, which may still be busy with the body of its last response.
+    pub(super) fn keep(&self, key: Key, origin: Origin) {
+        let mut kept = self.kept.borrow_mut();
+        if kept.len() >= MAX_KEYS && !kept.contains_key(&key) {
+            return;
+        }
+        let same = kept.entry(key).or_default();
+        if same.len() < MAX_PER_KEY {
+            same.push(Kept {
+                origin,
+                since: Instant::now(),
+            });
+        }
+    }
+
+    /// Closes what was idle for too long.
+    pub(crate) fn sweep(&self) {
+        self.kept.borrow_mut().retain(|_, same| {
+            same.retain(|kept| {
+                let idle = kept.origin.sender.is_ready() && kept.since.elapsed() > KEEP;
+                !idle && !kept.origin.sender.is_closed()
+            });
+            !same.is_empty()
+        });
+    }
+
+    /// Closes everything that is idle.
+    pub(crate) fn clear(&self) {
+        self.kept.borrow_mut().clear();
+    }
+}

@@ -1,0 +1,305 @@
+//! Counters, kept per thread and added up when somebody asks.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::net::Ipv6Addr;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::visit::Protocol;
+
+/// Upper bounds of the dial times, in seconds.
+const DIAL_BUCKETS: [f64; 9] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0];
+/// /64 networks that are counted by name. More are counted together.
+const MAX_NETS: usize = 1000;
+
+/// What one thread counts. Only a scrape ever makes it wait.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    counts: Mutex<Counts>,
+    log_lines_dropped: AtomicU64,
+    accept_errors: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    users: HashMap<Box<str>, UserCounts>,
+    nets: HashMap<Ipv6Addr, u64>,
+    other_nets: u64,
+    dials: [u64; DIAL_BUCKETS.len() + 1],
+    dial_seconds: f64,
+}
+
+#[derive(Debug, Default)]
+struct UserCounts {
+    visits: HashMap<(Protocol, &'static str), u64>,
+    up: u64,
+    down: u64,
+}
+
+impl Counts {
+    fn user(&mut self, user: &str) -> &mut UserCounts {
+        if !self.users.contains_key(user) {
+            self.users.insert(user.into(), UserCounts::default());
+        }
+        self.users.get_mut(user).expect("inserted above")
+    }
+
+    fn net(&mut self, net: Ipv6Addr, count: u64) {
+        if let Some(counted) = self.nets.get_mut(&net) {
+            *counted += count;
+        } else if self.nets.len() < MAX_NETS {
+            self.nets.insert(net, count);
+        } else {
+            self.other_nets += count;
+        }
+    }
+
+    fn add(&mut self, other: &Self) {
+        for (name, theirs) in &other.users {
+            let ours = self.user(name);
+            ours.up += theirs.up;
+            ours.down += theirs.down;
+            for (kind, count) in &theirs.visits {
+                *ours.visits.entry(*kind).or_default() += count;
+            }
+        }
+        for (net, count) in &other.nets {
+            self.net(*net, *count);
+        }
+        self.other_nets += other.other_nets;
+        for (ours, theirs) in self.dials.iter_mut().zip(other.dials) {
+            *ours += theirs;
+        }
+        self.dial_seconds += other.dial_seconds;
+    }
+}
+
+impl Tally {
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn visit(
+        &self,
+        user: &str,
+        protocol: Protocol,
+        outcome: &'static str,
+        net: Option<Ipv6Addr>,
+        dialled: Option<Duration>,
+    ) {
+        let mut counts = self.counts();
+        *counts.user(user).visits.entry((protocol, outcome)).or_default() += 1;
+        if let Some(net) = net {
+            counts.net(net, 1);
+        }
+        if let Some(seconds) = dialled.map(|took| took.as_secs_f64()) {
+            let bucket = DIAL_BUCKETS.partition_point(|bound| *bound < seconds);
+            counts.dials[bucket] += 1;
+            counts.dial_seconds += seconds;
+        }
+    }
+
+    pub(crate) fn bytes(&self, user: &str, up: u64, down: u64) {
+        let mut counts = self.counts();
+        let user = counts.user(user);
+        user.up += up;
+        user.down += down;
+    }
+
+    pub(crate) fn log_line_dropped(&self) {
+        self.log_lines_dropped.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn accept_error(&self) {
+        self.accept_errors.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// All that is counted.
+#[derive(Debug, Clone)]
+pub(crate) struct Metrics {
+    pub(crate) tallies: Arc<[Arc<Tally>]>,
+    pub(crate) open: Arc<AtomicUsize>,
+}
+
+impl Metrics {
+    /// The Prometheus text format, version 0.0.4.
+    pub(crate) fn render(&self) -> String {
+        let mut counts = Counts::default();
+        for tally in &*self.tallies {
+            counts.add(&tally.counts());
+        }
+        let sum = |counter: fn(&Tally) -> &AtomicU64| -> u64 {
+            self.tallies
+                .iter()
+                .map(|tally| counter(tally).load(Ordering::Relaxed))
+                .sum()
+        };
+        let mut page = Page::default();
+        page.family("v6kit_proxy_connections", "gauge", "Client connections open now");
+        page.sample("", &[], self.open.load(Ordering::Relaxed));
+        page.users(&counts);
+        page.nets(&counts);
+        page.dials(&counts);
+        page.family(
+            "v6kit_proxy_accept_errors_total",
+            "counter",
+            "Connections that could not be accepted",
+        );
+        page.sample("", &[], sum(|tally| &tally.accept_errors));
+        page.family(
+            "v6kit_proxy_log_lines_dropped_total",
+            "counter",
+            "Access log lines lost to a slow disk",
+        );
+        page.sample("", &[], sum(|tally| &tally.log_lines_dropped));
+        page.text
+    }
+}
+
+#[derive(Default)]
+struct Page {
+    text: String,
+    family: &'static str,
+}
+
+impl Page {
+    fn family(&mut self, name: &'static str, kind: &str, help: &str) {
+        self.family = name;
+        let _ = writeln!(self.text, "# HELP {name} {help}.\n# TYPE {name} {kind}");
+    }
+
+    fn sample(&mut self, suffix: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
+        let labels: Vec<String> = labels
+            .iter()
+            .map(|(name, value)| format!("{name}=\"{}\"", escaped(value)))
+            .collect();
+        let labels = if labels.is_empty() {
+            String::new()
+        } else {
+            format!("{{{}}}", labels.join(","))
+        };
+        let _ = writeln!(self.text, "{}{suffix}{labels} {value}", self.family);
+    }
+
+    fn users(&mut self, counts: &Counts) {
+        let mut users: Vec<_> = counts.users.iter().collect();
+        users.sort_unstable_by_key(|(name, _)| *name);
+        self.family(
+            "v6kit_proxy_requests_total",
+            "counter",
+            "Tunnels, requests and associations that have ended, by how they did",
+        );
+        for (user, counted) in &users {
+            let mut visits: Vec<_> = counted.visits.iter().collect();
+            visits.sort_unstable();
+            for ((protocol, outcome), count) in visits {
+                let labels = [
+                    ("user", &***user),
+                    ("protocol", protocol.name()),
+                    ("outcome", outcome),
+                ];
+                self.sample("", &labels, count);
+            }
+        }
+        self.family(
+            "v6kit_proxy_bytes_total",
+            "counter",
+            "Bytes relayed, without headers of our own",
+        );
+        for (user, counted) in &users {
+            self.sample("", &[("user", user), ("direction", "up")], counted.up);
+            self.sample("", &[("user", user), ("direction", "down")], counted.down);
+        }
+    }
+
+    fn nets(&mut self, counts: &Counts) {
+        let mut nets: Vec<_> = counts.nets.iter().collect();
+        nets.sort_unstable();
+        self.family(
+            "v6kit_proxy_source_connections_total",
+            "counter",
+            "Connections and requests by the /64 of their source address",
+        );
+        for (net, count) in nets {
+            self.sample("", &[("net64", &format!("{net}/64"))], count);
+        }
+        if counts.other_nets > 0 {
+            self.sample("", &[("net64", "other")], counts.other_nets);
+        }
+    }
+
+    fn dials(&mut self, counts: &Counts) {
+        self.family(
+            "v6kit_proxy_dial_seconds",
+            "histogram",
+            "Time to resolve and connect",
+        );
+        let mut total = 0;
+        for (bound, count) in DIAL_BUCKETS.iter().zip(counts.dials) {
+            total += count;
+            self.sample("_bucket", &[("le", &bound.to_string())], total);
+        }
+        total += counts.dials[DIAL_BUCKETS.len()];
+        self.sample("_bucket", &[("le", "+Inf")], total);
+        self.sample("_sum", &[], counts.dial_seconds);
+        self.sample("_count", &[], total);
+    }
+}
+
+fn escaped(value: &str) -> String {
+    value
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_are_added_up_and_labels_escaped() {
+        let tallies: Arc<[Arc<Tally>]> = (0..2).map(|_| Arc::default()).collect();
+        for tally in &*tallies {
+            let net = Some("2001:db8:0:7::".parse().unwrap());
+            tally.visit(
+                "a\"b",
+                Protocol::Connect,
+                "ok",
+                net,
+                Some(Duration::from_millis(3)),
+            );
+            tally.bytes("a\"b", 10, 20);
+        }
+        let page = Metrics {
+            tallies,
+            open: Arc::new(AtomicUsize::new(3)),
+        }
+        .render();
+        for line in [
+            "v6kit_proxy_connections 3",
+            "v6kit_proxy_requests_total{user=\"a\\\"b\",protocol=\"connect\",outcome=\"ok\"} 2",
+            "v6kit_proxy_bytes_total{user=\"a\\\"b\",direction=\"down\"} 40",
+            "v6kit_proxy_source_connections_total{net64=\"2001:db8:0:7::/64\"} 2",
+            "v6kit_proxy_dial_seconds_bucket{le=\"0.001\"} 0",
+            "v6kit_proxy_dial_seconds_bucket{le=\"0.005\"} 2",
+            "v6kit_proxy_dial_seconds_count 2",
+        ] {
+            assert!(page.lines().any(|found| found == line), "{line} in\n{page}");
+        }
+    }
+
+    #[test]
+    fn networks_beyond_the_limit_are_counted_together() {
+        let tally = Tally::default();
+        for net in 0..MAX_NETS as u128 + 5 {
+            let net = Ipv6Addr::from_bits(0x2001 << 112 | net << 64);
+            tally.visit("", Protocol::Forward, "ok", Some(net), None);
+        }
+        let counts = tally.counts();
+        assert_eq!((counts.nets.len(), counts.other_nets), (MAX_NETS, 5));
+    }
+}

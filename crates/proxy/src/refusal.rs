@@ -1,0 +1,239 @@
+//! Why a client does not get what it asked for, and how each protocol says so.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use http::StatusCode;
+use v6kit_net::{DialError, Hint, ResolveError};
+
+use crate::account::ByteBudget;
+use crate::socks::codec::Reply;
+use crate::target::TargetError;
+use crate::username::UserNameError;
+
+/// Why a client does not get what it asked for.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error("this proxy wants a user name and a password")]
+    NoCredentials,
+    #[error("the user name or the password is wrong")]
+    WrongCredentials,
+    #[error("the user name asks for something impossible")]
+    UserName(#[from] UserNameError),
+    #[error("the destination is not understood")]
+    Target(#[from] TargetError),
+    #[error("{why}")]
+    BadRequest { why: &'static str },
+    #[error("{what} is not supported")]
+    Unsupported { what: &'static str },
+    #[error("{destination} is {why}, which this proxy does not reach")]
+    Denied { destination: IpAddr, why: &'static str },
+    #[error("clients may not choose the source address here")]
+    PinOff,
+    #[error("{address} cannot be a source address here")]
+    Pin { address: Ipv6Addr },
+    #[error("an IPv6 prefix cannot reach it")]
+    Ipv4Only(#[source] ResolveError),
+    #[error("the name has no answer")]
+    Resolve(#[source] ResolveError),
+    #[error("the connection was not made")]
+    Dial(#[source] DialError),
+    #[error("the destination sent no valid HTTP response")]
+    Upstream(#[source] hyper::Error),
+    #[error("the destination did not respond in time")]
+    Silent,
+    #[error("{0} connections are open, as many as this proxy takes")]
+    Full(usize),
+    #[error("the user has {limit} connections open, as many as permitted")]
+    UserConnections { limit: u32 },
+    #[error("the user starts more than {rate} connections per second")]
+    UserRate { rate: f64 },
+    #[error("the user has used {} bytes in {} s, as many as permitted", .budget.bytes, .budget.per.as_secs())]
+    UserBytes { budget: ByteBudget },
+    #[error("nothing was sent or received for too long")]
+    Idle,
+    #[error("the handshake took too long")]
+    HandshakeTimeout,
+    #[error("the request head is larger than {limit} bytes")]
+    HeadTooLarge { limit: usize },
+    #[error("a system call failed")]
+    System(#[source] std::io::Error),
+}
+
+impl Refusal {
+    /// The name in the access log, the metrics and `X-V6kit-Error`. Scripts depend on them.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::NoCredentials => "auth_required",
+            Self::WrongCredentials => "auth_failed",
+            Self::UserName(_) => "bad_user_name",
+            Self::Target(_) => "bad_target",
+            Self::BadRequest { .. } => "bad_request",
+            Self::Unsupported { .. } => "unsupported",
+            Self::Denied { .. } => "denied",
+            Self::PinOff | Self::Pin { .. } => "pin_denied",
+            Self::Ipv4Only(_) => "ipv4_only",
+            Self::Resolve(ResolveError::TimedOut { .. }) => "name_timeout",
+            Self::Resolve(_) => "name_not_found",
+            Self::Dial(error) => dial_kind(error),
+            Self::Upstream(_) => "bad_response",
+            Self::Silent => "response_timeout",
+            Self::Full(_) => "full",
+            Self::UserConnections { .. } => "user_connections",
+            Self::UserRate { .. } => "user_rate",
+            Self::UserBytes { .. } => "user_bytes",
+            Self::Idle => "idle",
+            Self::HandshakeTimeout => "handshake_timeout",
+            Self::HeadTooLarge { .. } => "head_too_large",
+            Self::System(_) => "system",
+        }
+    }
+
+    /// The status of an HTTP response (RFC 9110 section 15).
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::NoCredentials | Self::WrongCredentials => StatusCode::PROXY_AUTHENTICATION_REQUIRED,
+            Self::UserName(_) | Self::Target(_) | Self::BadRequest { .. } => StatusCode::BAD_REQUEST,
+            Self::Unsupported { .. } => StatusCode::NOT_IMPLEMENTED,
+            Self::Denied { .. } | Self::PinOff | Self::Pin { .. } | Self::Ipv4Only(_) => {
+                StatusCode::FORBIDDEN
+            }
+            Self::Resolve(ResolveError::TimedOut { .. })
+            | Self::Dial(DialError::TimedOut { .. })
+            | Self::Silent => StatusCode::GATEWAY_TIMEOUT,
+            Self::Resolve(_) | Self::Dial(_) | Self::Upstream(_) => StatusCode::BAD_GATEWAY,
+            Self::Full(_) | Self::System(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::UserConnections { .. } | Self::UserRate { .. } | Self::UserBytes { .. } => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
+            Self::Idle | Self::HandshakeTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::HeadTooLarge { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        }
+    }
+
+    /// The reply field of a SOCKS5 reply (RFC 1928 section 6).
+    pub(crate) fn reply(&self) -> Reply {
+        match self {
+            Self::Denied { .. } | Self::PinOff | Self::Pin { .. } | Self::Ipv4Only(_) => Reply::NotAllowed,
+            Self::UserConnections { .. } | Self::UserRate { .. } | Self::UserBytes { .. } => {
+                Reply::NotAllowed
+            }
+            Self::Unsupported { .. } => Reply::CommandNotSupported,
+            Self::Resolve(ResolveError::TimedOut { .. }) | Self::Dial(DialError::TimedOut { .. }) => {
+                Reply::TtlExpired
+            }
+            Self::Resolve(_) => Reply::HostUnreachable,
+            Self::Dial(DialError::Refused { .. } | DialError::Reset { .. }) => Reply::ConnectionRefused,
+            Self::Dial(DialError::NoRoute { source, .. })
+                if source.raw_os_error() == Some(nix::errno::Errno::EHOSTUNREACH as i32) =>
+            {
+                Reply::HostUnreachable
+            }
+            Self::Dial(
+                DialError::NoRoute { .. } | DialError::Prohibited { .. } | DialError::Firewall { .. },
+            ) => Reply::NetworkUnreachable,
+            _ => Reply::GeneralFailure,
+        }
+    }
+
+    /// What failed and why, on one line.
+    pub(crate) fn message(&self) -> String {
+        let mut line = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(error) = source {
+            line = format!("{line}: {error}");
+            source = error.source();
+        }
+        line
+    }
+}
+
+impl Hint for Refusal {
+    fn hint(&self) -> Option<String> {
+        let text = match self {
+            Self::Dial(error) => return error.hint(),
+            Self::Resolve(error) => return error.hint(),
+            Self::NoCredentials => "give them in the URL of the proxy: http://USER:PASSWORD@HOST:PORT",
+            Self::UserName(_) => "write USER, USER-session-NAME, USER-session-NAME-ttl-SECONDS or USER-net64",
+            Self::Denied { .. } => "the proxy's operator can permit it with --allow-destination CIDR",
+            Self::PinOff => "the proxy's operator can permit it with --allow-pin",
+            Self::Pin { .. } => "choose an address of the prefix that is not reserved and not the host's own",
+            Self::Ipv4Only(_) => {
+                "the proxy's operator can permit it from the host's own address with --v4 direct"
+            }
+            Self::Full(_) => "try again later; the operator can raise --max-connections",
+            Self::UserConnections { .. } | Self::UserRate { .. } | Self::UserBytes { .. } => {
+                "wait, or ask the proxy's operator for more"
+            }
+            _ => return None,
+        };
+        Some(text.to_owned())
+    }
+}
+
+fn dial_kind(error: &DialError) -> &'static str {
+    match error {
+        DialError::ProcessFiles | DialError::SystemFiles => "files",
+        DialError::SourceNotLocal { .. } => "source_not_local",
+        DialError::SourcePorts { .. } | DialError::TuplePorts { .. } => "ports",
+        DialError::NoRoute { .. } => "unreachable",
+        DialError::Prohibited { .. } => "prohibited",
+        DialError::Firewall { .. } => "firewall",
+        DialError::Refused { .. } => "refused",
+        DialError::Reset { .. } => "reset",
+        DialError::TimedOut { .. } => "timeout",
+        DialError::Memory => "memory",
+        _ => "dial",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::net::SocketAddrV6;
+
+    use nix::errno::Errno;
+
+    use super::*;
+
+    fn to() -> SocketAddrV6 {
+        "[2001:db8::1]:80".parse().unwrap()
+    }
+
+    fn no_route(errno: Errno) -> Refusal {
+        Refusal::Dial(DialError::NoRoute {
+            to: to(),
+            source: io::Error::from(errno),
+        })
+    }
+
+    #[test]
+    fn each_failure_to_connect_has_its_own_status_and_reply() {
+        let refused = Refusal::Dial(DialError::Refused { to: to() });
+        let timeout = Refusal::Dial(DialError::TimedOut { to: to() });
+        let denied = Refusal::Denied {
+            destination: "::1".parse().unwrap(),
+            why: "loopback",
+        };
+        for (refusal, status, reply) in [
+            (refused, 502, Reply::ConnectionRefused),
+            (timeout, 504, Reply::TtlExpired),
+            (denied, 403, Reply::NotAllowed),
+            (no_route(Errno::ENETUNREACH), 502, Reply::NetworkUnreachable),
+            (no_route(Errno::EHOSTUNREACH), 502, Reply::HostUnreachable),
+            (Refusal::NoCredentials, 407, Reply::GeneralFailure),
+            (Refusal::Full(9), 503, Reply::GeneralFailure),
+        ] {
+            assert_eq!(refusal.status().as_u16(), status, "{refusal}");
+            assert_eq!(refusal.reply(), reply, "{refusal}");
+        }
+    }
+
+    #[test]
+    fn the_message_goes_down_to_the_cause() {
+        let refusal = Refusal::Dial(DialError::Refused { to: to() });
+        assert_eq!(
+            refusal.message(),
+            "the connection was not made: [2001:db8::1]:80 refused the connection"
+        );
+    }
+}

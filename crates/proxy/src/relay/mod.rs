@@ -1,0 +1,443 @@
+//! Bytes between a client and a destination, both ways at once.
+//!
+//! No buffer belongs to a tunnel: small amounts pass through one buffer of the thread, and what the
+//! receiver does not take at once waits in a buffer just as large. Bulk passes through a pipe of the
+//! kernel without being copied (splice(2)). An idle tunnel therefore holds two sockets and no buffer.
+
+mod splice;
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep};
+
+use crate::refusal::Refusal;
+use crate::stream::ClientStream;
+use splice::{Pipe, Raw, SpliceEnd};
+
+/// What passes through user space at a time.
+const SCRATCH: usize = 64 * 1024;
+/// A read of at least this much calls for splicing.
+const BULK: usize = 32 * 1024;
+/// How often a half-closed tunnel's share of the idle time-out goes into it.
+const HALF_CLOSED_SHARE: u32 = 5;
+
+thread_local! {
+    static SCRATCH_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
+}
+
+/// How a relay ended.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// Both sides closed.
+    Closed,
+    /// The client's side failed.
+    Client(io::Error),
+    /// The destination's side failed.
+    Destination(io::Error),
+    /// Nothing moved for too long.
+    Idle,
+    /// The user has had enough.
+    Refused(Refusal),
+}
+
+/// Told how many bytes moved. May end the relay.
+pub(crate) trait Meter {
+    /// Bytes from the client to the destination, and back.
+    fn moved(&mut self, up: u64, down: u64) -> Result<(), Refusal>;
+}
+
+/// Relays until both sides have closed, one fails, or nothing moves for `idle`.
+///
+/// `early` is what the client sent too soon. A side's half-close is passed on to the other; a failure as
+/// a reset, so that a torn-off transfer does not look complete.
+pub(crate) async fn relay(
+    client: &mut ClientStream,
+    upstream: &mut TcpStream,
+    early: Vec<u8>,
+    idle: Duration,
+    meter: &mut impl Meter,
+) -> End {
+    let mut up = Direction::new(early);
+    let mut down = Direction::new(Vec::new());
+    let mut tick = pin!(sleep(idle / 2));
+    let mut quiet = false;
+    let end = poll_fn(|cx| {
+        let first = up.poll(client, upstream, cx).map_err(|failed| match failed {
+            Failed::Read(error) => End::Client(error),
+            Failed::Write(error) => End::Destination(error),
+        });
+        let second = down.poll(upstream, client, cx).map_err(|failed| match failed {
+            Failed::Read(error) => End::Destination(error),
+            Failed::Write(error) => End::Client(error),
+        });
+        let (moved_up, moved_down) = (up.take_moved(), down.take_moved());
+        if moved_up + moved_down > 0 {
+            quiet = false;
+            if let Err(refusal) = meter.moved(moved_up, moved_down) {
+                return Poll::Ready(End::Refused(refusal));
+            }
+        }
+        let (first, second) = match (first, second) {
+            (Poll::Ready(Err(end)), _) | (_, Poll::Ready(Err(end))) => return Poll::Ready(end),
+            (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => return Poll::Ready(End::Closed),
+            (first, second) => (first.is_ready(), second.is_ready()),
+        };
+        while tick.as_mut().poll(cx).is_ready() {
+            if quiet {
+                return Poll::Ready(End::Idle);
+            }
+            quiet = true;
+            let patience = if first || second {
+                idle / HALF_CLOSED_SHARE
+            } else {
+                idle
+            };
+            tick.as_mut().reset(Instant::now() + patience / 2);
+        }
+        Poll::Pending
+    })
+    .await;
+    if matches!(
+        end,
+        End::Client(_) | End::Destination(_) | End::Idle | End::Refused(_)
+    ) {
+        reset(client, upstream);
+    }
+    end
+}
+
+/// Makes the coming close a reset.
+fn reset(client: &ClientStream, upstream: &TcpStream) {
+    // Fails only on a socket that is gone already.
+    let _ = upstream.set_zero_linger();
+    match client {
+        ClientStream::Tcp(stream) => drop(stream.set_zero_linger()),
+        ClientStream::Tls(stream) => drop(stream.get_ref().0.set_zero_linger()),
+        ClientStream::Unix(_) => {}
+    }
+}
+
+/// The side on which a direction failed.
+enum Failed {
+    Read(io::Error),
+    Write(io::Error),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Open,
+    Closing,
+    Closed,
+}
+
+/// One way of a tunnel.
+#[derive(Debug)]
+struct Direction {
+    phase: Phase,
+    /// What the receiver did not take at once.
+    held: Vec<u8>,
+    /// What is spliced, while it moves.
+    pipe: Option<Pipe>,
+    bulk: bool,
+    unflushed: bool,
+    moved: u64,
+}
+
+impl Direction {
+    fn new(held: Vec<u8>) -> Self {
+        Self {
+            phase: Phase::Open,
+            held,
+            pipe: None,
+            bulk: false,
+            unflushed: false,
+            moved: 0,
+        }
+    }
+
+    fn take_moved(&mut self) -> u64 {
+        std::mem::take(&mut self.moved)
+    }
+
+    /// Moves what can be moved. Ready when the reader's end was passed on to the writer.
+    fn poll<R, W>(&mut self, from: &mut R, to: &mut W, cx: &mut Context<'_>) -> Poll<Result<(), Failed>>
+    where
+        R: AsyncRead + SpliceEnd + Unpin,
+        W: AsyncWrite + SpliceEnd + Unpin,
+    {
+        loop {
+            ready!(self.deliver(to, cx))?;
+            match self.phase {
+                Phase::Open => {}
+                Phase::Closing => {
+                    ready!(Pin::new(&mut *to).poll_shutdown(cx)).map_err(Failed::Write)?;
+                    self.phase = Phase::Closed;
+                    continue;
+                }
+                Phase::Closed => return Poll::Ready(Ok(())),
+            }
+            let taken = match (from.raw(), to.raw()) {
+                (Some(raw), Some(_)) if self.bulk => self.splice_in(&raw, cx),
+                _ => self.copy(from, to, cx),
+            };
+            match taken {
+                Poll::Ready(Ok(0)) => {
+                    self.phase = Phase::Closing;
+                    self.pipe = None;
+                }
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(failed)) => return Poll::Ready(Err(failed)),
+                Poll::Pending => {
+                    if self.unflushed {
+                        ready!(Pin::new(to).poll_flush(cx)).map_err(Failed::Write)?;
+                        self.unflushed = false;
+                    }
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+
+    /// Hands on what is held back, in memory or in the pipe.
+    fn deliver<W: AsyncWrite + SpliceEnd + Unpin>(
+        &mut self,
+        to: &mut W,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Failed>> {
+        while !self.held.is_empty() {
+            let count = ready!(Pin::new(&mut *to).poll_write(cx, &self.held)).map_err(Failed::Write)?;
+            self.moved += count as u64;
+            self.held.drain(..count);
+            if self.held.is_empty() {
+                self.held = Vec::new();
+                self.unflushed = true;
+            }
+        }
+        while let (Some(pipe), Some(raw)) = (&mut self.pipe, to.raw()) {
+            if pipe.is_empty() {
+                break;
+            }
+            let count = ready!(pipe.drain_to(&raw, cx)).map_err(Failed::Write)?;
+            self.moved += count as u64;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn copy<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
+        &mut self,
+        from: &mut R,
+        to: &mut W,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<usize, Failed>> {
+        SCRATCH_BUFFER.with_borrow_mut(|scratch| {
+            let mut buffer = ReadBuf::new(scratch);
+            ready!(Pin::new(from).poll_read(cx, &mut buffer)).map_err(Failed::Read)?;
+            let read = buffer.filled();
+            if read.is_empty() {
+                return Poll::Ready(Ok(0));
+            }
+            self.bulk = read.len() >= BULK;
+            let written = match Pin::new(to).poll_write(cx, read) {
+                Poll::Ready(written) => written.map_err(Failed::Write)?,
+                Poll::Pending => 0,
+            };
+            self.moved += written as u64;
+            self.unflushed = true;
+            self.held = read[written..].to_vec();
+            Poll::Ready(Ok(read.len()))
+        })
+    }
+
+    fn splice_in(&mut self, from: &Raw<'_>, cx: &mut Context<'_>) -> Poll<Result<usize, Failed>> {
+        if self.pipe.is_none() {
+            match Pipe::take() {
+                Ok(pipe) => self.pipe = Some(pipe),
+                Err(error) => {
+                    // Without descriptors to spare the bytes are copied.
+                    tracing::debug!("no pipe: {error}");
+                    self.bulk = false;
+                    return Poll::Ready(Ok(1));
+                }
+            }
+        }
+        let Some(pipe) = &mut self.pipe else {
+            return Poll::Ready(Ok(1));
+        };
+        match pipe.fill_from(from, cx) {
+            Poll::Ready(count) => Poll::Ready(count.map_err(Failed::Read)),
+            Poll::Pending => {
+                // A tunnel that waits holds no pipe.
+                self.pipe = None;
+                self.bulk = false;
+                Poll::Pending
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Count {
+        up: u64,
+        down: u64,
+        limit: Option<u64>,
+    }
+
+    impl Meter for Count {
+        fn moved(&mut self, up: u64, down: u64) -> Result<(), Refusal> {
+            self.up += up;
+            self.down += down;
+            match self.limit {
+                Some(limit) if self.up + self.down > limit => Err(Refusal::Idle),
+                _ => Ok(()),
+            }
+        }
+    }
+
+    async fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("[::1]:0").await.unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap());
+        let (near, far) = tokio::join!(near, listener.accept());
+        (near.unwrap(), far.unwrap().0)
+    }
+
+    struct Tunnel {
+        client: TcpStream,
+        destination: TcpStream,
+        relay: tokio::task::JoinHandle<(End, Count)>,
+    }
+
+    async fn tunnel(early: &[u8], idle: Duration, limit: Option<u64>) -> Tunnel {
+        let (client, near) = pair().await;
+        let (mut far, destination) = pair().await;
+        let early = early.to_vec();
+        let relay = tokio::spawn(async move {
+            let mut count = Count {
+                limit,
+                ..Count::default()
+            };
+            let mut near = ClientStream::Tcp(near);
+            let end = relay(&mut near, &mut far, early, idle, &mut count).await;
+            (end, count)
+        });
+        Tunnel {
+            client,
+            destination,
+            relay,
+        }
+    }
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[tokio::test]
+    async fn bulk_arrives_unchanged_both_ways_at_once() {
+        let Tunnel {
+            client,
+            destination,
+            relay,
+        } = tunnel(b"", LONG, None).await;
+        let size = 24 * 1024 * 1024;
+        let pattern = |seed: usize| -> Vec<u8> {
+            (0..size)
+                .map(|n| ((n * 31 + n / 251 + seed) % 256) as u8)
+                .collect()
+        };
+        let (up, down) = (pattern(1), pattern(2));
+        let (mut client_in, mut client_out) = client.into_split();
+        let (mut destination_in, mut destination_out) = destination.into_split();
+        let (up_copy, down_copy) = (up.clone(), down.clone());
+        let send_up = async move {
+            client_out.write_all(&up_copy).await.unwrap();
+            client_out.shutdown().await.unwrap();
+            client_out
+        };
+        let send_down = async move {
+            destination_out.write_all(&down_copy).await.unwrap();
+            destination_out.shutdown().await.unwrap();
+            destination_out
+        };
+        let (mut got_up, mut got_down) = (Vec::new(), Vec::new());
+        let (_keep, _open, read_up, read_down) = tokio::join!(
+            send_up,
+            send_down,
+            destination_in.read_to_end(&mut got_up),
+            client_in.read_to_end(&mut got_down)
+        );
+        assert_eq!((read_up.unwrap(), read_down.unwrap()), (size, size));
+        assert!(got_up == up && got_down == down);
+        let (end, count) = relay.await.unwrap();
+        assert!(matches!(end, End::Closed), "{end:?}");
+        assert_eq!((count.up, count.down), (size as u64, size as u64));
+    }
+
+    #[tokio::test]
+    async fn a_half_close_is_passed_on_and_the_other_way_stays_open() {
+        let mut tunnel = tunnel(b"ear", LONG, None).await;
+        tunnel.client.write_all(b"ly").await.unwrap();
+        tunnel.client.shutdown().await.unwrap();
+        let mut got = Vec::new();
+        tunnel.destination.read_to_end(&mut got).await.unwrap();
+        assert_eq!(got, b"early");
+        tunnel.destination.write_all(b"answer").await.unwrap();
+        drop(tunnel.destination);
+        let mut answer = Vec::new();
+        tunnel.client.read_to_end(&mut answer).await.unwrap();
+        assert_eq!(answer, b"answer");
+        assert!(matches!(tunnel.relay.await.unwrap().0, End::Closed));
+    }
+
+    #[tokio::test]
+    async fn a_receiver_that_does_not_read_stops_the_sender() {
+        let mut tunnel = tunnel(b"", LONG, None).await;
+        let chunk = vec![7; 64 * 1024];
+        let mut sent = 0;
+        // The socket buffers fill; without back-pressure this would go on for ever.
+        while tokio::time::timeout(Duration::from_millis(500), tunnel.client.write_all(&chunk))
+            .await
+            .is_ok()
+        {
+            sent += chunk.len();
+            assert!(sent < 256 * 1024 * 1024, "no back-pressure");
+        }
+        let mut received = vec![0; sent];
+        tunnel.destination.read_exact(&mut received).await.unwrap();
+        assert!(received.iter().all(|byte| *byte == 7));
+    }
+
+    #[tokio::test]
+    async fn a_reset_is_passed_on_as_a_reset() {
+        let mut tunnel = tunnel(b"", LONG, None).await;
+        tunnel.destination.set_zero_linger().unwrap();
+        drop(tunnel.destination);
+        let error = tunnel.client.read(&mut [0; 8]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+        assert!(matches!(tunnel.relay.await.unwrap().0, End::Destination(_)));
+    }
+
+    #[tokio::test]
+    async fn an_idle_tunnel_is_closed() {
+        let mut tunnel = tunnel(b"", Duration::from_millis(200), None).await;
+        assert!(tunnel.client.read(&mut [0; 8]).await.is_err());
+        assert!(matches!(tunnel.relay.await.unwrap().0, End::Idle));
+    }
+
+    #[tokio::test]
+    async fn a_meter_may_end_the_relay() {
+        let mut tunnel = tunnel(b"", LONG, Some(10)).await;
+        tunnel.client.write_all(&[0; 11]).await.unwrap();
+        assert!(matches!(tunnel.relay.await.unwrap().0, End::Refused(_)));
+    }
+}

@@ -1,0 +1,86 @@
+//! What the proxy is told.
+
+use std::net::{Ipv6Addr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use v6kit_net::Prefix;
+
+use crate::access_log::LogTarget;
+use crate::account::UserLimits;
+use crate::auth::Access;
+use crate::egress::Ipv4Destinations;
+use crate::source::SessionKey;
+
+/// Everything the proxy is told.
+#[derive(Debug)]
+pub struct Settings {
+    /// The prefix to send from. `None` sends from the host's own address.
+    pub prefix: Option<Prefix>,
+    /// Addresses of the prefix that must not be sources: the host's own and the gateway's.
+    pub excluded: Vec<Ipv6Addr>,
+    /// Where clients connect. At least one.
+    pub listen: Vec<Listen>,
+    /// Who may use it.
+    pub access: Access,
+    /// What each user may use.
+    pub limits: UserLimits,
+    /// Whether clients may choose the source address.
+    pub pin: PinRule,
+    /// Destinations that are reached although they are not the public internet.
+    pub allowed_destinations: Vec<IpNet>,
+    /// What happens to destinations without IPv6.
+    pub v4: Ipv4Destinations,
+    /// What session addresses are hashed with.
+    pub session_key: SessionKey,
+    /// Threads, at least 1.
+    pub threads: usize,
+    /// Client connections at a time.
+    pub max_connections: usize,
+    /// For TLS and the proxy protocol's handshake together.
+    pub handshake_timeout: Duration,
+    /// For resolution and connection together.
+    pub connect_timeout: Duration,
+    /// How long nothing may move.
+    pub idle_timeout: Duration,
+    /// Where the access log goes.
+    pub access_log: Option<LogTarget>,
+    /// Where metrics are served.
+    pub metrics: Option<SocketAddr>,
+}
+
+/// Whether clients may choose the source address with `X-V6kit-Source`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PinRule {
+    /// They may not.
+    Refuse,
+    /// They may, within the prefix.
+    Allow,
+}
+
+/// A listener.
+#[derive(Debug)]
+pub enum Listen {
+    /// A TCP port, 0 for any.
+    Tcp {
+        /// The address.
+        address: SocketAddr,
+        /// With TLS, the certificate.
+        tls: Option<Arc<rustls::ServerConfig>>,
+    },
+    /// A Unix stream socket.
+    Unix {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// A listening socket that this process was started with.
+    Inherited {
+        /// The socket, TCP or Unix.
+        socket: OwnedFd,
+        /// With TLS, the certificate.
+        tls: Option<Arc<rustls::ServerConfig>>,
+    },
+}

@@ -1,0 +1,229 @@
+//! SOCKS5 (RFC 1928, RFC 1929): CONNECT and UDP ASSOCIATE.
+
+pub mod codec;
+mod udp;
+
+use std::io;
+use std::net::{Ipv6Addr, SocketAddr};
+use std::rc::Rc;
+
+use tokio::io::AsyncWriteExt;
+
+use crate::refusal::Refusal;
+use crate::session::{Client, Session, Tunnel};
+use crate::stream::Begun;
+use crate::visit::{Protocol, Visit};
+use codec::{CodecError, Command, Credentials, Method, Parsed, Reply, Request};
+
+/// What a reply carries when there is no address to tell.
+const NO_ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V6(Ipv6Addr::UNSPECIFIED), 0);
+
+/// Speaks SOCKS5 up to a tunnel, or to the end of an association.
+pub(crate) async fn negotiate(session: Rc<Session>, mut begun: Begun) -> Option<Tunnel> {
+    let mut visit = session.visit(Protocol::Socks5);
+    let opening = open(&session, &mut visit, &mut begun).await;
+    match opening {
+        Ok(Opened::Tunnel(upstream)) => Some(Tunnel {
+            client: begun.stream,
+            upstream,
+            early: begun.read,
+            visit,
+            session,
+        }),
+        Ok(Opened::Association(association)) => {
+            association.run(&session, begun, visit).await;
+            None
+        }
+        Err(Stop { refusal, answer }) => {
+            visit.refused(&refusal);
+            if let Some(reply) = answer.reply {
+                visit.answered((reply as u8).into());
+            }
+            begun.say_goodbye(&answer.bytes).await;
+            None
+        }
+    }
+}
+
+enum Opened {
+    Tunnel(tokio::net::TcpStream),
+    Association(udp::Association),
+}
+
+/// Why there is no tunnel, and what the client is told.
+struct Stop {
+    refusal: Refusal,
+    answer: Answer,
+}
+
+struct Answer {
+    bytes: Vec<u8>,
+    reply: Option<Reply>,
+}
+
+impl Stop {
+    fn silent(refusal: Refusal) -> Self {
+        Self::saying(refusal, &[])
+    }
+
+    fn saying(refusal: Refusal, bytes: &[u8]) -> Self {
+        Self {
+            refusal,
+            answer: Answer {
+                bytes: bytes.to_vec(),
+                reply: None,
+            },
+        }
+    }
+
+    fn replying(refusal: Refusal, reply: Reply) -> Self {
+        Self {
+            refusal,
+            answer: Answer {
+                bytes: codec::encode_reply(reply, NO_ADDRESS),
+                reply: Some(reply),
+            },
+        }
+    }
+}
+
+async fn open(session: &Rc<Session>, visit: &mut Visit, begun: &mut Begun) -> Result<Opened, Stop> {
+    let client = authenticate(session, begun).await?;
+    let request = match read_message(session, begun, codec::parse_request).await? {
+        Ok(request) => request,
+        Err(error) => return Err(Stop::replying(malformed(&error), error.reply())),
+    };
+    let client = client.map_err(|refusal| {
+        let reply = refusal.reply();
+        Stop::replying(refusal, reply)
+    })?;
+    visit.by(client.account.clone(), client.session.clone());
+    let opened = match request.command {
+        Command::Connect => connect(session, visit, begun, &client, &request).await,
+        Command::UdpAssociate => associate(visit, begun, client, &request).await,
+        Command::Bind => Err(Refusal::Unsupported { what: "BIND" }),
+    };
+    opened.map_err(|refusal| {
+        let reply = refusal.reply();
+        Stop::replying(refusal, reply)
+    })
+}
+
+/// Chooses a method and checks the credentials. What is wrong for other reasons than the credentials is
+/// told in the reply to the request, where there is a code for it.
+async fn authenticate(session: &Session, begun: &mut Begun) -> Result<Result<Client, Refusal>, Stop> {
+    let greeting = read_message(session, begun, codec::parse_greeting)
+        .await?
+        .map_err(|error| Stop::silent(malformed(&error)))?;
+    let wants_credentials = session.worker.gate().wants_credentials();
+    let method = match (greeting.user_password, greeting.no_auth) {
+        // Also where none are needed: the user name may ask for a session.
+        (true, _) => Method::UserPassword,
+        (false, true) if !wants_credentials => Method::NoAuth,
+        _ => Method::Unacceptable,
+    };
+    if method == Method::Unacceptable {
+        let refusal = if greeting.no_auth {
+            Refusal::NoCredentials
+        } else {
+            Refusal::Unsupported {
+                what: "the authentication method",
+            }
+        };
+        return Err(Stop::saying(refusal, &codec::encode_method(method)));
+    }
+    send(session, begun, &codec::encode_method(method)).await?;
+    if method == Method::NoAuth {
+        return Ok(session.authorize(None, None).await);
+    }
+    let Credentials { user, password } = read_message(session, begun, codec::parse_credentials)
+        .await?
+        .map_err(|error| Stop::saying(malformed(&error), &codec::encode_auth_status(Err(()))))?;
+    let client = match session.authorize(Some((&user, &password)), None).await {
+        Err(refusal @ (Refusal::WrongCredentials | Refusal::NoCredentials | Refusal::UserName(_))) => {
+            return Err(Stop::saying(refusal, &codec::encode_auth_status(Err(()))));
+        }
+        client => client,
+    };
+    send(session, begun, &codec::encode_auth_status(Ok(()))).await?;
+    Ok(client)
+}
+
+async fn connect(
+    session: &Session,
+    visit: &mut Visit,
+    begun: &mut Begun,
+    client: &Client,
+    request: &Request,
+) -> Result<Opened, Refusal> {
+    let Some(target) = &request.target else {
+        return Err(Refusal::BadRequest {
+            why: "the request names no destination",
+        });
+    };
+    visit.aims_at(target);
+    let upstream = session.connect(visit, client, target).await?;
+    let bound = upstream.local().unwrap_or(NO_ADDRESS);
+    let reply = codec::encode_reply(Reply::Succeeded, bound);
+    begun.stream.write_all(&reply).await.map_err(Refusal::System)?;
+    visit.answered(0);
+    Ok(Opened::Tunnel(upstream.stream))
+}
+
+async fn associate(
+    visit: &mut Visit,
+    begun: &mut Begun,
+    client: Client,
+    request: &Request,
+) -> Result<Opened, Refusal> {
+    visit.protocol = Protocol::Udp;
+    let association = udp::Association::open(begun, client, request)?;
+    let reply = codec::encode_reply(Reply::Succeeded, association.client_side()?);
+    begun.stream.write_all(&reply).await.map_err(Refusal::System)?;
+    visit.answered(0);
+    Ok(Opened::Association(association))
+}
+
+fn malformed(error: &CodecError) -> Refusal {
+    match error {
+        CodecError::Command(_) => Refusal::Unsupported { what: "the command" },
+        CodecError::AddressType(_) => Refusal::Unsupported {
+            what: "the address type",
+        },
+        CodecError::Target(error) => Refusal::Target(error.clone()),
+        _ => Refusal::BadRequest {
+            why: "the client does not speak SOCKS5",
+        },
+    }
+}
+
+async fn send(session: &Session, begun: &mut Begun, bytes: &[u8]) -> Result<(), Stop> {
+    session
+        .in_time(begun.stream.write_all(bytes))
+        .await
+        .map_err(Stop::silent)
+}
+
+/// Reads until `parse` has its message, and takes it off what was read.
+async fn read_message<T>(
+    session: &Session,
+    begun: &mut Begun,
+    parse: fn(&[u8]) -> Parsed<T>,
+) -> Result<Result<T, CodecError>, Stop> {
+    let reading = async {
+        loop {
+            match parse(&begun.read) {
+                Ok(Some((message, used))) => {
+                    begun.read.drain(..used);
+                    return Ok(Ok(message));
+                }
+                Ok(None) => {}
+                Err(error) => return Ok(Err(error)),
+            }
+            if begun.read_more().await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+    };
+    session.in_time(reading).await.map_err(Stop::silent)
+}

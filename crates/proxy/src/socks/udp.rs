@@ -1,0 +1,258 @@
+//! UDP ASSOCIATE: datagrams between a client and any number of destinations (RFC 1928 section 7).
+//!
+//! The association has one source address and port, so that answers from anywhere find their way back.
+//! It lives as long as the TCP connection that asked for it, and no longer than datagrams move.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::rc::Rc;
+use std::time::Duration;
+
+use nix::sys::socket::{setsockopt, sockopt};
+use socket2::{Domain, Protocol as Transport, Socket, Type};
+use tokio::io::AsyncReadExt;
+use tokio::net::UdpSocket;
+use tokio::time::{Instant, sleep_until};
+
+use super::codec::{self, Request};
+use crate::egress::{Destinations, Ipv4Destinations};
+use crate::refusal::Refusal;
+use crate::relay::Meter;
+use crate::session::{Client, Session};
+use crate::stream::Begun;
+use crate::target::Target;
+use crate::visit::Visit;
+
+/// The largest UDP payload, and room for our header.
+const MAX_DATAGRAM: usize = 65_536;
+const HEADER_ROOM: usize = 22;
+/// Destinations by name that an association remembers.
+const MAX_TARGETS: usize = 256;
+/// For the resolution of a datagram's destination: a sender would rather send again.
+const RESOLVE_TIME: Duration = Duration::from_secs(5);
+
+/// Two sockets: one towards the client, one towards everybody else.
+#[derive(Debug)]
+pub(super) struct Association {
+    near: UdpSocket,
+    far: UdpSocket,
+    /// Who may send to `near`, and whereto answers go once the port is known.
+    client: ClientAddress,
+    source: Option<Ipv6Addr>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct ClientAddress {
+    ip: Option<IpAddr>,
+    port: Option<u16>,
+}
+
+impl ClientAddress {
+    /// Whether a datagram is the client's. The first one tells its port where the request did not.
+    fn claims(&mut self, from: SocketAddr) -> bool {
+        if self.ip.is_some_and(|ip| ip != from.ip().to_canonical()) {
+            return false;
+        }
+        self.ip = Some(from.ip().to_canonical());
+        *self.port.get_or_insert(from.port()) == from.port()
+    }
+}
+
+impl Association {
+    pub(super) fn open(begun: &Begun, client: Client, request: &Request) -> Result<Self, Refusal> {
+        // Clients on a Unix socket are on this host.
+        let here = begun
+            .stream
+            .local_ip()
+            .map_or(IpAddr::V6(Ipv6Addr::LOCALHOST), |ip| ip.to_canonical());
+        let near = near_socket(here).map_err(Refusal::System)?;
+        let far = far_socket(client.source).map_err(Refusal::System)?;
+        let ip = begun.stream.peer_ip().map(|ip| ip.to_canonical());
+        let port = request.target.as_ref().map(|target| target.port);
+        Ok(Self {
+            near,
+            far,
+            client: ClientAddress { ip, port },
+            source: client.source,
+        })
+    }
+
+    /// Where the client is to send its datagrams.
+    pub(super) fn client_side(&self) -> Result<SocketAddr, Refusal> {
+        self.near.local_addr().map_err(Refusal::System)
+    }
+
+    /// Relays datagrams until the client closes its TCP connection, or none came for too long.
+    pub(super) async fn run(mut self, session: &Rc<Session>, mut begun: Begun, mut visit: Visit) {
+        let mut buffer = vec![0; HEADER_ROOM + MAX_DATAGRAM].into_boxed_slice();
+        let mut targets = Targets::default();
+        let idle = session.worker.idle_timeout;
+        let mut deadline = Instant::now() + idle;
+        let mut word = [0; 64];
+        loop {
+            let (room, near_buffer) = (HEADER_ROOM, &mut buffer[HEADER_ROOM..]);
+            let moved = tokio::select! {
+                // `near` and `far` are waited for without a buffer, so that both can use the same one.
+                ready = self.near.readable() => match ready.and_then(|()| self.near.try_recv_from(near_buffer)) {
+                    Ok((length, from)) if self.client.claims(from) => {
+                        let datagram = &near_buffer[..length];
+                        self.send_out(session, &mut visit, &mut targets, datagram).await
+                    }
+                    // Somebody else's, or nothing after all.
+                    _ => Ok(()),
+                },
+                ready = self.far.readable() => match ready.and_then(|()| self.far.try_recv_from(near_buffer)) {
+                    Ok((length, from)) => self.send_back(&mut visit, &mut buffer, room, length, from).await,
+                    // Such as an ICMP error from one of the destinations, which says nothing about the others.
+                    Err(_) => Ok(()),
+                },
+                closed = begun.stream.read(&mut word) => match closed {
+                    // What a client says on this connection has no meaning.
+                    Ok(count) if count > 0 => continue,
+                    _ => return visit.ended("ok"),
+                },
+                () = sleep_until(deadline) => return visit.refused(&Refusal::Idle),
+            };
+            if let Err(refusal) = moved {
+                return visit.refused(&refusal);
+            }
+            deadline = Instant::now() + idle;
+        }
+    }
+
+    /// One datagram of the client. What cannot be sent is dropped, as UDP does.
+    async fn send_out(
+        &self,
+        session: &Session,
+        visit: &mut Visit,
+        targets: &mut Targets,
+        datagram: &[u8],
+    ) -> Result<(), Refusal> {
+        let Ok((header, at)) = codec::parse_udp_header(datagram) else {
+            return Ok(());
+        };
+        // Reassembly is optional (RFC 1928 section 7), and nobody fragments.
+        if header.fragment != 0 {
+            return Ok(());
+        }
+        visit.aims_at(&header.target);
+        let to = match targets.resolve(session, header.target, self.source).await {
+            Ok(to) => to,
+            Err(refusal) => {
+                tracing::debug!("datagram dropped: {}", refusal.message());
+                return Ok(());
+            }
+        };
+        let payload = &datagram[at..];
+        if self.far.send_to(payload, to).await.is_err() {
+            return Ok(());
+        }
+        visit.connected(self.source.map(IpAddr::V6), to, None);
+        visit.moved(payload.len() as u64, 0)
+    }
+
+    async fn send_back(
+        &self,
+        visit: &mut Visit,
+        buffer: &mut [u8],
+        room: usize,
+        length: usize,
+        from: SocketAddr,
+    ) -> Result<(), Refusal> {
+        let (Some(ip), Some(port)) = (self.client.ip, self.client.port) else {
+            return Ok(());
+        };
+        let header = codec::encode_udp_header(from);
+        let start = room - header.len();
+        buffer[start..room].copy_from_slice(&header);
+        let client = SocketAddr::new(ip, port);
+        if self
+            .near
+            .send_to(&buffer[start..room + length], client)
+            .await
+            .is_err()
+        {
+            return Ok(());
+        }
+        visit.moved(0, length as u64)
+    }
+}
+
+/// The destinations of an association, checked once each.
+#[derive(Default)]
+struct Targets(HashMap<Target, SocketAddrV6>);
+
+impl Targets {
+    async fn resolve(
+        &mut self,
+        session: &Session,
+        target: Target,
+        source: Option<Ipv6Addr>,
+    ) -> Result<SocketAddrV6, Refusal> {
+        if let Some(to) = self.0.get(&target) {
+            return Ok(*to);
+        }
+        let egress = &session.worker.egress;
+        let deadline = Instant::now() + RESOLVE_TIME;
+        let to = match egress.destinations(&target, deadline).await? {
+            Destinations::V6(addresses) => addresses.first().copied(),
+            // A socket bound to an IPv6 source cannot reach IPv4.
+            Destinations::V4(addresses) if source.is_none() && egress.v4 == Ipv4Destinations::Direct => {
+                addresses.first().copied()
+            }
+            Destinations::V4(_) => None,
+        };
+        let to = to.ok_or(Refusal::Unsupported {
+            what: "a datagram to an IPv4 destination",
+        })?;
+        if self.0.len() >= MAX_TARGETS {
+            self.0.clear();
+        }
+        self.0.insert(target, to);
+        Ok(to)
+    }
+}
+
+fn near_socket(here: IpAddr) -> io::Result<UdpSocket> {
+    let socket = Socket::new(
+        Domain::for_address((here, 0).into()),
+        Type::DGRAM,
+        Some(Transport::UDP),
+    )?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&SocketAddr::new(here, 0).into())?;
+    UdpSocket::from_std(socket.into())
+}
+
+/// A socket at the source address, or at one per family that the kernel chooses per datagram.
+fn far_socket(source: Option<Ipv6Addr>) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::IPV6, Type::DGRAM, Some(Transport::UDP))?;
+    socket.set_nonblocking(true)?;
+    socket.set_only_v6(source.is_some())?;
+    if source.is_some() {
+        setsockopt(&socket, sockopt::IpFreebind, &true)?;
+    }
+    let address = SocketAddrV6::new(source.unwrap_or(Ipv6Addr::UNSPECIFIED), 0, 0, 0);
+    socket.bind(&SocketAddr::V6(address).into())?;
+    UdpSocket::from_std(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    #[test]
+    fn only_the_clients_datagrams_are_its_own() {
+        let mut client = ClientAddress {
+            ip: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            port: None,
+        };
+        assert!(!client.claims("127.0.0.2:5000".parse().unwrap()));
+        assert!(client.claims("127.0.0.1:5000".parse().unwrap()));
+        assert!(!client.claims("127.0.0.1:5001".parse().unwrap()));
+        assert!(client.claims("[::ffff:127.0.0.1]:5000".parse().unwrap()));
+    }
+}

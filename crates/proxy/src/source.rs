@@ -1,0 +1,198 @@
+//! Which source address a connection gets.
+
+use std::cell::RefCell;
+use std::net::Ipv6Addr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use siphasher::sip128::SipHasher24;
+use v6kit_net::SourcePool;
+
+use crate::username::Wish;
+
+/// What sessions are hashed with. Whoever knows it can compute the address of every session.
+#[derive(Clone, Copy)]
+pub struct SessionKey([u8; 16]);
+
+impl SessionKey {
+    /// A key from 16 random bytes.
+    #[must_use]
+    pub fn new(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes, for keeping.
+    #[must_use]
+    pub fn bytes(self) -> [u8; 16] {
+        self.0
+    }
+
+    /// The secret of one user: without it, one user's sessions say nothing about another's.
+    fn of_user(self, user: &str) -> SipHasher24 {
+        let secret = SipHasher24::new_with_key(&self.0).hash(user.as_bytes());
+        SipHasher24::new_with_key(&secret.as_bytes())
+    }
+}
+
+impl std::fmt::Debug for SessionKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SessionKey(…)")
+    }
+}
+
+/// Chooses source addresses for one thread.
+#[derive(Debug)]
+pub(crate) struct Sources {
+    pool: RefCell<SourcePool>,
+    key: SessionKey,
+}
+
+impl Sources {
+    pub(crate) fn new(pool: SourcePool, key: SessionKey) -> Self {
+        Self {
+            pool: RefCell::new(pool),
+            key,
+        }
+    }
+
+    /// Whether a client may pin `address`.
+    pub(crate) fn allows(&self, address: Ipv6Addr) -> bool {
+        self.pool.borrow().allows(address)
+    }
+
+    /// The address that honours `wish`.
+    pub(crate) fn choose(&self, user: &str, wish: Wish<'_>) -> Ipv6Addr {
+        match wish {
+            Wish::Another => self.pool.borrow_mut().draw(),
+            Wish::AnotherNet64 => {
+                let mut pool = self.pool.borrow_mut();
+                let length = pool.prefix().length().max(64);
+                // Fails only where the prefix has no usable address at all, which `SourcePool::new` refuses.
+                pool.draw_by_subnet(length).unwrap_or_else(|_| pool.draw())
+            }
+            Wish::Session { id, ttl } => self.of_session(user, id, ttl, SystemTime::now()),
+        }
+    }
+
+    /// The session's address at `now`: a keyed hash over all host bits, hashed again in the rare case
+    /// that it falls on a reserved address.
+    fn of_session(&self, user: &str, id: &str, ttl: Option<Duration>, now: SystemTime) -> Ipv6Addr {
+        let hasher = self.key.of_user(user);
+        let mut input = Vec::with_capacity(id.len() + 17);
+        input.extend_from_slice(id.as_bytes());
+        // A zero cannot be part of a user name, so that no id runs into what follows.
+        input.push(0);
+        let phase = hasher.hash(&input).as_u64().0;
+        input.extend_from_slice(&epoch(ttl, phase, now).to_be_bytes());
+        let pool = self.pool.borrow();
+        (0u64..)
+            .find_map(|attempt| {
+                let end = input.len();
+                input.extend_from_slice(&attempt.to_be_bytes());
+                let address = pool.at(hasher.hash(&input).as_u128());
+                input.truncate(end);
+                address
+            })
+            .expect("a pool has at least one usable address")
+    }
+}
+
+/// Which of its periods a session is in. Sessions with the same period change at different moments.
+fn epoch(ttl: Option<Duration>, phase: u64, now: SystemTime) -> u64 {
+    let Some(ttl) = ttl.map(|ttl| ttl.as_secs().max(1)) else {
+        return 0;
+    };
+    let now = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    1 + (now + phase % ttl) / ttl
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    fn sources(prefix: &str) -> Sources {
+        let pool = SourcePool::new(prefix.parse().unwrap(), 1, []).unwrap();
+        Sources::new(pool, SessionKey::new([7; 16]))
+    }
+
+    fn session(id: &str) -> Wish<'_> {
+        Wish::Session { id, ttl: None }
+    }
+
+    #[test]
+    fn a_session_keeps_its_address_and_another_has_another() {
+        let sources = sources("2001:db8::/48");
+        let first = sources.choose("alice", session("a"));
+        assert_eq!(sources.choose("alice", session("a")), first);
+        assert_ne!(sources.choose("alice", session("b")), first);
+    }
+
+    #[test]
+    fn sessions_of_two_users_never_collide() {
+        let sources = sources("2001:db8::/48");
+        let seen: HashSet<Ipv6Addr> = ["alice", "bob"]
+            .into_iter()
+            .flat_map(|user| (0..5000).map(move |n| (user, n.to_string())))
+            .map(|(user, id)| sources.choose(user, session(&id)))
+            .collect();
+        assert_eq!(seen.len(), 10_000);
+    }
+
+    #[test]
+    fn sessions_use_every_bit_of_a_48() {
+        let sources = sources("2001:db8:1::/48");
+        let addresses: Vec<u128> = (0..2000)
+            .map(|n| sources.choose("alice", session(&n.to_string())).to_bits())
+            .collect();
+        for bit in 0..80 {
+            let ones = addresses.iter().filter(|bits| *bits >> bit & 1 == 1).count();
+            assert!((800..1200).contains(&ones), "bit {bit} is set in {ones} of 2000");
+        }
+    }
+
+    #[test]
+    fn another_key_gives_other_addresses() {
+        let pool = SourcePool::new("2001:db8::/64".parse().unwrap(), 1, []).unwrap();
+        let other = Sources::new(pool, SessionKey::new([8; 16]));
+        let one = sources("2001:db8::/64").choose("alice", session("a"));
+        assert_ne!(one, other.choose("alice", session("a")));
+    }
+
+    #[test]
+    fn a_ttl_moves_the_session_once_per_period() {
+        let sources = sources("2001:db8::/64");
+        let at = |seconds: u64| {
+            sources.of_session(
+                "alice",
+                "a",
+                Some(Duration::from_secs(600)),
+                UNIX_EPOCH + Duration::from_secs(1_800_000_000 + seconds),
+            )
+        };
+        let seen: Vec<Ipv6Addr> = (0..6000).map(at).collect();
+        let changes = seen.windows(2).filter(|pair| pair[0] != pair[1]).count();
+        assert!((9..=10).contains(&changes), "{changes} changes in ten periods");
+    }
+
+    #[test]
+    fn a_session_in_a_tiny_prefix_never_gets_a_reserved_address() {
+        let own: Ipv6Addr = "2001:db8::1".parse().unwrap();
+        let pool = SourcePool::new("2001:db8::/126".parse().unwrap(), 1, [own]).unwrap();
+        let sources = Sources::new(pool, SessionKey::new([7; 16]));
+        let seen: HashSet<Ipv6Addr> = (0..200)
+            .map(|n| sources.choose("alice", session(&n.to_string())))
+            .collect();
+        assert_eq!(seen.len(), 2);
+        assert!(seen.iter().all(|address| sources.allows(*address)));
+    }
+
+    #[test]
+    fn another_net64_changes_the_64_each_time() {
+        let sources = sources("2001:db8::/48");
+        let subnets: Vec<u128> = (0..200)
+            .map(|_| sources.choose("", Wish::AnotherNet64).to_bits() >> 64)
+            .collect();
+        assert!(subnets.windows(2).all(|pair| pair[0] != pair[1]));
+    }
+}

@@ -1,0 +1,185 @@
+//! What a client asks for behind its user name: `user-session-abc-ttl-600`, `user-net64`.
+
+use std::time::Duration;
+
+/// A user name apart from the wishes behind it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserName<'a> {
+    /// The name to be authenticated.
+    pub user: &'a str,
+    /// Which source address the client wants.
+    pub wish: Wish<'a>,
+}
+
+/// Which source address a client wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Wish<'a> {
+    /// Another address for every connection.
+    #[default]
+    Another,
+    /// Another /64 for every connection.
+    AnotherNet64,
+    /// The address of a session.
+    Session {
+        /// The session's name, unique per user.
+        id: &'a str,
+        /// After how long the session moves to another address.
+        ttl: Option<Duration>,
+    },
+}
+
+/// Why the part behind a user name cannot be honoured.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UserNameError {
+    /// `-session-` without a name, or one that is too long.
+    #[error("`-session-` needs a name of 1 to 128 characters")]
+    Session,
+    /// `-ttl-` without a number of seconds.
+    #[error("`-ttl-` needs a number of seconds from 1 to 31536000, not `{text}`")]
+    Ttl {
+        /// What was given.
+        text: String,
+    },
+    /// `-ttl-` without `-session-`.
+    #[error("`-ttl-` needs a `-session-`: without one every connection has another address")]
+    TtlAlone,
+    /// `-session-` and `-net64` together.
+    #[error("`-net64` and `-session-` exclude each other: a session keeps its address")]
+    SessionAndNet64,
+    /// The same mark twice.
+    #[error("`-{mark}` is given twice")]
+    Twice {
+        /// `session`, `ttl` or `net64`.
+        mark: &'static str,
+    },
+}
+
+const MARKS: [&str; 3] = ["session", "ttl", "net64"];
+const MAX_SESSION: usize = 128;
+const MAX_TTL: u64 = 365 * 24 * 60 * 60;
+
+impl<'a> UserName<'a> {
+    /// Splits a user name as a client sent it.
+    ///
+    /// # Errors
+    /// [`UserNameError`].
+    pub fn parse(text: &'a str) -> Result<Self, UserNameError> {
+        let Some(start) = next_mark(text) else {
+            return Ok(Self {
+                user: text,
+                wish: Wish::Another,
+            });
+        };
+        let user = &text[..start];
+        let mut rest = &text[start..];
+        let (mut session, mut ttl, mut net64) = (None, None, None);
+        while let Some((mark, behind)) = mark_at(rest) {
+            let end = next_mark(behind).unwrap_or(behind.len());
+            let value = behind[..end].strip_prefix('-').unwrap_or(&behind[..end]);
+            let slot = match mark {
+                "session" => &mut session,
+                "ttl" => &mut ttl,
+                _ => &mut net64,
+            };
+            if slot.replace(value).is_some() {
+                return Err(UserNameError::Twice { mark });
+            }
+            rest = &behind[end..];
+        }
+        Ok(Self {
+            user,
+            wish: wish(session, ttl, net64)?,
+        })
+    }
+}
+
+fn wish<'a>(
+    session: Option<&'a str>,
+    ttl: Option<&str>,
+    net64: Option<&str>,
+) -> Result<Wish<'a>, UserNameError> {
+    let ttl = ttl.map(parse_ttl).transpose()?;
+    match (session, ttl, net64) {
+        (Some(_), _, Some(_)) => Err(UserNameError::SessionAndNet64),
+        (Some(id), ttl, None) if (1..=MAX_SESSION).contains(&id.len()) => Ok(Wish::Session { id, ttl }),
+        (Some(_), _, None) => Err(UserNameError::Session),
+        (None, Some(_), _) => Err(UserNameError::TtlAlone),
+        (None, None, Some(_)) => Ok(Wish::AnotherNet64),
+        (None, None, None) => Ok(Wish::Another),
+    }
+}
+
+fn parse_ttl(text: &str) -> Result<Duration, UserNameError> {
+    text.parse()
+        .ok()
+        .filter(|seconds| (1..=MAX_TTL).contains(seconds))
+        .map(Duration::from_secs)
+        .ok_or_else(|| UserNameError::Ttl {
+            text: text.chars().flat_map(char::escape_default).take(40).collect(),
+        })
+}
+
+/// Where the next `-session-`, `-ttl-` or `-net64` begins.
+fn next_mark(text: &str) -> Option<usize> {
+    text.match_indices('-')
+        .map(|(at, _)| at)
+        .find(|at| mark_at(&text[*at..]).is_some())
+}
+
+/// The mark that `text` begins with, and what is behind it.
+fn mark_at(text: &str) -> Option<(&'static str, &str)> {
+    let text = text.strip_prefix('-')?;
+    MARKS.into_iter().find_map(|mark| {
+        let behind = text.strip_prefix(mark)?;
+        (behind.is_empty() || behind.starts_with('-')).then_some((mark, behind))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wish(text: &str) -> Wish<'_> {
+        UserName::parse(text).unwrap().wish
+    }
+
+    #[test]
+    fn a_plain_name_wants_another_address_each_time() {
+        for text in ["", "alice", "alice-smith", "a-sessions-b", "net64"] {
+            let name = UserName::parse(text).unwrap();
+            assert_eq!((name.user, name.wish), (text, Wish::Another));
+        }
+    }
+
+    #[test]
+    fn a_session_and_its_ttl_are_read_in_any_order() {
+        let expected = Wish::Session {
+            id: "a-b.c",
+            ttl: Some(Duration::from_secs(600)),
+        };
+        assert_eq!(wish("alice-session-a-b.c-ttl-600"), expected);
+        assert_eq!(wish("alice-ttl-600-session-a-b.c"), expected);
+        assert_eq!(UserName::parse("-session-x").unwrap().user, "");
+    }
+
+    #[test]
+    fn another_net64_is_asked_for_with_or_without_a_closing_dash() {
+        assert_eq!(wish("alice-net64"), Wish::AnotherNet64);
+        assert_eq!(wish("alice-net64-"), Wish::AnotherNet64);
+    }
+
+    #[test]
+    fn wishes_that_make_no_sense_are_refused() {
+        for text in [
+            "a-session",
+            "a-session-",
+            "a-ttl-5",
+            "a-session-x-ttl-0",
+            "a-session-x-ttl-soon",
+            "a-session-x-net64",
+            "a-session-x-session-y",
+        ] {
+            assert!(UserName::parse(text).is_err(), "{text}");
+        }
+    }
+}
