@@ -218,11 +218,11 @@ fn what_the_lab_changes_stays_in_the_lab() {
     in_namespace(
         r#"
         mkdir -p /etc/security/limits.d
-        look() { ls -A /etc /etc/security/limits.d; cat /proc/sys/net/ipv6/ip_nonlocal_bind /proc/sys/fs/nr_open; }
+        look() { ls -A /etc/security/limits.d; cat /proc/sys/net/ipv6/ip_nonlocal_bind /proc/sys/fs/nr_open; }
         look > "$T/before"
         "$V6KIT" lab run -- bash -c '
             set -eu
-            touch /etc/security/limits.d/99-lab /etc/lab
+            touch /etc/security/limits.d/99-lab
             echo 1 > /proc/sys/net/ipv6/ip_nonlocal_bind
             mkdir -p "$V6KIT_STATE_DIR" && touch "$V6KIT_STATE_DIR/journal"
             if echo 1048577 > /proc/sys/fs/nr_open; then exit 9; fi'
@@ -352,8 +352,9 @@ fn signals_are_passed_on_to_the_command() {
         (Signal::SIGHUP, "HUP"),
         (Signal::SIGUSR1, "USR1"),
     ] {
-        let script =
-            format!("trap 'echo got {name}; exit 42' {name}; echo ready; while :; do sleep 0.1; done");
+        let script = format!(
+            "trap 'echo got {name}; exit 42' {name}; echo ready; while :; do read -rt 60 < <(:) || :; done"
+        );
         let (mut child, mut output) = started(&script);
         kill(Pid::from_raw(child.id().cast_signed()), signal).unwrap();
         let mut rest = String::new();

@@ -4,4 +4,5 @@ mod echo;
 mod harness;
 mod lab;
 mod openwrt;
+mod proxy;
 mod usage;

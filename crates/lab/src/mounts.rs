@@ -1,5 +1,5 @@
-//! What the file system looks like in the lab: as outside, except for /proc, /sys, a directory of the
-//! lab's own, and that changes of /etc do not last.
+//! What the file system looks like in the lab: as outside, except for /proc, /sys, the state of setup
+//! and the files that setup writes.
 
 use std::fs;
 use std::io;
@@ -25,7 +25,7 @@ const PLACES: [&str; 7] = [
 ];
 
 /// Where setup writes files outside its state directory.
-const LIMITS: &str = "/etc/security/limits.d";
+const COVERED: [&str; 1] = ["/etc/security/limits.d"];
 
 /// Arranges the mounts of this mount namespace; returns a directory that belongs to the lab alone.
 pub(crate) fn arrange() -> Result<PathBuf, LabError> {
@@ -34,9 +34,10 @@ pub(crate) fn arrange() -> Result<PathBuf, LabError> {
     show_own_processes()?;
     protect_sysctls_of_the_machine()?;
     show_own_devices()?;
-    let directory = directory_of_the_lab()?;
-    keep_changes_of_etc(&directory)?;
-    Ok(directory)
+    for directory in COVERED.iter().filter(|directory| Path::new(directory).is_dir()) {
+        mount_tmpfs(directory)?;
+    }
+    directory_of_the_lab()
 }
 
 /// Mounts a /proc of this PID namespace. Kernels refuse that where parts of the old one are covered, as
@@ -96,54 +97,6 @@ fn show_own_devices() -> Result<(), LabError> {
         Ok(()) | Err(Errno::EINVAL | Errno::EPERM | Errno::ENOENT) => Ok(()),
         Err(errno) => Err(LabError::system("bind /sys/fs/cgroup", errno)),
     }
-}
-
-/// Lets changes of /etc go to `directory`, where this user could make any; a plain user can at least
-/// configure limits.
-fn keep_changes_of_etc(directory: &Path) -> Result<(), LabError> {
-    if access("/etc", AccessFlags::W_OK).is_ok()
-        && !has_mounts_below("/etc")
-        && overlay_etc(directory).is_ok()
-    {
-        return Ok(());
-    }
-    if Path::new(LIMITS).is_dir() {
-        mount_tmpfs(LIMITS)
-    } else {
-        Ok(())
-    }
-}
-
-/// Containers mount single files there, which an overlay would not show.
-fn has_mounts_below(directory: &str) -> bool {
-    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    // The fifth field is the mount point (proc_pid_mountinfo(5)).
-    let mut points = mounts.lines().filter_map(|line| line.split(' ').nth(4));
-    points.any(|point| {
-        point
-            .strip_prefix(directory)
-            .is_some_and(|rest| rest.starts_with('/'))
-    })
-}
-
-/// Kernels before 5.11 refuse that in a user namespace.
-fn overlay_etc(directory: &Path) -> io::Result<()> {
-    let (upper, work) = (directory.join("etc"), directory.join("etc.work"));
-    fs::create_dir(&upper)?;
-    fs::create_dir(&work)?;
-    let options = format!(
-        "lowerdir=/etc,upperdir={},workdir={},userxattr",
-        upper.display(),
-        work.display()
-    );
-    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-    Ok(mount_at(
-        "/etc",
-        Some("overlay"),
-        Some("overlay"),
-        flags,
-        Some(&options),
-    )?)
 }
 
 fn directory_of_the_lab() -> Result<PathBuf, LabError> {

@@ -74,6 +74,8 @@ pub(crate) enum Command {
     Echo(commands::echo::EchoArgs),
     /// Fetch everything that a URL template names
     Crawl(commands::crawl::CrawlArgs),
+    /// Let other programs send from addresses of the prefix: HTTP and SOCKS5
+    Proxy(Box<commands::proxy::ProxyArgs>),
     /// Answer neighbour solicitations for a prefix that is on-link rather than routed
     Ndp(commands::ndp::NdpArgs),
     /// Try it all on a host, a router and a target in network namespaces, without root

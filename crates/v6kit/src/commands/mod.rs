@@ -5,6 +5,7 @@ pub(crate) mod crawl;
 pub(crate) mod echo;
 pub(crate) mod lab;
 pub(crate) mod ndp;
+pub(crate) mod proxy;
 pub(crate) mod setup;
 pub(crate) mod status;
 pub(crate) mod teardown;

@@ -1,0 +1,306 @@
+//! `v6kit proxy`.
+
+mod settings;
+mod values;
+
+use std::net::SocketAddr;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use sd_notify::NotifyState;
+use serde::Serialize;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{Instant, sleep_until};
+use v6kit_net::Prefix;
+use v6kit_proxy::{ByteBudget, Proxy, Running, Settings, StartError};
+
+use crate::args::StateArgs;
+use crate::failure::{Exit, Failure};
+use crate::printer::Printer;
+use values::{ListenAddress, UserPassword};
+
+/// Let other programs send from addresses of the prefix: HTTP and SOCKS5.
+///
+/// Every listener understands HTTP (CONNECT and absolute URLs) and SOCKS5 (CONNECT and UDP ASSOCIATE).
+/// Each connection leaves from another address. With the user name USER-session-NAME all connections of
+/// that name leave from the same one, with USER-session-NAME-ttl-SECONDS for that long, and with
+/// USER-net64 each leaves from another /64. The response field X-V6kit-Source tells the address.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Signals: the first SIGTERM or SIGINT ends accepting and gives what runs --grace, the second ends it at once; \
+SIGHUP reads --auth-file and --cert again and opens --access-log anew.
+
+Listening sockets passed by systemd (LISTEN_FDS) are served, with TLS where their name begins with `tls`.
+
+Examples:
+  v6kit proxy                                               after `v6kit setup`
+  https_proxy=http://127.0.0.1:1234 python3 crawl.py
+  curl -x socks5h://job-session-7:x@127.0.0.1:1234 https://example.org/
+  v6kit proxy --listen [::]:1234 --auth-file users.htpasswd --user-connections 100
+  v6kit proxy --listen tls://[::]:8443 --cert chain.pem --key key.pem --auth-file users.htpasswd
+  v6kit proxy --listen unix:/run/v6kit.sock --metrics 127.0.0.1:9407 --access-log /var/log/v6kit.jsonl")]
+pub(crate) struct ProxyArgs {
+    /// The prefix to send from; default: that of the last setup
+    #[arg(long, value_name = "P", value_parser = crate::args::prefix)]
+    prefix: Option<Prefix>,
+    /// Where to listen: IP:PORT, tls://IP:PORT or unix:PATH; may be given several times
+    /// [default: 127.0.0.1:1234]
+    #[arg(long, value_name = "ADDR", value_parser = values::listen)]
+    listen: Vec<ListenAddress>,
+    /// The certificate chain of tls:// listeners, a PEM file
+    #[arg(long, value_name = "F", requires = "key")]
+    cert: Option<PathBuf>,
+    /// The private key of --cert, a PEM file
+    #[arg(long, value_name = "F", requires = "cert")]
+    key: Option<PathBuf>,
+    #[command(flatten)]
+    who: WhoArgs,
+    #[command(flatten)]
+    whereto: DestinationArgs,
+    #[command(flatten)]
+    bounds: BoundArgs,
+    /// Keep the key of the sessions in this file, so that they survive a restart; made when missing
+    #[arg(long, value_name = "F")]
+    session_key: Option<PathBuf>,
+    /// Write one JSON line per tunnel, request or association to this file, `-` for standard output
+    #[arg(long, value_name = "F")]
+    access_log: Option<PathBuf>,
+    /// Serve counters for Prometheus at http://ADDR/metrics
+    #[arg(long, value_name = "ADDR")]
+    metrics: Option<SocketAddr>,
+    /// Threads that serve; as many as there are processors when not given
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+    #[command(flatten)]
+    state: StateArgs,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Who may")]
+struct WhoArgs {
+    /// Ask for a user name and a password; may be given several times
+    ///
+    /// Other users of this host can see the command line: use the environment, or --auth-file.
+    #[arg(long, value_name = "USER:PASS", env = "V6KIT_PROXY_AUTH", hide_env_values = true,
+          value_parser = values::user_password, conflicts_with = "auth_file")]
+    auth: Vec<UserPassword>,
+    /// Users with bcrypt or argon2 hashes, as htpasswd(1) writes them
+    #[arg(long, value_name = "F")]
+    auth_file: Option<PathBuf>,
+    /// Serve other hosts without asking who they are
+    #[arg(long)]
+    open: bool,
+    /// Let clients choose the source address with X-V6kit-Source
+    #[arg(long)]
+    allow_pin: bool,
+    /// Connections of one user at a time
+    #[arg(long, value_name = "N")]
+    user_connections: Option<NonZeroU32>,
+    /// Connections or requests that one user may begin, such as 100/s
+    #[arg(long, value_name = "N/s", value_parser = values::rate)]
+    user_rate: Option<f64>,
+    /// Bytes of one user in both directions, such as 10G/1d
+    #[arg(long, value_name = "N/1d", value_parser = values::byte_budget)]
+    user_bytes: Option<ByteBudget>,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Where to")]
+struct DestinationArgs {
+    /// Reach this network although it is loopback, private, this host or the prefix; may be given
+    /// several times
+    #[arg(long, value_name = "CIDR", value_parser = values::network)]
+    allow_destination: Vec<ipnet::IpNet>,
+    /// What happens to destinations that have IPv4 addresses only
+    #[arg(long, value_name = "HOW", default_value = "refuse")]
+    v4: V4Choice,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum V4Choice {
+    /// They are refused
+    Refuse,
+    /// They are shown this host's own IPv4 address
+    Direct,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Bounds")]
+struct BoundArgs {
+    /// Client connections at a time; default: a third of the permitted open files
+    #[arg(long, value_name = "N")]
+    max_connections: Option<NonZeroUsize>,
+    /// For a client to say what it wants
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = values::duration)]
+    handshake_timeout: Duration,
+    /// For resolving and connecting together
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = values::duration)]
+    connect_timeout: Duration,
+    /// For connections on which nothing moves
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = values::duration)]
+    idle_timeout: Duration,
+    /// For what runs when the proxy is told to end
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = values::duration)]
+    grace: Duration,
+}
+
+pub(crate) fn run(args: ProxyArgs, printer: &Printer) -> Result<Exit, Failure> {
+    super::block_on(serve(args, printer))
+}
+
+async fn serve(args: ProxyArgs, printer: &Printer) -> Result<Exit, Failure> {
+    let signals = Signals::listen()?;
+    let grace = args.bounds.grace;
+    let (settings, sources) = settings::read(&args, printer).await?;
+    let announcement = Announcement::of(&settings);
+    let proxy = Proxy::bind(settings).map_err(|error| failed(&error))?;
+    sources.check_privacy(&proxy)?;
+    let announcement = announcement.with_addresses(&proxy);
+    let mut running = proxy.start().map_err(|error| failed(&error))?;
+    announcement.print(printer);
+    tell_systemd(&[NotifyState::Ready]);
+    until_told_to_end(&mut running, signals, grace, &sources, printer).await;
+    running.finish().map_err(|error| failed(&error))?;
+    Ok(Exit::Done)
+}
+
+/// Serves, reloads, drains and stops, as the signals say.
+async fn until_told_to_end(
+    running: &mut Running,
+    mut signals: Signals,
+    grace: Duration,
+    sources: &settings::Sources,
+    printer: &Printer,
+) {
+    loop {
+        tokio::select! {
+            told = signals.next() => match told {
+                Told::End => break,
+                Told::Reload => reload(running, sources, printer),
+            },
+            // A thread that ended early: `finish` says why.
+            () = running.ended() => return,
+        }
+    }
+    tell_systemd(&[NotifyState::Stopping]);
+    running.drain();
+    tokio::select! {
+        () = running.ended() => return,
+        () = signals.end() => {}
+        () = sleep_until(Instant::now() + grace) => {}
+    }
+    running.stop();
+    running.ended().await;
+}
+
+fn reload(running: &Running, sources: &settings::Sources, printer: &Printer) {
+    if let Ok(now) = NotifyState::monotonic_usec_now() {
+        tell_systemd(&[NotifyState::Reloading, now]);
+    }
+    sources.reload(running, printer);
+    tell_systemd(&[NotifyState::Ready]);
+}
+
+fn tell_systemd(state: &[NotifyState<'_>]) {
+    // Without systemd there is nobody to tell.
+    let _ = sd_notify::notify(state);
+}
+
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+/// What a signal means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    End,
+    Reload,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, Failure> {
+        let listen = |kind| {
+            signal(kind).map_err(|error| {
+                Failure::new(Exit::Failed, "cannot listen for signals").why(error.to_string())
+            })
+        };
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+            hangup: listen(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Told {
+        tokio::select! {
+            _ = self.interrupt.recv() => Told::End,
+            _ = self.terminate.recv() => Told::End,
+            _ = self.hangup.recv() => Told::Reload,
+        }
+    }
+
+    async fn end(&mut self) {
+        while self.next().await != Told::End {}
+    }
+}
+
+fn failed(error: &StartError) -> Failure {
+    let exit = match error {
+        StartError::Listen { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
+            Exit::NotPermitted
+        }
+        StartError::Listen { .. } | StartError::Pool(_) | StartError::Log(_) => Exit::Usage,
+        _ => Exit::Failed,
+    };
+    Failure::because(exit, "the proxy cannot be served", error)
+}
+
+/// That clients can connect from now on, for people and for scripts that wait for it.
+#[derive(Debug, Serialize)]
+struct Announcement {
+    event: &'static str,
+    listening: Vec<String>,
+    prefix: Option<Prefix>,
+    metrics: Option<SocketAddr>,
+    pid: u32,
+}
+
+impl Announcement {
+    fn of(settings: &Settings) -> Self {
+        Self {
+            event: "ready",
+            listening: Vec::new(),
+            prefix: settings.prefix,
+            metrics: None,
+            pid: std::process::id(),
+        }
+    }
+
+    fn with_addresses(self, proxy: &Proxy) -> Self {
+        Self {
+            listening: proxy.addresses().map(ToString::to_string).collect(),
+            metrics: proxy.metrics_address(),
+            ..self
+        }
+    }
+
+    fn print(&self, printer: &Printer) {
+        printer.json_line(self);
+        let sending = match self.prefix {
+            Some(prefix) => format!("sending from {prefix}"),
+            None => "sending from this host's own address".to_owned(),
+        };
+        for address in &self.listening {
+            printer.line(format_args!(
+                "listening on {address} for HTTP and SOCKS5, {sending}"
+            ));
+        }
+        if let Some(address) = self.metrics {
+            printer.line(format_args!("counters at http://{address}/metrics"));
+        }
+    }
+}
