@@ -6,3 +6,4 @@ mod lab;
 mod openwrt;
 mod proxy;
 mod usage;
+mod verify;

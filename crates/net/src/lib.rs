@@ -22,3 +22,18 @@ pub trait Hint {
     /// One line of advice, without a full stop, or `None` where there is nothing sensible to say.
     fn hint(&self) -> Option<String>;
 }
+
+/// An error and its sources on one line.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let text = error.to_string();
+        if !line.ends_with(&text) {
+            line = format!("{line}: {text}");
+        }
+        source = error.source();
+    }
+    line
+}

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand};
@@ -160,6 +161,19 @@ impl<E: std::error::Error + v6kit_net::Hint> From<&E> for BadValue {
 pub(crate) fn prefix(text: &str) -> Result<v6kit_net::Prefix, BadValue> {
     text.parse()
         .map_err(|error: v6kit_net::PrefixError| BadValue::from(&error))
+}
+
+/// Parses a time such as `5s`, `500ms` or `1m30s`, more than zero.
+pub(crate) fn duration(text: &str) -> Result<Duration, BadValue> {
+    const HINT: &str = "write a number and a unit, such as 5s, 500ms or 1m30s";
+    let bad = |why: String| BadValue::new(why, HINT);
+    let signed: jiff::SignedDuration = text
+        .parse()
+        .map_err(|error: jiff::Error| bad(error.to_string()))?;
+    match Duration::try_from(signed) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        _ => Err(bad("it must be more than zero".to_owned())),
+    }
 }
 
 fn usage_failure(error: &clap::Error) -> Failure {

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 use v6kit_net::Hint;
+pub(crate) use v6kit_net::chain;
 
 /// How the process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,18 +92,4 @@ impl Failure {
         self.hint = Some(hint.into());
         self
     }
-}
-
-/// An error and its sources on one line.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    let mut line = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let text = error.to_string();
-        if !line.ends_with(&text) {
-            line = format!("{line}: {text}");
-        }
-        source = error.source();
-    }
-    line
 }

@@ -218,27 +218,23 @@ const RATE_HINT: &str = "write a count and a time, such as 100/10s, 5/1m or 20/s
 
 fn rate(text: &str) -> Result<Rate, BadValue> {
     let bad = |why: &str| BadValue::new(why, RATE_HINT);
-    let (count, window) = text.split_once('/').ok_or_else(|| bad("the time is missing"))?;
+    let (count, time) = text.split_once('/').ok_or_else(|| bad("the time is missing"))?;
     Ok(Rate {
         count: count
             .trim()
             .parse()
             .map_err(|wrong: ParseIntError| bad(&format!("the count is wrong: {wrong}")))?,
-        window: window_length(window.trim())
-            .filter(|window| !window.is_zero())
-            .ok_or_else(|| bad("the time is not one that can be waited for"))?,
+        window: window(time.trim())?,
     })
 }
 
 /// `10s`, `5m`, or a unit alone for one of it.
-fn window_length(text: &str) -> Option<Duration> {
-    let text = if text.starts_with(|first: char| first.is_ascii_digit()) {
-        text.to_owned()
+fn window(text: &str) -> Result<Duration, BadValue> {
+    if text.starts_with(|first: char| first.is_ascii_alphabetic()) {
+        crate::args::duration(&format!("1{text}"))
     } else {
-        format!("1{text}")
-    };
-    let length: jiff::SignedDuration = text.parse().ok()?;
-    length.try_into().ok()
+        crate::args::duration(text)
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,135 @@
+//! Connections from random addresses, and a second look at those that were not answered.
+
+use std::net::Ipv6Addr;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use v6kit_net::{Hint, Prefix, chain, own_addresses};
+
+use crate::egress::{self, Outcomes};
+use crate::probe::{Reply, Target};
+use crate::report::Check;
+use crate::routes::Device;
+use crate::second_look::{self, Scene, SecondLook};
+use crate::uplink::Uplink;
+use crate::wire;
+
+/// How random addresses fared.
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    target: Target,
+    pub(crate) outcomes: Outcomes,
+    /// `None` where every address was answered at once.
+    pub(crate) second_look: Option<SecondLook>,
+    /// Whether an address of the prefix that the host has for its own was answered.
+    pub(crate) own_inside: bool,
+}
+
+/// Who to ask: the endpoint that answered the host's own address. A host without one may still be
+/// answered on addresses of the prefix: then the first endpoint that does so, or else the first of all.
+pub(crate) async fn choose_target(
+    uplink: &Uplink,
+    addresses: &[Ipv6Addr],
+    patience: Duration,
+) -> Option<Target> {
+    if let Some((target, _)) = &uplink.answered {
+        return Some(target.clone());
+    }
+    let address = addresses.first().copied();
+    for target in &uplink.silent {
+        if target.ask(address, Instant::now() + patience).await.is_ok() {
+            return Some(target.clone());
+        }
+    }
+    uplink.silent.first().cloned()
+}
+
+/// Asks `target` from each address, and once more from those that got no answer, watching `device`.
+pub(crate) async fn attempt(
+    target: Target,
+    addresses: &[Ipv6Addr],
+    own: Option<Ipv6Addr>,
+    device: Option<&Device>,
+    patience: Duration,
+) -> Attempt {
+    let before = solicitations(device);
+    let outcomes = egress::ask_from(&target, addresses, patience).await;
+    let failed = outcomes.failed_addresses();
+    let Some(&first) = failed.first() else {
+        return Attempt {
+            target,
+            outcomes,
+            second_look: None,
+            own_inside: false,
+        };
+    };
+    let scene = Scene {
+        target: &target,
+        failed: &failed,
+        first,
+        own,
+        device,
+        usual_solicitations: solicitations(device).saturating_sub(before),
+    };
+    let (again, look) = second_look::look(scene, patience).await;
+    Attempt {
+        outcomes: outcomes.with_retries(again),
+        second_look: Some(look),
+        own_inside: false,
+        target,
+    }
+}
+
+/// A device whose counter cannot be read counts nothing, and then tells nothing later on either.
+fn solicitations(device: Option<&Device>) -> u64 {
+    device
+        .and_then(|device| wire::solicitations_so_far(device).ok())
+        .unwrap_or(0)
+}
+
+impl Attempt {
+    /// Finds out whether addresses of the prefix that the host has for its own are answered, when others
+    /// are not.
+    pub(crate) async fn compare_with_own(&mut self, prefix: Prefix, patience: Duration) {
+        if self.outcomes.failures.is_empty() {
+            return;
+        }
+        // Without a list there is nothing to compare with.
+        let mut own = own_addresses().unwrap_or_default();
+        own.retain(|address| prefix.contains(*address));
+        let replies = egress::ask_from(&self.target, &own, patience).await.replies;
+        self.own_inside = replies.into_iter().any(Reply::matches);
+    }
+
+    pub(crate) fn check(&self) -> Check {
+        const ID: &str = "egress";
+        let egress = self.outcomes.egress();
+        let counts = format!(
+            "{} of {} random addresses answered by {}",
+            egress.answered, egress.tried, self.target.endpoint
+        );
+        if let Some(reply) = self.outcomes.mismatch() {
+            let detail = format!(
+                "{counts}, {} of them seen as another address ({} as {})",
+                egress.mismatched, reply.bound, reply.reported
+            );
+            return Check::failed(ID, detail);
+        }
+        match (self.outcomes.turned_away(), self.outcomes.failures.first()) {
+            (Some(error), _) => Check::failed(ID, format!("{counts}: {}", chain(error))).hint(error.hint()),
+            (None, Some(failure)) => Check::failed(
+                ID,
+                format!("{counts}; from {}: {}", failure.from, chain(&failure.error)),
+            ),
+            (None, None) if self.second_look.is_some() => Check::warning(
+                ID,
+                format!(
+                    "{counts}, {} different ones; some only at the second try",
+                    egress.distinct
+                ),
+            )
+            .hint("packets are lost on the way: expect retries".to_owned()),
+            (None, None) => Check::ok(ID, format!("{counts}, {} different ones", egress.distinct)),
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! One connection to an endpoint from a chosen source address.
+
+use std::io;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, CONNECTION, HOST, USER_AGENT};
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls::crypto::ring;
+use rustls_pki_types::{InvalidDnsNameError, ServerName};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsConnector;
+use v6kit_net::{DialError, Hint, ResolveError, dial, resolve};
+
+use crate::endpoint::{Endpoint, Scheme};
+use crate::reported;
+
+/// The size of an answer in bytes above which it is not one.
+const MAX_ANSWER: usize = 64 * 1024;
+
+/// An endpoint whose name is resolved.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) to: SocketAddrV6,
+    tls: Option<Tls>,
+}
+
+#[derive(Debug, Clone)]
+struct Tls {
+    config: Arc<ClientConfig>,
+    name: ServerName<'static>,
+}
+
+/// What the endpoint said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Reply {
+    /// The source address of the connection.
+    pub(crate) bound: Ipv6Addr,
+    /// The address that the endpoint saw.
+    pub(crate) reported: IpAddr,
+}
+
+impl Reply {
+    /// Whether the endpoint saw the address that the connection was made from.
+    pub(crate) fn matches(self) -> bool {
+        self.reported == IpAddr::V6(self.bound)
+    }
+}
+
+/// Why an endpoint did not tell the caller's address.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ProbeError {
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    #[error("`{host}` is not a name that a certificate can have")]
+    Name {
+        host: String,
+        #[source]
+        source: InvalidDnsNameError,
+    },
+    #[error("this host has no certificates to check others against")]
+    Roots {
+        #[source]
+        source: Option<rustls_native_certs::Error>,
+    },
+    #[error("TLS cannot be set up")]
+    Tls(#[source] rustls::Error),
+    #[error("no TLS connection to {to}")]
+    Handshake {
+        to: SocketAddrV6,
+        #[source]
+        source: io::Error,
+    },
+    #[error("{endpoint} broke off the request")]
+    Http {
+        endpoint: Endpoint,
+        #[source]
+        source: hyper::Error,
+    },
+    #[error("{endpoint} broke off its answer")]
+    Body {
+        endpoint: Endpoint,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    #[error("{endpoint} answered with status {status}")]
+    Status { endpoint: Endpoint, status: StatusCode },
+    #[error("{endpoint} answered without exactly one address: `{start}`")]
+    NoAddress { endpoint: Endpoint, start: String },
+    #[error("{endpoint} accepted the connection and did not answer in time")]
+    TimedOut { endpoint: Endpoint },
+    #[error("the source address cannot be read")]
+    Bound(#[source] io::Error),
+}
+
+impl Hint for ProbeError {
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Resolve(error) => return error.hint(),
+            Self::Dial(error) => return error.hint(),
+            Self::Roots { .. } => "install the package ca-certificates, or set SSL_CERT_FILE".to_owned(),
+            Self::Handshake { .. } => {
+                "check the clock, and for a certificate of your own set SSL_CERT_FILE".to_owned()
+            }
+            Self::Status { .. } | Self::NoAddress { .. } | Self::Name { .. } => {
+                "choose another server that answers with the caller's address: --endpoint URL".to_owned()
+            }
+            Self::Http { .. } | Self::Body { .. } | Self::TimedOut { .. } => {
+                "try again with a longer --timeout, or choose another --endpoint".to_owned()
+            }
+            Self::Tls(_) | Self::Bound(_) => return None,
+        })
+    }
+}
+
+impl ProbeError {
+    /// Whether something came back to the source address, be it "no".
+    pub(crate) fn was_answered(&self) -> bool {
+        match self {
+            Self::Dial(DialError::Refused { .. } | DialError::Reset { .. } | DialError::NoRoute { .. })
+            | Self::Handshake { .. }
+            | Self::Http { .. }
+            | Self::Body { .. }
+            | Self::Status { .. }
+            | Self::NoAddress { .. }
+            | Self::TimedOut { .. } => true,
+            Self::Resolve(_)
+            | Self::Dial(_)
+            | Self::Name { .. }
+            | Self::Roots { .. }
+            | Self::Tls(_)
+            | Self::Bound(_) => false,
+        }
+    }
+}
+
+impl Target {
+    /// Resolves the endpoint's name, and reads the system's certificates where it speaks TLS.
+    pub(crate) async fn resolve(endpoint: &Endpoint, deadline: Instant) -> Result<Self, ProbeError> {
+        let addresses = resolve(&endpoint.host, endpoint.port, deadline).await?;
+        let to = addresses
+            .into_iter()
+            .next()
+            .ok_or_else(|| ResolveError::Ipv4Only {
+                host: endpoint.host.clone(),
+                addresses: Vec::new(),
+            })?;
+        let tls = match endpoint.scheme {
+            Scheme::Http => None,
+            Scheme::Https => Some(Tls::for_host(&endpoint.host)?),
+        };
+        Ok(Self {
+            endpoint: endpoint.clone(),
+            to,
+            tls,
+        })
+    }
+
+    /// Asks for the address of a connection that leaves from `from`, or from where the kernel chooses.
+    pub(crate) async fn ask(&self, from: Option<Ipv6Addr>, deadline: Instant) -> Result<Reply, ProbeError> {
+        let stream = dial(self.to, from, deadline).await?;
+        let bound = bound(&stream)?;
+        let reported = timeout_at(deadline, self.exchange(stream))
+            .await
+            .map_err(|_elapsed| ProbeError::TimedOut {
+                endpoint: self.endpoint.clone(),
+            })??;
+        Ok(Reply { bound, reported })
+    }
+
+    async fn exchange(&self, stream: TcpStream) -> Result<IpAddr, ProbeError> {
+        let Some(tls) = &self.tls else {
+            return self.request(stream).await;
+        };
+        let stream = TlsConnector::from(Arc::clone(&tls.config))
+            .connect(tls.name.clone(), stream)
+            .await
+            .map_err(|source| ProbeError::Handshake { to: self.to, source })?;
+        self.request(stream).await
+    }
+
+    async fn request<S>(&self, stream: S) -> Result<IpAddr, ProbeError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let broken = |source| ProbeError::Http {
+            endpoint: self.endpoint.clone(),
+            source,
+        };
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+        // It ends when the sender and the answer are dropped; its errors come out of the sender as well.
+        tokio::spawn(connection);
+        let answer = sender.send_request(self.get()).await.map_err(broken)?;
+        let status = answer.status();
+        if status != StatusCode::OK {
+            return Err(ProbeError::Status {
+                endpoint: self.endpoint.clone(),
+                status,
+            });
+        }
+        let body = Limited::new(answer.into_body(), MAX_ANSWER)
+            .collect()
+            .await
+            .map_err(|source| ProbeError::Body {
+                endpoint: self.endpoint.clone(),
+                source,
+            })?
+            .to_bytes();
+        let text = String::from_utf8_lossy(&body);
+        reported::address(&text).ok_or_else(|| ProbeError::NoAddress {
+            endpoint: self.endpoint.clone(),
+            start: start(&text),
+        })
+    }
+
+    fn get(&self) -> Request<Empty<Bytes>> {
+        let mut request = Request::new(Empty::new());
+        *request.uri_mut() = self.endpoint.target.clone().into();
+        let headers = request.headers_mut();
+        // What was parsed as a URL's authority is valid as a header.
+        if let Ok(host) = self.endpoint.authority().parse() {
+            headers.insert(HOST, host);
+        }
+        let agent = concat!("v6kit/", env!("CARGO_PKG_VERSION"));
+        headers.insert(USER_AGENT, http::HeaderValue::from_static(agent));
+        headers.insert(ACCEPT, http::HeaderValue::from_static("*/*"));
+        headers.insert(CONNECTION, http::HeaderValue::from_static("close"));
+        request
+    }
+}
+
+impl Tls {
+    fn for_host(host: &str) -> Result<Self, ProbeError> {
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let name = ServerName::try_from(bare.to_owned()).map_err(|source| ProbeError::Name {
+            host: host.to_owned(),
+            source,
+        })?;
+        let found = rustls_native_certs::load_native_certs();
+        let mut roots = rustls::RootCertStore::empty();
+        let (usable, _unusable) = roots.add_parsable_certificates(found.certs);
+        if usable == 0 {
+            return Err(ProbeError::Roots {
+                source: found.errors.into_iter().next(),
+            });
+        }
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(ProbeError::Tls)?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Self {
+            config: Arc::new(config),
+            name,
+        })
+    }
+}
+
+fn bound(stream: &TcpStream) -> Result<Ipv6Addr, ProbeError> {
+    match stream.local_addr().map_err(ProbeError::Bound)? {
+        SocketAddr::V6(address) => Ok(*address.ip()),
+        SocketAddr::V4(address) => Ok(address.ip().to_ipv6_mapped()),
+    }
+}
+
+/// The first characters of an answer, on one line.
+fn start(text: &str) -> String {
+    text.split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+        .chars()
+        .take(60)
+        .collect()
+}

@@ -1,0 +1,130 @@
+//! What was found.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// What stands between this host and connections from every address of the prefix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Diagnosis {
+    /// Nothing.
+    Ok,
+    /// The router solicits each address instead of routing the prefix to this host.
+    OnLink,
+    /// The router does not know the way back to the prefix.
+    NoReturn,
+    /// Packets from the prefix are refused or dropped on their way.
+    Filtered,
+    /// Something on the way replaces source addresses or answers in the server's place.
+    Rewritten,
+    /// This host does not take the prefix for its own.
+    NotSetUp,
+    /// Not even the host's own address reaches the endpoint.
+    NoUplink,
+}
+
+impl fmt::Display for Diagnosis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ok => "ok",
+            Self::OnLink => "on-link",
+            Self::NoReturn => "no-return",
+            Self::Filtered => "filtered",
+            Self::Rewritten => "rewritten",
+            Self::NotSetUp => "not-set-up",
+            Self::NoUplink => "no-uplink",
+        })
+    }
+}
+
+/// How a check ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// As it should be.
+    Ok,
+    /// In the way of sending from the prefix.
+    Failed,
+    /// Not in the way now, but somebody should know.
+    Warning,
+    /// Not looked at; the detail says why.
+    Skipped,
+}
+
+/// One check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// A stable name.
+    pub id: &'static str,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What was found.
+    pub detail: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl Check {
+    pub(crate) fn new(id: &'static str, outcome: Outcome, detail: impl Into<String>) -> Self {
+        Self {
+            id,
+            outcome,
+            detail: detail.into(),
+            hint: None,
+        }
+    }
+
+    pub(crate) fn ok(id: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(id, Outcome::Ok, detail)
+    }
+
+    pub(crate) fn failed(id: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(id, Outcome::Failed, detail)
+    }
+
+    pub(crate) fn warning(id: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(id, Outcome::Warning, detail)
+    }
+
+    pub(crate) fn skipped(id: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(id, Outcome::Skipped, detail)
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<Option<String>>) -> Self {
+        self.hint = hint.into();
+        self
+    }
+}
+
+/// How the random addresses fared.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Egress {
+    /// Random addresses that connections were made from.
+    pub tried: usize,
+    /// Those that the endpoint answered.
+    pub answered: usize,
+    /// Different addresses that the endpoint reported.
+    pub distinct: usize,
+    /// Answers that reported another address than the connection was made from.
+    pub mismatched: usize,
+}
+
+/// Everything that was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Whether connections leave from every address of the prefix and are answered.
+    pub ok: bool,
+    /// If not, what stands between.
+    pub diagnosis: Diagnosis,
+    /// Layer by layer, from the host outwards.
+    pub checks: Vec<Check>,
+    /// How the random addresses fared.
+    pub egress: Egress,
+    /// What the diagnosis means, in a sentence.
+    #[serde(skip)]
+    pub meaning: String,
+    /// What to do about it.
+    #[serde(skip)]
+    pub hint: Option<String>,
+}
