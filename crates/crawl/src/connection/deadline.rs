@@ -1,0 +1,114 @@
+//! Deadlines at next to no cost per request.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use tokio::time::Sleep;
+
+use super::Meter;
+use crate::job::Deadlines;
+
+/// The deadlines of a slot's requests, one after another, on one timer.
+///
+/// The timer is not moved for every request: it fires at the deadline of an earlier one, sees that the
+/// present one has longer, and is set again. So a slot that answers a thousand requests within one
+/// timeout touches the timer wheel once.
+pub(crate) struct Timer {
+    sleep: Pin<Box<Sleep>>,
+    deadlines: Deadlines,
+    /// When everything must be done.
+    total: Instant,
+    /// When the request was sent, and the bytes read until then.
+    sent: Instant,
+    read_before: u64,
+}
+
+/// Which deadline passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Elapsed {
+    /// No byte of an answer.
+    FirstByte,
+    /// Part of an answer, and then nothing.
+    Idle,
+    /// Part of an answer, and it was still coming.
+    Total,
+}
+
+impl Timer {
+    pub(crate) fn new(deadlines: Deadlines) -> Self {
+        let now = Instant::now();
+        Self {
+            sleep: Box::pin(tokio::time::sleep(deadlines.total)),
+            deadlines,
+            total: now,
+            sent: now,
+            read_before: 0,
+        }
+    }
+
+    /// An item's time begins.
+    pub(crate) fn start(&mut self, now: Instant) {
+        self.total = now + self.deadlines.total;
+    }
+
+    /// When a connection that is begun now must be there.
+    pub(crate) fn connect_deadline(&self) -> Instant {
+        self.total.min(Instant::now() + self.deadlines.connect)
+    }
+
+    /// A request is about to be sent over the connection of `meter`.
+    pub(crate) fn sending(&mut self, meter: &Meter) {
+        self.sent = Instant::now();
+        self.read_before = meter.read();
+    }
+
+    /// Whether the answer has begun.
+    pub(crate) fn has_first_byte(&self, meter: &Meter) -> bool {
+        meter.read() > self.read_before
+    }
+
+    /// Runs `exchange` until it ends or a deadline passes.
+    pub(crate) async fn limit<F: Future>(&mut self, meter: &Meter, exchange: F) -> Result<F::Output, Elapsed> {
+        let mut exchange = std::pin::pin!(exchange);
+        std::future::poll_fn(|cx| {
+            if let Poll::Ready(output) = exchange.as_mut().poll(cx) {
+                return Poll::Ready(Ok(output));
+            }
+            self.poll_elapsed(meter, cx).map(Err)
+        })
+        .await
+    }
+
+    fn poll_elapsed(&mut self, meter: &Meter, cx: &mut Context<'_>) -> Poll<Elapsed> {
+        // The shortest deadline that could be meant. It moves on with every request, so that the timer,
+        // which is set to an earlier one, is nearly always left alone.
+        let horizon = self.total.min(self.sent + self.deadlines.first_byte.min(self.deadlines.idle));
+        if self.sleep.deadline().into_std() > horizon && horizon > Instant::now() {
+            self.sleep.as_mut().reset(horizon.into());
+        }
+        loop {
+            if self.sleep.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            let (due, elapsed) = self.due(meter);
+            if due <= Instant::now() {
+                return Poll::Ready(elapsed);
+            }
+            self.sleep.as_mut().reset(due.into());
+        }
+    }
+
+    fn due(&self, meter: &Meter) -> (Instant, Elapsed) {
+        let (own, elapsed) = if self.has_first_byte(meter) {
+            (meter.last_read() + self.deadlines.idle, Elapsed::Idle)
+        } else {
+            (self.sent + self.deadlines.first_byte, Elapsed::FirstByte)
+        };
+        match (own <= self.total, elapsed) {
+            (true, _) | (false, Elapsed::FirstByte) => (own.min(self.total), elapsed),
+            (false, _) => (self.total, Elapsed::Total),
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! HTTP/1.1 on hyper's connection API.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use http::{Request, StatusCode};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+
+use super::deadline::Elapsed;
+use super::stream::{Meter, Stream};
+use super::{Answer, Failed, RequestBody, Timer};
+use crate::outcome::{ErrorKind, Fault};
+
+/// One connection, driven by the task that waits for its answers: no second task, no wake-up between two.
+pub(super) struct Http1 {
+    sender: http1::SendRequest<RequestBody>,
+    driver: Driver,
+    meter: Rc<Meter>,
+}
+
+/// hyper's side of the connection, until it has ended.
+struct Driver(Option<http1::Connection<TokioIo<Stream>, RequestBody>>);
+
+impl Driver {
+    /// Moves bytes. An end is remembered; the error, if any, goes to whoever waits for the answer.
+    fn poll(&mut self, cx: &mut Context<'_>) {
+        if let Some(connection) = &mut self.0
+            && Pin::new(connection).poll(cx).is_ready()
+        {
+            self.0 = None;
+        }
+    }
+
+    /// Runs `work`, which waits for something that the connection brings.
+    async fn drive<F: Future>(&mut self, work: F) -> F::Output {
+        let mut work = std::pin::pin!(work);
+        std::future::poll_fn(|cx| {
+            if let Poll::Ready(output) = work.as_mut().poll(cx) {
+                return Poll::Ready(output);
+            }
+            self.poll(cx);
+            work.as_mut().poll(cx)
+        })
+        .await
+    }
+}
+
+impl Http1 {
+    pub(super) async fn open(io: TokioIo<Stream>, meter: Rc<Meter>) -> hyper::Result<Self> {
+        let (sender, connection) = http1::Builder::new().handshake(io).await?;
+        Ok(Self {
+            sender,
+            driver: Driver(Some(connection)),
+            meter,
+        })
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.driver.0.is_some() && !self.sender.is_closed()
+    }
+
+    pub(super) fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
+    pub(super) async fn exchange(
+        &mut self,
+        request: Request<RequestBody>,
+        max_body: u64,
+        timer: &mut Timer,
+    ) -> Result<Answer, Failed> {
+        let Self { sender, driver, meter } = self;
+        timer.sending(meter);
+        let mut status = None;
+        let whole = read_answer(sender, driver, request, max_body, &mut status);
+        let failed = match timer.limit(meter, whole).await {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(failed)) => failed,
+            Err(elapsed) => (elapsed_fault(elapsed), Sent::Yes),
+        };
+        let (fault, sent) = failed;
+        let died = matches!(fault.kind, ErrorKind::Closed | ErrorKind::Reset);
+        Err(Failed {
+            stale: sent == Sent::No || (died && !timer.has_first_byte(meter)),
+            fault,
+            status,
+        })
+    }
+}
+
+/// Whether any of a request may have reached the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sent {
+    Yes,
+    No,
+}
+
+async fn read_answer(
+    sender: &mut http1::SendRequest<RequestBody>,
+    driver: &mut Driver,
+    request: Request<RequestBody>,
+    max_body: u64,
+    status: &mut Option<StatusCode>,
+) -> Result<Answer, (Fault, Sent)> {
+    // Learns whether the server has hung up meanwhile, and finishes the answer before.
+    driver.drive(sender.ready()).await.map_err(|error| (fault(&error), Sent::No))?;
+    let response = driver.drive(sender.try_send_request(request)).await.map_err(|mut error| {
+        let sent = if error.take_message().is_some() { Sent::No } else { Sent::Yes };
+        (fault(&error.into_error()), sent)
+    })?;
+    let (head, body) = response.into_parts();
+    *status = Some(head.status);
+    let body = read_body(driver, body, max_body).await.map_err(|fault| (fault, Sent::Yes))?;
+    Ok(Answer {
+        status: head.status,
+        headers: head.headers,
+        body,
+    })
+}
+
+/// Reads a body to its end. One that comes in a single piece is not copied.
+async fn read_body(driver: &mut Driver, mut body: Incoming, max_body: u64) -> Result<Bytes, Fault> {
+    if body.size_hint().lower() > max_body {
+        return Err(too_large(max_body));
+    }
+    let mut first = Bytes::new();
+    let mut all = BytesMut::new();
+    while !body.is_end_stream() {
+        let Some(frame) = driver.drive(body.frame()).await else {
+            break;
+        };
+        let frame = frame.map_err(|error| body_fault(&error))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if (first.len() + all.len() + data.len()) as u64 > max_body {
+            return Err(too_large(max_body));
+        }
+        if all.is_empty() && first.is_empty() {
+            first = data;
+        } else {
+            all.extend_from_slice(&std::mem::take(&mut first));
+            all.extend_from_slice(&data);
+        }
+    }
+    Ok(if all.is_empty() { first } else { all.freeze() })
+}
+
+fn too_large(max_body: u64) -> Fault {
+    Fault::new(ErrorKind::BodyTooLarge, format!("the body is larger than {max_body} bytes"))
+}
+
+fn elapsed_fault(elapsed: Elapsed) -> Fault {
+    match elapsed {
+        Elapsed::FirstByte => Fault::new(ErrorKind::FirstByteTimeout, "no answer came in time"),
+        Elapsed::Idle => Fault::new(ErrorKind::Stalled, "the answer stopped in the middle"),
+        Elapsed::Total => Fault::new(ErrorKind::Timeout, "the answer was not complete in time"),
+    }
+}
+
+/// An error before the body.
+fn fault(error: &hyper::Error) -> Fault {
+    let kind = match io_kind(error) {
+        Some(io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => ErrorKind::Reset,
+        Some(io::ErrorKind::UnexpectedEof) => ErrorKind::Closed,
+        _ if error.is_incomplete_message() || error.is_closed() || error.is_canceled() => ErrorKind::Closed,
+        _ => ErrorKind::Protocol,
+    };
+    Fault::from_error(kind, error)
+}
+
+/// An error within the body.
+fn body_fault(error: &hyper::Error) -> Fault {
+    let kind = match io_kind(error) {
+        Some(io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => ErrorKind::Reset,
+        Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => ErrorKind::Protocol,
+        _ => ErrorKind::Incomplete,
+    };
+    Fault::from_error(kind, error)
+}
+
+fn io_kind(error: &hyper::Error) -> Option<io::ErrorKind> {
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        if let Some(io) = error.downcast_ref::<io::Error>() {
+            return Some(io.kind());
+        }
+        source = error.source();
+    }
+    None
+}

@@ -1,0 +1,144 @@
+//! The bytes under HTTP, counted.
+
+use std::cell::Cell;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+
+/// What has passed over a connection, above TLS.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    read: Cell<u64>,
+    written: Cell<u64>,
+    last_read: Cell<Instant>,
+}
+
+impl Meter {
+    pub(crate) fn new() -> Rc<Self> {
+        Rc::new(Self {
+            read: Cell::new(0),
+            written: Cell::new(0),
+            last_read: Cell::new(Instant::now()),
+        })
+    }
+
+    /// Bytes read.
+    pub(crate) fn read(&self) -> u64 {
+        self.read.get()
+    }
+
+    /// Bytes written.
+    pub(crate) fn written(&self) -> u64 {
+        self.written.get()
+    }
+
+    /// When the last byte was read.
+    pub(crate) fn last_read(&self) -> Instant {
+        self.last_read.get()
+    }
+}
+
+/// TCP or TLS over TCP.
+pub(crate) struct Stream {
+    transport: Transport,
+    meter: Rc<Meter>,
+}
+
+enum Transport {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Stream {
+    pub(crate) fn plain(tcp: TcpStream, meter: Rc<Meter>) -> Self {
+        Self {
+            transport: Transport::Plain(tcp),
+            meter,
+        }
+    }
+
+    pub(crate) fn tls(tls: TlsStream<TcpStream>, meter: Rc<Meter>) -> Self {
+        Self {
+            transport: Transport::Tls(Box::new(tls)),
+            meter,
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let result = match &mut self.transport {
+            Transport::Plain(tcp) => Pin::new(tcp).poll_read(cx, buffer),
+            Transport::Tls(tls) => Pin::new(tls).poll_read(cx, buffer),
+        };
+        let read = buffer.filled().len() - before;
+        if read > 0 {
+            self.meter.read.set(self.meter.read.get() + read as u64);
+            self.meter.last_read.set(Instant::now());
+        }
+        result
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let result = match &mut self.transport {
+            Transport::Plain(tcp) => Pin::new(tcp).poll_write(cx, bytes),
+            Transport::Tls(tls) => Pin::new(tls).poll_write(cx, bytes),
+        };
+        self.count_written(result)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let result = match &mut self.transport {
+            Transport::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, slices),
+            Transport::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, slices),
+        };
+        self.count_written(result)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match &self.transport {
+            Transport::Plain(tcp) => tcp.is_write_vectored(),
+            Transport::Tls(tls) => tls.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.transport {
+            Transport::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
+            Transport::Tls(tls) => Pin::new(tls).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.transport {
+            Transport::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Transport::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+        }
+    }
+}
+
+impl Stream {
+    fn count_written(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(written)) = &result {
+            self.meter.written.set(self.meter.written.get() + *written as u64);
+        }
+        result
+    }
+}

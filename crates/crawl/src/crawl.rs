@@ -1,0 +1,244 @@
+//! A crawl as a whole.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use v6kit_net::{PoolError, ResolveError, SourcePool};
+
+use crate::connection::{TrustError, client_tls};
+use crate::job::{Job, Settings};
+use crate::ledger::{Ledger, LedgerError, SqliteLedger, Standing};
+use crate::progress::{Progress, Sample};
+use crate::shard::{self, Equipment, Stop};
+use crate::site::Destinations;
+use crate::store::StoreError;
+use crate::summary::{Latencies, Run, Summary};
+use crate::url::Scheme;
+use crate::Hint;
+
+/// Why a crawl does not start, or ends early.
+#[derive(Debug, thiserror::Error)]
+pub enum CrawlError {
+    /// The job directory cannot be used.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// Records cannot be kept.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No source address.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+    /// The destination has no IPv6 address.
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
+    /// Nobody is trusted.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// A thread cannot be started.
+    #[error("a thread cannot be started")]
+    Thread(#[source] io::Error),
+    /// A shard panicked.
+    #[error("a shard stopped by an error of its own: {message}")]
+    Panic {
+        /// What it said.
+        message: String,
+    },
+}
+
+impl Hint for CrawlError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Ledger(error) => error.hint(),
+            Self::Store(error) => error.hint(),
+            Self::Pool(error) => error.hint(),
+            Self::Resolve(error) => error.hint(),
+            Self::Trust(error) => error.hint(),
+            Self::Thread(_) => Some("use fewer --threads".to_owned()),
+            Self::Panic { .. } => Some("repeat the command to go on where it stopped; please report this".to_owned()),
+        }
+    }
+}
+
+impl CrawlError {
+    /// Whether the disk is full, broken or gone.
+    #[must_use]
+    pub fn is_disk(&self) -> bool {
+        match self {
+            Self::Ledger(error) => error.is_disk(),
+            Self::Store(error) => error.is_disk(),
+            _ => false,
+        }
+    }
+}
+
+/// A running crawl.
+#[derive(Debug)]
+pub struct Crawl {
+    shards: Vec<JoinHandle<Result<Latencies, StoreError>>>,
+    progress: Vec<Arc<Progress>>,
+    ledger: Arc<SqliteLedger>,
+    stop: Stop,
+    running: watch::Receiver<()>,
+    began: Instant,
+    cpu_before: Duration,
+    before: Standing,
+}
+
+impl Crawl {
+    /// Checks everything that can be checked before the first request, and starts the shards.
+    ///
+    /// # Errors
+    /// [`CrawlError`].
+    pub async fn start(job: Job, settings: Settings) -> Result<Self, CrawlError> {
+        let destinations = Arc::new(Destinations::new(settings.rate));
+        resolve_first(&job, &settings, &destinations).await?;
+        let pools = source_pools(&settings)?;
+        let ledger = Arc::new(SqliteLedger::open(&settings.output, &job.description(), job.total())?);
+        let before = ledger.standing()?;
+        let (ended, running) = watch::channel(());
+        let mut crawl = Self {
+            shards: Vec::new(),
+            progress: Vec::new(),
+            ledger,
+            stop: Stop { drain: CancellationToken::new() },
+            running,
+            began: Instant::now(),
+            cpu_before: cpu_time(),
+            before,
+        };
+        let (job, settings) = (Arc::new(job), Arc::new(settings));
+        for (index, pool) in pools.into_iter().enumerate() {
+            let progress = Arc::new(Progress::default());
+            let equipment = Equipment {
+                job: Arc::clone(&job),
+                settings: Arc::clone(&settings),
+                ledger: crawl.ledger.clone(),
+                destinations: Arc::clone(&destinations),
+                pool,
+                progress: Arc::clone(&progress),
+                stop: crawl.stop.clone(),
+                slots: share(settings.concurrency, settings.threads, index),
+                seed: settings.seed.wrapping_add(index as u64),
+            };
+            let ended = ended.clone();
+            let thread = std::thread::Builder::new()
+                .name(format!("shard-{index}"))
+                .spawn(move || {
+                    let _ended = ended;
+                    shard::run(equipment)
+                })
+                .map_err(CrawlError::Thread)?;
+            crawl.shards.push(thread);
+            crawl.progress.push(progress);
+        }
+        Ok(crawl)
+    }
+
+    /// What has been done so far.
+    #[must_use]
+    pub fn sample(&self) -> Sample {
+        Sample::of(self.progress.iter().map(AsRef::as_ref))
+    }
+
+    /// What has been done so far, shard by shard.
+    #[must_use]
+    pub fn sample_by_shard(&self) -> Vec<Sample> {
+        self.progress.iter().map(|shard| Sample::of([shard.as_ref()])).collect()
+    }
+
+    /// What was done before this run.
+    #[must_use]
+    pub fn before(&self) -> Standing {
+        self.before
+    }
+
+    /// Sends nothing new, and ends when what is under way has come in or the grace is over.
+    pub fn drain(&self) {
+        self.stop.drain.cancel();
+    }
+
+    /// Waits until all shards have ended.
+    pub async fn ended(&mut self) {
+        // The sender sends nothing: it is gone when the last shard is.
+        while self.running.changed().await.is_ok() {}
+    }
+
+    /// Collects the shards and what they came to. Blocks until they have ended.
+    ///
+    /// # Errors
+    /// The first [`CrawlError`] of a shard. What was committed stays so.
+    pub fn finish(mut self) -> Result<Summary, CrawlError> {
+        let mut latencies = Latencies::new();
+        let mut result = Ok(());
+        for shard in self.shards.drain(..) {
+            match shard.join() {
+                Ok(Ok(shard)) => latencies.add(&shard),
+                Ok(Err(error)) => result = result.and(Err(error.into())),
+                Err(panic) => result = result.and(Err(CrawlError::Panic { message: panic_text(&*panic) })),
+            }
+        }
+        result?;
+        let standing = self.ledger.standing()?;
+        let run = Run {
+            wall: self.began.elapsed(),
+            cpu: cpu_time().saturating_sub(self.cpu_before),
+            segments: standing.segments,
+            total: standing.total,
+            resumed: self.before.done.sum(),
+            left: standing.left(),
+        };
+        Ok(Summary::new(&self.sample(), &latencies, &run))
+    }
+}
+
+/// A crawl that is dropped half started must not go on in the background.
+impl Drop for Crawl {
+    fn drop(&mut self) {
+        self.stop.drain.cancel();
+    }
+}
+
+/// A name that does not resolve, or certificates that cannot be read, are told once and at the beginning.
+async fn resolve_first(job: &Job, settings: &Settings, destinations: &Destinations) -> Result<(), CrawlError> {
+    let Some(origin) = job.work.origin() else {
+        return Ok(());
+    };
+    if origin.scheme == Scheme::Https {
+        client_tls(&settings.trust)?;
+    }
+    let deadline = Instant::now() + settings.deadlines.total;
+    destinations.get(origin).addresses(deadline).await?;
+    Ok(())
+}
+
+fn source_pools(settings: &Settings) -> Result<Vec<Option<SourcePool>>, PoolError> {
+    let Some(sources) = &settings.sources else {
+        return Ok(vec![None; settings.threads]);
+    };
+    let pool = SourcePool::new(sources.prefix, sources.seed, sources.excluded.iter().copied())?;
+    Ok(pool.split(settings.threads).into_iter().map(Some).collect())
+}
+
+/// The part of `all` that falls to `index` of `parts`, one more for the first ones.
+fn share(all: usize, parts: usize, index: usize) -> usize {
+    all / parts + usize::from(index < all % parts)
+}
+
+fn cpu_time() -> Duration {
+    let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else {
+        return Duration::ZERO;
+    };
+    let microseconds = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
+    Duration::from_micros(microseconds.try_into().unwrap_or(0))
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+}

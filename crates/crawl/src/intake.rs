@@ -1,0 +1,155 @@
+//! What a shard's slots do next.
+
+use std::cell::{Cell, RefCell};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::ops::Range;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::ledger::{Ledger, LedgerError};
+
+/// The bounds of a chunk, in items.
+const CHUNK: Range<u64> = 100..1_000_000;
+
+/// How much work a chunk is worth at the present rate.
+const CHUNK_TIME: Duration = Duration::from_secs(30);
+
+/// An item on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Item {
+    /// Its place in the order of visiting.
+    pub(crate) turn: u64,
+    /// Attempts that have failed.
+    pub(crate) attempts: u32,
+}
+
+/// Hands out items: those whose pause is over first, then new ones from the leased chunk.
+pub(crate) struct Intake {
+    chunk: RefCell<Range<u64>>,
+    retries: RefCell<BinaryHeap<Reverse<(Instant, Item)>>>,
+    /// No turn is open any more.
+    exhausted: Cell<bool>,
+    /// A lease has been asked for.
+    asked: Cell<bool>,
+    hungry: Notify,
+    supplied: Notify,
+    drain: CancellationToken,
+}
+
+impl Intake {
+    pub(crate) fn new(drain: CancellationToken) -> Self {
+        Self {
+            chunk: RefCell::new(0..0),
+            retries: RefCell::default(),
+            exhausted: Cell::new(false),
+            asked: Cell::new(false),
+            hungry: Notify::new(),
+            supplied: Notify::new(),
+            drain,
+        }
+    }
+
+    /// The next item, or `None` when there is none left for this slot or the crawl is being stopped.
+    pub(crate) async fn next(&self) -> Option<Item> {
+        loop {
+            if self.drain.is_cancelled() {
+                return None;
+            }
+            if let Some(item) = self.due_retry().or_else(|| self.new_item()) {
+                return Some(item);
+            }
+            let pause = self.retries.borrow().peek().map(|Reverse((due, _))| *due);
+            match (self.exhausted.get(), pause) {
+                // Whoever puts an item off afterwards is there to take it up again.
+                (true, None) => return None,
+                (true, Some(due)) => {
+                    self.drain.run_until_cancelled(tokio::time::sleep_until(due.into())).await;
+                }
+                (false, pause) => self.wait_for_supply(pause).await,
+            }
+        }
+    }
+
+    /// Puts an item off.
+    pub(crate) fn retry(&self, item: Item, pause: Duration) {
+        self.retries.borrow_mut().push(Reverse((Instant::now() + pause, item)));
+    }
+
+    fn due_retry(&self) -> Option<Item> {
+        let mut retries = self.retries.borrow_mut();
+        let Reverse((due, item)) = *retries.peek()?;
+        if due > Instant::now() {
+            return None;
+        }
+        retries.pop();
+        Some(item)
+    }
+
+    fn new_item(&self) -> Option<Item> {
+        let turn = self.chunk.borrow_mut().next()?;
+        Some(Item { turn, attempts: 0 })
+    }
+
+    async fn wait_for_supply(&self, pause: Option<Instant>) {
+        let supplied = self.supplied.notified();
+        self.ask();
+        let woken = async {
+            match pause {
+                Some(due) => drop(tokio::time::timeout_at(due.into(), supplied).await),
+                None => supplied.await,
+            }
+        };
+        self.drain.run_until_cancelled(woken).await;
+    }
+
+    fn ask(&self) {
+        if !self.asked.replace(true) {
+            self.hungry.notify_one();
+        }
+    }
+
+    /// Leases chunk after chunk, each a little before the one before is used up, until nothing is open.
+    ///
+    /// `finished` tells how many items this shard has finished so far, `slots` how many it fetches at once.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub(crate) async fn supply(
+        &self,
+        ledger: &Arc<dyn Ledger>,
+        shards: u64,
+        slots: u64,
+        finished: &Rc<Cell<u64>>,
+    ) -> Result<(), LedgerError> {
+        let started = Instant::now();
+        let mut open = u64::MAX;
+        loop {
+            self.hungry.notified().await;
+            let rate = finished.get() as f64 / started.elapsed().as_secs_f64().max(0.001);
+            let worth = (rate * CHUNK_TIME.as_secs_f64()) as u64;
+            // Towards the end the rest is shared out evenly.
+            let want = worth.clamp(CHUNK.start.max(4 * slots), CHUNK.end).min(open / (2 * shards)).max(CHUNK.start);
+            let lease = {
+                let ledger = Arc::clone(ledger);
+                tokio::task::spawn_blocking(move || ledger.lease(want)).await
+            };
+            match lease.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))? {
+                Some(chunk) => {
+                    open = chunk.open_after;
+                    self.chunk.replace(chunk.turns);
+                }
+                None => self.exhausted.set(true),
+            }
+            self.asked.set(false);
+            self.supplied.notify_waiters();
+            if self.exhausted.get() {
+                return Ok(());
+            }
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! What is to be fetched, and how.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::Ipv6Addr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::{Method, header};
+use serde::{Deserialize, Serialize};
+use v6kit_net::Prefix;
+
+use crate::{Hint, Order, Rate, Work};
+
+/// What is to be fetched. Two runs with the same job continue each other.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// Where the items come from.
+    pub work: Work,
+    /// What is sent for each.
+    pub request: RequestSpec,
+    /// In which order they are visited.
+    pub order: Order,
+    /// Only this many of them, in the order of visiting.
+    pub limit: Option<u64>,
+    /// The largest body that is stored, in bytes.
+    pub max_body: u64,
+}
+
+impl Job {
+    /// The number of items.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.work.count().min(self.limit.unwrap_or(u64::MAX))
+    }
+
+    /// What tells this job from another one.
+    #[must_use]
+    pub fn description(&self) -> Description {
+        let headers: Vec<String> = self
+            .request
+            .headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value.as_bytes())))
+            .collect();
+        let entries = [
+            ("url", self.work.to_string()),
+            ("method", self.request.method.to_string()),
+            ("headers", headers.join("\n")),
+            ("body", String::from_utf8_lossy(&self.request.body).into_owned()),
+            (
+                "order",
+                match self.order {
+                    Order::Sequential => "sequential".to_owned(),
+                    Order::Shuffle { seed } => format!("shuffle {seed}"),
+                },
+            ),
+            ("limit", self.limit.map_or_else(|| "none".to_owned(), |limit| limit.to_string())),
+            ("max-body", self.max_body.to_string()),
+        ];
+        Description(entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+    }
+}
+
+/// The identity of a [`Job`], as its directory remembers it: named values.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Description(BTreeMap<String, String>);
+
+/// One value in which two jobs differ.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// The name of the value, which is also that of the option.
+    pub name: String,
+    /// What the directory holds.
+    pub stored: String,
+    /// What was asked for now.
+    pub asked: String,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} was `{}` and is `{}` now", self.name, self.stored, self.asked)
+    }
+}
+
+impl Description {
+    /// The values in which `asked` differs from this one.
+    #[must_use]
+    pub fn differences(&self, asked: &Self) -> Vec<Difference> {
+        let names: std::collections::BTreeSet<&String> = self.0.keys().chain(asked.0.keys()).collect();
+        let value = |of: &Self, name: &String| of.0.get(name).cloned().unwrap_or_else(|| "none".to_owned());
+        names
+            .into_iter()
+            .map(|name| Difference {
+                name: name.clone(),
+                stored: value(self, name),
+                asked: value(asked, name),
+            })
+            .filter(|difference| difference.stored != difference.asked)
+            .collect()
+    }
+
+    /// The value called `name`.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+}
+
+/// What is sent for every item.
+#[derive(Debug, Clone)]
+pub struct RequestSpec {
+    /// The method.
+    pub method: Method,
+    /// The headers, without `Host` unless the user set it.
+    pub headers: HeaderMap,
+    /// The body; empty for none.
+    pub body: Bytes,
+}
+
+/// The default `User-Agent`: who asks, and where to complain.
+pub const USER_AGENT: &str = concat!("v6kit/", env!("CARGO_PKG_VERSION"), " (+", env!("CARGO_PKG_REPOSITORY"), ")");
+
+/// Why a request cannot be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RequestError {
+    /// No colon.
+    #[error("`{text}` is not a header")]
+    NoColon {
+        /// What was given.
+        text: String,
+    },
+    /// A name that is no token (RFC 9110 section 5.1).
+    #[error("`{name}` is not the name of a header")]
+    Name {
+        /// What was given.
+        name: String,
+    },
+    /// A value with control characters (RFC 9110 section 5.5).
+    #[error("the value of `{name}` holds a character that a header cannot")]
+    Value {
+        /// The header.
+        name: String,
+    },
+    /// A header that describes the connection or the body, which the engine does itself.
+    #[error("`{name}` is set by the connection itself")]
+    Reserved {
+        /// The header.
+        name: HeaderName,
+    },
+    /// Not a token.
+    #[error("`{method}` is not a method")]
+    Method {
+        /// What was given.
+        method: String,
+    },
+}
+
+impl Hint for RequestError {
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::NoColon { .. } => "write it as 'Name: value'".to_owned(),
+            Self::Name { .. } => "a name is made of letters, digits and hyphens".to_owned(),
+            Self::Value { .. } => "headers hold one line of text".to_owned(),
+            Self::Reserved { .. } => "leave it out".to_owned(),
+            Self::Method { .. } => "use a method such as GET, HEAD or POST".to_owned(),
+        })
+    }
+}
+
+impl RequestSpec {
+    /// A request with `method`, the default headers, and no body.
+    #[must_use]
+    pub fn new(method: Method) -> Self {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+        headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
+        Self {
+            method,
+            headers,
+            body: Bytes::new(),
+        }
+    }
+
+    /// Parses a method.
+    ///
+    /// # Errors
+    /// [`RequestError::Method`].
+    pub fn parse_method(text: &str) -> Result<Method, RequestError> {
+        Method::from_bytes(text.as_bytes()).map_err(|_invalid| RequestError::Method { method: text.to_owned() })
+    }
+
+    /// Parses `Name: value`.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue), RequestError> {
+        let (name, value) = text.split_once(':').ok_or_else(|| RequestError::NoColon { text: text.to_owned() })?;
+        let name = HeaderName::from_bytes(name.trim().as_bytes())
+            .map_err(|_invalid| RequestError::Name { name: name.to_owned() })?;
+        let reserved =
+            [header::CONNECTION, header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::UPGRADE, header::TE];
+        if reserved.contains(&name) {
+            return Err(RequestError::Reserved { name });
+        }
+        let value = HeaderValue::from_bytes(value.trim().as_bytes())
+            .map_err(|_invalid| RequestError::Value { name: name.to_string() })?;
+        Ok((name, value))
+    }
+
+    /// Adds headers; the first of a name replaces a default of that name.
+    pub fn add_headers(&mut self, headers: impl IntoIterator<Item = (HeaderName, HeaderValue)>) {
+        let mut seen = std::collections::HashSet::new();
+        for (name, value) in headers {
+            if seen.insert(name.clone()) {
+                self.headers.insert(name, value);
+            } else {
+                self.headers.append(name, value);
+            }
+        }
+    }
+}
+
+/// How it is fetched. Another run of the same job may do it differently.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The job directory.
+    pub output: PathBuf,
+    /// Where requests leave from; `None` leaves it to the kernel.
+    pub sources: Option<Sources>,
+    /// Requests per destination and time.
+    pub rate: Rate,
+    /// Requests in flight, over all shards.
+    pub concurrency: usize,
+    /// Shards.
+    pub threads: usize,
+    /// Attempts beyond the first for an item that fails in a way that may pass.
+    pub retries: u32,
+    /// The deadlines.
+    pub deadlines: Deadlines,
+    /// What is trusted.
+    pub trust: Trust,
+    /// The compression level of zstd(1).
+    pub level: i32,
+    /// How long requests that are under way have to come in when the crawl is stopped.
+    pub grace: Duration,
+    /// Where jitter and the like begin.
+    pub seed: u64,
+}
+
+/// The prefix to send from.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    /// The prefix.
+    pub prefix: Prefix,
+    /// Addresses of it that must not be used: the host's own and the gateway's.
+    pub excluded: Vec<Ipv6Addr>,
+    /// Where drawing starts.
+    pub seed: u64,
+    /// How many requests leave from one address before another is drawn.
+    pub requests_per_address: u64,
+}
+
+/// How long each part of a request may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deadlines {
+    /// Everything, from dialling to the last byte.
+    pub total: Duration,
+    /// TCP and TLS handshake.
+    pub connect: Duration,
+    /// From the request to the first byte of the answer.
+    pub first_byte: Duration,
+    /// Between two bytes of the answer.
+    pub idle: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self {
+            total: Duration::from_secs(30),
+            connect: Duration::from_secs(5),
+            first_byte: Duration::from_secs(30),
+            idle: Duration::from_secs(15),
+        }
+    }
+}
+
+/// Which certificates of servers are trusted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Trust {
+    /// What this system trusts.
+    #[default]
+    System,
+    /// The PEM certificates in a file, and nothing else.
+    File(PathBuf),
+    /// Any: whoever answers is believed.
+    Anyone,
+}

@@ -1,0 +1,108 @@
+//! Counters that a shard keeps and a reader samples.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::ledger::Counts;
+use crate::outcome::Outcome;
+
+/// A number with one writer and any number of readers: no locked instruction on either side.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self, more: u64) {
+        self.set(self.get() + more);
+    }
+
+    pub(crate) fn subtract(&self, less: u64) {
+        self.set(self.get() - less);
+    }
+
+    pub(crate) fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What one shard has done so far. Only its own thread writes.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    pub(crate) outcomes: [Counter; 5],
+    pub(crate) requests: Counter,
+    pub(crate) retries: Counter,
+    pub(crate) bytes_in: Counter,
+    pub(crate) bytes_out: Counter,
+    pub(crate) in_flight: Counter,
+    pub(crate) open_connections: Counter,
+    pub(crate) connections: Counter,
+    pub(crate) addresses: Counter,
+    pub(crate) bytes_recorded: Counter,
+    pub(crate) bytes_stored: Counter,
+    pub(crate) committed: Counter,
+}
+
+/// What all shards have done at one moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sample {
+    /// Finished items per outcome, whether committed yet or not.
+    pub outcomes: Counts,
+    /// Requests that were sent.
+    pub requests: u64,
+    /// Attempts beyond the first.
+    pub retries: u64,
+    /// Bytes read from connections, above TLS.
+    pub bytes_in: u64,
+    /// Bytes written to connections, above TLS.
+    pub bytes_out: u64,
+    /// Requests under way.
+    pub in_flight: u64,
+    /// Connections that are open.
+    pub open_connections: u64,
+    /// Connections that were made.
+    pub connections: u64,
+    /// Source addresses that were used.
+    pub addresses: u64,
+    /// Bytes of records before compression.
+    pub bytes_recorded: u64,
+    /// Bytes on the disk.
+    pub bytes_stored: u64,
+    /// Items whose records are committed.
+    pub committed: u64,
+}
+
+impl Sample {
+    /// The sum over shards.
+    pub(crate) fn of<'a>(shards: impl IntoIterator<Item = &'a Progress>) -> Self {
+        let mut sum = Self::default();
+        for shard in shards {
+            sum.outcomes.add_all(&Counts::new(std::array::from_fn(|index| shard.outcomes[index].get())));
+            sum.requests += shard.requests.get();
+            sum.retries += shard.retries.get();
+            sum.bytes_in += shard.bytes_in.get();
+            sum.bytes_out += shard.bytes_out.get();
+            sum.in_flight += shard.in_flight.get();
+            sum.open_connections += shard.open_connections.get();
+            sum.connections += shard.connections.get();
+            sum.addresses += shard.addresses.get();
+            sum.bytes_recorded += shard.bytes_recorded.get();
+            sum.bytes_stored += shard.bytes_stored.get();
+            sum.committed += shard.committed.get();
+        }
+        sum
+    }
+
+    /// Items that are finished.
+    #[must_use]
+    pub fn finished(&self) -> u64 {
+        self.outcomes.sum()
+    }
+}
+
+impl Progress {
+    pub(crate) fn finish(&self, outcome: Outcome) {
+        self.outcomes[outcome as usize].add(1);
+    }
+}

@@ -1,0 +1,306 @@
+//! One line of output per item.
+
+use std::fmt::Write as _;
+use std::net::Ipv6Addr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+use serde_json::value::RawValue;
+
+use crate::outcome::Fault;
+
+/// What is known about an item at its end.
+#[derive(Debug)]
+pub(crate) struct Record<'a> {
+    /// Its position in the job.
+    pub(crate) position: u64,
+    /// What was fetched.
+    pub(crate) url: &'a str,
+    /// The status, where there was one.
+    pub(crate) status: Option<http::StatusCode>,
+    /// The source address, where a connection was made.
+    pub(crate) from: Option<Ipv6Addr>,
+    /// When the last attempt began.
+    pub(crate) at: SystemTime,
+    /// How long it took.
+    pub(crate) took: Duration,
+    /// How many there were.
+    pub(crate) attempts: u32,
+    /// The data, or why there is none.
+    pub(crate) result: Result<Payload<'a>, &'a Fault>,
+}
+
+/// A body with what tells its form.
+#[derive(Debug)]
+pub(crate) struct Payload<'a> {
+    /// The headers that came with it.
+    pub(crate) headers: &'a HeaderMap,
+    /// The body.
+    pub(crate) body: &'a [u8],
+}
+
+/// Writes records as ndjson, and remembers what is costly to format.
+#[derive(Debug, Default)]
+pub(crate) struct RecordWriter {
+    /// The second of `prefix`, since 1970.
+    second: u64,
+    /// `2026-01-01T00:00:00.`
+    prefix: String,
+    /// The address of `from`, and its text.
+    address: Option<Ipv6Addr>,
+    from: String,
+}
+
+impl RecordWriter {
+    /// Appends one line.
+    pub(crate) fn write(&mut self, record: &Record<'_>, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"pos\":");
+        push_number(out, record.position);
+        out.extend_from_slice(b",\"url\":");
+        push_text(out, record.url);
+        out.extend_from_slice(b",\"outcome\":\"");
+        let outcome = record.result.as_ref().map_or_else(|fault| fault.kind.outcome(), |_| crate::Outcome::Ok);
+        out.extend_from_slice(outcome.as_str().as_bytes());
+        out.push(b'"');
+        if let Some(status) = record.status {
+            out.extend_from_slice(b",\"status\":");
+            out.extend_from_slice(status.as_str().as_bytes());
+        }
+        if let Some(from) = record.from {
+            out.extend_from_slice(b",\"from\":\"");
+            out.extend_from_slice(self.address_text(from).as_bytes());
+            out.push(b'"');
+        }
+        out.extend_from_slice(b",\"at\":\"");
+        self.push_time(out, record.at);
+        out.extend_from_slice(b"\",\"ms\":");
+        push_milliseconds(out, record.took);
+        out.extend_from_slice(b",\"attempts\":");
+        push_number(out, record.attempts.into());
+        match &record.result {
+            Ok(payload) => push_payload(out, payload),
+            Err(fault) => push_fault(out, fault),
+        }
+        out.extend_from_slice(b"}\n");
+    }
+
+    fn address_text(&mut self, from: Ipv6Addr) -> &str {
+        if self.address != Some(from) {
+            self.address = Some(from);
+            self.from.clear();
+            // Writing to a String does not fail.
+            let _ = write!(self.from, "{from}");
+        }
+        &self.from
+    }
+
+    /// RFC 3339 in UTC with milliseconds.
+    fn push_time(&mut self, out: &mut Vec<u8>, at: SystemTime) {
+        let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        if self.prefix.is_empty() || self.second != since.as_secs() {
+            self.second = since.as_secs();
+            let second = i64::try_from(self.second).unwrap_or(i64::MAX);
+            let time = jiff::Timestamp::from_second(second).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+            self.prefix = time.strftime("%Y-%m-%dT%H:%M:%S.").to_string();
+        }
+        out.extend_from_slice(self.prefix.as_bytes());
+        let milliseconds = since.subsec_millis();
+        out.extend([100, 10, 1].map(|unit| b'0' + (milliseconds / unit % 10) as u8));
+        out.push(b'Z');
+    }
+}
+
+fn push_number(out: &mut Vec<u8>, number: u64) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+/// Milliseconds with one decimal.
+fn push_milliseconds(out: &mut Vec<u8>, took: Duration) {
+    let tenths = u64::try_from(took.as_micros()).unwrap_or(u64::MAX).saturating_add(50) / 100;
+    push_number(out, tenths / 10);
+    out.extend([b'.', b'0' + (tenths % 10) as u8]);
+}
+
+fn push_fault(out: &mut Vec<u8>, fault: &Fault) {
+    out.extend_from_slice(b",\"error\":{\"kind\":\"");
+    out.extend_from_slice(fault.kind.as_str().as_bytes());
+    out.extend_from_slice(b"\",\"message\":");
+    push_text(out, &fault.message);
+    out.push(b'}');
+}
+
+fn push_payload(out: &mut Vec<u8>, payload: &Payload<'_>) {
+    let body = payload.body;
+    if looks_like_json(payload) && serde_json::from_slice::<&RawValue>(body).is_ok() {
+        out.extend_from_slice(b",\"body\":");
+        push_json(out, body.trim_ascii());
+    } else if let Ok(text) = std::str::from_utf8(body)
+        && !body.contains(&0)
+    {
+        out.extend_from_slice(b",\"body\":");
+        push_text(out, text);
+    } else {
+        out.extend_from_slice(b",\"body_base64\":\"");
+        let start = out.len();
+        out.resize(start + body.len().div_ceil(3) * 4, 0);
+        let written = BASE64.encode_slice(body, &mut out[start..]).unwrap_or(0);
+        out.truncate(start + written);
+        out.push(b'"');
+    }
+}
+
+/// By its type, or, where the type says otherwise or nothing, by its first character: no text begins like
+/// an object or an array and is valid JSON to its end by accident.
+fn looks_like_json(payload: &Payload<'_>) -> bool {
+    let first = payload.body.trim_ascii_start().first();
+    matches!(first, Some(b'{' | b'['))
+        || payload
+            .headers
+            .get(CONTENT_TYPE)
+            .is_some_and(|kind| kind.as_bytes().windows(4).any(|part| part.eq_ignore_ascii_case(b"json")))
+}
+
+/// Line breaks in JSON are never part of a string, so that a space may stand for them.
+fn push_json(out: &mut Vec<u8>, json: &[u8]) {
+    let start = out.len();
+    out.extend_from_slice(json);
+    if memchr::memchr2(b'\n', b'\r', json).is_some() {
+        for byte in &mut out[start..] {
+            if matches!(byte, b'\n' | b'\r') {
+                *byte = b' ';
+            }
+        }
+    }
+}
+
+/// A JSON string (RFC 8259 section 7).
+fn push_text(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    let mut plain = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
+            continue;
+        }
+        out.extend_from_slice(&text.as_bytes()[plain..at]);
+        plain = at + 1;
+        match byte {
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            control => {
+                let hex = b"0123456789abcdef";
+                out.extend_from_slice(b"\\u00");
+                out.extend([hex[usize::from(control >> 4)], hex[usize::from(control & 15)]]);
+            }
+        }
+    }
+    out.extend_from_slice(&text.as_bytes()[plain..]);
+    out.push(b'"');
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::outcome::ErrorKind;
+
+    fn line(record: &Record<'_>) -> String {
+        let mut out = Vec::new();
+        RecordWriter::default().write(record, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    fn record<'a>(result: Result<Payload<'a>, &'a Fault>) -> Record<'a> {
+        Record {
+            position: 7,
+            url: "http://h/8",
+            status: Some(http::StatusCode::OK),
+            from: Some("2001:db8::7".parse().unwrap()),
+            at: UNIX_EPOCH + Duration::from_millis(1_767_225_600_123),
+            took: Duration::from_micros(12_345),
+            attempts: 1,
+            result,
+        }
+    }
+
+    fn body_of(kind: Option<&'static str>, body: &[u8]) -> String {
+        let mut headers = HeaderMap::new();
+        if let Some(kind) = kind {
+            headers.insert(CONTENT_TYPE, kind.parse().unwrap());
+        }
+        let text = line(&record(Ok(Payload { headers: &headers, body })));
+        let parsed: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert!(parsed.is_object());
+        assert_eq!(text.matches('\n').count(), 1, "{text}");
+        text.trim_end().strip_suffix('}').unwrap().split_once("\"attempts\":1,").unwrap().1.to_owned()
+    }
+
+    #[test]
+    fn a_record_has_its_fixed_form() {
+        let headers = HeaderMap::new();
+        let body = br#"{"id": 8}"#;
+        assert_eq!(
+            line(&record(Ok(Payload { headers: &headers, body }))),
+            "{\"pos\":7,\"url\":\"http://h/8\",\"outcome\":\"ok\",\"status\":200,\"from\":\"2001:db8::7\",\
+             \"at\":\"2026-01-01T00:00:00.123Z\",\"ms\":12.3,\"attempts\":1,\"body\":{\"id\": 8}}\n"
+        );
+    }
+
+    #[test]
+    fn a_failure_has_its_fixed_form() {
+        let fault = Fault::new(ErrorKind::ConnectTimeout, "it \"never\" came");
+        let failure = Record { status: None, from: None, ..record(Err(&fault)) };
+        assert_eq!(
+            line(&failure),
+            "{\"pos\":7,\"url\":\"http://h/8\",\"outcome\":\"transient\",\"at\":\"2026-01-01T00:00:00.123Z\",\
+             \"ms\":12.3,\"attempts\":1,\"error\":{\"kind\":\"connect_timeout\",\"message\":\"it \\\"never\\\" came\"}}\n"
+        );
+    }
+
+    #[test]
+    fn json_is_embedded_as_it_came_but_on_one_line() {
+        assert_eq!(body_of(Some("application/json"), b"{\n \"a\":\t1.0}\r\n"), "\"body\":{  \"a\":\t1.0}");
+        assert_eq!(body_of(Some("application/problem+JSON"), b"12e3"), "\"body\":12e3");
+        assert_eq!(body_of(None, b"[1,2]"), "\"body\":[1,2]");
+    }
+
+    #[test]
+    fn text_is_a_string_also_when_it_pretends_to_be_json() {
+        assert_eq!(body_of(Some("text/html"), b"<p>\"\\\n\x01\x7f"), r#""body":"<p>\"\\\n\u0001"#.to_owned() + "\x7f\"");
+        assert_eq!(body_of(Some("application/json"), b"{\"a\":"), r#""body":"{\"a\":""#);
+        assert_eq!(body_of(Some("text/plain"), b"12"), r#""body":"12""#);
+        assert_eq!(body_of(None, b""), r#""body":"""#);
+    }
+
+    #[test]
+    fn anything_else_is_base64() {
+        assert_eq!(body_of(Some("image/png"), b"\x89PNG\xff"), r#""body_base64":"iVBOR/8=""#);
+        assert_eq!(body_of(None, b"a\0b"), r#""body_base64":"YQBi""#);
+        assert_eq!(body_of(Some("application/json"), b"\"\xff\""), r#""body_base64":"Iv8i""#);
+    }
+
+    #[test]
+    fn times_are_right_across_seconds() {
+        let mut writer = RecordWriter::default();
+        let mut seen = HashSet::new();
+        for milliseconds in [0, 999, 1000, 86_399_999, 951_782_400_005] {
+            let mut out = Vec::new();
+            writer.push_time(&mut out, UNIX_EPOCH + Duration::from_millis(milliseconds));
+            seen.insert(String::from_utf8(out).unwrap());
+        }
+        let expected = [
+            "1970-01-01T00:00:00.000Z",
+            "1970-01-01T00:00:00.999Z",
+            "1970-01-01T00:00:01.000Z",
+            "1970-01-01T23:59:59.999Z",
+            "2000-02-29T00:00:00.005Z",
+        ];
+        assert_eq!(seen, expected.map(str::to_owned).into());
+    }
+}

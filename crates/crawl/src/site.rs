@@ -1,0 +1,204 @@
+//! What a shard knows about a destination.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::net::SocketAddrV6;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use http::header::{HOST, HeaderMap, HeaderValue};
+use rustls_pki_types::ServerName;
+use tokio::sync::{OnceCell, Semaphore};
+use tokio_util::sync::CancellationToken;
+use v6kit_net::{ResolveError, resolve};
+
+use crate::connection::Connection;
+use crate::job::RequestSpec;
+use crate::outcome::{ErrorKind, Fault};
+use crate::pace::{Pace, Rate};
+use crate::url::{self, Origin, Scheme};
+
+/// A destination as all shards share it: its budget and its addresses.
+#[derive(Debug)]
+pub(crate) struct Destination {
+    origin: Origin,
+    pace: Pace,
+    addresses: OnceCell<Vec<SocketAddrV6>>,
+}
+
+impl Destination {
+    /// The addresses of the name, resolved by whoever asks first.
+    pub(crate) async fn addresses(&self, deadline: Instant) -> Result<&[SocketAddrV6], ResolveError> {
+        let Origin { host, port, .. } = &self.origin;
+        let found = self.addresses.get_or_try_init(|| resolve(host, *port, deadline.into())).await?;
+        Ok(found)
+    }
+}
+
+/// The destinations of a crawl. Touched when a shard meets one for the first time, never per request.
+#[derive(Debug)]
+pub(crate) struct Destinations {
+    rate: Rate,
+    known: Mutex<HashMap<Origin, Arc<Destination>>>,
+}
+
+impl Destinations {
+    pub(crate) fn new(rate: Rate) -> Self {
+        Self {
+            rate,
+            known: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn get(&self, origin: &Origin) -> Arc<Destination> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let destination = known.entry(origin.clone()).or_insert_with(|| {
+            Arc::new(Destination {
+                origin: origin.clone(),
+                pace: Pace::new(self.rate),
+                addresses: OnceCell::new(),
+            })
+        });
+        Arc::clone(destination)
+    }
+}
+
+/// A destination as one shard sees it: with the shard's connections to it.
+pub(crate) struct Site {
+    /// `scheme://host:port` as items spell it.
+    spelling: String,
+    destination: Arc<Destination>,
+    /// The headers of every request to it.
+    pub(crate) headers: HeaderMap,
+    /// What TLS asks for; `None` for plain HTTP.
+    pub(crate) server_name: Option<ServerName<'static>>,
+    /// Connections that wait for a request, the one used last on top.
+    idle: RefCell<Vec<Box<Connection>>>,
+    /// Whose turn it is to wait for the pace: one at a time, in the order of asking.
+    queue: Semaphore,
+    next_address: Cell<usize>,
+}
+
+/// Whether a request may be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Departure {
+    /// Now.
+    Go,
+    /// Never: the crawl is being stopped.
+    Stopped,
+}
+
+impl Site {
+    fn new(spelling: &str, origin: &Origin, destination: Arc<Destination>, request: &RequestSpec) -> Result<Self, Fault> {
+        let bad = || Fault::new(ErrorKind::BadItem, format!("`{}` is not a host name", origin.host));
+        let mut headers = request.headers.clone();
+        if !headers.contains_key(HOST) {
+            headers.insert(HOST, HeaderValue::from_str(&origin.authority()).map_err(|_invalid| bad())?);
+        }
+        let server_name = match origin.scheme {
+            Scheme::Http => None,
+            Scheme::Https => Some(ServerName::try_from(origin.host.clone()).map_err(|_invalid| bad())?),
+        };
+        Ok(Self {
+            spelling: spelling.to_owned(),
+            destination,
+            headers,
+            server_name,
+            idle: RefCell::default(),
+            queue: Semaphore::new(1),
+            next_address: Cell::new(0),
+        })
+    }
+
+    /// Waits until the destination may be asked again.
+    pub(crate) async fn depart(&self, drain: &CancellationToken) -> Departure {
+        let pace = &self.destination.pace;
+        if pace.is_unlimited() {
+            return if drain.is_cancelled() { Departure::Stopped } else { Departure::Go };
+        }
+        let waited = drain
+            .run_until_cancelled(async {
+                // The semaphore is never closed. One waiter per shard, so that a change of pace is felt at once.
+                let _turn = self.queue.acquire().await;
+                let now = Instant::now();
+                let departure = pace.depart(now);
+                if departure > now {
+                    tokio::time::sleep_until(departure.into()).await;
+                }
+            })
+            .await;
+        if waited.is_some() { Departure::Go } else { Departure::Stopped }
+    }
+
+    /// The next of the destination's addresses, in turn.
+    pub(crate) async fn address(&self, deadline: Instant) -> Result<SocketAddrV6, Fault> {
+        let addresses = self.destination.addresses(deadline).await.map_err(|error| {
+            let kind = match error {
+                ResolveError::Ipv4Only { .. } => ErrorKind::NoIpv6,
+                ResolveError::NotFound { .. } | ResolveError::TimedOut { .. } => ErrorKind::Dns,
+            };
+            Fault::from_error(kind, &error)
+        })?;
+        let turn = self.next_address.get();
+        self.next_address.set(turn.wrapping_add(1));
+        Ok(addresses[turn % addresses.len()])
+    }
+
+    /// A connection that is ready for a request.
+    pub(crate) fn take_idle(&self) -> Option<Box<Connection>> {
+        self.idle.borrow_mut().pop()
+    }
+
+    /// A connection that may serve another request.
+    pub(crate) fn put_idle(&self, connection: Box<Connection>) {
+        self.idle.borrow_mut().push(connection);
+    }
+}
+
+/// The sites of a shard, found by the beginning of a URL.
+pub(crate) struct Sites {
+    destinations: Arc<Destinations>,
+    request: RequestSpec,
+    known: RefCell<HashMap<String, Rc<Site>>>,
+    last: RefCell<Option<Rc<Site>>>,
+}
+
+impl Sites {
+    pub(crate) fn new(destinations: Arc<Destinations>, request: RequestSpec) -> Self {
+        Self {
+            destinations,
+            request,
+            known: RefCell::default(),
+            last: RefCell::new(None),
+        }
+    }
+
+    /// The site of `url`, and the path with the query.
+    ///
+    /// # Errors
+    /// [`ErrorKind::BadItem`].
+    pub(crate) fn find<'u>(&self, url: &'u str) -> Result<(Rc<Site>, &'u str), Fault> {
+        if let Some(last) = &*self.last.borrow()
+            && let Some(path) = url.strip_prefix(&last.spelling)
+            && path.starts_with(['/', '?'])
+        {
+            return Ok((Rc::clone(last), path));
+        }
+        let bad = |error: url::UrlError| Fault::from_error(ErrorKind::BadItem, &error);
+        let (spelling, path) = url::split(url).map_err(bad)?;
+        let known = self.known.borrow().get(spelling).cloned();
+        let site = match known {
+            Some(site) => site,
+            None => self.meet(spelling, &Origin::parse(spelling).map_err(bad)?)?,
+        };
+        self.last.replace(Some(Rc::clone(&site)));
+        Ok((site, path))
+    }
+
+    fn meet(&self, spelling: &str, origin: &Origin) -> Result<Rc<Site>, Fault> {
+        let site = Rc::new(Site::new(spelling, origin, self.destinations.get(origin), &self.request)?);
+        self.known.borrow_mut().insert(spelling.to_owned(), Rc::clone(&site));
+        Ok(site)
+    }
+}
