@@ -4,9 +4,9 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use crate::ledger::{LedgerError, SqliteLedger, Standing};
-use crate::job::Description;
 use crate::Hint;
+use crate::job::Description;
+use crate::ledger::{LedgerError, SqliteLedger, Standing};
 
 /// Why records cannot be read.
 #[derive(Debug, thiserror::Error)]

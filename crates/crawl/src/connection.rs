@@ -79,7 +79,9 @@ impl Connection {
     /// # Errors
     /// The failure of the first part that failed.
     pub(crate) async fn open(target: Target<'_>, progress: &Arc<Progress>) -> Result<Box<Self>, Fault> {
-        let tcp = dial(target.to, target.from, target.deadline).await.map_err(|error| dial_fault(&error))?;
+        let tcp = dial(target.to, target.from, target.deadline)
+            .await
+            .map_err(|error| dial_fault(&error))?;
         let from = match target.from {
             Some(from) => from,
             None => local_address(&tcp),
@@ -91,7 +93,12 @@ impl Connection {
                 let handshake = tls.connect(name.clone(), tcp);
                 let tls = timeout_at(target.deadline, handshake)
                     .await
-                    .map_err(|_elapsed| Fault::new(ErrorKind::ConnectTimeout, "the TLS handshake was not done in time"))?
+                    .map_err(|_elapsed| {
+                        Fault::new(
+                            ErrorKind::ConnectTimeout,
+                            "the TLS handshake was not done in time",
+                        )
+                    })?
                     .map_err(|error| tls::fault(&error))?;
                 Stream::tls(tls, Rc::clone(&meter))
             }

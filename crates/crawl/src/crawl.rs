@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use v6kit_net::{PoolError, ResolveError, SourcePool};
 
+use crate::Hint;
 use crate::connection::{TrustError, client_tls};
 use crate::job::{Job, Settings};
 use crate::ledger::{Ledger, LedgerError, SqliteLedger, Standing};
@@ -20,7 +21,6 @@ use crate::site::Destinations;
 use crate::store::StoreError;
 use crate::summary::{Latencies, Run, Summary};
 use crate::url::Scheme;
-use crate::Hint;
 
 /// Why a crawl does not start, or ends early.
 #[derive(Debug, thiserror::Error)]
@@ -60,7 +60,9 @@ impl Hint for CrawlError {
             Self::Resolve(error) => error.hint(),
             Self::Trust(error) => error.hint(),
             Self::Thread(_) => Some("use fewer --threads".to_owned()),
-            Self::Panic { .. } => Some("repeat the command to go on where it stopped; please report this".to_owned()),
+            Self::Panic { .. } => {
+                Some("repeat the command to go on where it stopped; please report this".to_owned())
+            }
         }
     }
 }
@@ -99,14 +101,20 @@ impl Crawl {
         let destinations = Arc::new(Destinations::new(settings.rate));
         resolve_first(&job, &settings, &destinations).await?;
         let pools = source_pools(&settings)?;
-        let ledger = Arc::new(SqliteLedger::open(&settings.output, &job.description(), job.total())?);
+        let ledger = Arc::new(SqliteLedger::open(
+            &settings.output,
+            &job.description(),
+            job.total(),
+        )?);
         let before = ledger.standing()?;
         let (ended, running) = watch::channel(());
         let mut crawl = Self {
             shards: Vec::new(),
             progress: Vec::new(),
             ledger,
-            stop: Stop { drain: CancellationToken::new() },
+            stop: Stop {
+                drain: CancellationToken::new(),
+            },
             running,
             began: Instant::now(),
             cpu_before: cpu_time(),
@@ -149,7 +157,10 @@ impl Crawl {
     /// What has been done so far, shard by shard.
     #[must_use]
     pub fn sample_by_shard(&self) -> Vec<Sample> {
-        self.progress.iter().map(|shard| Sample::of([shard.as_ref()])).collect()
+        self.progress
+            .iter()
+            .map(|shard| Sample::of([shard.as_ref()]))
+            .collect()
     }
 
     /// What was done before this run.
@@ -164,9 +175,10 @@ impl Crawl {
     }
 
     /// Waits until all shards have ended.
-    pub async fn ended(&mut self) {
+    pub async fn ended(&self) {
+        let mut running = self.running.clone();
         // The sender sends nothing: it is gone when the last shard is.
-        while self.running.changed().await.is_ok() {}
+        while running.changed().await.is_ok() {}
     }
 
     /// Collects the shards and what they came to. Blocks until they have ended.
@@ -180,7 +192,11 @@ impl Crawl {
             match shard.join() {
                 Ok(Ok(shard)) => latencies.add(&shard),
                 Ok(Err(error)) => result = result.and(Err(error.into())),
-                Err(panic) => result = result.and(Err(CrawlError::Panic { message: panic_text(&*panic) })),
+                Err(panic) => {
+                    result = result.and(Err(CrawlError::Panic {
+                        message: panic_text(&*panic),
+                    }))
+                }
             }
         }
         result?;
@@ -205,7 +221,11 @@ impl Drop for Crawl {
 }
 
 /// A name that does not resolve, or certificates that cannot be read, are told once and at the beginning.
-async fn resolve_first(job: &Job, settings: &Settings, destinations: &Destinations) -> Result<(), CrawlError> {
+async fn resolve_first(
+    job: &Job,
+    settings: &Settings,
+    destinations: &Destinations,
+) -> Result<(), CrawlError> {
     let Some(origin) = job.work.origin() else {
         return Ok(());
     };
@@ -240,5 +260,6 @@ fn cpu_time() -> Duration {
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned())
 }

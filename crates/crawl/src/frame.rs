@@ -34,7 +34,6 @@ impl Frame {
     pub(crate) fn turns(&mut self) -> Turns {
         Turns::from_list(&mut self.turns)
     }
-
 }
 
 /// The one open frame of a shard.
@@ -70,7 +69,11 @@ impl OpenFrame {
         if frame.since.is_none() {
             frame.since = Some(Instant::now());
         }
-        let fill = if frame.records.len() >= self.limit { Fill::Full } else { Fill::Room };
+        let fill = if frame.records.len() >= self.limit {
+            Fill::Full
+        } else {
+            Fill::Room
+        };
         (fill, (frame.records.len() - before) as u64)
     }
 
@@ -81,13 +84,21 @@ impl OpenFrame {
 
     /// Takes the frame out and opens another, on used buffers where there are some.
     pub(crate) fn take(&self) -> Frame {
-        let next = self.spare.borrow_mut().pop().unwrap_or_else(|| Frame::with_buffers(Vec::new(), Vec::new()));
+        let next = self
+            .spare
+            .borrow_mut()
+            .pop()
+            .unwrap_or_else(|| Frame::with_buffers(Vec::new(), Vec::new()));
         self.frame.replace(next)
     }
 
     /// Gives the buffers of a written frame back.
     pub(crate) fn recycle(&self, frame: Frame) {
-        let Frame { mut records, mut turns, .. } = frame;
+        let Frame {
+            mut records,
+            mut turns,
+            ..
+        } = frame;
         // One large body must not be paid for until the end.
         if records.capacity() <= 2 * self.limit {
             records.clear();

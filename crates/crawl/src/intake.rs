@@ -68,7 +68,9 @@ impl Intake {
                 // Whoever puts an item off afterwards is there to take it up again.
                 (true, None) => return None,
                 (true, Some(due)) => {
-                    self.drain.run_until_cancelled(tokio::time::sleep_until(due.into())).await;
+                    self.drain
+                        .run_until_cancelled(tokio::time::sleep_until(due.into()))
+                        .await;
                 }
                 (false, pause) => self.wait_for_supply(pause).await,
             }
@@ -77,7 +79,9 @@ impl Intake {
 
     /// Puts an item off.
     pub(crate) fn retry(&self, item: Item, pause: Duration) {
-        self.retries.borrow_mut().push(Reverse((Instant::now() + pause, item)));
+        self.retries
+            .borrow_mut()
+            .push(Reverse((Instant::now() + pause, item)));
     }
 
     fn due_retry(&self) -> Option<Item> {
@@ -133,7 +137,10 @@ impl Intake {
             let rate = finished.get() as f64 / started.elapsed().as_secs_f64().max(0.001);
             let worth = (rate * CHUNK_TIME.as_secs_f64()) as u64;
             // Towards the end the rest is shared out evenly.
-            let want = worth.clamp(CHUNK.start.max(4 * slots), CHUNK.end).min(open / (2 * shards)).max(CHUNK.start);
+            let want = worth
+                .clamp(CHUNK.start.max(4 * slots), CHUNK.end)
+                .min(open / (2 * shards))
+                .max(CHUNK.start);
             let lease = {
                 let ledger = Arc::clone(ledger);
                 tokio::task::spawn_blocking(move || ledger.lease(want)).await

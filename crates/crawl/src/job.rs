@@ -57,10 +57,19 @@ impl Job {
                     Order::Shuffle { seed } => format!("shuffle {seed}"),
                 },
             ),
-            ("limit", self.limit.map_or_else(|| "none".to_owned(), |limit| limit.to_string())),
+            (
+                "limit",
+                self.limit
+                    .map_or_else(|| "none".to_owned(), |limit| limit.to_string()),
+            ),
             ("max-body", self.max_body.to_string()),
         ];
-        Description(entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+        Description(
+            entries
+                .into_iter()
+                .map(|(key, value)| (key.to_owned(), value))
+                .collect(),
+        )
     }
 }
 
@@ -81,7 +90,11 @@ pub struct Difference {
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} was `{}` and is `{}` now", self.name, self.stored, self.asked)
+        write!(
+            f,
+            "{} was `{}` and is `{}` now",
+            self.name, self.stored, self.asked
+        )
     }
 }
 
@@ -121,7 +134,13 @@ pub struct RequestSpec {
 }
 
 /// The default `User-Agent`: who asks, and where to complain.
-pub const USER_AGENT: &str = concat!("v6kit/", env!("CARGO_PKG_VERSION"), " (+", env!("CARGO_PKG_REPOSITORY"), ")");
+pub const USER_AGENT: &str = concat!(
+    "v6kit/",
+    env!("CARGO_PKG_VERSION"),
+    " (+",
+    env!("CARGO_PKG_REPOSITORY"),
+    ")"
+);
 
 /// Why a request cannot be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -189,7 +208,9 @@ impl RequestSpec {
     /// # Errors
     /// [`RequestError::Method`].
     pub fn parse_method(text: &str) -> Result<Method, RequestError> {
-        Method::from_bytes(text.as_bytes()).map_err(|_invalid| RequestError::Method { method: text.to_owned() })
+        Method::from_bytes(text.as_bytes()).map_err(|_invalid| RequestError::Method {
+            method: text.to_owned(),
+        })
     }
 
     /// Parses `Name: value`.
@@ -197,16 +218,26 @@ impl RequestSpec {
     /// # Errors
     /// [`RequestError`].
     pub fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue), RequestError> {
-        let (name, value) = text.split_once(':').ok_or_else(|| RequestError::NoColon { text: text.to_owned() })?;
-        let name = HeaderName::from_bytes(name.trim().as_bytes())
-            .map_err(|_invalid| RequestError::Name { name: name.to_owned() })?;
-        let reserved =
-            [header::CONNECTION, header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::UPGRADE, header::TE];
+        let (name, value) = text.split_once(':').ok_or_else(|| RequestError::NoColon {
+            text: text.to_owned(),
+        })?;
+        let name = HeaderName::from_bytes(name.trim().as_bytes()).map_err(|_invalid| RequestError::Name {
+            name: name.to_owned(),
+        })?;
+        let reserved = [
+            header::CONNECTION,
+            header::CONTENT_LENGTH,
+            header::TRANSFER_ENCODING,
+            header::UPGRADE,
+            header::TE,
+        ];
         if reserved.contains(&name) {
             return Err(RequestError::Reserved { name });
         }
-        let value = HeaderValue::from_bytes(value.trim().as_bytes())
-            .map_err(|_invalid| RequestError::Value { name: name.to_string() })?;
+        let value =
+            HeaderValue::from_bytes(value.trim().as_bytes()).map_err(|_invalid| RequestError::Value {
+                name: name.to_string(),
+            })?;
         Ok((name, value))
     }
 

@@ -103,7 +103,10 @@ impl Counts {
 
     /// All of `other` in addition.
     pub fn add_all(&mut self, other: &Self) {
-        self.0.iter_mut().zip(other.0).for_each(|(mine, theirs)| *mine += theirs);
+        self.0
+            .iter_mut()
+            .zip(other.0)
+            .for_each(|(mine, theirs)| *mine += theirs);
     }
 
     /// All items.
@@ -202,7 +205,11 @@ pub enum LedgerError {
 }
 
 fn list(differences: &[Difference]) -> String {
-    differences.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    differences
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 impl LedgerError {
@@ -212,7 +219,9 @@ impl LedgerError {
         use rusqlite::ErrorCode::{DiskFull, SystemIoFailure};
         match self {
             Self::Directory { source, .. } => is_disk(source),
-            Self::Sqlite { source, .. } => matches!(source.sqlite_error_code(), Some(DiskFull | SystemIoFailure)),
+            Self::Sqlite { source, .. } => {
+                matches!(source.sqlite_error_code(), Some(DiskFull | SystemIoFailure))
+            }
             _ => false,
         }
     }
@@ -220,7 +229,10 @@ impl LedgerError {
 
 /// Whether `error` means that the disk is full, broken or gone.
 pub(crate) fn is_disk(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT | libc::EIO | libc::ENODEV | libc::ESTALE))
+    matches!(
+        error.raw_os_error(),
+        Some(libc::ENOSPC | libc::EDQUOT | libc::EIO | libc::ENODEV | libc::ESTALE)
+    )
 }
 
 impl Hint for LedgerError {
@@ -232,13 +244,20 @@ impl Hint for LedgerError {
             Self::Directory { .. } => "choose another directory (-o DIR)".to_owned(),
             Self::Foreign { .. } => "choose an empty directory, or one that does not exist yet".to_owned(),
             Self::Missing { path } => {
-                format!("start one: `v6kit crawl 'https://…/{{1..1000}}' -o {}`", path.display())
+                format!(
+                    "start one: `v6kit crawl 'https://…/{{1..1000}}' -o {}`",
+                    path.display()
+                )
             }
             Self::Locked { .. } => "wait for it, or interrupt it: it can be resumed".to_owned(),
-            Self::OtherJob { .. } => "choose another directory, or repeat the first command to resume it".to_owned(),
+            Self::OtherJob { .. } => {
+                "choose another directory, or repeat the first command to resume it".to_owned()
+            }
             Self::Version { .. } => "use that version, or crawl into another directory".to_owned(),
             Self::Damaged { .. } => "the .ndjson.zst files can still be read with zstdcat".to_owned(),
-            Self::Sqlite { .. } if self.is_disk() => "make room on the disk, then repeat the command".to_owned(),
+            Self::Sqlite { .. } if self.is_disk() => {
+                "make room on the disk, then repeat the command".to_owned()
+            }
             Self::Sqlite { .. } => return None,
         })
     }

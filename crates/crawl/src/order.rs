@@ -107,7 +107,10 @@ mod tests {
         for turn in 0..10_000 {
             tenths[(itinerary.position(turn) / (count / 10)) as usize] += 1;
         }
-        let chi: f64 = tenths.iter().map(|&n| (f64::from(n) - 1000.0).powi(2) / 1000.0).sum();
+        let chi: f64 = tenths
+            .iter()
+            .map(|&n| (f64::from(n) - 1000.0).powi(2) / 1000.0)
+            .sum();
         // 9 degrees of freedom: 34 is p = 0.0001.
         assert!(chi < 34.0, "chi-square {chi}: {tenths:?}");
     }

@@ -19,7 +19,13 @@ pub enum Outcome {
 
 impl Outcome {
     /// All of them, in the order in which they are counted and shown.
-    pub const ALL: [Self; 5] = [Self::Ok, Self::Absent, Self::Blocked, Self::Transient, Self::Fatal];
+    pub const ALL: [Self; 5] = [
+        Self::Ok,
+        Self::Absent,
+        Self::Blocked,
+        Self::Transient,
+        Self::Fatal,
+    ];
 
     /// The name in records and summaries.
     #[must_use]

@@ -78,7 +78,9 @@ impl Sample {
     pub(crate) fn of<'a>(shards: impl IntoIterator<Item = &'a Progress>) -> Self {
         let mut sum = Self::default();
         for shard in shards {
-            sum.outcomes.add_all(&Counts::new(std::array::from_fn(|index| shard.outcomes[index].get())));
+            sum.outcomes.add_all(&Counts::new(std::array::from_fn(|index| {
+                shard.outcomes[index].get()
+            })));
             sum.requests += shard.requests.get();
             sum.retries += shard.retries.get();
             sum.bytes_in += shard.bytes_in.get();

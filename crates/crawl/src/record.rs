@@ -62,7 +62,10 @@ impl RecordWriter {
         out.extend_from_slice(b",\"url\":");
         push_text(out, record.url);
         out.extend_from_slice(b",\"outcome\":\"");
-        let outcome = record.result.as_ref().map_or_else(|fault| fault.kind.outcome(), |_| crate::Outcome::Ok);
+        let outcome = record
+            .result
+            .as_ref()
+            .map_or_else(|fault| fault.kind.outcome(), |_| crate::Outcome::Ok);
         out.extend_from_slice(outcome.as_str().as_bytes());
         out.push(b'"');
         if let Some(status) = record.status {
@@ -119,7 +122,10 @@ fn push_number(out: &mut Vec<u8>, number: u64) {
 
 /// Milliseconds with one decimal.
 fn push_milliseconds(out: &mut Vec<u8>, took: Duration) {
-    let tenths = u64::try_from(took.as_micros()).unwrap_or(u64::MAX).saturating_add(50) / 100;
+    let tenths = u64::try_from(took.as_micros())
+        .unwrap_or(u64::MAX)
+        .saturating_add(50)
+        / 100;
     push_number(out, tenths / 10);
     out.extend([b'.', b'0' + (tenths % 10) as u8]);
 }
@@ -157,10 +163,11 @@ fn push_payload(out: &mut Vec<u8>, payload: &Payload<'_>) {
 fn looks_like_json(payload: &Payload<'_>) -> bool {
     let first = payload.body.trim_ascii_start().first();
     matches!(first, Some(b'{' | b'['))
-        || payload
-            .headers
-            .get(CONTENT_TYPE)
-            .is_some_and(|kind| kind.as_bytes().windows(4).any(|part| part.eq_ignore_ascii_case(b"json")))
+        || payload.headers.get(CONTENT_TYPE).is_some_and(|kind| {
+            kind.as_bytes()
+                .windows(4)
+                .any(|part| part.eq_ignore_ascii_case(b"json"))
+        })
 }
 
 /// Line breaks in JSON are never part of a string, so that a space may stand for them.
@@ -234,11 +241,20 @@ mod tests {
         if let Some(kind) = kind {
             headers.insert(CONTENT_TYPE, kind.parse().unwrap());
         }
-        let text = line(&record(Ok(Payload { headers: &headers, body })));
+        let text = line(&record(Ok(Payload {
+            headers: &headers,
+            body,
+        })));
         let parsed: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert!(parsed.is_object());
         assert_eq!(text.matches('\n').count(), 1, "{text}");
-        text.trim_end().strip_suffix('}').unwrap().split_once("\"attempts\":1,").unwrap().1.to_owned()
+        text.trim_end()
+            .strip_suffix('}')
+            .unwrap()
+            .split_once("\"attempts\":1,")
+            .unwrap()
+            .1
+            .to_owned()
     }
 
     #[test]
@@ -246,7 +262,10 @@ mod tests {
         let headers = HeaderMap::new();
         let body = br#"{"id": 8}"#;
         assert_eq!(
-            line(&record(Ok(Payload { headers: &headers, body }))),
+            line(&record(Ok(Payload {
+                headers: &headers,
+                body
+            }))),
             "{\"pos\":7,\"url\":\"http://h/8\",\"outcome\":\"ok\",\"status\":200,\"from\":\"2001:db8::7\",\
              \"at\":\"2026-01-01T00:00:00.123Z\",\"ms\":12.3,\"attempts\":1,\"body\":{\"id\": 8}}\n"
         );
@@ -255,7 +274,11 @@ mod tests {
     #[test]
     fn a_failure_has_its_fixed_form() {
         let fault = Fault::new(ErrorKind::ConnectTimeout, "it \"never\" came");
-        let failure = Record { status: None, from: None, ..record(Err(&fault)) };
+        let failure = Record {
+            status: None,
+            from: None,
+            ..record(Err(&fault))
+        };
         assert_eq!(
             line(&failure),
             "{\"pos\":7,\"url\":\"http://h/8\",\"outcome\":\"transient\",\"at\":\"2026-01-01T00:00:00.123Z\",\
@@ -265,24 +288,42 @@ mod tests {
 
     #[test]
     fn json_is_embedded_as_it_came_but_on_one_line() {
-        assert_eq!(body_of(Some("application/json"), b"{\n \"a\":\t1.0}\r\n"), "\"body\":{  \"a\":\t1.0}");
-        assert_eq!(body_of(Some("application/problem+JSON"), b"12e3"), "\"body\":12e3");
+        assert_eq!(
+            body_of(Some("application/json"), b"{\n \"a\":\t1.0}\r\n"),
+            "\"body\":{  \"a\":\t1.0}"
+        );
+        assert_eq!(
+            body_of(Some("application/problem+JSON"), b"12e3"),
+            "\"body\":12e3"
+        );
         assert_eq!(body_of(None, b"[1,2]"), "\"body\":[1,2]");
     }
 
     #[test]
     fn text_is_a_string_also_when_it_pretends_to_be_json() {
-        assert_eq!(body_of(Some("text/html"), b"<p>\"\\\n\x01\x7f"), r#""body":"<p>\"\\\n\u0001"#.to_owned() + "\x7f\"");
-        assert_eq!(body_of(Some("application/json"), b"{\"a\":"), r#""body":"{\"a\":""#);
+        assert_eq!(
+            body_of(Some("text/html"), b"<p>\"\\\n\x01\x7f"),
+            r#""body":"<p>\"\\\n\u0001"#.to_owned() + "\x7f\""
+        );
+        assert_eq!(
+            body_of(Some("application/json"), b"{\"a\":"),
+            r#""body":"{\"a\":""#
+        );
         assert_eq!(body_of(Some("text/plain"), b"12"), r#""body":"12""#);
         assert_eq!(body_of(None, b""), r#""body":"""#);
     }
 
     #[test]
     fn anything_else_is_base64() {
-        assert_eq!(body_of(Some("image/png"), b"\x89PNG\xff"), r#""body_base64":"iVBOR/8=""#);
+        assert_eq!(
+            body_of(Some("image/png"), b"\x89PNG\xff"),
+            r#""body_base64":"iVBOR/8=""#
+        );
         assert_eq!(body_of(None, b"a\0b"), r#""body_base64":"YQBi""#);
-        assert_eq!(body_of(Some("application/json"), b"\"\xff\""), r#""body_base64":"Iv8i""#);
+        assert_eq!(
+            body_of(Some("application/json"), b"\"\xff\""),
+            r#""body_base64":"Iv8i""#
+        );
     }
 
     #[test]

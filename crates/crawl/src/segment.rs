@@ -23,12 +23,19 @@ impl Segment {
 
     /// The number of a file that is a segment.
     pub(crate) fn number_of(path: &Path) -> Option<u64> {
-        path.file_name()?.to_str()?.strip_suffix(".ndjson.zst")?.parse().ok()
+        path.file_name()?
+            .to_str()?
+            .strip_suffix(".ndjson.zst")?
+            .parse()
+            .ok()
     }
 
     /// Creates segment `number`, which must not exist, and makes its name durable.
     pub(crate) fn create(directory: &Path, number: u64) -> io::Result<Self> {
-        let file = OpenOptions::new().append(true).create_new(true).open(Self::path(directory, number))?;
+        let file = OpenOptions::new()
+            .append(true)
+            .create_new(true)
+            .open(Self::path(directory, number))?;
         File::open(directory)?.sync_all()?;
         Ok(Self {
             number,

@@ -175,7 +175,11 @@ impl Shard {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tick.tick().await;
-            if self.frame.since().is_some_and(|since| since.elapsed() >= FRAME_AGE) {
+            if self
+                .frame
+                .since()
+                .is_some_and(|since| since.elapsed() >= FRAME_AGE)
+            {
                 self.flush();
             }
         }
@@ -214,7 +218,10 @@ impl Shard {
 
     /// Records an item.
     pub(crate) fn finish(&self, turn: u64, record: &Record<'_>) {
-        let outcome = record.result.as_ref().map_or_else(|fault| fault.kind.outcome(), |_| Outcome::Ok);
+        let outcome = record
+            .result
+            .as_ref()
+            .map_or_else(|fault| fault.kind.outcome(), |_| Outcome::Ok);
         let (fill, bytes) = self.frame.push(turn, record, outcome);
         self.progress.bytes_recorded.add(bytes);
         self.progress.finish(outcome);
@@ -267,7 +274,8 @@ impl Shard {
         if let Some(tls) = self.tls.get() {
             return Ok(tls);
         }
-        let tls = client_tls(&self.settings.trust).map_err(|error| Fault::from_error(ErrorKind::Certificate, &error))?;
+        let tls = client_tls(&self.settings.trust)
+            .map_err(|error| Fault::from_error(ErrorKind::Certificate, &error))?;
         Ok(self.tls.get_or_init(|| tls))
     }
 
@@ -288,9 +296,7 @@ impl Drop for Flight<'_> {
 }
 
 /// The error of `supply`; its success is waited out by others.
-async fn supply_error(
-    supply: impl Future<Output = Result<(), crate::LedgerError>>,
-) -> StoreError {
+async fn supply_error(supply: impl Future<Output = Result<(), crate::LedgerError>>) -> StoreError {
     match supply.await {
         Ok(()) => std::future::pending().await,
         Err(error) => error.into(),

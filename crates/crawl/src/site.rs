@@ -31,7 +31,10 @@ impl Destination {
     /// The addresses of the name, resolved by whoever asks first.
     pub(crate) async fn addresses(&self, deadline: Instant) -> Result<&[SocketAddrV6], ResolveError> {
         let Origin { host, port, .. } = &self.origin;
-        let found = self.addresses.get_or_try_init(|| resolve(host, *port, deadline.into())).await?;
+        let found = self
+            .addresses
+            .get_or_try_init(|| resolve(host, *port, deadline.into()))
+            .await?;
         Ok(found)
     }
 }
@@ -90,11 +93,24 @@ pub(crate) enum Departure {
 }
 
 impl Site {
-    fn new(spelling: &str, origin: &Origin, destination: Arc<Destination>, request: &RequestSpec) -> Result<Self, Fault> {
-        let bad = || Fault::new(ErrorKind::BadItem, format!("`{}` is not a host name", origin.host));
+    fn new(
+        spelling: &str,
+        origin: &Origin,
+        destination: Arc<Destination>,
+        request: &RequestSpec,
+    ) -> Result<Self, Fault> {
+        let bad = || {
+            Fault::new(
+                ErrorKind::BadItem,
+                format!("`{}` is not a host name", origin.host),
+            )
+        };
         let mut headers = request.headers.clone();
         if !headers.contains_key(HOST) {
-            headers.insert(HOST, HeaderValue::from_str(&origin.authority()).map_err(|_invalid| bad())?);
+            headers.insert(
+                HOST,
+                HeaderValue::from_str(&origin.authority()).map_err(|_invalid| bad())?,
+            );
         }
         let server_name = match origin.scheme {
             Scheme::Http => None,
@@ -115,7 +131,11 @@ impl Site {
     pub(crate) async fn depart(&self, drain: &CancellationToken) -> Departure {
         let pace = &self.destination.pace;
         if pace.is_unlimited() {
-            return if drain.is_cancelled() { Departure::Stopped } else { Departure::Go };
+            return if drain.is_cancelled() {
+                Departure::Stopped
+            } else {
+                Departure::Go
+            };
         }
         let waited = drain
             .run_until_cancelled(async {
@@ -128,7 +148,11 @@ impl Site {
                 }
             })
             .await;
-        if waited.is_some() { Departure::Go } else { Departure::Stopped }
+        if waited.is_some() {
+            Departure::Go
+        } else {
+            Departure::Stopped
+        }
     }
 
     /// The next of the destination's addresses, in turn.
@@ -197,8 +221,15 @@ impl Sites {
     }
 
     fn meet(&self, spelling: &str, origin: &Origin) -> Result<Rc<Site>, Fault> {
-        let site = Rc::new(Site::new(spelling, origin, self.destinations.get(origin), &self.request)?);
-        self.known.borrow_mut().insert(spelling.to_owned(), Rc::clone(&site));
+        let site = Rc::new(Site::new(
+            spelling,
+            origin,
+            self.destinations.get(origin),
+            &self.request,
+        )?);
+        self.known
+            .borrow_mut()
+            .insert(spelling.to_owned(), Rc::clone(&site));
         Ok(site)
     }
 }

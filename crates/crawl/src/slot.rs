@@ -170,14 +170,24 @@ impl Slot {
         attempt.from = Some(connection.from());
         let (read, written) = (connection.meter().read(), connection.meter().written());
         let flight = shard.take_off();
-        let result = connection.fetch(request, shard.job.max_body, &mut self.timer).await;
+        let result = connection
+            .fetch(request, shard.job.max_body, &mut self.timer)
+            .await;
         drop(flight);
         shard.progress.bytes_in.add(connection.meter().read() - read);
-        shard.progress.bytes_out.add(connection.meter().written() - written);
+        shard
+            .progress
+            .bytes_out
+            .add(connection.meter().written() - written);
         Ok((result, connection))
     }
 
-    async fn connect(&self, shard: &Shard, site: &Site, attempt: &mut Attempt) -> Result<Box<Connection>, Fault> {
+    async fn connect(
+        &self,
+        shard: &Shard,
+        site: &Site,
+        attempt: &mut Attempt,
+    ) -> Result<Box<Connection>, Fault> {
         let deadline = self.timer.connect_deadline();
         let to = site.address(deadline).await?;
         let from = shard.draw_source();
@@ -220,5 +230,7 @@ fn origin_form(path: &str) -> Result<Uri, Fault> {
 }
 
 fn pause_limit(attempts: u32) -> Duration {
-    FIRST_PAUSE.saturating_mul(1 << attempts.min(10)).min(LONGEST_PAUSE)
+    FIRST_PAUSE
+        .saturating_mul(1 << attempts.min(10))
+        .min(LONGEST_PAUSE)
 }

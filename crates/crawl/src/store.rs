@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
+use crate::Hint;
 use crate::frame::Frame;
 use crate::ledger::{CommittedFrame, Ledger, LedgerError, is_disk};
 use crate::segment::Segment;
-use crate::Hint;
 
 /// Frames that may wait for the disk before slots wait too.
 pub(crate) const QUEUE: usize = 2;
@@ -55,7 +55,9 @@ impl StoreError {
 impl Hint for StoreError {
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Segment { .. } => Some("make room on the disk, then repeat the command to go on".to_owned()),
+            Self::Segment { .. } => {
+                Some("make room on the disk, then repeat the command to go on".to_owned())
+            }
             Self::Runtime { .. } => Some("raise the limit on open files, or use fewer --threads".to_owned()),
             Self::Ledger(error) => error.hint(),
         }
@@ -159,10 +161,14 @@ impl Archive {
             Some(compressor) => compressor,
             vacant => vacant.insert(Compressor::new(self.level).map_err(failed)?),
         };
-        compressor.compress(&frame.records, &mut self.compressed).map_err(failed)?;
+        compressor
+            .compress(&frame.records, &mut self.compressed)
+            .map_err(failed)?;
         let segment = match &mut self.segment {
             Some(segment) => segment,
-            vacant => vacant.insert(Segment::create(&self.directory, self.ledger.next_segment()).map_err(failed)?),
+            vacant => {
+                vacant.insert(Segment::create(&self.directory, self.ledger.next_segment()).map_err(failed)?)
+            }
         };
         let place = segment.append(&self.compressed).map_err(failed)?;
         self.ledger.commit(&CommittedFrame {

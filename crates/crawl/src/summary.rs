@@ -35,7 +35,13 @@ impl Latencies {
 
     fn percentiles(&self) -> Percentiles {
         let milliseconds = |microseconds: u64| (microseconds as f64 / 100.0).round() / 10.0;
-        let at = |quantile| if self.0.is_empty() { 0.0 } else { milliseconds(self.0.value_at_quantile(quantile)) };
+        let at = |quantile| {
+            if self.0.is_empty() {
+                0.0
+            } else {
+                milliseconds(self.0.value_at_quantile(quantile))
+            }
+        };
         Percentiles {
             p50: at(0.5),
             p90: at(0.9),

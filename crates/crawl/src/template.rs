@@ -25,11 +25,22 @@ pub struct Template {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Part {
     Literal(String),
-    Numbers { first: u64, step: u64, count: u64, width: usize },
-    Letters { first: u8, step: u8, count: u64 },
+    Numbers {
+        first: u64,
+        step: u64,
+        count: u64,
+        width: usize,
+    },
+    Letters {
+        first: u8,
+        step: u8,
+        count: u64,
+    },
     Words(Vec<String>),
     /// What lies in a fragment.
-    Unsent { count: u64 },
+    Unsent {
+        count: u64,
+    },
 }
 
 impl Part {
@@ -44,7 +55,9 @@ impl Part {
     fn write(&self, index: u64, out: &mut String) {
         match self {
             Self::Literal(text) => out.push_str(text),
-            Self::Numbers { first, step, width, .. } => {
+            Self::Numbers {
+                first, step, width, ..
+            } => {
                 let mut digits = itoa::Buffer::new();
                 let digits = digits.format(first + step * index);
                 for _ in digits.len()..*width {
@@ -126,18 +139,27 @@ mod tests {
 
     #[test]
     fn a_range_counts_up() {
-        assert_eq!(all("http://h/{9..11}"), ["http://h/9", "http://h/10", "http://h/11"]);
+        assert_eq!(
+            all("http://h/{9..11}"),
+            ["http://h/9", "http://h/10", "http://h/11"]
+        );
     }
 
     #[test]
     fn a_leading_zero_pads_to_the_widest() {
-        assert_eq!(all("http://h/{08..11}"), ["http://h/08", "http://h/09", "http://h/10", "http://h/11"]);
+        assert_eq!(
+            all("http://h/{08..11}"),
+            ["http://h/08", "http://h/09", "http://h/10", "http://h/11"]
+        );
         assert_eq!(all("http://h/{1..002}"), ["http://h/001", "http://h/002"]);
     }
 
     #[test]
     fn a_step_may_pass_over_the_end() {
-        assert_eq!(all("http://h/{1..9..4}"), ["http://h/1", "http://h/5", "http://h/9"]);
+        assert_eq!(
+            all("http://h/{1..9..4}"),
+            ["http://h/1", "http://h/5", "http://h/9"]
+        );
         assert_eq!(all("http://h/{1..8..4}"), ["http://h/1", "http://h/5"]);
     }
 
@@ -146,8 +168,14 @@ mod tests {
         assert_eq!(
             all("http://{a,b}.h/{1..2}/x{c..d}"),
             [
-                "http://a.h/1/xc", "http://a.h/1/xd", "http://a.h/2/xc", "http://a.h/2/xd",
-                "http://b.h/1/xc", "http://b.h/1/xd", "http://b.h/2/xc", "http://b.h/2/xd",
+                "http://a.h/1/xc",
+                "http://a.h/1/xd",
+                "http://a.h/2/xc",
+                "http://a.h/2/xd",
+                "http://b.h/1/xc",
+                "http://b.h/1/xd",
+                "http://b.h/2/xc",
+                "http://b.h/2/xd",
             ]
         );
     }
@@ -159,12 +187,19 @@ mod tests {
 
     #[test]
     fn a_template_without_braces_is_one_url() {
-        assert_eq!(all("https://[2001:db8::1]:8443/x?y=%7B1%7D"), ["https://[2001:db8::1]:8443/x?y=%7B1%7D"]);
+        assert_eq!(
+            all("https://[2001:db8::1]:8443/x?y=%7B1%7D"),
+            ["https://[2001:db8::1]:8443/x?y=%7B1%7D"]
+        );
     }
 
     #[test]
     fn a_billion_is_a_billion_however_it_is_written() {
-        for text in ["http://h/{1..1000000000}", "http://h/{1..1e9}", "http://h/{1..1_000_000_000}"] {
+        for text in [
+            "http://h/{1..1000000000}",
+            "http://h/{1..1e9}",
+            "http://h/{1..1_000_000_000}",
+        ] {
             let template: Template = text.parse().unwrap();
             assert_eq!(template.count(), 1_000_000_000);
             let mut url = String::new();
@@ -175,7 +210,10 @@ mod tests {
 
     #[test]
     fn what_a_url_cannot_hold_is_percent_encoded() {
-        assert_eq!(all("http://h/a b/ü/{x y,z}#part"), ["http://h/a%20b/%C3%BC/x%20y", "http://h/a%20b/%C3%BC/z"]);
+        assert_eq!(
+            all("http://h/a b/ü/{x y,z}#part"),
+            ["http://h/a%20b/%C3%BC/x%20y", "http://h/a%20b/%C3%BC/z"]
+        );
     }
 
     #[test]

@@ -181,7 +181,12 @@ mod tests {
 
     #[test]
     fn what_is_encoded_is_decoded() {
-        for turns in [set(&[]), set(&[0]), set(&[5, 6, 900, 1_000_000_000_000]), Turns::from_range(0..u64::MAX)] {
+        for turns in [
+            set(&[]),
+            set(&[0]),
+            set(&[5, 6, 900, 1_000_000_000_000]),
+            Turns::from_range(0..u64::MAX),
+        ] {
             assert_eq!(Turns::decode(&turns.encode()), Ok(turns));
         }
         assert_eq!(Turns::decode(&[0x80]), Err(NotTurns));

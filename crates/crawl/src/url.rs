@@ -92,9 +92,12 @@ impl Hint for UrlError {
             Self::NoScheme { url } => format!("write https://{url}"),
             Self::Scheme { .. } => "use http:// or https://".to_owned(),
             Self::NoHost { .. } => "write https://HOST/PATH".to_owned(),
-            Self::Host { .. } => "write a name such as api.example.org, or an address such as [2001:db8::1]".to_owned(),
+            Self::Host { .. } => {
+                "write a name such as api.example.org, or an address such as [2001:db8::1]".to_owned()
+            }
             Self::Ipv4 { .. } => {
-                "v6kit sends from IPv6 addresses: use the site's name, or its IPv6 address in brackets".to_owned()
+                "v6kit sends from IPv6 addresses: use the site's name, or its IPv6 address in brackets"
+                    .to_owned()
             }
             Self::Port { .. } => "a port is a number from 1 to 65535".to_owned(),
             Self::Credentials => "send them as a header: -H 'Authorization: Basic …'".to_owned(),
@@ -107,17 +110,22 @@ impl Hint for UrlError {
 /// # Errors
 /// [`UrlError`] when there is no scheme.
 pub(crate) fn split(url: &str) -> Result<(&str, &str), UrlError> {
-    let scheme = url.find("://").filter(|&at| is_scheme(&url[..at])).ok_or_else(|| UrlError::NoScheme {
-        url: url.to_owned(),
-    })?;
+    let scheme = url
+        .find("://")
+        .filter(|&at| is_scheme(&url[..at]))
+        .ok_or_else(|| UrlError::NoScheme { url: url.to_owned() })?;
     let authority = scheme + 3;
-    let end = url[authority..].find(['/', '?', '#']).map_or(url.len(), |at| authority + at);
+    let end = url[authority..]
+        .find(['/', '?', '#'])
+        .map_or(url.len(), |at| authority + at);
     Ok(url.split_at(end))
 }
 
 fn is_scheme(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic())
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
 }
 
 impl Origin {
@@ -126,13 +134,17 @@ impl Origin {
     /// # Errors
     /// [`UrlError`].
     pub(crate) fn parse(text: &str) -> Result<Self, UrlError> {
-        let (scheme, authority) = text.split_once("://").ok_or_else(|| UrlError::NoScheme {
-            url: text.to_owned(),
-        })?;
+        let (scheme, authority) = text
+            .split_once("://")
+            .ok_or_else(|| UrlError::NoScheme { url: text.to_owned() })?;
         let scheme = match scheme.to_ascii_lowercase().as_str() {
             "http" => Scheme::Http,
             "https" => Scheme::Https,
-            other => return Err(UrlError::Scheme { scheme: other.to_owned() }),
+            other => {
+                return Err(UrlError::Scheme {
+                    scheme: other.to_owned(),
+                });
+            }
         };
         if authority.contains('@') {
             return Err(UrlError::Credentials);
@@ -151,8 +163,16 @@ impl Origin {
     /// Host and port as the `Host` header holds them (RFC 9110 section 7.2).
     #[must_use]
     pub fn authority(&self) -> String {
-        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
-        if self.port == self.scheme.default_port() { host } else { format!("{host}:{}", self.port) }
+        let host = if self.host.contains(':') {
+            format!("[{}]", self.host)
+        } else {
+            self.host.clone()
+        };
+        if self.port == self.scheme.default_port() {
+            host
+        } else {
+            format!("{host}:{}", self.port)
+        }
     }
 }
 
@@ -164,7 +184,9 @@ impl fmt::Display for Origin {
 
 fn host_and_port(authority: &str) -> Result<(String, Option<u16>), UrlError> {
     let (host, port) = if let Some(rest) = authority.strip_prefix('[') {
-        let bad = || UrlError::Host { host: authority.to_owned() };
+        let bad = || UrlError::Host {
+            host: authority.to_owned(),
+        };
         let (literal, rest) = rest.split_once(']').ok_or_else(bad)?;
         let address: std::net::Ipv6Addr = literal.parse().map_err(|_invalid| bad())?;
         let port = match rest.strip_prefix(':') {
@@ -183,18 +205,24 @@ fn host_and_port(authority: &str) -> Result<(String, Option<u16>), UrlError> {
     let port = port.filter(|port| !port.is_empty());
     let number = port.map(|port| {
         let number = port.parse().ok().filter(|&number: &u16| number != 0);
-        number.ok_or_else(|| UrlError::Port { port: port.to_owned() })
+        number.ok_or_else(|| UrlError::Port {
+            port: port.to_owned(),
+        })
     });
     Ok((host, number.transpose()?))
 }
 
 fn name(host: &str) -> Result<String, UrlError> {
     if host.parse::<std::net::Ipv4Addr>().is_ok() {
-        return Err(UrlError::Ipv4 { host: host.to_owned() });
+        return Err(UrlError::Ipv4 {
+            host: host.to_owned(),
+        });
     }
     let known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
     if host.len() > 253 || !host.chars().all(known) {
-        return Err(UrlError::Host { host: host.to_owned() });
+        return Err(UrlError::Host {
+            host: host.to_owned(),
+        });
     }
     Ok(host.to_ascii_lowercase())
 }
@@ -219,7 +247,9 @@ mod tests {
     use super::*;
 
     fn origin(url: &str) -> Result<String, UrlError> {
-        split(url).and_then(|(origin, _)| Origin::parse(origin)).map(|origin| origin.to_string())
+        split(url)
+            .and_then(|(origin, _)| Origin::parse(origin))
+            .map(|origin| origin.to_string())
     }
 
     #[test]

@@ -22,9 +22,11 @@ impl Work {
         let mut ends = Vec::with_capacity(templates.len());
         let mut end: u64 = 0;
         for template in &templates {
-            end = end.checked_add(template.count()).ok_or_else(|| TemplateError::TooMany {
-                text: template.to_string(),
-            })?;
+            end = end
+                .checked_add(template.count())
+                .ok_or_else(|| TemplateError::TooMany {
+                    text: template.to_string(),
+                })?;
             ends.push(end);
         }
         Ok(Self { templates, ends })
@@ -40,7 +42,10 @@ impl Work {
     #[must_use]
     pub fn origin(&self) -> Option<&Origin> {
         let first = self.templates.first()?.origin()?;
-        self.templates.iter().all(|template| template.origin() == Some(first)).then_some(first)
+        self.templates
+            .iter()
+            .all(|template| template.origin() == Some(first))
+            .then_some(first)
     }
 
     /// Appends the URL at `position`, counted from 0.
@@ -83,12 +88,27 @@ mod tests {
                 url
             })
             .collect();
-        assert_eq!(urls, ["http://a/1", "http://a/2", "http://b/", "http://c/x", "http://c/y"]);
+        assert_eq!(
+            urls,
+            [
+                "http://a/1",
+                "http://a/2",
+                "http://b/",
+                "http://c/x",
+                "http://c/y"
+            ]
+        );
         assert_eq!(work.origin(), None);
     }
 
     #[test]
     fn templates_of_one_site_have_its_origin() {
-        assert_eq!(work(&["http://a/{1..2}", "http://A:80/x/{1..2}"]).origin().unwrap().to_string(), "http://a");
+        assert_eq!(
+            work(&["http://a/{1..2}", "http://A:80/x/{1..2}"])
+                .origin()
+                .unwrap()
+                .to_string(),
+            "http://a"
+        );
     }
 }

@@ -70,7 +70,11 @@ impl Timer {
     }
 
     /// Runs `exchange` until it ends or a deadline passes.
-    pub(crate) async fn limit<F: Future>(&mut self, meter: &Meter, exchange: F) -> Result<F::Output, Elapsed> {
+    pub(crate) async fn limit<F: Future>(
+        &mut self,
+        meter: &Meter,
+        exchange: F,
+    ) -> Result<F::Output, Elapsed> {
         let mut exchange = std::pin::pin!(exchange);
         std::future::poll_fn(|cx| {
             if let Poll::Ready(output) = exchange.as_mut().poll(cx) {
@@ -84,7 +88,9 @@ impl Timer {
     fn poll_elapsed(&mut self, meter: &Meter, cx: &mut Context<'_>) -> Poll<Elapsed> {
         // The shortest deadline that could be meant. It moves on with every request, so that the timer,
         // which is set to an earlier one, is nearly always left alone.
-        let horizon = self.total.min(self.sent + self.deadlines.first_byte.min(self.deadlines.idle));
+        let horizon = self
+            .total
+            .min(self.sent + self.deadlines.first_byte.min(self.deadlines.idle));
         if self.sleep.deadline().into_std() > horizon && horizon > Instant::now() {
             self.sleep.as_mut().reset(horizon.into());
         }

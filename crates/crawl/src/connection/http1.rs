@@ -76,7 +76,11 @@ impl Http1 {
         max_body: u64,
         timer: &mut Timer,
     ) -> Result<Answer, Failed> {
-        let Self { sender, driver, meter } = self;
+        let Self {
+            sender,
+            driver,
+            meter,
+        } = self;
         timer.sending(meter);
         let mut status = None;
         let whole = read_answer(sender, driver, request, max_body, &mut status);
@@ -110,14 +114,26 @@ async fn read_answer(
     status: &mut Option<StatusCode>,
 ) -> Result<Answer, (Fault, Sent)> {
     // Learns whether the server has hung up meanwhile, and finishes the answer before.
-    driver.drive(sender.ready()).await.map_err(|error| (fault(&error), Sent::No))?;
-    let response = driver.drive(sender.try_send_request(request)).await.map_err(|mut error| {
-        let sent = if error.take_message().is_some() { Sent::No } else { Sent::Yes };
-        (fault(&error.into_error()), sent)
-    })?;
+    driver
+        .drive(sender.ready())
+        .await
+        .map_err(|error| (fault(&error), Sent::No))?;
+    let response = driver
+        .drive(sender.try_send_request(request))
+        .await
+        .map_err(|mut error| {
+            let sent = if error.take_message().is_some() {
+                Sent::No
+            } else {
+                Sent::Yes
+            };
+            (fault(&error.into_error()), sent)
+        })?;
     let (head, body) = response.into_parts();
     *status = Some(head.status);
-    let body = read_body(driver, body, max_body).await.map_err(|fault| (fault, Sent::Yes))?;
+    let body = read_body(driver, body, max_body)
+        .await
+        .map_err(|fault| (fault, Sent::Yes))?;
     Ok(Answer {
         status: head.status,
         headers: head.headers,
@@ -152,7 +168,10 @@ async fn read_body(driver: &mut Driver, mut body: Incoming, max_body: u64) -> Re
 }
 
 fn too_large(max_body: u64) -> Fault {
-    Fault::new(ErrorKind::BodyTooLarge, format!("the body is larger than {max_body} bytes"))
+    Fault::new(
+        ErrorKind::BodyTooLarge,
+        format!("the body is larger than {max_body} bytes"),
+    )
 }
 
 fn elapsed_fault(elapsed: Elapsed) -> Fault {

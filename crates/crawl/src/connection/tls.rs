@@ -45,7 +45,9 @@ impl Hint for TrustError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::File { .. } => Some("give a file with PEM certificates".to_owned()),
-            Self::NoneOnSystem => Some("install the package ca-certificates, or give --cacert FILE".to_owned()),
+            Self::NoneOnSystem => {
+                Some("install the package ca-certificates, or give --cacert FILE".to_owned())
+            }
             Self::Setup(_) => None,
         }
     }
@@ -61,8 +63,12 @@ pub(crate) fn client_tls(trust: &Trust) -> Result<ClientTls, TrustError> {
         .with_safe_default_protocol_versions()
         .map_err(TrustError::Setup)?;
     let mut config = match trust {
-        Trust::System => builder.with_root_certificates(system_roots()?).with_no_client_auth(),
-        Trust::File(path) => builder.with_root_certificates(roots_of(path.clone())?).with_no_client_auth(),
+        Trust::System => builder
+            .with_root_certificates(system_roots()?)
+            .with_no_client_auth(),
+        Trust::File(path) => builder
+            .with_root_certificates(roots_of(path.clone())?)
+            .with_no_client_auth(),
         Trust::Anyone => builder
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(BelieveAnyone(provider)))
@@ -75,7 +81,11 @@ pub(crate) fn client_tls(trust: &Trust) -> Result<ClientTls, TrustError> {
 fn system_roots() -> Result<RootCertStore, TrustError> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if roots.is_empty() { Err(TrustError::NoneOnSystem) } else { Ok(roots) }
+    if roots.is_empty() {
+        Err(TrustError::NoneOnSystem)
+    } else {
+        Ok(roots)
+    }
 }
 
 fn roots_of(path: PathBuf) -> Result<RootCertStore, TrustError> {
@@ -88,12 +98,18 @@ fn roots_of(path: PathBuf) -> Result<RootCertStore, TrustError> {
         let certificate = certificate.map_err(|error| bad(error.into()))?;
         roots.add(certificate).map_err(|error| bad(error.into()))?;
     }
-    if roots.is_empty() { Err(bad("no PEM certificate found".into())) } else { Ok(roots) }
+    if roots.is_empty() {
+        Err(bad("no PEM certificate found".into()))
+    } else {
+        Ok(roots)
+    }
 }
 
 /// What a failed handshake means.
 pub(super) fn fault(error: &io::Error) -> Fault {
-    let tls = error.get_ref().and_then(|source| source.downcast_ref::<rustls::Error>());
+    let tls = error
+        .get_ref()
+        .and_then(|source| source.downcast_ref::<rustls::Error>());
     match tls {
         Some(tls @ rustls::Error::InvalidCertificate(_)) => Fault::from_error(ErrorKind::Certificate, tls),
         Some(tls) => Fault::from_error(ErrorKind::Tls, tls),
@@ -123,7 +139,12 @@ impl ServerCertVerifier for BelieveAnyone {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+        verify_tls12_signature(
+            message,
+            certificate,
+            signature,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -132,7 +153,12 @@ impl ServerCertVerifier for BelieveAnyone {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+        verify_tls13_signature(
+            message,
+            certificate,
+            signature,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

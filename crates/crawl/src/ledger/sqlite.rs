@@ -62,15 +62,25 @@ impl SqliteLedger {
     /// # Errors
     /// [`LedgerError`], such as when the directory holds another job.
     pub fn open(directory: &Path, description: &Description, total: u64) -> Result<Self, LedgerError> {
-        let failed = |source| LedgerError::Directory { path: directory.to_owned(), source };
+        let failed = |source| LedgerError::Directory {
+            path: directory.to_owned(),
+            source,
+        };
         fs::create_dir_all(directory).map_err(failed)?;
         refuse_foreign(directory)?;
         let lock = lock(directory)?;
-        let sqlite = |source| LedgerError::Sqlite { path: directory.to_owned(), source };
+        let sqlite = |source| LedgerError::Sqlite {
+            path: directory.to_owned(),
+            source,
+        };
         let database = Connection::open(directory.join(FILE)).map_err(sqlite)?;
         // FULL: a commit survives the power cut that follows it.
-        database.pragma_update(None, "journal_mode", "WAL").map_err(sqlite)?;
-        database.pragma_update(None, "synchronous", "FULL").map_err(sqlite)?;
+        database
+            .pragma_update(None, "journal_mode", "WAL")
+            .map_err(sqlite)?;
+        database
+            .pragma_update(None, "synchronous", "FULL")
+            .map_err(sqlite)?;
         let ledger = Self::on(directory, database, Some(lock));
         ledger.create_or_compare(description, total)?;
         ledger.load()?;
@@ -85,9 +95,14 @@ impl SqliteLedger {
     pub fn read(directory: &Path) -> Result<Self, LedgerError> {
         let path = directory.join(FILE);
         if !path.exists() {
-            return Err(LedgerError::Missing { path: directory.to_owned() });
+            return Err(LedgerError::Missing {
+                path: directory.to_owned(),
+            });
         }
-        let sqlite = |source| LedgerError::Sqlite { path: directory.to_owned(), source };
+        let sqlite = |source| LedgerError::Sqlite {
+            path: directory.to_owned(),
+            source,
+        };
         let database = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(sqlite)?;
         let ledger = Self::on(directory, database, None);
         ledger.check_format()?;
@@ -99,7 +114,10 @@ impl SqliteLedger {
         Self {
             directory: directory.to_owned(),
             database: Mutex::new(database),
-            work: Mutex::new(Work { open: Turns::default(), standing: Standing::default() }),
+            work: Mutex::new(Work {
+                open: Turns::default(),
+                standing: Standing::default(),
+            }),
             next_segment: AtomicU64::new(1),
             _lock: lock,
         }
@@ -141,14 +159,19 @@ impl SqliteLedger {
             .pragma_query_value(None, "user_version", |row| row.get(0))
             .map_err(|error| self.failed(error))?;
         if version == 0 {
-            return self.create(description, total).map_err(|error| self.failed(error));
+            return self
+                .create(description, total)
+                .map_err(|error| self.failed(error));
         }
         self.check_format()?;
         let differences = self.description()?.differences(description);
         if differences.is_empty() {
             Ok(())
         } else {
-            Err(LedgerError::OtherJob { path: self.directory.clone(), differences })
+            Err(LedgerError::OtherJob {
+                path: self.directory.clone(),
+                differences,
+            })
         }
     }
 
@@ -169,8 +192,13 @@ impl SqliteLedger {
             .map_err(|error| self.failed(error))?;
         match found {
             FORMAT => Ok(()),
-            0 => Err(LedgerError::Missing { path: self.directory.clone() }),
-            found => Err(LedgerError::Version { path: self.directory.clone(), found }),
+            0 => Err(LedgerError::Missing {
+                path: self.directory.clone(),
+            }),
+            found => Err(LedgerError::Version {
+                path: self.directory.clone(),
+                found,
+            }),
         }
     }
 
@@ -179,7 +207,10 @@ impl SqliteLedger {
             .database()
             .query_row("SELECT total FROM job", [], |row| row.get(0))
             .map_err(|error| self.failed(error))?;
-        let mut standing = Standing { total: total as u64, ..Standing::default() };
+        let mut standing = Standing {
+            total: total as u64,
+            ..Standing::default()
+        };
         let mut done = Turns::default();
         let mut segments = BTreeMap::new();
         for frame in self.frames()? {
@@ -193,7 +224,10 @@ impl SqliteLedger {
             return Err(self.damaged("an item is committed twice".to_owned()));
         }
         standing.segments = segments.len() as u64;
-        *self.work() = Work { open: done.complement(0..standing.total), standing };
+        *self.work() = Work {
+            open: done.complement(0..standing.total),
+            standing,
+        };
         Ok(())
     }
 
@@ -204,11 +238,16 @@ impl SqliteLedger {
             let end = committed.entry(frame.place.segment).or_default();
             *end = (*end).max(frame.place.offset + frame.place.length);
         }
-        let failed = |source| LedgerError::Directory { path: self.directory.clone(), source };
+        let failed = |source| LedgerError::Directory {
+            path: self.directory.clone(),
+            source,
+        };
         let mut last = committed.keys().last().copied().unwrap_or(0);
         for entry in fs::read_dir(&self.directory).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
-            let Some(number) = Segment::number_of(&path) else { continue };
+            let Some(number) = Segment::number_of(&path) else {
+                continue;
+            };
             last = last.max(number);
             match committed.get(&number) {
                 Some(&length) => Segment::cut(&path, length).map_err(failed)?,
@@ -249,19 +288,30 @@ impl SqliteLedger {
     }
 
     fn failed(&self, source: rusqlite::Error) -> LedgerError {
-        LedgerError::Sqlite { path: self.directory.clone(), source }
+        LedgerError::Sqlite {
+            path: self.directory.clone(),
+            source,
+        }
     }
 
     fn damaged(&self, what: String) -> LedgerError {
-        LedgerError::Damaged { path: self.directory.clone(), what }
+        LedgerError::Damaged {
+            path: self.directory.clone(),
+            what,
+        }
     }
 }
 
 impl Ledger for SqliteLedger {
     fn lease(&self, want: u64) -> Result<Option<Chunk>, LedgerError> {
         let mut work = self.work();
-        let Some(turns) = work.open.take(want) else { return Ok(None) };
-        Ok(Some(Chunk { turns, open_after: work.open.count() }))
+        let Some(turns) = work.open.take(want) else {
+            return Ok(None);
+        };
+        Ok(Some(Chunk {
+            turns,
+            open_after: work.open.count(),
+        }))
     }
 
     fn commit(&self, frame: &CommittedFrame) -> Result<(), LedgerError> {
@@ -291,10 +341,15 @@ impl Ledger for SqliteLedger {
 fn frame_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<CommittedFrame> {
     let number = |column: usize| row.get::<_, i64>(column).map(|number| number as u64);
     let blob: Vec<u8> = row.get(4)?;
-    let turns = Turns::decode(&blob)
-        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(4, rusqlite::types::Type::Blob, error.into()))?;
+    let turns = Turns::decode(&blob).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(4, rusqlite::types::Type::Blob, error.into())
+    })?;
     Ok(CommittedFrame {
-        place: FramePlace { segment: number(0)?, offset: number(1)?, length: number(2)? },
+        place: FramePlace {
+            segment: number(0)?,
+            offset: number(1)?,
+            length: number(2)?,
+        },
         turns,
         counts: Counts([number(5)?, number(6)?, number(7)?, number(8)?, number(9)?]),
     })
@@ -302,14 +357,19 @@ fn frame_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<CommittedFrame> {
 
 /// A directory with files and no ledger belongs to somebody else.
 fn refuse_foreign(directory: &Path) -> Result<(), LedgerError> {
-    let failed = |source| LedgerError::Directory { path: directory.to_owned(), source };
+    let failed = |source| LedgerError::Directory {
+        path: directory.to_owned(),
+        source,
+    };
     if directory.join(FILE).exists() {
         return Ok(());
     }
     for entry in fs::read_dir(directory).map_err(failed)? {
         let name = entry.map_err(failed)?.file_name();
         if name != LOCK {
-            return Err(LedgerError::Foreign { path: directory.to_owned() });
+            return Err(LedgerError::Foreign {
+                path: directory.to_owned(),
+            });
         }
     }
     Ok(())
@@ -321,10 +381,18 @@ fn lock(directory: &Path) -> Result<Flock<File>, LedgerError> {
         .truncate(false)
         .write(true)
         .open(directory.join(LOCK))
-        .map_err(|source| LedgerError::Directory { path: directory.to_owned(), source })?;
+        .map_err(|source| LedgerError::Directory {
+            path: directory.to_owned(),
+            source,
+        })?;
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {
-        nix::errno::Errno::EWOULDBLOCK => LedgerError::Locked { path: directory.to_owned() },
-        errno => LedgerError::Directory { path: directory.to_owned(), source: io::Error::from(errno) },
+        nix::errno::Errno::EWOULDBLOCK => LedgerError::Locked {
+            path: directory.to_owned(),
+        },
+        errno => LedgerError::Directory {
+            path: directory.to_owned(),
+            source: io::Error::from(errno),
+        },
     })
 }
 
@@ -340,7 +408,15 @@ mod tests {
     fn frame(segment: u64, offset: u64, turns: std::ops::Range<u64>) -> CommittedFrame {
         let mut counts = Counts::default();
         turns.clone().for_each(|_| counts.add(Outcome::Ok));
-        CommittedFrame { place: FramePlace { segment, offset, length: 10 }, turns: Turns::from_range(turns), counts }
+        CommittedFrame {
+            place: FramePlace {
+                segment,
+                offset,
+                length: 10,
+            },
+            turns: Turns::from_range(turns),
+            counts,
+        }
     }
 
     #[test]
@@ -365,7 +441,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         drop(SqliteLedger::open(directory.path(), &description("a"), 100).unwrap());
         let error = SqliteLedger::open(directory.path(), &description("b"), 100).unwrap_err();
-        assert!(error.to_string().ends_with("url was `a` and is `b` now"), "{error}");
+        assert!(
+            error.to_string().ends_with("url was `a` and is `b` now"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -374,7 +453,14 @@ mod tests {
         let _first = SqliteLedger::open(directory.path(), &description("a"), 100).unwrap();
         let error = SqliteLedger::open(directory.path(), &description("a"), 100).unwrap_err();
         assert!(matches!(error, LedgerError::Locked { .. }), "{error}");
-        assert_eq!(SqliteLedger::read(directory.path()).unwrap().standing().unwrap().total, 100);
+        assert_eq!(
+            SqliteLedger::read(directory.path())
+                .unwrap()
+                .standing()
+                .unwrap()
+                .total,
+            100
+        );
     }
 
     #[test]

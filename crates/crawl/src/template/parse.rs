@@ -77,7 +77,9 @@ impl Hint for TemplateError {
                 "write a brace that belongs to the URL itself as %7B or %7D".to_owned()
             }
             Self::Nested { .. } => "write the alternatives out: {a1,a2,b} instead of {a{1,2},b}".to_owned(),
-            Self::NotARange { .. } => "write {1..100}, {001..100}, {0..100..5}, {a..z} or {red,green}".to_owned(),
+            Self::NotARange { .. } => {
+                "write {1..100}, {001..100}, {0..100..5}, {a..z} or {red,green}".to_owned()
+            }
             Self::OpenRange { .. } => "write both ends, such as {1..1000000}".to_owned(),
             Self::Backwards { forwards, .. } => {
                 format!("write {{{forwards}}}; --order shuffle visits it in another order")
@@ -97,11 +99,18 @@ impl FromStr for Template {
         let count = parts
             .iter()
             .try_fold(1u64, |count, part| count.checked_mul(part.count()))
-            .ok_or_else(|| TemplateError::TooMany { text: text.to_owned() })?;
+            .ok_or_else(|| TemplateError::TooMany {
+                text: text.to_owned(),
+            })?;
         check_scheme(text)?;
         let origin = fixed_origin(&parts)?;
         encode(&mut parts);
-        let template = Self { text: text.to_owned(), parts, count, origin };
+        let template = Self {
+            text: text.to_owned(),
+            parts,
+            count,
+            origin,
+        };
         template.check_origins()?;
         Ok(template)
     }
@@ -175,7 +184,9 @@ fn pieces(text: &str) -> Result<Vec<Part>, TemplateError> {
     let mut rest = text;
     while let Some(open) = rest.find('{') {
         push_literal(&mut parts, &rest[..open])?;
-        let close = rest[open..].find('}').ok_or_else(|| TemplateError::Unclosed { rest: rest[open..].to_owned() })?;
+        let close = rest[open..].find('}').ok_or_else(|| TemplateError::Unclosed {
+            rest: rest[open..].to_owned(),
+        })?;
         parts.push(brace(&rest[open + 1..open + close])?);
         rest = &rest[open + close + 1..];
     }
@@ -185,7 +196,9 @@ fn pieces(text: &str) -> Result<Vec<Part>, TemplateError> {
 
 fn push_literal(parts: &mut Vec<Part>, text: &str) -> Result<(), TemplateError> {
     if text.contains('}') {
-        return Err(TemplateError::Unopened { text: text.to_owned() });
+        return Err(TemplateError::Unopened {
+            text: text.to_owned(),
+        });
     }
     if !text.is_empty() {
         parts.push(Part::Literal(text.to_owned()));
@@ -212,11 +225,17 @@ fn brace(inside: &str) -> Result<Part, TemplateError> {
     }
     let step = step.map_or(Ok(1), |step| {
         let value = number(step)?.filter(|&value| value != 0);
-        value.ok_or_else(|| TemplateError::Step { step: step.to_owned() })
+        value.ok_or_else(|| TemplateError::Step {
+            step: step.to_owned(),
+        })
     })?;
     let backwards = || TemplateError::Backwards {
         inside: owned(),
-        forwards: std::iter::once(last).chain([first]).chain(ends.get(2).copied()).collect::<Vec<_>>().join(".."),
+        forwards: std::iter::once(last)
+            .chain([first])
+            .chain(ends.get(2).copied())
+            .collect::<Vec<_>>()
+            .join(".."),
     };
     if let (&[low], &[high]) = (first.as_bytes(), last.as_bytes())
         && low.is_ascii_alphabetic()
@@ -225,20 +244,35 @@ fn brace(inside: &str) -> Result<Part, TemplateError> {
         let span = high.checked_sub(low).ok_or_else(backwards)?;
         // A step beyond the span leaves the first letter alone.
         let step = u8::try_from(step).unwrap_or(u8::MAX);
-        return Ok(Part::Letters { first: low, step, count: u64::from(span / step) + 1 });
+        return Ok(Part::Letters {
+            first: low,
+            step,
+            count: u64::from(span / step) + 1,
+        });
     }
     let (Some(low), Some(high)) = (number(first)?, number(last)?) else {
         return Err(TemplateError::NotARange { inside: owned() });
     };
     let span = high.checked_sub(low).ok_or_else(backwards)?;
-    let count = (span / step).checked_add(1).ok_or_else(|| TemplateError::TooMany { text: owned() })?;
-    Ok(Part::Numbers { first: low, step, count, width: padding(first, last) })
+    let count = (span / step)
+        .checked_add(1)
+        .ok_or_else(|| TemplateError::TooMany { text: owned() })?;
+    Ok(Part::Numbers {
+        first: low,
+        step,
+        count,
+        width: padding(first, last),
+    })
 }
 
 /// The width to pad to: that of the longer end, when either is written with a leading zero.
 fn padding(first: &str, last: &str) -> usize {
     let padded = |text: &str| text.len() > 1 && text.starts_with('0');
-    if padded(first) || padded(last) { first.len().max(last.len()) } else { 0 }
+    if padded(first) || padded(last) {
+        first.len().max(last.len())
+    } else {
+        0
+    }
 }
 
 /// A decimal number, also as `1_000_000` or `1e6`; `None` when it is none.
@@ -253,7 +287,9 @@ fn number(text: &str) -> Result<Option<u64>, TemplateError> {
         let power = zeros.parse().ok().and_then(|zeros| 10u64.checked_pow(zeros))?;
         value.checked_mul(power)
     });
-    value.map(Some).ok_or_else(|| TemplateError::Number { number: text.to_owned() })
+    value.map(Some).ok_or_else(|| TemplateError::Number {
+        number: text.to_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -266,7 +302,9 @@ mod tests {
 
     #[test]
     fn each_mistake_has_its_name_and_a_hint() {
-        assert!(matches!(error("http://h/{5..1}"), TemplateError::Backwards { forwards, .. } if forwards == "1..5"));
+        assert!(
+            matches!(error("http://h/{5..1}"), TemplateError::Backwards { forwards, .. } if forwards == "1..5")
+        );
         assert!(matches!(error("http://h/{1..}"), TemplateError::OpenRange { .. }));
         assert!(matches!(error("http://h/{..5}"), TemplateError::OpenRange { .. }));
         assert!(matches!(error("http://h/{1..5"), TemplateError::Unclosed { .. }));
@@ -274,15 +312,39 @@ mod tests {
         assert!(matches!(error("http://h/{a{1,2}}"), TemplateError::Nested { .. }));
         assert!(matches!(error("http://h/{}"), TemplateError::NotARange { .. }));
         assert!(matches!(error("http://h/{abc}"), TemplateError::NotARange { .. }));
-        assert!(matches!(error("http://h/{1..x}"), TemplateError::NotARange { .. }));
-        assert!(matches!(error("http://h/{1..2..3..4}"), TemplateError::NotARange { .. }));
+        assert!(matches!(
+            error("http://h/{1..x}"),
+            TemplateError::NotARange { .. }
+        ));
+        assert!(matches!(
+            error("http://h/{1..2..3..4}"),
+            TemplateError::NotARange { .. }
+        ));
         assert!(matches!(error("http://h/{1..9..0}"), TemplateError::Step { .. }));
-        assert!(matches!(error("http://h/{1..1e40}"), TemplateError::Number { .. }));
-        assert!(matches!(error("http://h/{1..1e12}{1..1e12}"), TemplateError::TooMany { .. }));
-        assert!(matches!(error("http://h/{0..18446744073709551615}"), TemplateError::TooMany { .. }));
-        assert!(matches!(error("h/{1..5}"), TemplateError::Url(UrlError::NoScheme { .. })));
-        assert!(matches!(error("{ftp,http}://h/"), TemplateError::Url(UrlError::Scheme { .. })));
-        assert!(matches!(error("http://10.0.0.{1..9}/"), TemplateError::Url(UrlError::Ipv4 { .. })));
+        assert!(matches!(
+            error("http://h/{1..1e40}"),
+            TemplateError::Number { .. }
+        ));
+        assert!(matches!(
+            error("http://h/{1..1e12}{1..1e12}"),
+            TemplateError::TooMany { .. }
+        ));
+        assert!(matches!(
+            error("http://h/{0..18446744073709551615}"),
+            TemplateError::TooMany { .. }
+        ));
+        assert!(matches!(
+            error("h/{1..5}"),
+            TemplateError::Url(UrlError::NoScheme { .. })
+        ));
+        assert!(matches!(
+            error("{ftp,http}://h/"),
+            TemplateError::Url(UrlError::Scheme { .. })
+        ));
+        assert!(matches!(
+            error("http://10.0.0.{1..9}/"),
+            TemplateError::Url(UrlError::Ipv4 { .. })
+        ));
         assert!(error("http://h/{1..}").hint().is_some());
     }
 }

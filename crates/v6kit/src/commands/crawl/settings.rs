@@ -1,0 +1,325 @@
+//! From arguments to a job and its settings.
+
+use std::fs;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use http::header::{CONTENT_TYPE, USER_AGENT};
+use http::{HeaderName, HeaderValue, Method};
+use v6kit_crawl::{Deadlines, Job, Order, Rate, RequestSpec, Settings, Sources, Template, Trust, Work};
+use v6kit_net::Prefix;
+
+use super::{OrderChoice, RunArgs};
+use crate::args::BadValue;
+use crate::failure::{Exit, Failure};
+use crate::printer::Printer;
+
+/// Requests in flight where nothing else is said.
+const CONCURRENCY: usize = 100;
+
+/// File descriptors that are not connections: the ledger, a segment and a runtime per shard, the terminal.
+const OTHER_FILES: usize = 64;
+const FILES_PER_SHARD: usize = 8;
+
+/// Requests per second that one shard is good for without being busy.
+const RATE_PER_SHARD: f64 = 10_000.0;
+
+/// The default level: measured to cost least for what it saves on small JSON.
+const LEVEL: i32 = 3;
+
+/// A crawl that is ready to start.
+pub(super) struct Plan {
+    pub(super) job: Job,
+    pub(super) settings: Settings,
+    pub(super) stats_interval: Option<Duration>,
+}
+
+pub(super) async fn plan(args: RunArgs, printer: &Printer) -> Result<Plan, Failure> {
+    let request = request(&args)?;
+    let RunArgs {
+        urls,
+        output,
+        prefix,
+        requests_per_address,
+        rate,
+        timeout,
+        connect_timeout,
+        first_byte_timeout,
+        idle_timeout,
+        grace,
+        retries,
+        cacert,
+        insecure,
+        max_body,
+        limit,
+        order,
+        seed,
+        stats_interval,
+        state,
+        concurrency,
+        threads,
+        ..
+    } = args;
+    let work =
+        Work::templates(urls).map_err(|error| Failure::because(Exit::Usage, "too much to crawl", &error))?;
+    let prefix = prefix_or_last(prefix, &state.state_dir, printer)?;
+    let draw_seed = seed.unwrap_or_else(rand::random);
+    let sources = match prefix {
+        Some(prefix) => Some(Sources {
+            prefix,
+            excluded: excluded(prefix).await?,
+            seed: draw_seed,
+            requests_per_address,
+        }),
+        None => None,
+    };
+    let (concurrency, threads) = fit(concurrency, threads, rate, printer)?;
+    let job = Job {
+        work,
+        request,
+        order: match order {
+            OrderChoice::Sequential => Order::Sequential,
+            // Without a seed, a fixed one: the order belongs to the job, and the next run must find it again.
+            OrderChoice::Shuffle => Order::Shuffle {
+                seed: seed.unwrap_or(0),
+            },
+        },
+        limit,
+        max_body,
+    };
+    let settings = Settings {
+        output: output.expect("clap requires it"),
+        sources,
+        rate,
+        concurrency,
+        threads,
+        retries,
+        deadlines: Deadlines {
+            total: timeout,
+            connect: connect_timeout,
+            first_byte: first_byte_timeout.unwrap_or(timeout),
+            idle: idle_timeout,
+        },
+        trust: trust(cacert, insecure, printer),
+        level: LEVEL,
+        grace,
+        seed: draw_seed,
+    };
+    Ok(Plan {
+        job,
+        settings,
+        stats_interval,
+    })
+}
+
+fn request(args: &RunArgs) -> Result<RequestSpec, Failure> {
+    let method = match (&args.method, &args.data) {
+        (Some(method), _) => method.clone(),
+        (None, Some(_)) => Method::POST,
+        (None, None) => Method::GET,
+    };
+    let mut request = RequestSpec::new(method);
+    if let Some(agent) = &args.user_agent {
+        request.headers.insert(USER_AGENT, agent.clone());
+    }
+    if let Some(data) = &args.data {
+        request.body = body(data)?.into();
+        let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+        request.headers.insert(CONTENT_TYPE, form);
+    }
+    request.add_headers(args.headers.iter().cloned());
+    Ok(request)
+}
+
+fn body(data: &str) -> Result<Vec<u8>, Failure> {
+    let Some(path) = data.strip_prefix('@') else {
+        return Ok(data.as_bytes().to_vec());
+    };
+    fs::read(path).map_err(|error| {
+        Failure::new(Exit::Usage, format!("the body cannot be read from {path}"))
+            .why(error.to_string())
+            .hint("write -d @FILE for a file, or -d TEXT for a text that does not begin with @")
+    })
+}
+
+/// The prefix that was given, or that of the last setup.
+fn prefix_or_last(
+    prefix: Option<Prefix>,
+    state_dir: &Path,
+    printer: &Printer,
+) -> Result<Option<Prefix>, Failure> {
+    if prefix.is_some() {
+        return Ok(prefix);
+    }
+    let summary = v6kit_host::Summary::read(state_dir).map_err(|error| {
+        Failure::because(Exit::Failed, "the prefix of the last setup is not known", &error)
+    })?;
+    let last = summary
+        .as_ref()
+        .and_then(v6kit_host::Summary::latest)
+        .map(|setup| setup.prefix);
+    match last {
+        Some(prefix) => printer.note(format!("sending from {prefix}, the prefix of the last setup")),
+        None => printer.note("no prefix is set up and none was given: sending from this host's own address"),
+    }
+    Ok(last)
+}
+
+/// The addresses of `prefix` that belong to somebody. A single address is meant, whoever holds it.
+async fn excluded(prefix: Prefix) -> Result<Vec<std::net::Ipv6Addr>, Failure> {
+    if prefix.length() == 128 {
+        return Ok(Vec::new());
+    }
+    v6kit_host::reserved_addresses()
+        .await
+        .map_err(|error| Failure::because(Exit::Failed, "this host's own addresses are not known", &error))
+}
+
+fn trust(cacert: Option<std::path::PathBuf>, insecure: bool, printer: &Printer) -> Trust {
+    if insecure {
+        printer.warning(
+            "--insecure: certificates are not checked, so that anybody on the path can read and change everything",
+        );
+        return Trust::Anyone;
+    }
+    cacert.map_or(Trust::System, Trust::File)
+}
+
+/// Concurrency and threads, within what this process may open.
+fn fit(
+    concurrency: Option<u32>,
+    threads: Option<u16>,
+    rate: Rate,
+    printer: &Printer,
+) -> Result<(usize, usize), Failure> {
+    let wanted = concurrency.map_or(CONCURRENCY, |concurrency| concurrency as usize);
+    let threads = threads.map_or_else(|| threads_for(rate), usize::from).min(wanted);
+    let others = OTHER_FILES + FILES_PER_SHARD * threads;
+    let needed = wanted + others;
+    let limit = v6kit_net::raise_file_limit(needed as u64).map_err(|error| {
+        Failure::new(Exit::NotPermitted, "the limit on open files cannot be raised").why(error.to_string())
+    })?;
+    let room = usize::try_from(limit.soft)
+        .unwrap_or(usize::MAX)
+        .saturating_sub(others);
+    if room >= wanted {
+        return Ok((wanted, threads));
+    }
+    let why = format!(
+        "this process may open {} files (RLIMIT_NOFILE), {needed} are needed",
+        limit.soft
+    );
+    if concurrency.is_some() || room == 0 {
+        return Err(
+            Failure::new(Exit::Usage, format!("{wanted} requests in flight do not fit"))
+                .why(why)
+                .hint(if room == 0 {
+                    "raise the limit: `ulimit -Hn` as root, or `v6kit setup`".to_owned()
+                } else {
+                    format!("use -c {room}, or raise the limit: `ulimit -Hn` as root, or `v6kit setup`")
+                }),
+        );
+    }
+    printer.warning(format!(
+        "{why}: using {room} requests in flight instead of {wanted}"
+    ));
+    Ok((room, threads.min(room)))
+}
+
+fn threads_for(rate: Rate) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    match rate {
+        Rate::Max => cores,
+        Rate::PerSecond(rate) => ((rate / RATE_PER_SHARD).ceil() as usize).clamp(1, cores),
+    }
+}
+
+/// Parses a URL template.
+pub(super) fn template(text: &str) -> Result<Template, BadValue> {
+    text.parse()
+        .map_err(|error: v6kit_crawl::TemplateError| BadValue::from(&error))
+}
+
+/// Parses `150/s`, `90/min`, `1000/h`, `150` (per second) or `max`.
+pub(super) fn rate(text: &str) -> Result<Rate, BadValue> {
+    let bad = || BadValue::new("it is not a rate", "write 150/s, 90/min, 1000/h or max");
+    if text == "max" {
+        return Ok(Rate::Max);
+    }
+    let (count, unit) = text.split_once('/').unwrap_or((text, "s"));
+    let seconds = match unit {
+        "s" | "sec" | "second" => 1.0,
+        "m" | "min" | "minute" => 60.0,
+        "h" | "hour" => 3600.0,
+        "d" | "day" => 86_400.0,
+        _ => return Err(bad()),
+    };
+    let count: f64 = count.parse().map_err(|_invalid| bad())?;
+    if !count.is_finite() || count <= 0.0 {
+        return Err(bad());
+    }
+    Ok(Rate::PerSecond(count / seconds))
+}
+
+/// Parses `30s`, `1m30s`, `500ms`.
+pub(super) fn time(text: &str) -> Result<Duration, BadValue> {
+    let bad = || BadValue::new("it is not a time", "write 500ms, 30s or 2m");
+    let duration: jiff::SignedDuration = text.parse().map_err(|_invalid| bad())?;
+    let duration = Duration::try_from(duration).map_err(|_negative| bad())?;
+    // Timers reach no further.
+    if duration.is_zero() || duration > Duration::from_secs(366 * 86_400) {
+        return Err(bad());
+    }
+    Ok(duration)
+}
+
+/// Parses `10M`, `64KiB`, `1000`.
+pub(super) fn size(text: &str) -> Result<u64, BadValue> {
+    text.parse()
+        .map(|ByteSize(bytes)| bytes)
+        .map_err(|_invalid: String| BadValue::new("it is not a size", "write 500K, 10M or 1GiB"))
+}
+
+/// Parses `Name: value`.
+pub(super) fn header(text: &str) -> Result<(HeaderName, HeaderValue), BadValue> {
+    RequestSpec::parse_header(text).map_err(|error| BadValue::from(&error))
+}
+
+/// Parses a method.
+pub(super) fn method(text: &str) -> Result<Method, BadValue> {
+    RequestSpec::parse_method(text).map_err(|error| BadValue::from(&error))
+}
+
+/// Parses the value of `User-Agent`.
+pub(super) fn user_agent(text: &str) -> Result<HeaderValue, BadValue> {
+    text.parse()
+        .map_err(|_invalid| BadValue::new("a header cannot hold it", "headers hold one line of text"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_read_in_their_usual_forms() {
+        assert_eq!(rate("150/s").unwrap(), Rate::PerSecond(150.0));
+        assert_eq!(rate("90/min").unwrap(), Rate::PerSecond(1.5));
+        assert_eq!(rate("0.5").unwrap(), Rate::PerSecond(0.5));
+        assert_eq!(rate("max").unwrap(), Rate::Max);
+        for text in ["", "0/s", "-1/s", "fast", "10/fortnight", "inf/s", "NaN"] {
+            assert!(rate(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn times_and_sizes_are_read_in_their_usual_forms() {
+        assert_eq!(time("1m30s").unwrap(), Duration::from_secs(90));
+        assert_eq!(time("500ms").unwrap(), Duration::from_millis(500));
+        assert!(["0s", "-5s", "soon", "5"].iter().all(|text| time(text).is_err()));
+        assert_eq!(size("10M").unwrap(), 10_000_000);
+        assert_eq!(size("1KiB").unwrap(), 1024);
+        assert!(size("big").is_err());
+    }
+}
