@@ -195,7 +195,7 @@ impl Crawl {
                 Err(panic) => {
                     result = result.and(Err(CrawlError::Panic {
                         message: panic_text(&*panic),
-                    }))
+                    }));
                 }
             }
         }

@@ -77,6 +77,10 @@ pub(crate) struct Site {
     /// What TLS asks for; `None` for plain HTTP.
     pub(crate) server_name: Option<ServerName<'static>>,
     /// Connections that wait for a request, the one used last on top.
+    #[allow(
+        clippy::vec_box,
+        reason = "a connection is large, and is moved out and in for every request"
+    )]
     idle: RefCell<Vec<Box<Connection>>>,
     /// Whose turn it is to wait for the pace: one at a time, in the order of asking.
     queue: Semaphore,

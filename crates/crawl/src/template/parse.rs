@@ -157,7 +157,7 @@ fn fixed_origin(parts: &[Part]) -> Result<Option<Origin>, UrlError> {
 }
 
 /// Percent-encodes the parts behind the authority and drops the fragment.
-fn encode(parts: &mut Vec<Part>) {
+fn encode(parts: &mut [Part]) {
     let mut kept = parts.len();
     for (index, part) in parts.iter_mut().enumerate() {
         match part {
