@@ -74,7 +74,7 @@ pub(crate) enum Command {
     /// Serve callers their own address, and refuse them on purpose for practice
     Echo(commands::echo::EchoArgs),
     /// Fetch everything that a URL template names
-    Crawl(commands::crawl::CrawlArgs),
+    Crawl(Box<commands::crawl::CrawlArgs>),
     /// Let other programs send from addresses of the prefix: HTTP and SOCKS5
     Proxy(Box<commands::proxy::ProxyArgs>),
     /// Answer neighbour solicitations for a prefix that is on-link rather than routed

@@ -34,7 +34,7 @@ fn run(command: Command, printer: &Printer) -> Result<Exit, Failure> {
         Command::Teardown(args) => commands::teardown::run(&args, printer),
         Command::Verify(args) => commands::verify::run(&args, printer),
         Command::Echo(args) => commands::echo::run(&args, printer),
-        Command::Crawl(args) => commands::crawl::run(args, printer),
+        Command::Crawl(args) => commands::crawl::run(*args, printer),
         Command::Ndp(args) => commands::ndp::run(args, printer),
         Command::Proxy(args) => commands::proxy::run(*args, printer),
         Command::Lab(args) => commands::lab::run(args, printer),
