@@ -139,7 +139,7 @@ mod tests {
                 scope.spawn(|| {
                     (0..1000).for_each(|_| {
                         pace.depart(pace.epoch);
-                    })
+                    });
                 });
             }
         });
