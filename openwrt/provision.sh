@@ -25,6 +25,7 @@ usage() {
 		  --conntrack auto|keep|N   size of the connection table              (auto)
 		  --dry-run          say what would be changed, and change nothing
 		  --remove           undo everything
+		  --status           say as JSON what this router is and what of all this is there
 
 		  DESTINATION        such as root@192.168.1.1: do it there, over ssh
 	END
@@ -105,6 +106,12 @@ read_arguments() {
 			;;
 		--remove)
 			mode=remove
+			arguments="$arguments $1"
+			shift
+			continue
+			;;
+		--status)
+			mode=status
 			arguments="$arguments $1"
 			shift
 			continue
@@ -295,6 +302,59 @@ remove_all() {
 	[ "$changed" = 1 ] || echo 'nothing to remove'
 }
 
+# files_differing: the files of ours that are not there or hold something else, one a line.
+files_differing() {
+	local file
+	for file in $FILES; do
+		case "$file" in
+		etc/config/*) [ -f "/$file" ] || echo "/$file is missing" ;;
+		*)
+			if [ ! -f "/$file" ]; then
+				echo "/$file is missing"
+			elif ! content "$file" | cmp -s - "/$file"; then
+				echo "/$file is not ours or of another version"
+			fi
+			;;
+		esac
+	done
+}
+
+json_bool() {
+	if "$@" >/dev/null 2>&1; then
+		printf true
+	else
+		printf false
+	fi
+}
+
+all_differences() {
+	route_differences
+	firewall_differences
+	conntrack_differences
+}
+
+# Reads with the functions of the package, which need not be installed for that.
+# shellcheck disable=SC2034 # the variables are theirs
+report_status() {
+	local part
+	VERSION="$(content usr/sbin/v6kit-router | sed -n 's/^VERSION=//p')"
+	RUN=/var/run/v6kit-router
+	for part in settings network route firewall conntrack report; do
+		eval "$(content "usr/lib/v6kit-router/$part.sh")"
+	done
+	settings_read
+	[ -z "$opt_lan" ] || cfg_lan="$opt_lan"
+	[ -z "$opt_wan" ] || cfg_wan="$opt_wan"
+	network_read
+	wanted_read
+	printf '{"fw4":%s,"package":%s,"installed":%s,"service":%s,"files":%s,"status":' \
+		"$(json_bool command -v fw4)" "$(json_bool package_installed)" \
+		"$(json_bool test -x /usr/sbin/v6kit-router)" "$(json_bool /etc/init.d/v6kit-router enabled)" \
+		"$(json_lines "$(files_differing)")"
+	status_json "$(all_differences)"
+	echo '}'
+}
+
 # Over ssh this very file is the remote shell's input.
 run_there() {
 	grep -qs '^# Installs v6kit-router' "$0" || fail 1 'save this script to a file to run it over ssh'
@@ -313,10 +373,16 @@ main() {
 		fail 1 'this is not OpenWrt: uci or ubus is missing'
 	fi
 	[ "$(id -u)" = 0 ] || fail 1 'this needs root'
-	if [ "$mode" = remove ]; then
+	case "$mode" in
+	remove)
 		remove_all
 		return
-	fi
+		;;
+	status)
+		report_status
+		return
+		;;
+	esac
 	[ "$opt_notrack" = 0 ] || command -v fw4 >/dev/null ||
 		fail 1 'there is no fw4 here (OpenWrt 22.03 or newer): only --notrack 0 is possible'
 	install_all
@@ -1378,7 +1444,6 @@ bring_about() {
 
 run_plan() {
 	local changes
-	mkdir -p "$RUN"
 	look || stop_if_refused
 	changes="$(differences)"
 	say "${changes:-nothing to change}"
@@ -1415,7 +1480,6 @@ run_withdraw() {
 }
 
 run_status() {
-	mkdir -p "$RUN"
 	look || true
 	if [ "$1" = json ]; then
 		status_json "$(differences)"
@@ -1426,7 +1490,6 @@ run_status() {
 
 run_check() {
 	local changes
-	mkdir -p "$RUN"
 	look || true
 	changes="$(differences)"
 	if [ "$1" = json ]; then

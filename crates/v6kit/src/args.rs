@@ -79,6 +79,8 @@ pub(crate) enum Command {
     Proxy(Box<commands::proxy::ProxyArgs>),
     /// Answer neighbour solicitations for a prefix that is on-link rather than routed
     Ndp(commands::ndp::NdpArgs),
+    /// Have the router route a prefix to this host and spare it connection tracking
+    Router(commands::router::RouterArgs),
     /// Try it all on a host, a router and a target in network namespaces, without root
     Lab(commands::lab::LabArgs),
     /// Print the completion script of a shell

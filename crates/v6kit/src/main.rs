@@ -37,6 +37,7 @@ fn run(command: Command, printer: &Printer) -> Result<Exit, Failure> {
         Command::Crawl(args) => commands::crawl::run(*args, printer),
         Command::Ndp(args) => commands::ndp::run(args, printer),
         Command::Proxy(args) => commands::proxy::run(*args, printer),
+        Command::Router(args) => commands::router::run(args, printer),
         Command::Lab(args) => commands::lab::run(args, printer),
         Command::Completions(args) => commands::completions::run(&args, printer),
     }

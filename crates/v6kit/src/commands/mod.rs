@@ -6,6 +6,7 @@ pub(crate) mod echo;
 pub(crate) mod lab;
 pub(crate) mod ndp;
 pub(crate) mod proxy;
+pub(crate) mod router;
 pub(crate) mod setup;
 pub(crate) mod status;
 pub(crate) mod teardown;
