@@ -7,9 +7,12 @@ use std::time::Duration;
 use lru::LruCache;
 use tokio::time::Instant;
 
-/// How long an answer keeps its place. A Linux router under pressure throws out entries that have not
-/// changed for five seconds (`neigh_forced_gc` in net/core/neighbour.c).
-pub(crate) const HOLD: Duration = Duration::from_secs(5);
+/// How long an answer keeps its place: as long as a router may be unable to part with the entry.
+///
+/// An entry that was confirmed is REACHABLE for up to 1.5 times 30 s (RFC 4861 section 10). Linux holds
+/// on to it for that long, however full the table is, because its timer runs; after that it goes when
+/// nothing has changed for 5 s (`neigh_forced_gc` in net/core/neighbour.c).
+pub(crate) const HOLD: Duration = Duration::from_secs(50);
 
 /// How many of the oldest addresses are looked at to find one that may go.
 const CANDIDATES: usize = 64;
