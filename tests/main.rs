@@ -3,6 +3,7 @@
 mod echo;
 mod harness;
 mod lab;
+mod ndp;
 mod openwrt;
 mod proxy;
 mod usage;
