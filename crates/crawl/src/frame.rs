@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::time::Instant;
 
 use crate::ledger::Counts;
-use crate::outcome::Outcome;
 use crate::record::{Record, RecordWriter};
 use crate::turns::Turns;
 
@@ -60,12 +59,12 @@ impl OpenFrame {
     }
 
     /// Adds the record of `turn` and says whether the frame is full now, and how many bytes came.
-    pub(crate) fn push(&self, turn: u64, record: &Record<'_>, outcome: Outcome) -> (Fill, u64) {
+    pub(crate) fn push(&self, turn: u64, record: &Record<'_>) -> (Fill, u64) {
         let mut frame = self.frame.borrow_mut();
         let before = frame.records.len();
         self.writer.borrow_mut().write(record, &mut frame.records);
         frame.turns.push(turn);
-        frame.counts.add(outcome);
+        frame.counts.add(record.outcome());
         if frame.since.is_none() {
             frame.since = Some(Instant::now());
         }

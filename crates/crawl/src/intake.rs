@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::ledger::{Ledger, LedgerError};
+use crate::turns::Turns;
 
 /// The bounds of a chunk, in items.
 const CHUNK: Range<u64> = 100..1_000_000;
@@ -30,7 +31,7 @@ pub(crate) struct Item {
 
 /// Hands out items: those whose pause is over first, then new ones from the leased chunk.
 pub(crate) struct Intake {
-    chunk: RefCell<Range<u64>>,
+    chunk: RefCell<Turns>,
     retries: RefCell<BinaryHeap<Reverse<(Instant, Item)>>>,
     /// No turn is open any more.
     exhausted: Cell<bool>,
@@ -44,7 +45,7 @@ pub(crate) struct Intake {
 impl Intake {
     pub(crate) fn new(drain: CancellationToken) -> Self {
         Self {
-            chunk: RefCell::new(0..0),
+            chunk: RefCell::default(),
             retries: RefCell::default(),
             exhausted: Cell::new(false),
             asked: Cell::new(false),
@@ -95,7 +96,7 @@ impl Intake {
     }
 
     fn new_item(&self) -> Option<Item> {
-        let turn = self.chunk.borrow_mut().next()?;
+        let turn = self.chunk.borrow_mut().pop()?;
         Some(Item { turn, attempts: 0 })
     }
 

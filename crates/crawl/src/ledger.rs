@@ -14,13 +14,13 @@ use crate::turns::Turns;
 
 /// The table of a job's work, behind which one machine or many may share it.
 ///
-/// A *chunk* is a run of turns that one shard has leased; a *frame* is a run of records that are written
+/// A *chunk* is a set of turns that one shard has leased; a *frame* is a run of records that are written
 /// and committed together, of whatever chunks. A turn is open, leased, or committed. Committed turns stay
 /// so; leased ones become open again when they are given back, or when the crawl that leased them is gone.
 ///
 /// None of the calls is made on the way of a request, and all of them may block.
 pub trait Ledger: Debug + Send + Sync {
-    /// Leases up to `want` consecutive open turns, the lowest there are. `None` when none is open.
+    /// Leases up to `want` open turns, the lowest there are. `None` when none is open.
     ///
     /// # Errors
     /// [`LedgerError`].
@@ -51,8 +51,8 @@ pub trait Ledger: Debug + Send + Sync {
 /// A lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chunk {
-    /// Consecutive turns.
-    pub turns: std::ops::Range<u64>,
+    /// Whose items they are.
+    pub turns: Turns,
     /// How many turns are still open, for a fair size of the next lease.
     pub open_after: u64,
 }

@@ -10,7 +10,7 @@ use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use serde_json::value::RawValue;
 
-use crate::outcome::Fault;
+use crate::outcome::{Fault, Outcome};
 
 /// What is known about an item at its end.
 #[derive(Debug)]
@@ -29,12 +29,36 @@ pub(crate) struct Record<'a> {
     pub(crate) took: Duration,
     /// How many there were.
     pub(crate) attempts: u32,
-    /// The data, or why there is none.
-    pub(crate) result: Result<Payload<'a>, &'a Fault>,
+    /// What the last attempt sent, where it got as far as that.
+    pub(crate) sent: Option<Sent<'a>>,
+    /// The whole answer, where one came, whether it is data or not.
+    pub(crate) answer: Option<Payload<'a>>,
+    /// Why there is no data; `None` when the answer is the data.
+    pub(crate) fault: Option<&'a Fault>,
+}
+
+impl Record<'_> {
+    /// What became of the item.
+    pub(crate) fn outcome(&self) -> Outcome {
+        self.fault.map_or(Outcome::Ok, |fault| fault.kind.outcome())
+    }
+}
+
+/// A request as it was sent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sent<'a> {
+    /// The method.
+    pub(crate) method: &'a http::Method,
+    /// The request target: path and query.
+    pub(crate) path: &'a str,
+    /// The headers.
+    pub(crate) headers: &'a HeaderMap,
+    /// The body; empty for none.
+    pub(crate) body: &'a [u8],
 }
 
 /// A body with what tells its form.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Payload<'a> {
     /// The headers that came with it.
     pub(crate) headers: &'a HeaderMap,
@@ -62,11 +86,7 @@ impl RecordWriter {
         out.extend_from_slice(b",\"url\":");
         push_text(out, record.url);
         out.extend_from_slice(b",\"outcome\":\"");
-        let outcome = record
-            .result
-            .as_ref()
-            .map_or_else(|fault| fault.kind.outcome(), |_| crate::Outcome::Ok);
-        out.extend_from_slice(outcome.as_str().as_bytes());
+        out.extend_from_slice(record.outcome().as_str().as_bytes());
         out.push(b'"');
         if let Some(status) = record.status {
             out.extend_from_slice(b",\"status\":");
@@ -83,9 +103,10 @@ impl RecordWriter {
         push_milliseconds(out, record.took);
         out.extend_from_slice(b",\"attempts\":");
         push_number(out, record.attempts.into());
-        match &record.result {
-            Ok(payload) => push_payload(out, payload),
-            Err(fault) => push_fault(out, fault),
+        match (record.fault, &record.answer) {
+            (Some(fault), _) => push_fault(out, fault),
+            (None, Some(payload)) => push_payload(out, payload),
+            (None, None) => {}
         }
         out.extend_from_slice(b"}\n");
     }
@@ -224,6 +245,10 @@ mod tests {
     }
 
     fn record<'a>(result: Result<Payload<'a>, &'a Fault>) -> Record<'a> {
+        let (answer, fault) = match result {
+            Ok(payload) => (Some(payload), None),
+            Err(fault) => (None, Some(fault)),
+        };
         Record {
             position: 7,
             url: "http://h/8",
@@ -232,7 +257,9 @@ mod tests {
             at: UNIX_EPOCH + Duration::from_millis(1_767_225_600_123),
             took: Duration::from_micros(12_345),
             attempts: 1,
-            result,
+            sent: None,
+            answer,
+            fault,
         }
     }
 

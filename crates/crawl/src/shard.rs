@@ -20,7 +20,7 @@ use crate::intake::Intake;
 use crate::job::{Job, Settings};
 use crate::ledger::Ledger;
 use crate::order::Itinerary;
-use crate::outcome::{ErrorKind, Fault, Outcome};
+use crate::outcome::{ErrorKind, Fault};
 use crate::progress::Progress;
 use crate::record::Record;
 use crate::site::{Destinations, Site, Sites};
@@ -218,11 +218,8 @@ impl Shard {
 
     /// Records an item.
     pub(crate) fn finish(&self, turn: u64, record: &Record<'_>) {
-        let outcome = record
-            .result
-            .as_ref()
-            .map_or_else(|fault| fault.kind.outcome(), |_| Outcome::Ok);
-        let (fill, bytes) = self.frame.push(turn, record, outcome);
+        let outcome = record.outcome();
+        let (fill, bytes) = self.frame.push(turn, record);
         self.progress.bytes_recorded.add(bytes);
         self.progress.finish(outcome);
         self.finished.set(self.finished.get() + 1);

@@ -13,7 +13,7 @@ use crate::connection::{Answer, Connection, Failed, RequestBody, Target, Timer};
 use crate::intake::Item;
 use crate::judge::judge;
 use crate::outcome::{ErrorKind, Fault, Outcome};
-use crate::record::{Payload, Record};
+use crate::record::{Payload, Record, Sent};
 use crate::shard::Shard;
 use crate::site::{Departure, Site};
 
@@ -80,9 +80,9 @@ impl Slot {
             from: None,
             status: None,
         };
-        let fetched = match found {
-            Ok((site, path)) => self.fetch(shard, &site, path, &mut attempt).await,
-            Err(fault) => Err(fault),
+        let fetched = match &found {
+            Ok((site, path)) => self.fetch(shard, site, path, &mut attempt).await,
+            Err(fault) => Err(fault.clone()),
         };
         let took = attempt.began.elapsed();
         let judged = match &fetched {
@@ -106,13 +106,17 @@ impl Slot {
                 pause,
             );
         }
-        let result = match (&judged, &fetched) {
-            (Ok(()), Ok(answer)) => Ok(Payload {
-                headers: &answer.headers,
-                body: &answer.body,
-            }),
-            (Err(fault), _) | (Ok(()), Err(fault)) => Err(fault),
-        };
+        let spec = &shard.job.request;
+        let sent = found.as_ref().ok().map(|(site, path)| Sent {
+            method: &spec.method,
+            path,
+            headers: &site.headers,
+            body: &spec.body,
+        });
+        let answer = fetched.as_ref().ok().map(|answer| Payload {
+            headers: &answer.headers,
+            body: &answer.body,
+        });
         shard.finish(
             item.turn,
             &Record {
@@ -123,7 +127,9 @@ impl Slot {
                 at: attempt.at,
                 took,
                 attempts: item.attempts + 1,
-                result,
+                sent,
+                answer,
+                fault: judged.as_ref().err(),
             },
         );
     }

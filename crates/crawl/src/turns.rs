@@ -1,5 +1,6 @@
 //! Sets of turns.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 
 /// A set of turns, kept as sorted ranges that neither touch nor overlap.
@@ -7,7 +8,7 @@ use std::ops::Range;
 /// A *turn* is an item's place in the order of visiting, from 0. Turns are what the ledger counts;
 /// [`Order`](crate::Order) maps them to positions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Turns(Vec<Range<u64>>);
+pub struct Turns(VecDeque<Range<u64>>);
 
 /// A text of bytes that encodes no set of turns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -18,21 +19,33 @@ impl Turns {
     /// All turns of `range`.
     #[must_use]
     pub fn from_range(range: Range<u64>) -> Self {
-        Self(if range.is_empty() { Vec::new() } else { vec![range] })
+        Self((!range.is_empty()).then_some(range).into_iter().collect())
     }
 
     /// The turns of `list`, which is sorted on the way.
     #[must_use]
     pub fn from_list(list: &mut [u64]) -> Self {
         list.sort_unstable();
-        let mut ranges: Vec<Range<u64>> = Vec::new();
-        for &turn in list.iter() {
-            match ranges.last_mut() {
-                Some(last) if turn <= last.end => last.end = last.end.max(turn + 1),
-                _ => ranges.push(turn..turn + 1),
+        Self::from_sorted(list.iter().map(|&turn| turn..turn + 1))
+    }
+
+    /// The turns of all of `ranges`, which may touch and overlap, in any order.
+    #[must_use]
+    pub fn from_ranges(mut ranges: Vec<Range<u64>>) -> Self {
+        ranges.retain(|range| !range.is_empty());
+        ranges.sort_unstable_by_key(|range| range.start);
+        Self::from_sorted(ranges)
+    }
+
+    fn from_sorted(ranges: impl IntoIterator<Item = Range<u64>>) -> Self {
+        let mut merged: VecDeque<Range<u64>> = VecDeque::new();
+        for range in ranges {
+            match merged.back_mut() {
+                Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+                _ => merged.push_back(range),
             }
         }
-        Self(ranges)
+        Self(merged)
     }
 
     /// How many turns there are.
@@ -62,51 +75,92 @@ impl Turns {
     /// From the first turn to behind the last.
     #[must_use]
     pub fn hull(&self) -> Option<Range<u64>> {
-        Some(self.0.first()?.start..self.0.last()?.end)
+        Some(self.0.front()?.start..self.0.back()?.end)
     }
 
     /// Adds all turns of `other`.
     pub fn add(&mut self, other: &Self) {
-        if other.is_empty() {
-            return;
-        }
-        let mut all: Vec<Range<u64>> = self.0.drain(..).chain(other.ranges()).collect();
-        all.sort_unstable_by_key(|range| range.start);
-        for range in all {
-            match self.0.last_mut() {
-                Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
-                _ => self.0.push(range),
-            }
+        match (self.hull(), other.hull()) {
+            (_, None) => {}
+            (None, Some(_)) => *self = other.clone(),
+            (Some(mine), Some(theirs)) if mine.end < theirs.start => self.0.extend(other.ranges()),
+            _ => *self = Self::from_ranges(self.0.drain(..).chain(other.ranges()).collect()),
         }
     }
 
     /// Those turns of `within` that are not in this set.
     #[must_use]
     pub fn complement(&self, within: Range<u64>) -> Self {
-        let mut open = Vec::new();
-        let mut from = within.start;
-        for range in self.ranges() {
-            if from < range.start.min(within.end) {
-                open.push(from..range.start.min(within.end));
-            }
-            from = from.max(range.end);
-        }
-        if from < within.end {
-            open.push(from..within.end);
-        }
-        Self(open)
+        Self::from_range(within).without(self)
     }
 
-    /// Takes out up to `want` consecutive turns, lowest first.
-    pub fn take(&mut self, want: u64) -> Option<Range<u64>> {
-        let first = self.0.first_mut()?;
-        let taken = first.start..first.end.min(first.start.saturating_add(want.max(1)));
-        if taken.end == first.end {
-            self.0.remove(0);
-        } else {
-            first.start = taken.end;
+    /// The turns that are in both sets.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Self {
+        let mut both = VecDeque::new();
+        let (mut mine, mut theirs) = (self.ranges().peekable(), other.ranges().peekable());
+        while let (Some(left), Some(right)) = (mine.peek(), theirs.peek()) {
+            let shared = left.start.max(right.start)..left.end.min(right.end);
+            if left.end < right.end {
+                mine.next();
+            } else {
+                theirs.next();
+            }
+            if !shared.is_empty() {
+                both.push_back(shared);
+            }
         }
-        Some(taken)
+        Self(both)
+    }
+
+    /// The turns of this set that are not in `other`.
+    #[must_use]
+    pub fn without(&self, other: &Self) -> Self {
+        let mut left = VecDeque::new();
+        let mut gone = other.ranges().peekable();
+        for range in self.ranges() {
+            let mut from = range.start;
+            while let Some(next) = gone.next_if(|next| next.end <= range.end) {
+                if from < next.start {
+                    left.push_back(from..next.start);
+                }
+                from = from.max(next.end);
+            }
+            let end = gone.peek().map_or(range.end, |next| next.start.min(range.end));
+            if from < end {
+                left.push_back(from..end);
+            }
+        }
+        Self(left)
+    }
+
+    /// Takes out the lowest turn.
+    pub fn pop(&mut self) -> Option<u64> {
+        let first = self.0.front_mut()?;
+        let turn = first.start;
+        first.start += 1;
+        if first.is_empty() {
+            self.0.pop_front();
+        }
+        Some(turn)
+    }
+
+    /// Takes out the `want` lowest turns, or all when there are fewer.
+    pub fn take(&mut self, want: u64) -> Self {
+        let mut taken = VecDeque::new();
+        let mut missing = want;
+        while missing > 0
+            && let Some(first) = self.0.front_mut()
+        {
+            let part = first.start..first.end.min(first.start.saturating_add(missing));
+            missing -= part.end - part.start;
+            first.start = part.end;
+            if first.is_empty() {
+                self.0.pop_front();
+            }
+            taken.push_back(part);
+        }
+        Self(taken)
     }
 
     /// Gaps and lengths as LEB128 numbers: a few bytes per range.
@@ -127,7 +181,7 @@ impl Turns {
     /// # Errors
     /// [`NotTurns`].
     pub fn decode(mut bytes: &[u8]) -> Result<Self, NotTurns> {
-        let mut ranges = Vec::new();
+        let mut ranges = VecDeque::new();
         let mut last: u64 = 0;
         while !bytes.is_empty() {
             let start = last.checked_add(pull_number(&mut bytes)?).ok_or(NotTurns)?;
@@ -135,7 +189,7 @@ impl Turns {
             if end == start {
                 return Err(NotTurns);
             }
-            ranges.push(start..end);
+            ranges.push_back(start..end);
             last = end;
         }
         Ok(Self(ranges))
@@ -205,13 +259,34 @@ mod tests {
     }
 
     #[test]
-    fn taking_goes_from_low_to_high_and_never_over_a_gap() {
+    fn taking_goes_from_low_to_high() {
         let mut open = set(&[1, 2, 3, 7]);
-        assert_eq!(open.take(2), Some(1..3));
-        assert_eq!(open.take(2), Some(3..4));
+        assert_eq!(open.take(2), set(&[1, 2]));
         open.add(&set(&[2]));
-        assert_eq!(open.take(9), Some(2..3));
-        assert_eq!(open.take(9), Some(7..8));
-        assert_eq!(open.take(9), None);
+        assert_eq!(open.take(2), set(&[2, 3]));
+        assert_eq!(open.pop(), Some(7));
+        assert_eq!((open.pop(), open.take(9)), (None, Turns::default()));
+    }
+
+    #[test]
+    fn differences_and_intersections_are_those_of_sets() {
+        use std::collections::BTreeSet;
+        let mut state = 7u64;
+        let mut draw = |below: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 33) % below
+        };
+        for _ in 0..500 {
+            let size = draw(40);
+            let mine: BTreeSet<u64> = (0..size).map(|_| draw(50)).collect();
+            let theirs: BTreeSet<u64> = (0..draw(40)).map(|_| draw(50)).collect();
+            let as_turns = |of: BTreeSet<u64>| set(&of.into_iter().collect::<Vec<_>>());
+            let (left, right) = (as_turns(mine.clone()), as_turns(theirs.clone()));
+            assert_eq!(left.without(&right), as_turns(&mine - &theirs));
+            assert_eq!(left.intersection(&right), as_turns(&mine & &theirs));
+            let mut sum = left.clone();
+            sum.add(&right);
+            assert_eq!(sum, as_turns(&mine | &theirs));
+        }
     }
 }

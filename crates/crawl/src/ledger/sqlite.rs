@@ -305,10 +305,8 @@ impl SqliteLedger {
 impl Ledger for SqliteLedger {
     fn lease(&self, want: u64) -> Result<Option<Chunk>, LedgerError> {
         let mut work = self.work();
-        let Some(turns) = work.open.take(want) else {
-            return Ok(None);
-        };
-        Ok(Some(Chunk {
+        let turns = work.open.take(want);
+        Ok((!turns.is_empty()).then(|| Chunk {
             turns,
             open_after: work.open.count(),
         }))
@@ -424,16 +422,19 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let job = description("a");
         let ledger = SqliteLedger::open(directory.path(), &job, 100).unwrap();
-        assert_eq!(ledger.lease(40).unwrap().unwrap().turns, 0..40);
+        assert_eq!(ledger.lease(40).unwrap().unwrap().turns, Turns::from_range(0..40));
         ledger.commit(&frame(1, 0, 0..30)).unwrap();
         drop(ledger);
         let ledger = SqliteLedger::open(directory.path(), &job, 100).unwrap();
         assert_eq!(ledger.standing().unwrap().left(), 70);
         let chunk = ledger.lease(1000).unwrap().unwrap();
-        assert_eq!((chunk.turns, chunk.open_after), (30..100, 0));
+        assert_eq!((chunk.turns, chunk.open_after), (Turns::from_range(30..100), 0));
         assert_eq!(ledger.lease(1).unwrap(), None);
         ledger.give_back(&Turns::from_range(50..60)).unwrap();
-        assert_eq!(ledger.lease(1000).unwrap().unwrap().turns, 50..60);
+        assert_eq!(
+            ledger.lease(1000).unwrap().unwrap().turns,
+            Turns::from_range(50..60)
+        );
     }
 
     #[test]
