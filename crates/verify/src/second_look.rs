@@ -25,6 +25,9 @@ pub(crate) struct SecondLook {
     from_own: Option<io::Result<Trace>>,
 }
 
+/// How long routers are listened for at most: they answer at once or not at all.
+const TRACE: Duration = Duration::from_secs(3);
+
 /// Where to look, and from where to send.
 #[derive(Debug)]
 pub(crate) struct Scene<'a> {
@@ -51,8 +54,8 @@ pub(crate) async fn look(scene: Scene<'_>, patience: Duration) -> (Outcomes, Sec
         .map(|device| Wire::watch(device, watched, scene.usual_solicitations));
     let attempts = join3(
         egress::ask_from(scene.target, scene.failed, patience),
-        trace(scene.first, to, patience),
-        OptionFuture::from(scene.own.map(|own| trace(own, to, patience))),
+        trace(scene.first, to, patience.min(TRACE)),
+        OptionFuture::from(scene.own.map(|own| trace(own, to, patience.min(TRACE)))),
     );
     let ((outcomes, from_prefix, from_own), seen) = match wire {
         Some(Ok(wire)) => {

@@ -111,7 +111,11 @@ struct Rate {
     window: Duration,
 }
 
+/// Enough for a load test; where not so many are allowed, callers wait their turn.
+const FILES: u64 = 65_536;
+
 pub(crate) fn run(args: &EchoArgs, printer: &Printer) -> Result<Exit, Failure> {
+    let _ = v6kit_net::raise_file_limit(FILES);
     let settings = settings(args);
     let echo = Echo::bind(&settings).map_err(|error| failure(&error))?;
     let announcement = Announcement::new(&echo, &settings);

@@ -47,23 +47,33 @@ pub(super) struct Service {
     tls: Option<Arc<ServerConfig>>,
     limiter: Option<Limiter>,
     http: auto::Builder<TokioExecutor>,
+    patience: Duration,
 }
 
 impl Service {
     pub(super) fn new(tls: Option<Arc<ServerConfig>>, limiter: Option<Limiter>) -> Self {
+        Self::with_patience(tls, limiter, HEADER_TIMEOUT)
+    }
+
+    fn with_patience(tls: Option<Arc<ServerConfig>>, limiter: Option<Limiter>, patience: Duration) -> Self {
         let mut http = auto::Builder::new(TokioExecutor::new());
         http.http1()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEADER_TIMEOUT)
+            .header_read_timeout(patience)
             .max_buf_size(MAX_HEADER)
             .pipeline_flush(true);
         http.http2()
             .timer(TokioTimer::new())
             .max_header_list_size(MAX_HEADER as u32)
             .max_concurrent_streams(MAX_STREAMS)
-            .keep_alive_interval(HEADER_TIMEOUT)
-            .keep_alive_timeout(HEADER_TIMEOUT);
-        Self { tls, limiter, http }
+            .keep_alive_interval(patience)
+            .keep_alive_timeout(patience);
+        Self {
+            tls,
+            limiter,
+            http,
+            patience,
+        }
     }
 
     /// The answer to one request.
@@ -162,7 +172,12 @@ async fn connection(stream: TcpStream, caller: IpAddr, service: Arc<Service>, st
     let Some(tls) = &service.tls else {
         return speak_http(stream, caller, &service, stopping).await;
     };
-    match timeout(HEADER_TIMEOUT, TlsAcceptor::from(Arc::clone(tls)).accept(stream)).await {
+    match timeout(
+        service.patience,
+        TlsAcceptor::from(Arc::clone(tls)).accept(stream),
+    )
+    .await
+    {
         Ok(Ok(stream)) => speak_http(stream, caller, &service, stopping).await,
         Ok(Err(error)) => tracing::debug!("{caller}: no TLS handshake: {error}"),
         Err(_) => tracing::debug!("{caller}: the TLS handshake took too long"),
@@ -185,7 +200,7 @@ where
     });
     let mut connection = pin!(service.http.serve_connection(TokioIo::new(stream), answers));
     // hyper's own timeout begins when it knows the version, which a silent caller never tells.
-    let mut patience = pin!(sleep(HEADER_TIMEOUT));
+    let mut patience = pin!(sleep(service.patience));
     let (mut waiting, mut serving) = (true, true);
     loop {
         tokio::select! {
@@ -207,5 +222,51 @@ where
                 serving = false;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::join_all;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// What the server answers to somebody who sends `request` and then keeps silent.
+    async fn answer_to(request: &[u8], tls: Option<Arc<ServerConfig>>) -> Vec<u8> {
+        let listener = TcpListener::bind("[::1]:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let service = Service::with_patience(tls, None, Duration::from_secs(2));
+        let (_stop, stopping) = watch::channel(());
+        tokio::spawn(accept(listener, Arc::new(service), stopping));
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(request).await.unwrap();
+        let mut answer = Vec::new();
+        // The end of the stream is what is waited for.
+        stream.read_to_end(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_keeps_silent_is_cut_off() {
+        let requests = [&b""[..], b"PRI * HT", b"GET / HTTP/1.1\r\nHost:"];
+        for answer in join_all(requests.map(|request| answer_to(request, None))).await {
+            assert!(!answer.starts_with(b"HTTP/1.1 200"), "{answer:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_never_shakes_hands_is_cut_off() {
+        let addresses = ["[::1]:0".parse().unwrap()];
+        let identity = crate::echo::tls::identity(&crate::echo::Tls::SelfSigned, &addresses)
+            .ok()
+            .unwrap();
+        assert!(answer_to(b"", Some(identity.config)).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_stays_idle_after_an_answer_is_closed() {
+        let answer = answer_to(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", None).await;
+        assert!(answer.starts_with(b"HTTP/1.1 200"), "{answer:?}");
     }
 }
