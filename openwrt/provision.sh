@@ -372,7 +372,7 @@ main() {
 	if ! command -v uci >/dev/null || ! command -v ubus >/dev/null; then
 		fail 1 'this is not OpenWrt: uci or ubus is missing'
 	fi
-	[ "$(id -u)" = 0 ] || fail 1 'this needs root'
+	[ -w /etc/config ] || fail 1 'this needs root: /etc/config cannot be written'
 	case "$mode" in
 	remove)
 		remove_all

@@ -6,5 +6,6 @@ mod lab;
 mod ndp;
 mod openwrt;
 mod proxy;
+mod router;
 mod usage;
 mod verify;

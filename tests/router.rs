@@ -1,0 +1,410 @@
+//! `v6kit router`: rendered for many routers, and pushed to one behind a real sshd.
+
+use crate::harness::{Run, in_namespace, v6kit};
+use crate::openwrt::on_router;
+
+/// A router behind sshd, reached as root@192.168.1.1, and the options that every command needs for it.
+const ROUTER: &str = "
+    . $REPOSITORY/tests/openwrt/sshd.bash
+    SSH=\"--ssh-config $T/ssh/config\"
+    push() { $V6KIT router push $SSH --prefix $PREFIX --conntrack keep \"$@\"; }
+    check() { $V6KIT router check $SSH \"$@\"; }
+    fails_with() { local code=0; \"${@:2}\" >$T/out 2>$T/err || code=$?; is $code $1 \"exit code of ${*:2}\"; }
+    json() { jq -r \"$1\"; }
+";
+
+#[track_caller]
+fn behind_sshd(script: &str) -> Run {
+    on_router(&format!("{ROUTER}\n{script}")).expect(0)
+}
+
+#[test]
+fn push_routes_the_prefix_and_spares_it_tracking() {
+    behind_sshd(
+        "
+        start_router
+        push --json >$T/pushed
+        is $(json .base <$T/pushed) lan 'what it follows'
+        is $(json .router.status.release <$T/pushed) 24.10.0 'release'
+        is $(json .router.status.lan.device <$T/pushed) br-lan 'device of the LAN'
+        is $(json .router.status.wan.device <$T/pushed) wan 'device of the WAN'
+        is $(json '.router.status.prefixes[0].host' <$T/pushed) fe80::9 'the address of this host, found out'
+        check --host fe80::9 --prefix $PREFIX
+        serve outside :: 7000
+        is $(exchanges tcp 2000) 2000 exchanges
+        # Our own ssh sessions are tracked as ever; nothing of the prefix is.
+        count=$(there 'cat /proc/sys/net/netfilter/nf_conntrack_count')
+        [ $count -lt 100 ] || { echo \"$count entries after 2000 exchanges\"; exit 1; }
+        ",
+    );
+}
+
+#[test]
+fn a_dry_run_and_a_second_push_change_nothing() {
+    behind_sshd(
+        "
+        start_router
+        before=$(state)
+        push --dry-run --json >$T/plan
+        is \"$(state)\" \"$before\" 'after the dry run'
+        push --json >$T/pushed
+        # What the dry run named is done; the section `main` comes with a file.
+        is \"$(comm -23 <(json '.changes[]' <$T/plan | sort) <(json '.changes[]' <$T/pushed | sort))\" \
+            'set v6kit-router.main=settings' 'named and not done'
+        before=$(state)
+        is \"$(push --json | json '.changes | length')\" 0 'changes of the second push'
+        says \"$(push)\" 'nothing to change'
+        is \"$(state)\" \"$before\" 'after the second push'
+        ",
+    );
+}
+
+#[test]
+fn a_changed_setting_is_pushed_alone() {
+    behind_sshd(
+        "
+        start_router
+        push >/dev/null
+        push --ping drop --udp-port 443 --json | json '.changes[]' >$T/changes
+        is \"$(grep -v firewall: $T/changes)\" \"$(printf 'set v6kit-router.main.ping=drop\\nadd v6kit-router.main.udp_port=443')\" changes
+        says \"$(there 'nft list set inet fw4 v6kit_quiet')\" $PREFIX
+        says \"$(there 'nft list set inet fw4 v6kit_udp')\" 443
+        check >/dev/null
+        ",
+    );
+}
+
+#[test]
+fn check_finds_what_was_changed_by_hand_and_push_repairs_it() {
+    behind_sshd(
+        "
+        start_router
+        fails_with 1 check
+        says \"$(cat $T/out)\" 'wrong: v6kit-router is not installed'
+        push >/dev/null
+        check >/dev/null
+
+        there \"ip -6 route del $PREFIX\"
+        fails_with 1 check
+        says \"$(cat $T/out)\" \"wrong: route: add $PREFIX via fe80::9 dev br-lan\"
+        push >/dev/null && check >/dev/null
+
+        there 'nft flush set inet fw4 v6kit_prefix'
+        fails_with 1 check
+        says \"$(cat $T/out)\" 'wrong: firewall: set v6kit_prefix'
+        push >/dev/null && check >/dev/null
+
+        there 'echo >>/usr/share/nftables.d/chain-pre/forward/v6kit-router.nft'
+        fails_with 1 check --json
+        says \"$(json '.findings[]' <$T/out)\" '/usr/share/nftables.d/chain-pre/forward/v6kit-router.nft is not ours'
+        push >/dev/null && check >/dev/null
+
+        there '/etc/init.d/v6kit-router disable'
+        fails_with 1 check
+        says \"$(cat $T/out)\" 'wrong: the service does not start at boot'
+        push >/dev/null && check >/dev/null
+
+        fails_with 1 check --prefix 2001:db8:1:202:beef::/80 --host fe80::8
+        says \"$(cat $T/out)\" \"has $PREFIX, not 2001:db8:1:202:beef::/80\"
+        says \"$(cat $T/out)\" 'is routed to fe80::9, not to fe80::8'
+
+        there 'logger -t kernel nf_conntrack: nf_conntrack: table full, dropping packet'
+        says \"$(check)\" 'look: the log says `nf_conntrack: table full` 1 times'
+        ",
+    );
+}
+
+#[test]
+fn the_prefix_follows_a_new_delegation_without_another_push() {
+    behind_sshd(
+        "
+        start_router
+        push >/dev/null
+        delegate 2001:db8:2:300:: 56 2001:db8:2:302::
+        there 'ACTION=ifupdate INTERFACE=wan6 IFUPDATE_PREFIXES=1; for s in /etc/hotplug.d/iface/*; do . $s; done'
+        check --prefix 2001:db8:2:302:abcd::/80 --host fe80::9
+        ",
+    );
+}
+
+#[test]
+fn remove_leaves_the_router_as_it_was() {
+    behind_sshd(
+        "
+        start_router
+        before=$(state)
+        push >/dev/null
+        says \"$($V6KIT router remove $SSH --dry-run)\" 'nothing was changed'
+        check >/dev/null
+        $V6KIT router remove $SSH
+        is \"$(state)\" \"$before\" 'after removal'
+        says \"$($V6KIT router remove $SSH)\" 'nothing to change'
+        ",
+    );
+}
+
+#[test]
+fn a_connection_that_breaks_half_way_changes_nothing() {
+    behind_sshd(
+        "
+        start_router
+        before=$(state)
+        script=$REPOSITORY/openwrt/provision.sh
+        size=$(wc -c <$script)
+        for part in 1 3 5 7; do
+            head -c $((size * part / 8)) $script |
+                there \"sh -s -- --host fe80::9 --prefix 2001:db8:9::/64\" >/dev/null 2>&1 || true
+        done
+        # All but the newline of the last line.
+        head -c $((size - 10)) $script | there \"sh -s -- --host fe80::9 --prefix 2001:db8:9::/64\" >/dev/null 2>&1 || true
+        is \"$(state)\" \"$before\" 'the router'
+        ",
+    );
+}
+
+#[test]
+fn a_prefix_that_holds_the_lan_is_refused_before_anything_is_written() {
+    behind_sshd(
+        "
+        start_router
+        before=$(state)
+        for prefix in 2001:db8:1:202::/64 2001:db8:1::/48; do
+            fails_with 2 $V6KIT router push $SSH --prefix $prefix
+            says \"$(cat $T/err)\" \"$prefix holds the LAN's own prefix 2001:db8:1:202::/64\"
+            says \"$(cat $T/err)\" 'hint: '
+        done
+        fails_with 2 $V6KIT router push $SSH --prefix 2001:db8:9::/64 --follow lan
+        is \"$(state)\" \"$before\" 'the router'
+        ",
+    );
+}
+
+#[test]
+fn a_key_or_a_router_that_is_not_known_is_named() {
+    behind_sshd(
+        "
+        start_router
+        cp $T/ssh/known_hosts $T/ssh/all
+        >$T/ssh/known_hosts
+        fails_with 1 check
+        says \"$(cat $T/err)\" 'hint: run `ssh root@192.168.1.1` once'
+        cp $T/ssh/all $T/ssh/known_hosts
+        >$R/etc/ssh/authorized_keys
+        fails_with 1 check
+        says \"$(cat $T/err)\" 'why: ssh to root@192.168.1.1 failed: root@192.168.1.1: Permission denied'
+        says \"$(cat $T/err)\" 'hint: put your public key on the router'
+        fails_with 1 check --ssh ssh://root@192.168.1.1:2 --json
+        is $(json .error.exit <$T/out) 1 'exit code in JSON'
+        ",
+    );
+}
+
+#[test]
+fn a_router_that_is_not_openwrt_is_left_alone() {
+    behind_sshd(
+        "
+        rm $R/sbin/uci
+        start_router
+        fails_with 1 push
+        says \"$(cat $T/err)\" 'why: this is not OpenWrt'
+        says \"$(cat $T/err)\" 'hint: `v6kit router render --as'
+        ",
+    );
+}
+
+#[test]
+fn a_full_router_is_named_and_nothing_is_half_written() {
+    behind_sshd(
+        "
+        mount -t tmpfs -o size=4k tmpfs $R/usr/share
+        head -c 4096 /dev/zero >$R/usr/share/full
+        start_router
+        fails_with 3 push
+        says \"$(cat $T/err)\" 'cannot write /usr/share/nftables.d'
+        is \"$(find $R/usr/share -type f)\" $R/usr/share/full 'files'
+        $V6KIT router remove $SSH >/dev/null
+        ",
+    );
+}
+
+#[test]
+fn hostile_values_never_reach_a_shell() {
+    for (option, value) in [
+        ("--host", "fe80::9;reboot"),
+        ("--host", "$(reboot)"),
+        ("--host", "2001:db8::1"),
+        ("--prefix", "2001:db8::/64;reboot"),
+        ("--name", "a;b"),
+        ("--name", "a\nb"),
+        ("--lan", "lan'"),
+        ("--wan", "`reboot`"),
+        ("--ssh", "-oProxyCommand=touch /tmp/owned"),
+        ("--ssh", "root@router;reboot"),
+        ("--udp-port", "443;reboot"),
+        ("--conntrack", "65536;reboot"),
+    ] {
+        let option_and_value = format!("{option}={value}");
+        let run = v6kit(&["router", "push", &option_and_value]).expect(2);
+        assert!(
+            run.stderr.contains(&format!("is not a value for {option}")),
+            "{run}"
+        );
+    }
+    let device = v6kit(&[
+        "router",
+        "render",
+        "--as",
+        "nftables",
+        "--host",
+        "fe80::9",
+        "--prefix",
+        "2001:db8::/64",
+        "--lan",
+        "a\"b",
+        "--wan",
+        "eth0",
+    ])
+    .expect(2);
+    assert!(
+        device.stderr.contains("not the name of a network device"),
+        "{device}"
+    );
+}
+
+#[test]
+fn render_prints_the_settings_the_elements_and_the_files() {
+    let run = v6kit(&[
+        "router",
+        "render",
+        "--json",
+        "--host",
+        "fe80::9%eth0",
+        "--prefix",
+        "2001:db8:1:2:abcd::/80",
+        "--follow",
+        "lan",
+    ])
+    .expect(0);
+    let json = run.json();
+    assert_eq!(json["as"], "openwrt");
+    let uci: Vec<&str> = json["uci"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|line| line.as_str().unwrap())
+        .collect();
+    assert!(
+        uci.contains(&"set v6kit-router.crawler.part='::abcd:0:0:0/80'"),
+        "{run}"
+    );
+    assert_eq!(
+        json["nft"][0],
+        "add element inet fw4 v6kit_prefix { 2001:db8:1:2:abcd::/80 }"
+    );
+    for file in json["files"].as_array().unwrap() {
+        let path = file["path"].as_str().unwrap();
+        let ours = crate::harness::repository()
+            .join("openwrt/v6kit-router/files")
+            .join(path.trim_start_matches('/'));
+        assert_eq!(file["text"], std::fs::read_to_string(&ours).unwrap(), "{path}");
+    }
+}
+
+#[test]
+fn what_render_prints_does_the_same_as_a_push_when_it_is_copied() {
+    on_router(
+        "
+        make_topology
+        router fw4 start
+        host ip -6 route add local $PREFIX dev lo
+        $V6KIT router render --json --host fe80::9 --prefix $PREFIX --follow lan --conntrack keep >$T/rendering
+        jq -r '.files[] | [.path, (.mode | tostring)] | @tsv' $T/rendering | while read -r path mode; do
+            mkdir -p \"$R${path%/*}\"
+            jq -rj --arg path $path '.files[] | select(.path == $path) | .text' $T/rendering >$R$path
+            chmod $(printf %o $mode) $R$path
+        done
+        jq -r '.uci[]' $T/rendering | router uci batch >/dev/null
+        router fw4 reload
+        jq -r '.nft[]' $T/rendering | nft -f -
+        router v6kit-router apply
+        router v6kit-router check
+        serve outside :: 7000
+        is $(exchanges tcp 200) 200 exchanges
+        is $(entries) 0 entries
+        ",
+    )
+    .expect(0);
+}
+
+#[test]
+fn rules_for_nftables_pass_the_traffic_of_a_router_that_drops_by_default() {
+    on_router(
+        "
+        make_topology
+        host ip -6 route add local $PREFIX dev lo
+        cat >$T/filter.nft <<'END'
+table inet filter {
+    chain forward {
+        type filter hook forward priority filter; policy drop;
+        ct state established,related accept
+        iifname \"br-lan\" oifname \"wan\" accept
+    }
+}
+END
+        nft -f $T/filter.nft
+        before=$(nft -s list ruleset)
+        render() { $V6KIT router render --host fe80::9 --prefix $PREFIX --lan br-lan --wan wan \"$@\"; }
+        render --as nftables --udp-port 7000 --ping drop >$T/rules.nft
+        render --as iproute2 >$T/route.sh
+        nft -c -f $T/rules.nft
+        nft -f $T/rules.nft
+        sh -eu $T/route.sh
+        serve outside :: 7000
+        is $(exchanges tcp 500) 500 'TCP exchanges'
+        is $(exchanges udp 50) 50 'UDP exchanges'
+        is $(entries) 0 entries
+        serve host :: 7001
+        code=0
+        outside curl -gsS --max-time 2 'http://[2001:db8:1:202:abcd::7]:7001/' 2>/dev/null || code=$?
+        is $code 28 'code of curl from outside, dropped'
+        # As the rules' own remark says.
+        nft delete rule inet filter forward handle \
+            $(nft -a list chain inet filter forward | sed -n 's/.*jump v6kit_inbound # handle //p')
+        nft delete chain inet filter v6kit_inbound
+        nft delete table inet v6kit
+        is \"$(nft -s list ruleset)\" \"$before\" 'after removal'
+        ",
+    )
+    .expect(0);
+}
+
+#[test]
+fn networkd_sets_the_route_from_the_drop_in() {
+    in_namespace(
+        "
+        # As root of a namespace with one user, networkd can become nobody else: its user is root here. A
+        # read-only /sys tells it that there is no udev to wait for.
+        mount -t sysfs -o ro sysfs /sys
+        mount -t tmpfs tmpfs /run
+        mkdir -p /run/systemd/netif/{links,leases,lldp}
+        sed -i '/^systemd-network:/d' /etc/passwd
+        echo 'systemd-network:x:0:0::/:/usr/sbin/nologin' >>/etc/passwd
+        rm -rf /etc/systemd/network
+        mkdir -p /etc/systemd/network/10-lan.network.d
+        printf '[Match]\\nName=br-lan\\n[Network]\\nAddress=2001:db8:1:202::1/64\\nIPv6AcceptRA=no\\n' \
+            >/etc/systemd/network/10-lan.network
+        $V6KIT router render --as systemd-networkd --host fe80::9 --prefix 2001:db8:1:202:abcd::/80 \
+            --lan br-lan --wan wan >/etc/systemd/network/10-lan.network.d/v6kit.conf
+        ip link add br-lan type veth peer name peer
+        ip link set peer up
+        exec {routes}< <(ip -6 monitor route)
+        SYSTEMD_LOG_TARGET=console /lib/systemd/systemd-networkd 2>$T/log &
+        while read -r -t 60 -u $routes line; do
+            [[ $line != '2001:db8:1:202:abcd::/80 via fe80::9 dev br-lan '* ]] || exit 0
+        done
+        cat $T/log
+        exit 1
+        ",
+    )
+    .expect(0);
+}
