@@ -1,12 +1,49 @@
 //! What a host is, what it should be to send from every address of a prefix, and the difference:
 //! applied step by step, journaled, and undone.
 //!
+//! Facts are read first, a pure function makes a plan of them, and every change is announced in a
+//! journal before it is made, so that it can be undone after a kill at any moment. Several prefixes
+//! may be set up side by side: what they share goes back when the last of them lets go of it.
+//!
 //! Nothing here prints, reads the environment or exits.
 
+mod change;
+mod error;
+mod facts;
+mod journal;
+mod limits;
+mod listeners;
 mod netlink;
+mod nft;
+mod place;
+mod plan;
+mod ports;
+mod report;
 mod reserved;
+mod resource;
+mod setup;
+mod state;
+mod state_dir;
+mod status;
 mod summary;
+mod sysctl;
+mod system;
+mod teardown;
+mod value;
+mod wanted;
 
+pub use error::{FailureKind, HostError};
+pub use journal::JournalError;
 pub use netlink::NetlinkError;
+pub use report::{
+    Kept, SetupReport, SetupState, SetupStep, StatusReport, StatusState, StatusStep, TeardownReport,
+    TeardownState, TeardownStep,
+};
 pub use reserved::reserved_addresses;
+pub use setup::{dry_run, setup};
+pub use state_dir::StateDirError;
+pub use status::status;
 pub use summary::{SetUp, Summary, SummaryError};
+pub use system::ResourceError;
+pub use teardown::teardown;
+pub use wanted::{Conntrack, Inbound, Purpose, Wanted};

@@ -2,7 +2,7 @@
 
 use std::net::Ipv6Addr;
 
-use crate::netlink::{Netlink, NetlinkError, gateways, is_default};
+use crate::netlink::{Netlink, NetlinkError, Route};
 
 /// The addresses of this host and the gateways of its default routes, sorted.
 ///
@@ -19,8 +19,8 @@ pub async fn reserved_addresses() -> Result<Vec<Ipv6Addr>, NetlinkError> {
         .iter()
         .map(|address| address.net.addr())
         .collect();
-    let routes = netlink.routes().await?;
-    reserved.extend(routes.iter().filter(|route| is_default(route)).flat_map(gateways));
+    let defaults = netlink.routes(Route::is_default).await?;
+    reserved.extend(defaults.into_iter().flat_map(|route| route.gateways));
     reserved.sort_unstable();
     reserved.dedup();
     Ok(reserved)

@@ -107,10 +107,7 @@ impl Summary {
     }
 
     /// Replaces the summary in `state_dir`, or removes it when nothing is set up.
-    ///
-    /// # Errors
-    /// [`SummaryError::Write`].
-    pub fn write(&self, state_dir: &Path) -> Result<(), SummaryError> {
+    pub(crate) fn write(&self, state_dir: &Path) -> Result<(), SummaryError> {
         let path = state_dir.join(FILE);
         if self.setups.is_empty() {
             return remove(&state_dir.join(NEW_FILE)).and_then(|()| remove(&path));

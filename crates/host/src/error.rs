@@ -1,0 +1,181 @@
+//! Why setup, status or teardown stopped.
+
+use std::error::Error;
+use std::io;
+
+use v6kit_net::Hint;
+
+use crate::journal::JournalError;
+use crate::netlink::NetlinkError;
+use crate::state_dir::StateDirError;
+use crate::summary::SummaryError;
+use crate::system::ResourceError;
+
+/// Why setup, status or teardown stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// The user named a device that is not there.
+    #[error("there is no network device `{device}`")]
+    NoDevice {
+        /// What was named.
+        device: String,
+        /// What there is.
+        devices: Vec<String>,
+    },
+    /// The device of the local route is down; the kernel takes no route on it.
+    #[error("the device `{device}` is down")]
+    DeviceDown {
+        /// The device.
+        device: String,
+    },
+    /// The kernel was built or started without IPv6.
+    #[error("this system has no IPv6")]
+    NoIpv6,
+    /// CAP_NET_ADMIN is missing.
+    #[error("CAP_NET_ADMIN is missing: a plain user may not {action}")]
+    NotPrivileged {
+        /// As in "change routes".
+        action: &'static str,
+        /// The subcommand to run with sudo.
+        command: &'static str,
+    },
+    /// A step without which nothing works failed. Everything was undone.
+    #[error("the step `{step}` failed, and everything done before it was undone")]
+    Step {
+        /// The step.
+        step: String,
+        /// Its own advice, where it has one.
+        hint: Option<String>,
+        /// Why it failed.
+        #[source]
+        source: ResourceError,
+    },
+    /// A step without which nothing works cannot be done here. Nothing was changed.
+    #[error("{reason}")]
+    Impossible {
+        /// Why not.
+        reason: String,
+        /// What to do.
+        hint: String,
+    },
+    /// A signal arrived. Everything was undone.
+    #[error("it was interrupted, and everything done so far was undone")]
+    Interrupted,
+    /// Something could not be read.
+    #[error(transparent)]
+    Resource(#[from] ResourceError),
+    /// Something could not be read.
+    #[error("{what} cannot be read")]
+    Facts {
+        /// What.
+        what: &'static str,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The state directory.
+    #[error(transparent)]
+    StateDir(#[from] StateDirError),
+    /// The summary.
+    #[error(transparent)]
+    Summary(#[from] SummaryError),
+    /// The prefix named is not set up.
+    #[error("{prefix} is not set up")]
+    NotSetUp {
+        /// The prefix.
+        prefix: v6kit_net::Prefix,
+        /// Those that are.
+        others: Vec<v6kit_net::Prefix>,
+    },
+}
+
+/// What kind of failure it is, for the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureKind {
+    /// Something was asked for that cannot be meant.
+    Usage,
+    /// A capability or permission is missing.
+    NotPermitted,
+    /// The disk is full.
+    DiskFull,
+    /// A signal.
+    Interrupted,
+    /// Anything else.
+    Other,
+}
+
+impl From<NetlinkError> for HostError {
+    fn from(error: NetlinkError) -> Self {
+        Self::Resource(error.into())
+    }
+}
+
+impl HostError {
+    pub(crate) fn facts(what: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Facts { what, source }
+    }
+
+    /// What kind of failure it is.
+    #[must_use]
+    pub fn kind(&self) -> FailureKind {
+        match self {
+            Self::NoDevice { .. } | Self::NotSetUp { .. } => FailureKind::Usage,
+            Self::NotPrivileged { .. } | Self::Impossible { .. } => FailureKind::NotPermitted,
+            Self::Step { source, .. } | Self::Resource(source) if source.is_denial() => {
+                FailureKind::NotPermitted
+            }
+            Self::StateDir(StateDirError::Open { source, .. })
+                if source.kind() == io::ErrorKind::NotFound =>
+            {
+                FailureKind::Usage
+            }
+            Self::Interrupted => FailureKind::Interrupted,
+            _ => match self.io_kind() {
+                Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => FailureKind::DiskFull,
+                Some(io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) => {
+                    FailureKind::NotPermitted
+                }
+                _ => FailureKind::Other,
+            },
+        }
+    }
+
+    fn io_kind(&self) -> Option<io::ErrorKind> {
+        let mut error: &dyn Error = self;
+        loop {
+            if let Some(error) = error.downcast_ref::<io::Error>() {
+                return Some(error.kind());
+            }
+            error = error.source()?;
+        }
+    }
+}
+
+impl Hint for HostError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoDevice { devices, .. } => Some(format!("there are: {}", devices.join(", "))),
+            Self::DeviceDown { device } => Some(format!("bring it up: `ip link set {device} up`")),
+            Self::NoIpv6 => Some("boot without `ipv6.disable=1`, or give the container IPv6".to_owned()),
+            Self::NotPrivileged { command, .. } => {
+                Some(format!("run it with sudo: `sudo v6kit {command} …`"))
+            }
+            Self::Step { hint, source, .. } => hint.clone().or_else(|| source.hint()),
+            Self::Impossible { hint, .. } => Some(hint.clone()),
+            Self::Interrupted => Some("run it again; it starts from the beginning".to_owned()),
+            Self::Resource(error) => error.hint(),
+            Self::Facts { .. } => Some("check that /proc is mounted".to_owned()),
+            Self::Journal(error) => error.hint(),
+            Self::StateDir(error) => error.hint(),
+            Self::Summary(error) => error.hint(),
+            Self::NotSetUp { others, .. } if others.is_empty() => Some("nothing is set up here".to_owned()),
+            Self::NotSetUp { others, .. } => {
+                let others: Vec<String> = others.iter().map(ToString::to_string).collect();
+                Some(format!("set up are: {}", others.join(", ")))
+            }
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! What the host is, read before anything is changed.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+use v6kit_net::Prefix;
+
+use crate::error::HostError;
+use crate::limits::Limits;
+use crate::listeners::{self, Listener};
+use crate::netlink::{Address, Link, Route};
+use crate::nft::{self, NftError, Ruleset};
+use crate::sysctl::{self, Sysctl};
+use crate::system::System;
+use crate::value::Value;
+
+/// The sysctls that a plan may ask for.
+pub(crate) const SYSCTLS: [&str; 16] = [
+    "net.ipv6.ip_nonlocal_bind",
+    "net.ipv4.ip_local_port_range",
+    "net.ipv4.ip_local_reserved_ports",
+    "net.ipv4.tcp_timestamps",
+    "net.ipv4.tcp_tw_reuse",
+    "net.ipv4.tcp_max_tw_buckets",
+    "net.core.somaxconn",
+    "net.ipv4.tcp_max_syn_backlog",
+    "net.ipv4.tcp_syncookies",
+    "fs.nr_open",
+    "fs.file-max",
+    CONNTRACK_COUNT,
+    CONNTRACK_MAX,
+    CONNTRACK_BUCKETS,
+    "net.ipv6.conf.all.disable_ipv6",
+    "net.ipv6.conf.all.forwarding",
+];
+/// How many connections are tracked.
+pub(crate) const CONNTRACK_COUNT: &str = "net.netfilter.nf_conntrack_count";
+/// How many may be.
+pub(crate) const CONNTRACK_MAX: &str = "net.netfilter.nf_conntrack_max";
+/// In how many buckets they lie.
+pub(crate) const CONNTRACK_BUCKETS: &str = "net.netfilter.nf_conntrack_buckets";
+
+/// What the host is. Made up in unit tests, so that plans are tested without a host.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Facts {
+    pub(crate) links: Vec<Link>,
+    pub(crate) addresses: Vec<Address>,
+    /// Routes to exactly the prefix, and default routes.
+    pub(crate) routes: Vec<Route>,
+    pub(crate) sysctls: BTreeMap<String, Sysctl>,
+    pub(crate) listeners: Vec<Listener>,
+    /// Limits on open files that hold without us; `None` without PAM.
+    pub(crate) limits: Option<Limits>,
+    /// Our limits file.
+    pub(crate) limits_file: Value,
+    pub(crate) firewall: Firewall,
+    /// Whether iptables' older half has rules that nft cannot see.
+    pub(crate) has_legacy_rules: bool,
+    pub(crate) cores: u64,
+    /// In bytes.
+    pub(crate) memory: u64,
+    pub(crate) may_administer_network: bool,
+}
+
+/// What nft says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Firewall {
+    /// The rules.
+    Rules(Ruleset),
+    /// It is not installed, or cannot be used here.
+    Unusable {
+        /// Why not, on one line.
+        reason: String,
+        /// What to do.
+        hint: String,
+    },
+}
+
+impl Facts {
+    /// Reads everything that the plan for `prefix` depends on.
+    pub(crate) async fn gather(system: &System, prefix: Prefix) -> Result<Self, HostError> {
+        if !Path::new("/proc/sys/net/ipv6").exists() {
+            return Err(HostError::NoIpv6);
+        }
+        let mut sysctls = BTreeMap::new();
+        for name in SYSCTLS {
+            let found = sysctl::inspect(name).map_err(HostError::facts("/proc/sys"))?;
+            sysctls.insert(name.to_owned(), found);
+        }
+        Ok(Self {
+            links: system.netlink.links().await?,
+            addresses: system.netlink.addresses().await?,
+            routes: system
+                .netlink
+                .routes(|route| route.is_default() || route.destination == prefix.into())
+                .await?,
+            sysctls,
+            listeners: listeners::listeners(),
+            limits: Limits::present().map_err(HostError::facts("/etc/security"))?,
+            limits_file: crate::limits::read().map_err(HostError::facts("/etc/security"))?,
+            firewall: firewall(),
+            has_legacy_rules: has_legacy_rules(),
+            cores: std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64),
+            memory: memory().map_err(HostError::facts("/proc/meminfo"))?,
+            may_administer_network: may_administer_network()
+                .map_err(HostError::facts("/proc/self/status"))?,
+        })
+    }
+
+    pub(crate) fn link(&self, name: &str) -> Option<&Link> {
+        self.links.iter().find(|link| link.name == name)
+    }
+
+    pub(crate) fn link_name(&self, index: Option<u32>) -> &str {
+        self.links
+            .iter()
+            .find(|link| Some(link.index) == index)
+            .map_or("another device", |link| &link.name)
+    }
+
+    /// The number in a sysctl.
+    pub(crate) fn number(&self, name: &str) -> Option<u64> {
+        self.sysctls.get(name)?.value.as_text()?.parse().ok()
+    }
+}
+
+fn firewall() -> Firewall {
+    match nft::ruleset() {
+        Ok(rules) => Firewall::Rules(rules),
+        Err(error @ NftError::Missing) => Firewall::Unusable {
+            reason: error.to_string(),
+            hint: "install it (`apt install nftables`) and run setup again".to_owned(),
+        },
+        Err(error) => Firewall::Unusable {
+            reason: match std::error::Error::source(&error) {
+                Some(source) => format!("{error}: {source}"),
+                None => error.to_string(),
+            },
+            hint: v6kit_net::Hint::hint(&error).unwrap_or_default(),
+        },
+    }
+}
+
+/// Whether `ip6tables-legacy` has a filter table. Readable by root only.
+fn has_legacy_rules() -> bool {
+    std::fs::read_to_string("/proc/net/ip6_tables_names")
+        .is_ok_and(|names| names.lines().any(|name| name == "filter"))
+}
+
+fn memory() -> io::Result<u64> {
+    use procfs::Current;
+    let info = procfs::Meminfo::current().map_err(io::Error::other)?;
+    Ok(info.mem_total)
+}
+
+/// Whether CAP_NET_ADMIN (capabilities(7)) is in the effective set.
+pub(crate) fn may_administer_network() -> io::Result<bool> {
+    const CAP_NET_ADMIN: u64 = 12;
+    let status = procfs::process::Process::myself()
+        .and_then(|process| process.status())
+        .map_err(io::Error::other)?;
+    Ok(status.capeff >> CAP_NET_ADMIN & 1 == 1)
+}

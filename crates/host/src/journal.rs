@@ -1,0 +1,406 @@
+//! The journal: every change announced on disk before it is made, and confirmed after.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use v6kit_net::{Hint, Prefix};
+
+use crate::place::Place;
+use crate::resource::{Resource, Want};
+use crate::state::State;
+use crate::value::Value;
+
+/// The file in the state directory: one JSON object a line.
+const FILE: &str = "journal.jsonl";
+
+/// What was about to happen or has happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub(crate) enum Event {
+    /// A resource is about to become what this prefix wants.
+    Begin {
+        /// Who wants it.
+        prefix: Prefix,
+        /// The step's name.
+        step: String,
+        /// What changes.
+        resource: Resource,
+        /// What is wanted of it.
+        want: Want,
+        /// What to go back to when nobody wants anything.
+        original: Value,
+        /// What it is about to become.
+        expect: Value,
+    },
+    /// It has become that.
+    Done {
+        /// Who wanted it.
+        prefix: Prefix,
+        /// The step's name.
+        step: String,
+        /// What changed.
+        resource: Resource,
+        /// What is read back.
+        after: Value,
+    },
+    /// The prefix is about to let go of it.
+    Undo {
+        /// Who wanted it.
+        prefix: Prefix,
+        /// The step's name.
+        step: String,
+        /// What changes.
+        resource: Resource,
+        /// What it is about to become.
+        expect: Value,
+    },
+    /// The prefix wants nothing of it any more.
+    Undone {
+        /// Who wanted it.
+        prefix: Prefix,
+        /// The step's name.
+        step: String,
+        /// What changed.
+        resource: Resource,
+        /// What is read back, where others still want something of it.
+        after: Option<Value>,
+    },
+    /// A prefix is set up.
+    Ready(Ready),
+    /// A prefix is no longer set up.
+    Gone {
+        /// The prefix.
+        prefix: Prefix,
+    },
+}
+
+/// A prefix that is set up.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Ready {
+    /// The prefix.
+    pub(crate) prefix: Prefix,
+    /// The device it is routed to.
+    pub(crate) device: String,
+    /// The device of the local route.
+    pub(crate) route_device: String,
+    /// What was in order before us and must stay so.
+    pub(crate) met: Vec<Met>,
+}
+
+/// Something that was as wanted before setup came, and is therefore never undone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Met {
+    /// The step's name.
+    pub(crate) step: String,
+    /// What it is about.
+    pub(crate) resource: Resource,
+    /// What is wanted of it.
+    pub(crate) want: Want,
+}
+
+/// A line of the journal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Line {
+    /// Where it happened.
+    #[serde(flatten)]
+    pub(crate) place: Place,
+    /// What.
+    #[serde(flatten)]
+    pub(crate) event: Event,
+}
+
+/// Why the journal cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// It exists and cannot be read.
+    #[error("the journal {} cannot be read", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// It cannot be written.
+    #[error("the journal {} cannot be written", .path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A line in the middle is no event.
+    #[error("line {line} of the journal {} is damaged", .path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// Where and how.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// It was written in another network namespace of this boot.
+    #[error("{} belongs to another network namespace", .path.display())]
+    OtherNamespace {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+impl Hint for JournalError {
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Read { .. } => "run it as root: `sudo v6kit …`".to_owned(),
+            Self::Write { path, .. } => format!("check the disk and the permissions of {}", path.display()),
+            Self::Damaged { path, .. } => format!(
+                "it holds the original values: read them there, put them back by hand, then remove {}",
+                path.display()
+            ),
+            Self::OtherNamespace { path } => format!(
+                "run v6kit in that namespace, or use another --state-dir; if that namespace is gone, remove {}",
+                path.display()
+            ),
+        })
+    }
+}
+
+/// The journal on disk and what it adds up to.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    path: PathBuf,
+    /// Opened by the first event, so that looking leaves no file.
+    file: Option<File>,
+    /// The length up to the last whole line.
+    whole: u64,
+    place: Place,
+    state: State,
+    /// The first event that is in the state and not on disk.
+    error: Option<JournalError>,
+}
+
+impl Journal {
+    /// Reads the journal in `state_dir`; a missing one is empty. A last line that was cut off by a kill
+    /// announced a change that was never made, and is ignored.
+    pub(crate) fn read(state_dir: &Path, place: Place) -> Result<Self, JournalError> {
+        let path = state_dir.join(FILE);
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(source) if source.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(source) => return Err(JournalError::Read { path, source }),
+        };
+        let whole = text
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |last| last + 1);
+        let mut state = State::default();
+        for (index, line) in text[..whole].split(|byte| *byte == b'\n').enumerate() {
+            if line.is_empty() {
+                continue;
+            }
+            let line: Line = serde_json::from_slice(line).map_err(|source| JournalError::Damaged {
+                path: path.clone(),
+                line: index + 1,
+                source,
+            })?;
+            state.record(&line);
+        }
+        if state.is_of_other_namespace(&place) {
+            return Err(JournalError::OtherNamespace { path });
+        }
+        Ok(Self {
+            path,
+            file: None,
+            whole: whole as u64,
+            place,
+            state,
+            error: None,
+        })
+    }
+
+    /// What all lines add up to.
+    pub(crate) fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Where this process is.
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Puts an event on disk, and only then into the state.
+    pub(crate) fn append(&mut self, event: Event) -> Result<(), JournalError> {
+        let line = Line {
+            place: self.place.clone(),
+            event,
+        };
+        self.write(&line).map_err(|source| JournalError::Write {
+            path: self.path.clone(),
+            source,
+        })?;
+        self.state.record(&line);
+        Ok(())
+    }
+
+    /// Puts an event of an undoing into the state even where it cannot be put on disk: a full disk must
+    /// not keep anything from being put back. [`Journal::take_error`] tells.
+    pub(crate) fn note(&mut self, event: Event) {
+        if let Err(error) = self.append(event.clone()) {
+            self.state.record(&Line {
+                place: self.place.clone(),
+                event,
+            });
+            self.error.get_or_insert(error);
+        }
+    }
+
+    /// Why something that was noted is not on disk.
+    pub(crate) fn take_error(&mut self) -> Result<(), JournalError> {
+        self.error.take().map_or(Ok(()), Err)
+    }
+
+    fn write(&mut self, line: &Line) -> io::Result<()> {
+        let mut text = serde_json::to_vec(line)?;
+        text.push(b'\n');
+        if self.file.is_none() {
+            self.file = Some(open(&self.path)?);
+        }
+        let Some(file) = &mut self.file else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        // What a kill or a full disk cut off must not run into the next line.
+        file.set_len(self.whole)?;
+        file.write_all(&text)?;
+        file.sync_data()?;
+        self.whole += text.len() as u64;
+        Ok(())
+    }
+
+    /// Removes the file, when nothing in it matters any more.
+    pub(crate) fn remove(&mut self) -> Result<(), JournalError> {
+        self.file = None;
+        self.whole = 0;
+        self.state = State::default();
+        match fs::remove_file(&self.path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(JournalError::Write {
+                path: self.path.clone(),
+                source,
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Opens the journal for appending. A new one is on disk, name and all, before it is written to.
+fn open(path: &Path) -> io::Result<File> {
+    let file = File::options().append(true).create(true).open(path)?;
+    // `v6kit status` needs no privileges for what can be seen without.
+    file.set_permissions(fs::Permissions::from_mode(0o644))?;
+    if let Some(directory) = path.parent() {
+        File::open(directory)?.sync_all()?;
+    }
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn here() -> Place {
+        Place {
+            boot_id: "b".to_owned(),
+            network_namespace: 1,
+        }
+    }
+
+    fn gone(prefix: &str) -> Event {
+        Event::Gone {
+            prefix: prefix.parse().unwrap(),
+        }
+    }
+
+    fn ready(prefix: &str) -> Event {
+        Event::Ready(Ready {
+            prefix: prefix.parse().unwrap(),
+            device: "eth0".to_owned(),
+            route_device: "lo".to_owned(),
+            met: Vec::new(),
+        })
+    }
+
+    #[test]
+    fn looking_leaves_no_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = Journal::read(dir.path(), here()).unwrap();
+        assert!(journal.state().is_empty());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_line_cut_off_by_a_kill_is_ignored_and_overwritten() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(FILE);
+        let mut journal = Journal::read(dir.path(), here()).unwrap();
+        journal.append(ready("2001:db8:1::/64")).unwrap();
+        drop(journal);
+        let whole = fs::read(&path).unwrap();
+        for cut in 1..whole.len() {
+            fs::write(&path, [&whole[..], &whole[..cut]].concat()).unwrap();
+            let mut journal = Journal::read(dir.path(), here()).unwrap();
+            assert_eq!(journal.state().setups().count(), 1);
+            journal.append(ready("2001:db8:2::/64")).unwrap();
+            assert_eq!(
+                Journal::read(dir.path(), here())
+                    .unwrap()
+                    .state()
+                    .setups()
+                    .count(),
+                2
+            );
+        }
+    }
+
+    #[test]
+    fn a_damaged_line_in_the_middle_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut journal = Journal::read(dir.path(), here()).unwrap();
+        journal.append(ready("2001:db8:1::/64")).unwrap();
+        let path = dir.path().join(FILE);
+        let mut text = fs::read(&path).unwrap();
+        text.extend_from_slice(b"{\"event\":\"nonsense\"}\n");
+        fs::write(&path, text).unwrap();
+        let error = Journal::read(dir.path(), here()).unwrap_err();
+        assert!(
+            matches!(error, JournalError::Damaged { line: 2, .. }),
+            "{error:?}"
+        );
+    }
+
+    #[test]
+    fn a_journal_of_another_network_namespace_is_refused_unless_the_host_was_rebooted() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut journal = Journal::read(dir.path(), here()).unwrap();
+        journal.append(ready("2001:db8:1::/64")).unwrap();
+        let elsewhere = Place {
+            network_namespace: 2,
+            ..here()
+        };
+        let error = Journal::read(dir.path(), elsewhere.clone()).unwrap_err();
+        assert!(matches!(error, JournalError::OtherNamespace { .. }));
+        let rebooted = Place {
+            boot_id: "c".to_owned(),
+            ..elsewhere
+        };
+        assert!(Journal::read(dir.path(), rebooted).is_ok());
+        journal.append(gone("2001:db8:1::/64")).unwrap();
+        let elsewhere = Place {
+            network_namespace: 2,
+            ..here()
+        };
+        assert!(Journal::read(dir.path(), elsewhere).is_ok());
+    }
+}

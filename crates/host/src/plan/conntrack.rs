@@ -1,0 +1,134 @@
+//! Connection tracking: left alone, given room, or kept away from the prefix.
+
+use super::{Action, Importance, Step, View};
+use crate::facts::{CONNTRACK_BUCKETS, CONNTRACK_COUNT, CONNTRACK_MAX, Firewall};
+use crate::nft::NotrackRules;
+use crate::resource::{Resource, Want};
+use crate::wanted::Conntrack;
+
+/// How long a closed connection is tracked, in seconds: nf_conntrack_tcp_timeout_time_wait
+/// (Documentation/networking/nf_conntrack-sysctl.rst).
+const TIME_WAIT: u64 = 120;
+/// Memory of a tracked connection, in bytes.
+const ENTRY: u64 = 320;
+/// At most this part of the memory goes into tracked connections.
+const MEMORY_SHARE: u64 = 16;
+/// The kernel rounds the number of buckets up to whole pages of 8-byte pointers; this is a whole number
+/// of the largest pages (64 KiB), so that it sets exactly what it is told.
+const BUCKET_UNIT: u64 = 8192;
+
+impl View<'_> {
+    pub(super) fn conntrack(&self) -> Vec<Step> {
+        match self.wanted.conntrack {
+            Conntrack::Keep => vec![self.untouched_conntrack("left alone as asked")],
+            Conntrack::Notrack => vec![self.notrack()],
+            Conntrack::Max(max) => self.conntrack_room(max, max),
+            Conntrack::Auto => self.conntrack_auto(),
+        }
+    }
+
+    fn conntrack_auto(&self) -> Vec<Step> {
+        let Some(max) = self.facts.number(CONNTRACK_MAX) else {
+            return vec![self.untouched_conntrack("connection tracking is not loaded: nothing to raise")];
+        };
+        let is_ours = self.is_held(&Resource::sysctl(CONNTRACK_MAX));
+        if !is_ours && !self.is_tracked() {
+            return vec![self.untouched_conntrack("nothing is tracked on this host: nothing to raise")];
+        }
+        let live = self.facts.number(CONNTRACK_COUNT).unwrap_or(0);
+        let need = TIME_WAIT * self.connections_per_second() + live;
+        let affordable = self.facts.memory / MEMORY_SHARE / ENTRY;
+        let need = need.min(affordable);
+        if max >= need && !is_ours {
+            let reason = format!("room for {max} tracked connections is enough for the {need} expected");
+            return vec![self.untouched_conntrack(&reason)];
+        }
+        self.conntrack_room(need, (need + need / 2).min(affordable))
+    }
+
+    /// Whether something on this host tracks connections.
+    fn is_tracked(&self) -> bool {
+        let by_rule = match &self.facts.firewall {
+            Firewall::Rules(rules) => rules.tracks,
+            Firewall::Unusable { .. } => false,
+        };
+        by_rule || self.facts.has_legacy_rules || self.facts.number(CONNTRACK_COUNT).unwrap_or(0) > 0
+    }
+
+    fn conntrack_room(&self, need: u64, value: u64) -> Vec<Step> {
+        let per_bucket = value.div_ceil(BUCKET_UNIT) * BUCKET_UNIT;
+        vec![
+            self.sysctl(
+                CONNTRACK_MAX,
+                Want::AtLeast { need, value },
+                format!(
+                    "a connection is tracked for {TIME_WAIT} s after it closed; {need} at once are expected"
+                ),
+            ),
+            self.sysctl(
+                CONNTRACK_BUCKETS,
+                Want::AtLeast {
+                    need,
+                    value: per_bucket,
+                },
+                "one bucket per tracked connection keeps looking them up cheap",
+            ),
+        ]
+    }
+
+    fn untouched_conntrack(&self, reason: &str) -> Step {
+        Step {
+            id: "conntrack".to_owned(),
+            reason: reason.to_owned(),
+            resource: None,
+            importance: Importance::Helpful,
+            action: Action::Keep {
+                want: None,
+                value: self.facts.number(CONNTRACK_MAX).map(|max| max.to_string()),
+            },
+        }
+    }
+
+    fn notrack(&self) -> Step {
+        let prefix = self.wanted.prefix;
+        let want = Want::Notrack(NotrackRules {
+            prefix,
+            tracked: self.own_addresses(),
+        });
+        let action = match &self.facts.firewall {
+            Firewall::Unusable { reason, hint } => Action::Skip {
+                value: None,
+                why: reason.clone(),
+                hint: hint.clone(),
+            },
+            Firewall::Rules(rules) if !rules.blocking.is_empty() => {
+                let names: Vec<String> = rules
+                    .blocking
+                    .iter()
+                    .map(|chain| format!("{} {} {}", chain.family, chain.table, chain.name))
+                    .collect();
+                let lines: Vec<String> = rules
+                    .blocking
+                    .iter()
+                    .map(|chain| format!("`{}`", chain.accept_line(prefix)))
+                    .collect();
+                Action::Conflict {
+                    value: None,
+                    why: format!(
+                        "your firewall would drop every untracked packet in {}: no other table can accept it there",
+                        names.join(" and ")
+                    ),
+                    hint: format!("add this to it and run setup again: {}", lines.join(" and ")),
+                }
+            }
+            Firewall::Rules(rules) => self.table_action("notrack", want, rules),
+        };
+        Step {
+            id: "notrack".to_owned(),
+            reason: "connections of the prefix take no room in the tracking table".to_owned(),
+            resource: Some(Resource::Table),
+            importance: Importance::Helpful,
+            action,
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! The plan: what has to be changed, what is in order, what cannot be done here. A pure function.
+
+mod conntrack;
+mod firewall;
+mod knobs;
+mod route;
+
+#[cfg(test)]
+mod tests;
+
+use crate::error::HostError;
+use crate::facts::Facts;
+use crate::place::Place;
+use crate::resource::{Resource, Want};
+use crate::state::State;
+use crate::sysctl::Access;
+use crate::wanted::Wanted;
+
+/// What setup will do, in this order.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Plan {
+    pub(crate) steps: Vec<Step>,
+    /// What the user should know besides.
+    pub(crate) remarks: Vec<String>,
+}
+
+/// One thing that the host needs.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Step {
+    /// Its name: `route`, or that of a sysctl.
+    pub(crate) id: String,
+    /// Why it is needed.
+    pub(crate) reason: String,
+    /// What it is about.
+    pub(crate) resource: Option<Resource>,
+    pub(crate) importance: Importance,
+    pub(crate) action: Action,
+}
+
+/// What becomes of a setup when a step cannot be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Importance {
+    /// Without it nothing works: everything is undone.
+    Essential,
+    /// It is skipped with the reason.
+    Helpful,
+}
+
+/// What becomes of a step.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Action {
+    /// It is done.
+    Change {
+        want: Want,
+        before: Option<String>,
+        after: Option<String>,
+    },
+    /// It is in order; with a want where somebody could change that.
+    Keep {
+        want: Option<Want>,
+        value: Option<String>,
+    },
+    /// It cannot be done here.
+    Skip {
+        value: Option<String>,
+        why: String,
+        hint: String,
+    },
+    /// Something that is not ours stands against it.
+    Conflict {
+        value: Option<String>,
+        why: String,
+        hint: String,
+    },
+}
+
+/// What to do on a host of these `facts` and of this `state` to get what is `wanted`.
+///
+/// Inbound protection comes before the route that opens the prefix.
+pub(crate) fn plan(facts: &Facts, state: &State, here: &Place, wanted: &Wanted) -> Result<Plan, HostError> {
+    let view = View {
+        facts,
+        state,
+        here,
+        wanted,
+    };
+    for device in [&wanted.device, &wanted.route_device] {
+        view.require_device(device)?;
+    }
+    let mut steps = vec![view.inbound()];
+    steps.extend(view.conntrack());
+    steps.push(view.route()?);
+    steps.extend(view.knobs());
+    steps.extend(view.limits());
+    Ok(Plan {
+        steps,
+        remarks: view.remarks(),
+    })
+}
+
+/// Everything that a step is decided by.
+struct View<'a> {
+    facts: &'a Facts,
+    state: &'a State,
+    here: &'a Place,
+    wanted: &'a Wanted,
+}
+
+impl View<'_> {
+    fn require_device(&self, device: &str) -> Result<(), HostError> {
+        match self.facts.link(device) {
+            Some(_) => Ok(()),
+            None => Err(HostError::NoDevice {
+                device: device.to_owned(),
+                devices: self.facts.links.iter().map(|link| link.name.clone()).collect(),
+            }),
+        }
+    }
+
+    /// Whether some prefix holds the resource in this boot.
+    fn is_held(&self, resource: &Resource) -> bool {
+        self.state
+            .held(resource)
+            .is_some_and(|held| held.is_live(self.here))
+    }
+
+    fn sysctl(&self, name: &str, want: Want, reason: impl Into<String>) -> Step {
+        Step {
+            id: name.to_owned(),
+            reason: reason.into(),
+            resource: Some(Resource::sysctl(name)),
+            importance: Importance::Helpful,
+            action: self.sysctl_action(name, want),
+        }
+    }
+
+    fn sysctl_action(&self, name: &str, want: Want) -> Action {
+        let Some(found) = self
+            .facts
+            .sysctls
+            .get(name)
+            .filter(|found| !found.value.is_absent())
+        else {
+            return Action::Skip {
+                value: None,
+                why: format!("this kernel has no {name}"),
+                hint: "nothing to do: it is helpful, not necessary".to_owned(),
+            };
+        };
+        let resource = Resource::sysctl(name);
+        let value = resource.describe(&found.value);
+        if want.is_met(&found.value) {
+            return Action::Keep {
+                want: Some(want),
+                value,
+            };
+        }
+        let after = resource.describe(&resource.target(&found.value, &[&want]));
+        match found.access {
+            Access::Writable => Action::Change {
+                want,
+                before: value,
+                after,
+            },
+            Access::ReadOnlyMount => Action::Skip {
+                value,
+                why: "/proc/sys is read-only here".to_owned(),
+                hint: read_only_hint(name, after.as_deref().unwrap_or_default()),
+            },
+            Access::Denied => Action::Skip {
+                value,
+                why: denied_reason(name).to_owned(),
+                hint: denied_hint(name, after.as_deref().unwrap_or_default()),
+            },
+        }
+    }
+}
+
+fn read_only_hint(name: &str, value: &str) -> String {
+    if name.starts_with("net.") {
+        format!("start the container with `--sysctl '{name}={value}'`, or run setup on its host")
+    } else {
+        denied_hint(name, value)
+    }
+}
+
+fn denied_reason(name: &str) -> &'static str {
+    if name.starts_with("fs.") {
+        "only root of the initial user namespace may set it"
+    } else if name.starts_with("net.netfilter.") {
+        "only the initial network namespace may set it"
+    } else {
+        "this user or namespace may not set it"
+    }
+}
+
+fn denied_hint(name: &str, value: &str) -> String {
+    format!("set it on the host itself: `sysctl -w {name}='{value}'`")
+}

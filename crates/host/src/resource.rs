@@ -1,0 +1,213 @@
+//! The things that setup changes, what is wanted of them, and the value that satisfies all who want.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use v6kit_net::Prefix;
+
+use crate::limits::Limits;
+use crate::nft::{self, InboundRules, NotrackRules};
+use crate::ports;
+use crate::value::Value;
+
+/// Something on the host that several prefixes may want something of.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub(crate) enum Resource {
+    /// `local PREFIX dev DEVICE` in the local table.
+    Route {
+        /// The destination.
+        prefix: Prefix,
+        /// Mostly `lo`.
+        device: String,
+    },
+    /// A file below /proc/sys.
+    Sysctl {
+        /// As in `net.ipv4.tcp_tw_reuse`.
+        name: String,
+    },
+    /// The limits.d file of pam_limits(8).
+    LimitsFile,
+    /// The nftables table `inet v6kit`.
+    Table,
+}
+
+/// What one prefix wants of a resource.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "want", rename_all = "snake_case")]
+pub(crate) enum Want {
+    /// It exists.
+    Present,
+    /// This and nothing else.
+    Exactly {
+        /// The text of the sysctl.
+        value: String,
+    },
+    /// A number that is large enough.
+    AtLeast {
+        /// From here on it is.
+        need: u64,
+        /// What it is raised to where it is not.
+        value: u64,
+    },
+    /// A port range that is wide enough.
+    PortRange {
+        /// The lowest port.
+        low: u16,
+        /// The highest port.
+        high: u16,
+    },
+    /// Ports on the list, among others.
+    Ports {
+        /// The ports.
+        ports: BTreeSet<u16>,
+    },
+    /// Limits on open files.
+    Limits(Limits),
+    /// Rules that close a prefix to what nobody here asked for.
+    Inbound(InboundRules),
+    /// Rules that keep a prefix out of connection tracking.
+    Notrack(NotrackRules),
+}
+
+impl Resource {
+    pub(crate) fn sysctl(name: &str) -> Self {
+        Self::Sysctl {
+            name: name.to_owned(),
+        }
+    }
+
+    /// Whether a boot puts it back by itself.
+    pub(crate) fn is_volatile(&self) -> bool {
+        !matches!(self, Self::LimitsFile)
+    }
+
+    /// Whether what was read at one time and what was read at another are the same thing.
+    pub(crate) fn is_same(&self, one: &Value, other: &Value) -> bool {
+        match (self, one.as_text(), other.as_text()) {
+            (Self::Table, Some(one), Some(other)) => nft::is_same_listing(one, other),
+            _ => one == other,
+        }
+    }
+
+    /// What it should be: `original` where nobody wants anything, otherwise what satisfies every want
+    /// and is never lower than `original`.
+    ///
+    /// For the table this is the script that makes it, for everything else the value that is read back.
+    pub(crate) fn target(&self, original: &Value, wants: &[&Want]) -> Value {
+        if wants.is_empty() {
+            return original.clone();
+        }
+        match self {
+            Self::Route { prefix, device } => Value::text(route_text(*prefix, device)),
+            Self::LimitsFile => Value::text(
+                Limits::strictest(wants.iter().filter_map(|want| match want {
+                    Want::Limits(limits) => Some(limits),
+                    _ => None,
+                }))
+                .render(),
+            ),
+            Self::Table => Value::text(nft::script(wants)),
+            Self::Sysctl { .. } => wants
+                .iter()
+                .fold(original.clone(), |value, want| want.raise(&value)),
+        }
+    }
+
+    /// What a person reads of `value`.
+    pub(crate) fn describe(&self, value: &Value) -> Option<String> {
+        match self {
+            Self::Table => value.as_text().map(nft::describe_listing),
+            Self::LimitsFile => value.as_text().map(Limits::describe),
+            Self::Route { .. } | Self::Sysctl { .. } => value.as_text().map(ToOwned::to_owned),
+        }
+    }
+}
+
+impl Want {
+    /// Whether a sysctl of this value satisfies the want.
+    pub(crate) fn is_met(&self, value: &Value) -> bool {
+        self.raise(value) == *value
+    }
+
+    /// The nearest value of a sysctl to `value` that satisfies the want.
+    fn raise(&self, value: &Value) -> Value {
+        let text = value.as_text().unwrap_or_default();
+        match self {
+            Self::Exactly { value } => Value::text(value),
+            Self::AtLeast { need, value: raised } => match text.parse::<u64>() {
+                Ok(number) if number >= *need => value.clone(),
+                _ => Value::text(raised.to_string()),
+            },
+            Self::PortRange { low, high } => {
+                let (old_low, old_high) = ports::parse_range(text).unwrap_or((*low, *high));
+                Value::text(format!("{} {}", old_low.min(*low), old_high.max(*high)))
+            }
+            Self::Ports { ports } => {
+                let mut all = ports::parse_list(text);
+                all.extend(ports);
+                Value::text(ports::list(&all))
+            }
+            Self::Present | Self::Limits(_) | Self::Inbound(_) | Self::Notrack(_) => value.clone(),
+        }
+    }
+}
+
+/// How the route of ours is written.
+pub(crate) fn route_text(prefix: Prefix, device: &str) -> String {
+    format!("local {prefix} dev {device} proto {}", crate::netlink::PROTOCOL)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(original: &str, wants: &[Want]) -> String {
+        let wants: Vec<&Want> = wants.iter().collect();
+        let target = Resource::sysctl("a.b").target(&Value::text(original), &wants);
+        target.as_text().unwrap().to_owned()
+    }
+
+    #[test]
+    fn a_number_is_raised_for_the_neediest_and_never_lowered() {
+        let want = |need| Want::AtLeast {
+            need,
+            value: need + 10,
+        };
+        assert_eq!(target("5", &[want(100), want(200)]), "210");
+        assert_eq!(target("5", &[want(200), want(100)]), "210");
+        assert_eq!(target("500", &[want(100)]), "500");
+        assert_eq!(target("105", &[want(100)]), "105");
+        assert_eq!(target("500", &[]), "500");
+        // fs.file-max goes up to 2^63 - 1, and further as unsigned.
+        assert_eq!(
+            target("18446744073709551615", &[want(100)]),
+            "18446744073709551615"
+        );
+    }
+
+    #[test]
+    fn a_port_range_is_only_widened() {
+        let want = Want::PortRange {
+            low: 10240,
+            high: 65535,
+        };
+        assert_eq!(target("32768 60999", std::slice::from_ref(&want)), "10240 65535");
+        assert_eq!(target("1024 65535", std::slice::from_ref(&want)), "1024 65535");
+        assert!(want.is_met(&Value::text("1024 65535")));
+        assert!(!want.is_met(&Value::text("1024 60999")));
+    }
+
+    #[test]
+    fn reserved_ports_join_those_that_were_reserved_before() {
+        let want = |ports: &[u16]| Want::Ports {
+            ports: ports.iter().copied().collect(),
+        };
+        assert_eq!(
+            target("11000", &[want(&[12000]), want(&[11001])]),
+            "11000-11001,12000"
+        );
+        assert_eq!(target("", &[want(&[12000])]), "12000");
+        assert!(want(&[]).is_met(&Value::text("")));
+    }
+}

@@ -1,0 +1,412 @@
+//! Setup: facts, plan, steps; everything undone when what is essential fails.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use v6kit_net::{Hint, Prefix};
+
+use crate::change::{ChangeError, Ledger, Release, hold};
+use crate::error::HostError;
+use crate::facts::Facts;
+use crate::journal::{Event, Journal, Met, Ready};
+use crate::place::Place;
+use crate::plan::{Action, Importance, Plan, Step, plan};
+use crate::report::{SetupReport, SetupState, SetupStep};
+use crate::resource::Want;
+use crate::state::HoldKey;
+use crate::state_dir::StateDir;
+use crate::system::System;
+use crate::teardown::tidy_up;
+use crate::wanted::Wanted;
+
+/// Says what [`setup`] would do. Changes nothing, and works without privileges as far as can be seen.
+///
+/// # Errors
+/// [`HostError`] when facts cannot be read or the request cannot be meant.
+pub async fn dry_run(wanted: &Wanted, state_dir: &Path) -> Result<SetupReport, HostError> {
+    let place = Place::here().map_err(HostError::facts("/proc"))?;
+    let journal = Journal::read(state_dir, place)?;
+    let facts = Facts::gather(&System::open()?, wanted.prefix).await?;
+    let plan = plan(&facts, journal.state(), journal.place(), wanted)?;
+    Ok(preview(&plan, wanted))
+}
+
+/// Prepares this host for `wanted`, and journals every change in `state_dir` before it is made.
+///
+/// When `stop` becomes true between two steps, or an essential step fails, everything done so far is
+/// undone. What cannot be done here and is not essential is reported as skipped. An essential step that
+/// something else stands against is reported in [`SetupReport::blocked_by`], and nothing is changed.
+///
+/// # Errors
+/// [`HostError`]. Nothing is left changed then.
+pub async fn setup(wanted: &Wanted, state_dir: &Path, stop: &AtomicBool) -> Result<SetupReport, HostError> {
+    let system = System::open()?;
+    let place = Place::here().map_err(HostError::facts("/proc"))?;
+    // What cannot work is told before anything is written, the state directory included.
+    let facts = Facts::gather(&system, wanted.prefix).await?;
+    let journal = Journal::read(state_dir, place.clone())?;
+    let first = plan(&facts, journal.state(), &place, wanted)?;
+    if !facts.may_administer_network {
+        return Err(HostError::NotPrivileged {
+            action: "change routes",
+            command: "setup",
+        });
+    }
+    if let Some(report) = refusal(&first, wanted)? {
+        return Ok(report);
+    }
+
+    let dir = StateDir::make(state_dir).await?;
+    let journal = Journal::read(dir.path(), place)?;
+    let mut run = Run {
+        ledger: Ledger { system, journal },
+        wanted,
+        stop,
+        made: Vec::new(),
+        met: Vec::new(),
+        steps: Vec::new(),
+    };
+    let outcome = run.carry_out(&dir).await;
+    if outcome.is_err() {
+        run.roll_back().await;
+    }
+    let tidied = tidy_up(&mut run.ledger.journal, &dir);
+    // Why it failed matters more than what failed after that.
+    let remarks = outcome?;
+    tidied?;
+    Ok(SetupReport {
+        changed: run
+            .steps
+            .iter()
+            .filter(|step| step.state == SetupState::Changed)
+            .count(),
+        steps: run.steps,
+        prefix: wanted.prefix,
+        device: wanted.device.clone(),
+        dry_run: false,
+        blocked_by: None,
+        remarks,
+    })
+}
+
+/// A setup under way.
+struct Run<'a> {
+    ledger: Ledger,
+    wanted: &'a Wanted,
+    stop: &'a AtomicBool,
+    /// What was changed, with what this prefix wanted of it before.
+    made: Vec<(HoldKey, Option<Want>)>,
+    met: Vec<Met>,
+    steps: Vec<SetupStep>,
+}
+
+impl Run<'_> {
+    /// Every step, then the summary. Returns the remarks.
+    async fn carry_out(&mut self, dir: &StateDir) -> Result<Vec<String>, HostError> {
+        let mut remarks = self.finish_earlier_runs().await?;
+        let plan = self.plan().await?;
+        self.let_go_of_what_is_not_wanted_any_more(&plan).await?;
+        for step in &plan.steps {
+            if self.stop.load(Ordering::Relaxed) {
+                return Err(HostError::Interrupted);
+            }
+            let report = self.step(step).await?;
+            self.steps.push(report);
+        }
+        let was_set_up = self.ledger.journal.state().setup(self.wanted.prefix).is_some();
+        self.announce()?;
+        if let Err(error) = self.ledger.journal.state().summary().write(dir.path()) {
+            if !was_set_up {
+                let prefix = self.wanted.prefix;
+                self.ledger.journal.note(Event::Gone { prefix });
+            }
+            return Err(error.into());
+        }
+        remarks.extend(plan.remarks);
+        Ok(remarks)
+    }
+
+    async fn plan(&self) -> Result<Plan, HostError> {
+        let Ledger { system, journal } = &self.ledger;
+        let facts = Facts::gather(system, self.wanted.prefix).await?;
+        plan(&facts, journal.state(), journal.place(), self.wanted)
+    }
+
+    async fn finish_earlier_runs(&mut self) -> Result<Vec<String>, HostError> {
+        let names = self.ledger.settle().await?;
+        Ok(names
+            .iter()
+            .map(|name| format!("an earlier run was cut off in the step `{name}`; that was undone first"))
+            .collect())
+    }
+
+    /// Undoes what this prefix holds from an earlier setup with other options, or from another boot.
+    async fn let_go_of_what_is_not_wanted_any_more(&mut self, plan: &Plan) -> Result<(), HostError> {
+        let prefix = self.wanted.prefix;
+        let here = self.ledger.journal.place().clone();
+        let state = self.ledger.journal.state();
+        let mut keys = state.holds(|holder| holder.prefix == prefix);
+        keys.retain(|key| {
+            let is_wanted = plan
+                .steps
+                .iter()
+                .any(|step| step.id == key.step && step.resource.as_ref() == Some(&key.resource));
+            let is_gone = state
+                .held(&key.resource)
+                .and_then(|held| held.holder(prefix, &key.step))
+                .is_some_and(|holder| holder.is_gone_with_boot(&key.resource, &here));
+            !is_wanted || is_gone
+        });
+        for key in keys {
+            if let Release::Restored { before, after } = self.ledger.release(&key).await? {
+                self.steps.push(SetupStep {
+                    before: key.resource.describe(&before),
+                    after: key.resource.describe(&after),
+                    id: key.step,
+                    state: SetupState::Changed,
+                    reason: "no longer asked for".to_owned(),
+                    hint: None,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    async fn step(&mut self, step: &Step) -> Result<SetupStep, HostError> {
+        match &step.action {
+            Action::Change { want, before, .. } => self.make(step, want, before.clone()).await,
+            Action::Keep { want, .. } => {
+                self.keep(step, want.as_ref()).await?;
+                Ok(planned(step))
+            }
+            Action::Skip { .. } | Action::Conflict { .. } => Ok(planned(step)),
+        }
+    }
+
+    async fn make(
+        &mut self,
+        step: &Step,
+        want: &Want,
+        before: Option<String>,
+    ) -> Result<SetupStep, HostError> {
+        let Some(resource) = &step.resource else {
+            return Ok(planned(step));
+        };
+        let key = hold(self.wanted.prefix, &step.id, resource);
+        let previous = self.want_of(&key);
+        self.made.push((key.clone(), previous.clone()));
+        match self.ledger.change(&key, want).await {
+            Ok(after) => Ok(SetupStep {
+                after: resource.describe(&after),
+                ..planned(step)
+            }),
+            Err(ChangeError::Journal(error)) => Err(error),
+            Err(ChangeError::Resource(source)) if step.importance == Importance::Essential => {
+                Err(HostError::Step {
+                    step: step.id.clone(),
+                    hint: source.is_denial().then(|| {
+                        "CAP_NET_ADMIN is missing in this network namespace: `sudo v6kit setup …`".to_owned()
+                    }),
+                    source,
+                })
+            }
+            Err(ChangeError::Resource(source)) => {
+                self.made.pop();
+                self.ledger.revert(&key, previous.as_ref()).await?;
+                Ok(SetupStep {
+                    state: SetupState::Skipped,
+                    after: before,
+                    reason: chain(&source),
+                    hint: source.hint(),
+                    ..planned(step)
+                })
+            }
+        }
+    }
+
+    /// What is in order is remembered: for `status`, and where another prefix made it so, for the day
+    /// that prefix lets go of it.
+    async fn keep(&mut self, step: &Step, want: Option<&Want>) -> Result<(), HostError> {
+        let (Some(resource), Some(want)) = (&step.resource, want) else {
+            return Ok(());
+        };
+        let key = hold(self.wanted.prefix, &step.id, resource);
+        let state = self.ledger.journal.state();
+        let held = state
+            .held(resource)
+            .filter(|held| held.is_live(self.ledger.journal.place()));
+        match held {
+            None => self.met.push(Met {
+                step: step.id.clone(),
+                resource: resource.clone(),
+                want: want.clone(),
+            }),
+            Some(held) if held.holder(key.prefix, &key.step).is_none() => {
+                self.made.push((key.clone(), None));
+                self.ledger.join(&key, want).await?;
+            }
+            Some(_) => {}
+        }
+        Ok(())
+    }
+
+    fn want_of(&self, key: &HoldKey) -> Option<Want> {
+        let here = self.ledger.journal.place();
+        self.ledger
+            .journal
+            .state()
+            .held(&key.resource)?
+            .holder(key.prefix, &key.step)
+            .filter(|holder| !holder.is_gone_with_boot(&key.resource, here))
+            .map(|holder| holder.want.clone())
+    }
+
+    /// Puts the prefix first among those that are set up.
+    fn announce(&mut self) -> Result<(), HostError> {
+        let ready = Ready {
+            prefix: self.wanted.prefix,
+            device: self.wanted.device.clone(),
+            route_device: self.wanted.route_device.clone(),
+            met: std::mem::take(&mut self.met),
+        };
+        let journal = &mut self.ledger.journal;
+        let is_known = journal
+            .state()
+            .setups()
+            .next()
+            .is_some_and(|(place, latest)| *latest == ready && place == journal.place());
+        if !is_known {
+            journal.append(Event::Ready(ready))?;
+        }
+        Ok(())
+    }
+
+    /// Undoes what this run did, the newest first, whatever fails on the way: the journal keeps what
+    /// could not be undone for `v6kit teardown`.
+    async fn roll_back(&mut self) {
+        while let Some((key, previous)) = self.made.pop() {
+            if let Err(error) = self.ledger.revert(&key, previous.as_ref()).await {
+                tracing::warn!(
+                    "the step `{}` could not be undone: {}; `v6kit teardown` tries again",
+                    key.step,
+                    chain(&error)
+                );
+            }
+        }
+    }
+}
+
+/// Whether the plan cannot be carried out: an error where the host forbids it, a report where something
+/// else stands against it.
+fn refusal(plan: &Plan, wanted: &Wanted) -> Result<Option<SetupReport>, HostError> {
+    for step in plan
+        .steps
+        .iter()
+        .filter(|s| s.importance == Importance::Essential)
+    {
+        match &step.action {
+            Action::Skip { why, hint, .. } => {
+                return Err(HostError::Impossible {
+                    reason: format!("{} cannot be set: {why}", step.id),
+                    hint: hint.clone(),
+                });
+            }
+            Action::Conflict { .. } => {
+                let mut report = preview(plan, wanted);
+                report.dry_run = false;
+                report.changed = 0;
+                report.blocked_by = Some(step.id.clone());
+                for other in report
+                    .steps
+                    .iter_mut()
+                    .filter(|other| other.state == SetupState::Changed)
+                {
+                    other.state = SetupState::Skipped;
+                    other.after.clone_from(&other.before);
+                    other.reason = format!("not done, because `{}` cannot be", step.id);
+                }
+                return Ok(Some(report));
+            }
+            Action::Change { .. } | Action::Keep { .. } => {}
+        }
+    }
+    Ok(None)
+}
+
+fn preview(plan: &Plan, wanted: &Wanted) -> SetupReport {
+    let steps: Vec<SetupStep> = plan.steps.iter().map(planned).collect();
+    SetupReport {
+        changed: steps
+            .iter()
+            .filter(|step| step.state == SetupState::Changed)
+            .count(),
+        steps,
+        prefix: wanted.prefix,
+        device: wanted.device.clone(),
+        dry_run: true,
+        blocked_by: None,
+        remarks: plan.remarks.clone(),
+    }
+}
+
+/// A step as it is planned.
+fn planned(step: &Step) -> SetupStep {
+    let (state, before, after, reason, hint) = match &step.action {
+        Action::Change { before, after, .. } => (
+            SetupState::Changed,
+            before.clone(),
+            after.clone(),
+            &step.reason,
+            None,
+        ),
+        Action::Keep { value, .. } => (
+            SetupState::Unchanged,
+            value.clone(),
+            value.clone(),
+            &step.reason,
+            None,
+        ),
+        Action::Skip { value, why, hint } => (
+            SetupState::Skipped,
+            value.clone(),
+            value.clone(),
+            why,
+            Some(hint.clone()),
+        ),
+        Action::Conflict { value, why, hint } => (
+            SetupState::Conflict,
+            value.clone(),
+            value.clone(),
+            why,
+            Some(hint.clone()),
+        ),
+    };
+    SetupStep {
+        id: step.id.clone(),
+        state,
+        before,
+        after,
+        reason: reason.clone(),
+        hint,
+    }
+}
+
+/// An error and its source on one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {}", chain(source)),
+        None => error.to_string(),
+    }
+}
+
+/// The prefixes named, or all that are known.
+pub(crate) fn chosen(known: &[Prefix], prefix: Option<Prefix>) -> Result<Vec<Prefix>, HostError> {
+    match prefix {
+        None => Ok(known.to_vec()),
+        Some(prefix) if known.contains(&prefix) => Ok(vec![prefix]),
+        Some(prefix) => Err(HostError::NotSetUp {
+            prefix,
+            others: known.to_vec(),
+        }),
+    }
+}

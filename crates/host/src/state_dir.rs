@@ -1,0 +1,239 @@
+//! The directory of journal and summary, and the lock on it.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::fcntl::{FcntlArg, FdFlag, Flock, FlockArg, OFlag, fcntl};
+use tokio::time::Instant;
+use v6kit_net::Hint;
+
+/// How long another v6kit may hold the lock before this one gives up.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// flock(2) cannot be awaited with a deadline, so it is tried again and again.
+const RETRY: Duration = Duration::from_millis(50);
+
+/// The sticky bit tells a directory that setup made from one that was there: it is set by the same
+/// mkdir(2), so that no kill can come between. On a directory only its owner writes to it means nothing.
+const MADE_BY_SETUP: u32 = 0o1000;
+const MODE: u32 = 0o755;
+
+/// The state directory, locked until this is dropped.
+#[derive(Debug)]
+pub(crate) struct StateDir {
+    path: PathBuf,
+    lock: Flock<File>,
+}
+
+/// Why there is no state directory to work with.
+#[derive(Debug, thiserror::Error)]
+pub enum StateDirError {
+    /// It cannot be made or opened.
+    #[error("the state directory {} cannot be used", .path.display())]
+    Open {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// Another v6kit is at work.
+    #[error("another v6kit has been at work on {} for {} s", .path.display(), PATIENCE.as_secs())]
+    Busy {
+        /// The directory.
+        path: PathBuf,
+    },
+}
+
+impl Hint for StateDirError {
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Open { source, path } if source.kind() == io::ErrorKind::NotFound => format!(
+                "make its parent first: `mkdir -p {}`",
+                path.parent().unwrap_or(path).display()
+            ),
+            Self::Open { .. } => {
+                "run it with sudo, or name a directory you may write to: --state-dir DIR".to_owned()
+            }
+            Self::Busy { .. } => {
+                "wait for it to end, then run this again: `pgrep -a v6kit` shows it".to_owned()
+            }
+        })
+    }
+}
+
+impl StateDir {
+    /// Makes the directory where it is missing, and locks it.
+    pub(crate) async fn make(path: &Path) -> Result<Self, StateDirError> {
+        loop {
+            match fs::DirBuilder::new().mode(MODE | MADE_BY_SETUP).create(path) {
+                Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(StateDirError::Open {
+                        path: path.to_owned(),
+                        source,
+                    });
+                }
+                _ => {}
+            }
+            // Another run may remove it just now, being the last teardown.
+            if let Some(dir) = Self::open(path).await? {
+                dir.open_to_readers()?;
+                return Ok(dir);
+            }
+        }
+    }
+
+    /// Locks the directory, or says that there is none.
+    pub(crate) async fn open(path: &Path) -> Result<Option<Self>, StateDirError> {
+        let failed = |source: io::Error| StateDirError::Open {
+            path: path.to_owned(),
+            source,
+        };
+        let give_up = Instant::now() + PATIENCE;
+        let mut told = false;
+        loop {
+            let directory = File::options()
+                .read(true)
+                .custom_flags(OFlag::O_DIRECTORY.bits())
+                .open(path);
+            let directory = match directory {
+                Ok(directory) => directory,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(error) => return Err(failed(error)),
+            };
+            match Flock::lock(directory, FlockArg::LockExclusiveNonblock) {
+                Ok(lock) => {
+                    // It may have been removed, or removed and made anew, since it was opened.
+                    if is_at(&lock, path).map_err(failed)? {
+                        hand_to_children(&lock).map_err(failed)?;
+                        let path = path.to_owned();
+                        return Ok(Some(Self { path, lock }));
+                    }
+                }
+                Err((_, nix::errno::Errno::EWOULDBLOCK)) => {
+                    if Instant::now() > give_up {
+                        return Err(StateDirError::Busy {
+                            path: path.to_owned(),
+                        });
+                    }
+                    if !told {
+                        tracing::warn!("waiting for another v6kit that is at work on {}", path.display());
+                        told = true;
+                    }
+                    tokio::time::sleep(RETRY).await;
+                }
+                Err((_, errno)) => return Err(failed(errno.into())),
+            }
+        }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Lets everybody read the summary, whatever umask the directory was made under.
+    fn open_to_readers(&self) -> Result<(), StateDirError> {
+        let wanted = MODE | MADE_BY_SETUP;
+        self.lock
+            .metadata()
+            .and_then(|found| {
+                let is_restricted = found.mode() & MADE_BY_SETUP != 0 && found.mode() & 0o7777 != wanted;
+                if is_restricted {
+                    self.lock.set_permissions(fs::Permissions::from_mode(wanted))?;
+                }
+                Ok(())
+            })
+            .map_err(|source| StateDirError::Open {
+                path: self.path.clone(),
+                source,
+            })
+    }
+
+    /// Removes the directory when setup made it and nothing else lies in it.
+    pub(crate) fn remove_if_ours(&self) -> Result<(), StateDirError> {
+        let failed = |source: io::Error| StateDirError::Open {
+            path: self.path.clone(),
+            source,
+        };
+        let made_by_setup = self.lock.metadata().map_err(failed)?.mode() & MADE_BY_SETUP != 0;
+        if !made_by_setup {
+            return Ok(());
+        }
+        match fs::remove_dir(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::DirectoryNotEmpty => Err(failed(error)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether the locked directory is the one at `path`.
+fn is_at(lock: &File, path: &Path) -> io::Result<bool> {
+    let locked = lock.metadata()?;
+    match fs::metadata(path) {
+        Ok(found) => Ok((found.dev(), found.ino()) == (locked.dev(), locked.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Lets child processes inherit the lock: when this process is killed while nft commits a transaction,
+/// the next run waits until that is over instead of reading the state before.
+fn hand_to_children(lock: &Flock<File>) -> io::Result<()> {
+    fcntl(lock.as_fd(), FcntlArg::F_SETFD(FdFlag::empty()))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_directory_that_setup_made_is_removed_and_another_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let ours = dir.path().join("ours");
+        StateDir::make(&ours).await.unwrap().remove_if_ours().unwrap();
+        assert!(!ours.exists());
+        let theirs = dir.path().join("theirs");
+        fs::create_dir(&theirs).unwrap();
+        StateDir::make(&theirs).await.unwrap().remove_if_ours().unwrap();
+        assert!(theirs.exists());
+    }
+
+    #[tokio::test]
+    async fn a_directory_with_something_else_in_it_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state");
+        let state = StateDir::make(&path).await.unwrap();
+        fs::write(path.join("notes"), "").unwrap();
+        state.remove_if_ours().unwrap();
+        assert!(path.exists());
+    }
+
+    #[tokio::test]
+    async fn the_second_waits_for_the_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state");
+        let first = StateDir::make(&path).await.unwrap();
+        let second = tokio::spawn({
+            let path = path.clone();
+            async move { StateDir::make(&path).await.unwrap() }
+        });
+        tokio::task::yield_now().await;
+        assert!(!second.is_finished());
+        // The last teardown removes the directory that the second has opened.
+        first.remove_if_ours().unwrap();
+        drop(first);
+        let second = second.await.unwrap();
+        assert!(is_at(&second.lock, &path).unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_missing_parent_is_explained() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = StateDir::make(&dir.path().join("a/b")).await.unwrap_err();
+        assert!(error.hint().unwrap().starts_with("make its parent first"));
+    }
+}

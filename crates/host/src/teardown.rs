@@ -1,0 +1,133 @@
+//! Teardown: everything back as it was, the newest first.
+
+use std::path::Path;
+
+use v6kit_net::Prefix;
+
+use crate::change::{Ledger, Release};
+use crate::error::HostError;
+use crate::facts::may_administer_network;
+use crate::journal::{Event, Journal};
+use crate::place::Place;
+use crate::report::{Kept, TeardownReport, TeardownState, TeardownStep};
+use crate::setup::{chain, chosen};
+use crate::state::HoldKey;
+use crate::state_dir::StateDir;
+use crate::system::System;
+
+/// Undoes what setup did for `prefix`, or for all prefixes. An empty report where nothing is set up.
+///
+/// A step that fails does not keep the others from being undone; it stays in the journal.
+///
+/// # Errors
+/// [`HostError`] when the journal cannot be used or privileges are missing.
+pub async fn teardown(state_dir: &Path, prefix: Option<Prefix>) -> Result<TeardownReport, HostError> {
+    let place = Place::here().map_err(HostError::facts("/proc"))?;
+    let is_idle = Journal::read(state_dir, place.clone())?.state().is_empty();
+    let may = may_administer_network().map_err(HostError::facts("/proc/self/status"))?;
+    if !is_idle && !may {
+        return Err(HostError::NotPrivileged {
+            action: "change routes",
+            command: "teardown",
+        });
+    }
+    let Some(dir) = open(state_dir, is_idle).await? else {
+        return Ok(TeardownReport::default());
+    };
+    let journal = Journal::read(dir.path(), place)?;
+    let prefixes = chosen(&journal.state().prefixes(), prefix)?;
+    let mut ledger = Ledger {
+        system: System::open()?,
+        journal,
+    };
+    let mut report = TeardownReport {
+        prefixes,
+        ..TeardownReport::default()
+    };
+    let keys = ledger
+        .journal
+        .state()
+        .holds(|holder| report.prefixes.contains(&holder.prefix));
+    for key in keys {
+        release(&mut ledger, &key, &mut report).await;
+    }
+    // What a killed run left unfinished for other prefixes.
+    let settled = ledger.settle().await;
+    for prefix in &report.prefixes {
+        let is_held = !ledger
+            .journal
+            .state()
+            .holds(|holder| holder.prefix == *prefix)
+            .is_empty();
+        if !is_held {
+            ledger.journal.note(Event::Gone { prefix: *prefix });
+        }
+    }
+    tidy_up(&mut ledger.journal, &dir)?;
+    settled?;
+    Ok(report)
+}
+
+/// The state directory. Where nothing is set up and it cannot even be locked, there is nothing to do.
+async fn open(state_dir: &Path, is_idle: bool) -> Result<Option<StateDir>, HostError> {
+    match StateDir::open(state_dir).await {
+        Ok(dir) => Ok(dir),
+        Err(_) if is_idle => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn release(ledger: &mut Ledger, key: &HoldKey, report: &mut TeardownReport) {
+    let describe = |value| key.resource.describe(value);
+    let step = |state, before, after, reason| TeardownStep {
+        id: key.step.clone(),
+        state,
+        prefix: key.prefix,
+        before,
+        after,
+        reason,
+    };
+    let step = match ledger.release(key).await {
+        Ok(Release::Restored { before, after }) => {
+            step(TeardownState::Restored, describe(&before), describe(&after), None)
+        }
+        Ok(Release::AlreadyGone) => step(TeardownState::AlreadyGone, None, None, None),
+        Ok(Release::Kept { value }) => {
+            report.kept.push(Kept {
+                id: key.step.clone(),
+                prefix: key.prefix,
+                value: describe(&value),
+            });
+            return;
+        }
+        Ok(Release::ChangedByOther { found, original }) => {
+            let found = describe(&found);
+            let was = describe(&original).unwrap_or_else(|| "absent".to_owned());
+            let reason = format!("somebody changed it since setup: left alone; before setup it was {was}");
+            step(TeardownState::ChangedByOther, found.clone(), found, Some(reason))
+        }
+        Err(error) => step(TeardownState::Failed, None, None, Some(chain(&error))),
+    };
+    report.steps.push(step);
+}
+
+/// Writes the summary anew, or removes every trace when nothing is set up any more.
+pub(crate) fn tidy_up(journal: &mut Journal, dir: &StateDir) -> Result<(), HostError> {
+    if journal.state().is_empty() {
+        journal.state().summary().write(dir.path())?;
+        journal.remove()?;
+        dir.remove_if_ours()?;
+        return Ok(());
+    }
+    journal.take_error()?;
+    let summary = journal.state().summary();
+    if crate::Summary::read(dir.path())
+        .ok()
+        .flatten()
+        .unwrap_or_default()
+        != summary
+    {
+        summary.write(dir.path())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,55 @@
+//! What the user asks setup for.
+
+use v6kit_net::Prefix;
+
+/// What the host is to be prepared for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// The prefix that is routed to this host.
+    pub prefix: Prefix,
+    /// The device that it arrives on.
+    pub device: String,
+    /// The device that carries the local route. On `lo` it outlives every link.
+    pub route_device: String,
+    /// What becomes of connection tracking.
+    pub conntrack: Conntrack,
+    /// What becomes of connections that come in to the prefix.
+    pub inbound: Inbound,
+    /// File descriptors that one process may need.
+    pub nofile: u64,
+    /// What the host will do.
+    pub purpose: Purpose,
+}
+
+/// What becomes of connection tracking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Conntrack {
+    /// Nothing while nothing is tracked, otherwise room for what is expected.
+    Auto,
+    /// The prefix is not tracked.
+    Notrack,
+    /// Nothing.
+    Keep,
+    /// Room for this many connections.
+    Max(u64),
+}
+
+/// What becomes of connections that come in to the prefix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inbound {
+    /// They are dropped.
+    Drop,
+    /// They reach whatever listens on every address.
+    Allow,
+}
+
+/// What the host will do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Open connections.
+    Crawl,
+    /// Open connections for others, and relay UDP.
+    Proxy,
+    /// Take connections.
+    Server,
+}
