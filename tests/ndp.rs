@@ -108,6 +108,27 @@ fn ndp_makes_an_on_link_prefix_reachable() {
 }
 
 #[test]
+fn verify_says_on_link_without_ndp_and_ok_with_it() {
+    let run = on_link(
+        r#"
+        usable_prefix
+        verify() {
+            code=0
+            "$V6KIT" verify --json --prefix "$V6KIT_LAB_PREFIX" --endpoint "$V6KIT_LAB_TARGET" --timeout 10s \
+                >"$T/verify" || code=$?
+            echo "$(jq -r .diagnosis "$T/verify") $code"
+        }
+        verify
+        start --prefix "$V6KIT_LAB_PREFIX" --dev "$DEV"
+        verify
+        stop
+        "#,
+    )
+    .expect(0);
+    assert!(run.stdout.starts_with("on-link 1\nok 0\n"), "{run}");
+}
+
+#[test]
 fn only_addresses_with_a_socket_are_answered_for_while_somebody_sends_from_the_prefix() {
     let run = on_link(
         r#"
