@@ -7,5 +7,6 @@ mod ndp;
 mod openwrt;
 mod proxy;
 mod router;
+mod setup;
 mod usage;
 mod verify;

@@ -138,6 +138,7 @@ impl HostError {
                 Some(io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) => {
                     FailureKind::NotPermitted
                 }
+                Some(io::ErrorKind::NotADirectory) => FailureKind::Usage,
                 _ => FailureKind::Other,
             },
         }

@@ -155,6 +155,9 @@ pub enum JournalError {
 impl Hint for JournalError {
     fn hint(&self) -> Option<String> {
         Some(match self {
+            Self::Read { source, .. } if source.kind() == io::ErrorKind::NotADirectory => {
+                "name a directory: --state-dir DIR".to_owned()
+            }
             Self::Read { .. } => "run it as root: `sudo v6kit …`".to_owned(),
             Self::Write { path, .. } => format!("check the disk and the permissions of {}", path.display()),
             Self::Damaged { path, .. } => format!(

@@ -1,0 +1,193 @@
+//! What reaches the prefix from outside, and connection tracking.
+
+use super::{ECHO, on_host};
+
+/// A service on every address of the host, and how the peer reaches it.
+const SERVICE: &str = r#"
+A=2001:db8:1::a:b:c
+started "$V6KIT" echo --listen '[::]:8080'
+reaches() { in_peer curl --silent --show-error --fail --connect-timeout 1 --output /dev/null "http://[$1]:8080/"; }
+pings() { in_peer ping -q -c 1 -W 1 "$1" >/dev/null; }
+"#;
+
+#[test]
+fn inbound_protection_drops_new_connections_and_ping_and_lets_answers_through() {
+    on_host(&format!(
+        r#"{ECHO}{SERVICE}
+        $SETUP --inbound allow --json >"$T/log/open"
+        # Without it the service is reached at every address, and setup names it.
+        jq -e '.steps[] | select(.id == "inbound").reason | contains("tcp 8080 (")' "$T/log/open"
+        reaches $A
+        pings $A
+        $SETUP
+        ! reaches $A
+        ! pings $A
+        # The host's own address is as open as before, and so is the prefix from the host itself.
+        reaches $OWN
+        pings $OWN
+        curl --silent --show-error --fail --output /dev/null "http://[$A]:8080/"
+        curl --silent --show-error --fail --output /dev/null --interface $A "http://[$PEER]/"
+        $V6KIT teardown"#
+    ));
+}
+
+#[test]
+fn an_own_address_in_the_prefix_stays_open() {
+    on_host(&format!(
+        r#"{SERVICE}
+        ip addr add 2001:db8:1::5/128 dev up0 nodad
+        $SETUP
+        reaches 2001:db8:1::5
+        pings 2001:db8:1::5
+        ! reaches $A"#
+    ));
+}
+
+/// The first datagram that arrives at a socket: the one to a closed address is sent first.
+const DATAGRAMS: &str = r#"
+listen() { # name, address
+    socat -u UDP6-RECVFROM:5353,bind="[$2]",reuseaddr "OPEN:$T/log/$1,creat,append" & 
+    until ss -Hlun | has -F "[$2]:5353" || { [ "$2" = :: ] && ss -Hlun | has -E '(\*|\[::\]):5353'; }; do :; done
+}
+send() { printf '%s' "$2" | in_peer socat -u - "UDP6-SENDTO:[$1]:5353"; }
+"#;
+
+#[test]
+fn a_crawler_takes_no_datagrams_and_a_proxy_only_those_to_its_own_sockets() {
+    on_host(&format!(
+        r#"{DATAGRAMS}
+        A=2001:db8:1::a:b:c
+        # A service on every address hears nothing that is sent to the prefix.
+        for purpose in crawl proxy; do
+            $SETUP --for $purpose
+            listen service-$purpose ::
+            service=$!
+            send $A closed
+            send $OWN open
+            wait $service
+            same "$(cat "$T/log/service-$purpose")" open
+        done
+        # A socket bound to an address of the prefix, as a relay's is, hears its answers.
+        listen relay $A
+        relay=$!
+        send $A answer
+        wait $relay
+        same "$(cat "$T/log/relay")" answer
+        # Not where the host is set up for a crawl.
+        $SETUP --for crawl
+        sysctl -qw net.ipv6.ip_nonlocal_bind=1
+        listen crawl $A
+        crawl=$!
+        send $A closed
+        $SETUP --inbound allow
+        send $A open
+        wait $crawl
+        same "$(cat "$T/log/crawl")" open"#
+    ));
+}
+
+#[test]
+fn without_nft_setup_warns_and_lists_the_services_that_are_now_reached() {
+    on_host(&format!(
+        r#"{SERVICE}
+        # Only what this test needs is left of the system's programs.
+        mkdir "$T/log/sbin"
+        for program in ip ss sysctl; do cp "$(command -v $program)" "$T/log/sbin/"; done
+        mount --bind "$T/log/sbin" /usr/sbin
+        test -L /sbin || mount --bind "$T/log/sbin" /sbin
+        hash -r
+        export PATH="$T/log/sbin:/usr/bin:/bin"
+        ! command -v nft
+        $SETUP --json >"$T/log/report"
+        same "$(jq -r '.steps[] | select(.id == "inbound").state' "$T/log/report")" skipped
+        jq -e '.steps[] | select(.id == "inbound").reason | contains("nft is not installed") and contains("tcp 8080 (")' "$T/log/report"
+        jq -e '.steps[] | select(.id == "inbound").hint | contains("apt install nftables")' "$T/log/report"
+        same "$(jq -r '.steps[] | select(.id == "route").state' "$T/log/report")" changed
+        $V6KIT status
+        $V6KIT teardown
+        test ! -e "$V6KIT_STATE_DIR""#
+    ));
+}
+
+/// A firewall as in many guides: new connections out, their answers in, nothing else.
+const DEFAULT_DROP: &str = r#"
+nft -f - <<'RULES'
+table inet filter {
+    chain input {
+        type filter hook input priority filter; policy drop;
+        ct state established,related accept
+        iifname "lo" accept
+        icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept
+    }
+    chain output {
+        type filter hook output priority filter; policy accept;
+    }
+}
+RULES
+tracked() { conntrack -C; }
+"#;
+
+#[test]
+fn notrack_asks_for_the_one_line_that_a_default_drop_firewall_lacks() {
+    on_host(&format!(
+        r#"{ECHO}{DEFAULT_DROP}
+        snapshot >"$T/log/before"
+        fetch() {{ curl --silent --show-error --fail --connect-timeout 2 --output /dev/null --interface $(random_address $P) "http://[$PEER]/"; }}
+        ends 1 $SETUP --conntrack notrack --json >"$T/log/report"
+        same "$(jq -r '.steps[] | select(.id == "notrack").state' "$T/log/report")" conflict
+        # Nothing is broken by it: connections still work, tracked.
+        fetch
+        jq -r '.steps[] | select(.id == "notrack").hint' "$T/log/report" >"$T/log/hint"
+        # What the hint says to type is enough.
+        line=$(grep -oE '`nft [^`]*`' "$T/log/hint" | tr -d '`')
+        $line
+        conntrack --flush 2>/dev/null
+        $SETUP --conntrack notrack --json | jq -e '.steps[] | select(.id == "notrack").state == "changed"'
+        for i in 1 2 3 4 5; do fetch; done
+        same "$(tracked)" 0
+        $V6KIT status
+        $V6KIT teardown
+        for i in 1 2 3; do curl --silent --show-error --fail --output /dev/null "http://[$PEER]/"; done
+        test "$(tracked)" -ge 3
+        # Only that line is left of it all.
+        handle=$(nft -a list chain inet filter input | sed -n 's/.*untracked accept # handle //p')
+        nft delete rule inet filter input handle $handle
+        snapshot >"$T/log/after"
+        diff "$T/log/before" "$T/log/after""#
+    ));
+}
+
+#[test]
+fn connection_tracking_that_may_not_be_raised_here_is_skipped_with_advice() {
+    on_host(&format!(
+        r#"{DEFAULT_DROP}
+        $SETUP --conntrack 100000000 --json >"$T/log/report"
+        same "$(jq -r '[.steps[] | select(.id | startswith("net.netfilter")) | .state] | join(" ")' "$T/log/report")" 'skipped skipped'
+        jq -e '.steps[] | select(.id == "net.netfilter.nf_conntrack_max").reason | contains("initial network namespace")' "$T/log/report""#
+    ));
+}
+
+#[test]
+fn where_nothing_is_tracked_connection_tracking_is_left_alone() {
+    on_host(
+        r#"
+        $SETUP --json >"$T/log/report"
+        same "$(jq -r '.steps[] | select(.id == "conntrack").state' "$T/log/report")" unchanged
+        jq -e '.steps[] | select(.id == "conntrack").reason | test("nothing is tracked|not loaded")' "$T/log/report""#,
+    );
+}
+
+#[test]
+fn a_table_of_the_same_name_that_somebody_else_made_is_a_conflict_and_stays() {
+    on_host(
+        r#"
+        nft add table inet v6kit
+        snapshot >"$T/log/before"
+        ends 1 $SETUP --json >"$T/log/report"
+        same "$(jq -r '.steps[] | select(.id == "inbound").state' "$T/log/report")" conflict
+        same "$(jq -r '.steps[] | select(.id == "route").state' "$T/log/report")" changed
+        $V6KIT teardown
+        snapshot >"$T/log/after"
+        diff "$T/log/before" "$T/log/after""#,
+    );
+}
