@@ -23,12 +23,17 @@ fn killed_at_each(calls: &[&str], least: u32, prepare: &str, victim: &str, recov
     for call in calls {
         on_host(&format!(
             r#"{KILLED}
+            # Where the recovery ends early, what it said is told.
+            exec {{STDERR}}>&2
+            trap 'echo "after {call} $n, line $LINENO: $BASH_COMMAND: $(cat "$T/log/report")" >&$STDERR' ERR
             snapshot >"$T/log/before"
             n=1
             while :; do
                 {prepare}
                 if ! killed {call} $n {victim}; then break; fi
-                {{ {recovery} }} >"$T/log/report" 2>&1 || fail "recovery failed at {call} $n: $(cat "$T/log/report")"
+                {{
+                    {recovery}
+                }} >"$T/log/report" 2>&1
                 clean "{call} $n"
                 n=$((n + 1))
             done

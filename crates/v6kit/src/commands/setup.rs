@@ -1,10 +1,11 @@
 //! `v6kit setup`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use clap::ValueEnum;
-use tokio::signal::unix::{SignalKind, signal};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 use v6kit_host::{
     Conntrack, FailureKind, HostError, Inbound, Purpose, SetupReport, SetupState, SetupStep, Wanted,
 };
@@ -126,17 +127,14 @@ pub(crate) fn run(args: &SetupArgs, printer: &Printer) -> Result<Exit, Failure> 
     print(&report, printer)
 }
 
-/// True once the user asked to stop. A setup takes well under a second: it looks between its steps.
+/// Becomes true when the user asks to stop, which setup looks at between its steps. Asked again, the
+/// process ends at once: the journal is good for that too.
 fn stop_on_signal() -> Result<Arc<AtomicBool>, Failure> {
     let stop = Arc::new(AtomicBool::new(false));
-    for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
-        let mut signals = signal(kind)
+    for signal in [SIGINT, SIGTERM] {
+        flag::register_conditional_shutdown(signal, Exit::Interrupted.code().into(), Arc::clone(&stop))
+            .and_then(|_| flag::register(signal, Arc::clone(&stop)))
             .map_err(|error| Failure::new(Exit::Failed, "cannot start").why(error.to_string()))?;
-        let stop = Arc::clone(&stop);
-        tokio::spawn(async move {
-            signals.recv().await;
-            stop.store(true, Ordering::Relaxed);
-        });
     }
     Ok(stop)
 }
