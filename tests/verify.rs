@@ -15,7 +15,7 @@ const PREPARE: &str = r#"
         echo "{\"exit\": $code}"
     }
     as_user() { as=$drop_all as_root "$@"; }
-    set_up() { ip -6 route add local "$V6KIT_LAB_PREFIX" dev lo; }
+    set_up() { "$V6KIT" setup --quiet --prefix "$V6KIT_LAB_PREFIX" --dev "$V6KIT_LAB_DEV" "$@" > "$T/setup"; }
     in_router() { nsenter --net="$V6KIT_LAB_ROUTER_NS" "$@"; }
     in_target() { nsenter --net="$V6KIT_LAB_TARGET_NS" "$@"; }
 "#;
@@ -390,6 +390,56 @@ fn a_single_address_is_verified_like_any_prefix() {
     let verified = &reports(&run)[0];
     verified.assert("ok");
     assert_eq!(verified.report["egress"]["tried"], 1);
+}
+
+#[test]
+fn after_setup_verify_needs_no_prefix_and_no_privileges() {
+    let run = in_prepared_lab(
+        "routed",
+        r#"
+        set_up
+        $drop_all "$V6KIT" verify --endpoint "$V6KIT_LAB_TARGET"
+        "$V6KIT" teardown --quiet > "$T/teardown"
+        $drop_all "$V6KIT" verify --endpoint "$V6KIT_LAB_TARGET" || echo "exit $?"
+        "#,
+    )
+    .expect(0);
+    assert!(
+        run.stdout
+            .contains("ok: connections leave from random addresses of 2001:db8:6::/64"),
+        "{run}"
+    );
+    assert!(run.stdout.ends_with("exit 2\n"), "{run}");
+    assert!(run.stderr.contains("there is no prefix to verify"), "{run}");
+}
+
+#[test]
+fn services_that_callers_reach_on_every_address_are_a_warning() {
+    let run = in_prepared_lab(
+        "routed",
+        r#"
+        coproc SERVICE { exec "$V6KIT" echo --json --listen [::]:7777; }
+        read -r line <&"${SERVICE[0]}"
+        set_up --inbound allow
+        as_root
+        set_up --inbound drop
+        as_root
+        as_user
+        kill $SERVICE_PID
+        "#,
+    )
+    .expect(0);
+    let verified = reports(&run);
+    verified[0]
+        .assert("ok")
+        .assert_check("inbound", "warning", "tcp 7777 (v6kit)")
+        .assert_hint("inbound", "--inbound drop");
+    verified[1]
+        .assert("ok")
+        .assert_check("inbound", "ok", "new connections to 2001:db8:6::/64 are dropped");
+    verified[2]
+        .assert("ok")
+        .assert_check("inbound", "skipped", "CAP_NET_ADMIN");
 }
 
 #[test]

@@ -9,6 +9,7 @@
 
 mod change;
 mod error;
+mod exposure;
 mod facts;
 mod journal;
 mod limits;
@@ -33,6 +34,7 @@ mod value;
 mod wanted;
 
 pub use error::{FailureKind, HostError};
+pub use exposure::{Exposure, InboundFilter, exposure};
 pub use journal::JournalError;
 pub use netlink::NetlinkError;
 pub use report::{

@@ -244,7 +244,8 @@ fn inbound_rules(rules: &InboundRules) -> String {
         except("daddr", &rules.open)
     );
     let mut text = format!(
-        "\t\t{to} tcp flags & (syn | ack) == syn drop comment \"{prefix}: no new TCP connections\"\n"
+        "\t\t{to} tcp flags & (syn | ack) == syn drop comment \"{}\"\n",
+        tcp_comment(prefix)
     );
     if rules.udp == Udp::BoundSockets {
         text += &format!(
@@ -255,6 +256,23 @@ fn inbound_rules(rules: &InboundRules) -> String {
     text += &format!("\t\t{to} icmpv6 type echo-request drop comment \"{prefix}: no ping\"\n");
     text += &format!("\t\t{to} meta l4proto {{ sctp, dccp }} drop comment \"{prefix}: no other services\"\n");
     text
+}
+
+/// What is written beside the rule that drops new TCP connections to a prefix.
+fn tcp_comment(prefix: Prefix) -> String {
+    format!("{prefix}: no new TCP connections")
+}
+
+/// Whether the listing of our table has the rule that drops new TCP connections to `prefix`.
+pub(crate) fn drops_inbound(table: &Value, prefix: Prefix) -> bool {
+    let listing = table
+        .as_text()
+        .and_then(|text| serde_json::from_str::<Listing>(text).ok());
+    let objects = listing.into_iter().flat_map(|listing| listing.objects);
+    let comment = tcp_comment(prefix);
+    objects
+        .into_iter()
+        .any(|object| object["rule"]["comment"] == comment)
 }
 
 fn notrack_rule(rules: &NotrackRules, side: &str) -> String {
@@ -512,6 +530,17 @@ mod tests {
         assert_eq!(ruleset(&format!("{chain},{reject}")).blocking.len(), 1);
         assert_eq!(ruleset(&format!("{chain},{banned}")).blocking, []);
         assert!(!ruleset(&format!("{chain},{banned}")).tracks);
+    }
+
+    #[test]
+    fn a_prefix_is_closed_when_its_own_rule_is_listed() {
+        let found = ruleset(
+            r#"{"table":{"family":"inet","name":"v6kit","handle":1}},
+            {"rule":{"family":"inet","table":"v6kit","chain":"inbound","handle":9,"comment":"2001:db8:1::/64: no new TCP connections","expr":[{"drop":null}]}}"#,
+        );
+        assert!(drops_inbound(&found.table, "2001:db8:1::/64".parse().unwrap()));
+        assert!(!drops_inbound(&found.table, "2001:db8:2::/64".parse().unwrap()));
+        assert!(!drops_inbound(&Value::ABSENT, "2001:db8:1::/64".parse().unwrap()));
     }
 
     #[test]

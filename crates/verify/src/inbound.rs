@@ -5,7 +5,7 @@ use v6kit_net::Prefix;
 use crate::report::Check;
 
 /// What is reachable from outside on every address of the prefix, once it is delivered to this host.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inbound {
     /// Services that listen on every address, as a user would name them: `tcp 22 (sshd)`.
     pub services: Vec<String>,
@@ -14,12 +14,11 @@ pub struct Inbound {
 }
 
 /// Whether new connections to the prefix are dropped before they reach a service.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InboundFilter {
     /// The rules are in place.
     Present,
     /// There are none.
-    #[default]
     Missing,
     /// This cannot be seen.
     Unknown {
@@ -40,7 +39,7 @@ pub(crate) fn check(prefix: Prefix, inbound: &Inbound) -> Check {
         _ if services.is_empty() => Check::ok(ID, "no service listens on every address"),
         InboundFilter::Missing => Check::warning(
             ID,
-            format!("reachable on every address of {prefix}: {}", listed(services)),
+            format!("nothing keeps callers from what listens on every address of {prefix}: {}", listed(services)),
         )
         .hint(format!("`sudo v6kit setup --prefix {prefix} --inbound drop` keeps callers out, or bind the services to one address")),
         InboundFilter::Unknown { why } => Check::skipped(
