@@ -1,11 +1,29 @@
 //! The proxy, used by other people's programs in the lab.
 
 mod forms;
+mod refusals;
 
-use crate::harness::{Run, in_lab};
+use crate::harness::{Run, in_lab, repository};
 
 /// Runs a script on the host side of the lab, with the functions of `proxy.bash`.
 #[track_caller]
 fn lab(script: &str) -> Run {
     in_lab("routed", &format!("{}\n{script}", include_str!("proxy.bash")))
+}
+
+/// Runs Python against a proxy started with `arguments` after `prepare`, with the clients of `wire.py`.
+#[track_caller]
+fn wire(arguments: &str, prepare: &str, python: &str) -> Run {
+    let modules = repository().join("tests/proxy");
+    lab(&format!(
+        "{prepare}
+        proxy {arguments}
+        cat > \"$T/client.py\" <<'PY'
+from wire import *
+{python}
+PY
+        PYTHONDONTWRITEBYTECODE=1 PYTHONPATH='{}' python3 \"$T/client.py\" \"$at\"
+        ",
+        modules.display()
+    ))
 }

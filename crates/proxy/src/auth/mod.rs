@@ -33,6 +33,7 @@ pub enum Access {
 pub(crate) struct Gate {
     access: Access,
     accounts: Arc<Accounts>,
+    everybody: Arc<Account>,
     /// The right passwords of users with slow hashes, as HMAC tags.
     known: Mutex<HashMap<String, hmac::Tag>>,
     key: hmac::Key,
@@ -85,6 +86,7 @@ impl Gate {
         };
         Ok(Self {
             access,
+            everybody: accounts.of(""),
             accounts,
             known: Mutex::default(),
             key: hmac::Key::new(hmac::HMAC_SHA256, &key),
@@ -100,7 +102,7 @@ impl Gate {
     /// Everybody's account where no credentials are needed. All share its limits.
     pub(crate) fn anonymous(&self) -> Result<Arc<Account>, Refusal> {
         match self.access {
-            Access::Open => Ok(self.accounts.of("")),
+            Access::Open => Ok(Arc::clone(&self.everybody)),
             Access::Users(_) => Err(Refusal::NoCredentials),
         }
     }
@@ -118,7 +120,7 @@ impl Gate {
     /// Checks what can be checked at once.
     pub(crate) fn check(&self, user: &str, password: &[u8]) -> Check {
         let Access::Users(users) = &self.access else {
-            return Check::Done(Ok(self.accounts.of("")));
+            return Check::Done(Ok(Arc::clone(&self.everybody)));
         };
         match users.get(user) {
             Some(Password::Plain(right)) => {

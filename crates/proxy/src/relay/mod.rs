@@ -69,14 +69,18 @@ pub(crate) async fn relay(
     let mut tick = pin!(sleep(idle / 2));
     let mut quiet = false;
     let end = poll_fn(|cx| {
-        let first = up.poll(client, upstream, cx).map_err(|failed| match failed {
-            Failed::Read(error) => End::Client(error),
-            Failed::Write(error) => End::Destination(error),
-        });
-        let second = down.poll(upstream, client, cx).map_err(|failed| match failed {
-            Failed::Read(error) => End::Destination(error),
-            Failed::Write(error) => End::Client(error),
-        });
+        let first = up
+            .poll(client, upstream, down.is_closed(), cx)
+            .map_err(|failed| match failed {
+                Failed::Read(error) => End::Client(error),
+                Failed::Write(error) => End::Destination(error),
+            });
+        let second = down
+            .poll(upstream, client, up.is_closed(), cx)
+            .map_err(|failed| match failed {
+                Failed::Read(error) => End::Destination(error),
+                Failed::Write(error) => End::Client(error),
+            });
         let (moved_up, moved_down) = (up.take_moved(), down.take_moved());
         if moved_up + moved_down > 0 {
             quiet = false;
@@ -162,12 +166,24 @@ impl Direction {
         }
     }
 
+    fn is_closed(&self) -> bool {
+        self.phase == Phase::Closed
+    }
+
     fn take_moved(&mut self) -> u64 {
         std::mem::take(&mut self.moved)
     }
 
     /// Moves what can be moved. Ready when the reader's end was passed on to the writer.
-    fn poll<R, W>(&mut self, from: &mut R, to: &mut W, cx: &mut Context<'_>) -> Poll<Result<(), Failed>>
+    ///
+    /// `last` says that the other way has ended: the end of this one is passed on by closing the socket.
+    fn poll<R, W>(
+        &mut self,
+        from: &mut R,
+        to: &mut W,
+        last: bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Failed>>
     where
         R: AsyncRead + SpliceEnd + Unpin,
         W: AsyncWrite + SpliceEnd + Unpin,
@@ -176,6 +192,10 @@ impl Direction {
             ready!(self.deliver(to, cx))?;
             match self.phase {
                 Phase::Open => {}
+                Phase::Closing if last && to.raw().is_some() => {
+                    self.phase = Phase::Closed;
+                    continue;
+                }
                 Phase::Closing => {
                     ready!(Pin::new(&mut *to).poll_shutdown(cx)).map_err(Failed::Write)?;
                     self.phase = Phase::Closed;
@@ -230,21 +250,31 @@ impl Direction {
         Poll::Ready(Ok(()))
     }
 
-    fn copy<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
+    fn copy<R: AsyncRead + SpliceEnd + Unpin, W: AsyncWrite + SpliceEnd + Unpin>(
         &mut self,
         from: &mut R,
         to: &mut W,
         cx: &mut Context<'_>,
     ) -> Poll<Result<usize, Failed>> {
         SCRATCH_BUFFER.with_borrow_mut(|scratch| {
+            // Asked before the read: what arrived together with the end is read together with it.
+            let ends = from.raw().is_some_and(|raw| raw.is_read_closed());
             let mut buffer = ReadBuf::new(scratch);
             ready!(Pin::new(from).poll_read(cx, &mut buffer)).map_err(Failed::Read)?;
+            let room = buffer.remaining();
             let read = buffer.filled();
             if read.is_empty() {
                 return Poll::Ready(Ok(0));
             }
             self.bulk = read.len() >= BULK;
-            let written = match Pin::new(to).poll_write(cx, read) {
+            let written = match (to.raw(), ends && room > 0) {
+                (Some(raw), true) => {
+                    self.phase = Phase::Closing;
+                    raw.poll_send_last(read, cx)
+                }
+                _ => Pin::new(to).poll_write(cx, read),
+            };
+            let written = match written {
                 Poll::Ready(written) => written.map_err(Failed::Write)?,
                 Poll::Pending => 0,
             };
