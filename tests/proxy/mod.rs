@@ -1,7 +1,10 @@
 //! The proxy, used by other people's programs in the lab.
 
+mod access;
 mod forms;
 mod refusals;
+mod service;
+mod sessions;
 
 use crate::harness::{Run, in_lab, repository};
 

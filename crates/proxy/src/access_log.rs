@@ -78,11 +78,13 @@ fn write_lines(lines: &Receiver<Message>, file: File, path: Option<&Path>) {
     while let Some(message) = next(lines, &mut file, &mut healthy) {
         match message {
             Message::Line(line) => {
-                let written = file.write_all(&line);
-                note(written, &mut healthy);
+                // Good news is only what reached the disk.
+                if let Err(error) = file.write_all(&line) {
+                    note(Err(error), &mut healthy);
+                }
             }
             Message::Reopen => {
-                note(file.flush(), &mut healthy);
+                flush(&mut file, &mut healthy);
                 if let Some(path) = path {
                     match open(path) {
                         Ok(new) => file = BufWriter::with_capacity(64 * 1024, new),
@@ -92,7 +94,7 @@ fn write_lines(lines: &Receiver<Message>, file: File, path: Option<&Path>) {
             }
         }
     }
-    note(file.flush(), &mut healthy);
+    flush(&mut file, &mut healthy);
 }
 
 /// The next message. Whatever was written is on its way to the reader before this waits.
@@ -100,9 +102,15 @@ fn next(lines: &Receiver<Message>, file: &mut BufWriter<File>, healthy: &mut boo
     match lines.try_recv() {
         Ok(message) => return Some(message),
         Err(TryRecvError::Disconnected) => return None,
-        Err(TryRecvError::Empty) => note(file.flush(), healthy),
+        Err(TryRecvError::Empty) => flush(file, healthy),
     }
     lines.recv().ok()
+}
+
+fn flush(file: &mut BufWriter<File>, healthy: &mut bool) {
+    if !file.buffer().is_empty() {
+        note(file.flush(), healthy);
+    }
 }
 
 /// Says once that lines are being lost, and once that they no longer are. Serving goes on.
