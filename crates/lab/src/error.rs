@@ -151,7 +151,7 @@ impl Hint for LabError {
                  or `--security-opt systempaths=unconfined`"
                     .to_owned()
             }
-            Self::NoNft(_) => "`sudo apt install nftables`, or take `--topology routed`".to_owned(),
+            Self::NoNft(_) => "`sudo apt install nftables`".to_owned(),
             Self::PrefixInUse { .. } => {
                 "take one that contains neither 2001:db8:1::/64 nor 2001:db8:80::/64".to_owned()
             }

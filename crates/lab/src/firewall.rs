@@ -10,6 +10,8 @@ use crate::error::LabError;
 use crate::netns::NetNs;
 use crate::topology::Topology;
 
+/// Settings and counts of connection tracking, per network namespace.
+const CONNTRACK: &str = "/proc/sys/net/netfilter";
 /// The table that holds the router's forward chain.
 const TABLE: &str = "lab";
 
@@ -39,6 +41,22 @@ impl Topology {
     }
 }
 
+/// Makes the router a stateful one that keeps what it tracks for an hour, so that it can be counted
+/// afterwards however slow the machine is.
+pub(crate) fn track_connections(router: &NetNs) -> Result<(), LabError> {
+    if let Some(ruleset) = Topology::Stateful.ruleset() {
+        load(router, &ruleset)?;
+    }
+    // The states of connections that have been closed (nf_conntrack-sysctl in the kernel's documentation).
+    for state in ["fin_wait", "close_wait", "last_ack", "time_wait", "close"] {
+        let path = format!("{CONNTRACK}/nf_conntrack_tcp_timeout_{state}");
+        router.run(|| {
+            fs::write(&path, "3600").map_err(|source| LabError::system(format!("write {path}"), source))
+        })?;
+    }
+    tracked_connections(router).map(drop)
+}
+
 /// Makes the router of the stateful topology forward packets of the prefix without tracking them.
 pub(crate) fn stop_tracking(router: &NetNs, prefix: Prefix) -> Result<(), LabError> {
     // A default-drop chain needs the accepts as well: untracked packets are neither new nor established.
@@ -63,7 +81,7 @@ pub(crate) fn most_tracked_connections(router: &NetNs) -> Result<u64, LabError> 
 }
 
 fn conntrack_setting(router: &NetNs, name: &str) -> Result<u64, LabError> {
-    let path = format!("/proc/sys/net/netfilter/{name}");
+    let path = format!("{CONNTRACK}/{name}");
     router.run(|| {
         let text =
             fs::read_to_string(&path).map_err(|source| LabError::system(format!("read {path}"), source))?;
@@ -88,11 +106,6 @@ pub(crate) fn load(namespace: &NetNs, ruleset: &str) -> Result<(), LabError> {
 /// The whole ruleset of the namespace as text.
 pub(crate) fn list(namespace: &NetNs) -> Result<String, LabError> {
     namespace.run(|| output_of(start_nft(&["list", "ruleset"])?))
-}
-
-/// Whether there is an `nft` to run.
-pub(crate) fn is_present() -> bool {
-    start_nft(&["--version"]).and_then(output_of).is_ok()
 }
 
 fn output_of(nft: Child) -> Result<String, LabError> {

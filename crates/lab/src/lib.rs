@@ -21,6 +21,7 @@
 //! ```
 
 mod command;
+pub mod demo;
 mod error;
 mod firewall;
 mod isolate;

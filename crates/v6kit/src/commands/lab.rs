@@ -1,5 +1,7 @@
 //! `v6kit lab`.
 
+mod demo;
+
 use std::ffi::OsString;
 
 use clap::{Subcommand, ValueEnum};
@@ -21,6 +23,8 @@ pub(crate) struct LabArgs {
 
 #[derive(Debug, Subcommand)]
 enum LabSubcommand {
+    /// See the whole story happen in under a minute: refused, set up, proven, crawled, put back
+    Demo(demo::DemoArgs),
     /// Run a command on the host side of a lab
     Run(RunArgs),
 }
@@ -86,8 +90,9 @@ impl From<TopologyChoice> for Topology {
     }
 }
 
-pub(crate) fn run(args: LabArgs, _printer: &Printer) -> Result<Exit, Failure> {
+pub(crate) fn run(args: LabArgs, printer: &Printer) -> Result<Exit, Failure> {
     match args.command {
+        LabSubcommand::Demo(args) => demo::run(&args, printer),
         LabSubcommand::Run(args) => run_command(args),
     }
 }
