@@ -181,6 +181,8 @@ kept() {
 	for file in $FILES; do
 		echo "/$file"
 	done
+	echo /etc/rc.d/S95v6kit-router
+	echo "$KEEP"
 }
 
 install_files() {
