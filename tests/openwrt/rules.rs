@@ -76,6 +76,38 @@ fn fifty_thousand_connections_leave_no_entry() {
     .expect(0);
 }
 
+/// The size of the table is one setting for the whole machine; here it is filled instead, in the router's own
+/// namespace, with connections that the kernel does not drop early because they are assured.
+#[test]
+fn with_a_full_table_new_connections_hang_unless_they_are_untracked() {
+    on_router(&format!(
+        "{TRAFFIC}
+        settings 'set v6kit-router.main.notrack=0'
+        router v6kit-router apply
+        is $(exchanges tcp 20) 20 'exchanges before'
+        max=$(cat /proc/sys/net/netfilter/nf_conntrack_max)
+        awk -v max=$max 'BEGIN {{
+            for (i = 0; i < max; i++) {{
+                a = sprintf(\"2001:db8:77::%x:%x\", i / 65536, i % 65536)
+                print \"-A -t 10000 -u SEEN_REPLY,ASSURED -s \" a \" -d 2001:db8:78::1 -r 2001:db8:78::1 -q \" a \
+                    \" -p tcp --sport 1 --dport 2 --reply-port-src 2 --reply-port-dst 1 --state ESTABLISHED\"
+            }}
+        }}' >$T/connections
+        # The last ones find no room.
+        conntrack -R $T/connections >/dev/null 2>&1 || true
+        is $(entries) $max 'entries'
+        is $(exchanges tcp 20 3) 0 'exchanges through a full table'
+        not router v6kit-router check >$T/out
+        says \"$(cat $T/out)\" \"problem: the connection table is nearly full: $max of $max\"
+
+        settings 'set v6kit-router.main.notrack=1'
+        router v6kit-router apply
+        is $(exchanges tcp 50000) 50000 'exchanges beside a full table'
+        "
+    ))
+    .expect(0);
+}
+
 #[test]
 fn an_unsolicited_connection_from_outside_is_refused() {
     on_router(&format!(
