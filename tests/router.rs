@@ -163,6 +163,26 @@ fn a_connection_that_breaks_half_way_changes_nothing() {
 }
 
 #[test]
+fn a_push_that_was_cut_off_while_it_ran_is_completed_by_the_next() {
+    behind_sshd(
+        "
+        start_router
+        before=$(state)
+        for lines in 1 8 15 20 25; do
+            # Whoever reads it is gone after so many lines, as when the connection breaks.
+            there \"sh -s -- --host fe80::9 --base lan --part ::abcd:0:0:0/80 --conntrack keep | head -n $lines\" \
+                <$REPOSITORY/openwrt/provision.sh >/dev/null
+            there 'fw4 check'
+        done
+        push >/dev/null
+        check
+        $V6KIT router remove $SSH >/dev/null
+        is \"$(state)\" \"$before\" 'after removal'
+        ",
+    );
+}
+
+#[test]
 fn a_prefix_that_holds_the_lan_is_refused_before_anything_is_written() {
     behind_sshd(
         "

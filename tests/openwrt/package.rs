@@ -37,9 +37,9 @@ fn an_installed_package_does_nothing_until_it_is_enabled() {
 fn plan_says_what_apply_does_and_changes_nothing() {
     on_router(&format!(
         "{READY}
-        before=$(disk; ip -6 route; nft list ruleset)
+        before=$(disk; ip -6 route; nft -s list ruleset)
         plan=$(router v6kit-router plan)
-        is \"$(disk; ip -6 route; nft list ruleset)\" \"$before\" 'after plan'
+        is \"$(disk; ip -6 route; nft -s list ruleset)\" \"$before\" 'after plan'
         is \"$(router v6kit-router apply)\" \"$plan\" 'what apply says'
         has_route $PREFIX
         has_element $PREFIX
@@ -224,13 +224,13 @@ config prefix 'crawler'
 	option host 'fe80::9'
 	option {option} '{value}'
 END
-            before=$(disk; ip -6 route; nft list ruleset)
+            before=$(disk; ip -6 route; nft -s list ruleset)
             for command in plan apply 'event wan6'; do
                 code=0
                 router v6kit-router $command >$T/out 2>$T/err || code=$?
                 is $code 2 \"exit code of $command\"
             done
-            is \"$(disk; ip -6 route; nft list ruleset)\" \"$before\" 'the router'
+            is \"$(disk; ip -6 route; nft -s list ruleset)\" \"$before\" 'the router'
             [ ! -e $R/tmp/owned ]
             # What is refused is named, on one line, without what could steer a terminal or a log.
             (router v6kit-router check --json || true) | /usr/bin/python3 -c '
@@ -434,7 +434,7 @@ fn removal_leaves_the_ruleset_and_the_disk_as_they_were() {
         "
         make_topology
         router fw4 start
-        state() { nft list ruleset; ip -6 route; find $R/etc $R/usr/share $R/usr/lib/v6kit-router $R/usr/sbin -type f | xargs md5sum; }
+        state() { nft -s list ruleset; ip -6 route; find $R/etc $R/usr/share $R/usr/lib/v6kit-router $R/usr/sbin -type f | xargs md5sum; }
         mkdir -p $R/usr/lib/v6kit-router
         mkdir -p $R/usr/share/nftables.d/{table-pre,chain-post/raw_prerouting,chain-pre/forward,ruleset-post}
         before=$(state)
@@ -442,20 +442,7 @@ fn removal_leaves_the_ruleset_and_the_disk_as_they_were() {
         configure_crawler
         router v6kit-router apply
         says \"$(ip -6 route show $PREFIX)\" fe80::9
-        # As a package manager does: the script before removal, the files, the script after it.
-        make_script() {
-            /usr/bin/python3 - $REPOSITORY/openwrt/v6kit-router/Makefile $1 <<'END'
-import re, sys
-text = re.search(r'^define Package/v6kit-router/%s\\n(.*?)^endef' % sys.argv[2], open(sys.argv[1]).read(), re.S | re.M)
-print(text[1].replace('$$', '$'))
-END
-        }
-        for part in prerm postrm; do make_script $part >$R/tmp/$part; shellcheck -s sh $R/tmp/$part; done
-        router ash /tmp/prerm
-        router /etc/init.d/v6kit-router disable
-        router /etc/init.d/v6kit-router stop
-        (cd $REPOSITORY/openwrt/v6kit-router/files && find . -type f) | (cd $R && xargs rm -f)
-        router ash /tmp/postrm
+        uninstall_package
         is \"$(state)\" \"$before\" 'after removal'
         [ ! -e $R/tmp/run/v6kit-router ]
         ",
@@ -464,23 +451,50 @@ END
 }
 
 #[test]
-fn package_scripts_do_nothing_while_an_image_is_built() {
+fn the_package_holds_every_file_and_its_scripts_are_sound() {
     on_router(
         "
-        /usr/bin/python3 - $REPOSITORY/openwrt/v6kit-router/Makefile $T <<'END'
-import re, sys
-text = open(sys.argv[1]).read()
-found = re.findall(r'^define Package/v6kit-router/(postinst|prerm|postrm)\\n(.*?)^endef', text, re.S | re.M)
-assert len(found) == 3, found
-for name, script in found:
-    open(sys.argv[2] + '/' + name, 'w').write(script.replace('$$', '$'))
-END
-        for name in postinst prerm postrm; do
-            # Anything that it ran would not be found.
-            IPKG_INSTROOT=/somewhere PATH=/nonexistent /bin/sh -eu $T/$name
+        stage_package
+        cd $T/package
+        is \"$(cd data && find . -type f | sort)\" \
+            \"$(cd $REPOSITORY/openwrt/v6kit-router/files && find . -type f | sort)\" 'files'
+        is \"$(cd data && find . -type f -perm -u=x | sort | tr '\\n' ' ')\" \
+            './etc/init.d/v6kit-router ./etc/uci-defaults/90-v6kit-router ./usr/sbin/v6kit-router ' 'executables'
+        is \"$(cat control)\" 'all +firewall4 +jsonfilter +uci' 'architecture and dependencies'
+        is \"$(grep . conffiles)\" /etc/config/v6kit-router 'conffiles'
+        shellcheck -s dash postinst prerm postrm
+        # While an image is built nothing may run: whatever they called would not be found.
+        for script in postinst prerm postrm; do
+            IPKG_INSTROOT=/somewhere PATH=/nonexistent /bin/sh -eu $script
         done
         ",
     )
+    .expect(0);
+}
+
+#[test]
+fn an_upgrade_keeps_settings_and_service() {
+    on_router(&format!(
+        "{READY}
+        router v6kit-router apply
+        before=$(router uci show v6kit-router)
+        # opkg runs the scripts of the old package with PKG_UPGRADE=1, and stops the service.
+        cp $T/package/prerm $T/package/postrm $R/tmp/
+        router env PKG_UPGRADE=1 ash /tmp/prerm
+        router /etc/init.d/v6kit-router stop
+        cp $R/etc/config/v6kit-router $T/kept
+        router env PKG_UPGRADE=1 ash /tmp/postrm
+        cp -a $T/package/data/. $R/
+        cp $T/kept $R/etc/config/v6kit-router
+        router env PKG_UPGRADE=1 ash -e /tmp/postinst
+        router ash -c 'cd /etc/uci-defaults && ash ./90-v6kit-router && rm 90-v6kit-router'
+        router /etc/init.d/v6kit-router start
+        is \"$(router uci show v6kit-router)\" \"$before\" 'settings'
+        has_route $PREFIX
+        has_element $PREFIX
+        router v6kit-router check
+        "
+    ))
     .expect(0);
 }
 
@@ -490,14 +504,14 @@ fn rules_that_do_not_load_are_taken_out_again() {
         "
         make_topology
         router fw4 start
-        before=$(nft list ruleset)
+        before=$(nft -s list ruleset)
         cp -r $REPOSITORY/openwrt/v6kit-router/files/. $R/
         echo 'no such rule' >>$R/usr/share/nftables.d/table-pre/v6kit-router.nft
         not router v6kit-router load-rules 2>$T/err
         grep -q 'they were taken out again' $T/err
         router fw4 check
         router fw4 reload
-        is \"$(nft list ruleset)\" \"$before\" ruleset
+        is \"$(nft -s list ruleset)\" \"$before\" ruleset
         ",
     )
     .expect(0);

@@ -12,7 +12,7 @@ const PROVISION: &str = "
     cp $REPOSITORY/openwrt/provision.sh $R/tmp/
     provision() { router sh /tmp/provision.sh \"$@\"; }
     ARGS='--host fe80::9 --base lan --part ::abcd:0:0:0/80 --conntrack keep'
-    state() { nft list ruleset; ip -6 route; find $R/etc $R/usr/{s,}bin $R/usr/share $R/lib/upgrade -type f | sort | xargs md5sum; }
+    state() { nft -s list ruleset; ip -6 route; find $R/etc $R/usr/{s,}bin $R/usr/share $R/lib/upgrade -type f | sort | xargs md5sum; }
 ";
 
 #[test]

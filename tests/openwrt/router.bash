@@ -74,15 +74,31 @@ delegate() {
 	END
 }
 
-# install_package: what the SDK would put into the package, and what installing it runs.
+# stage_package: what the SDK would put into the package, under $T/package: data, scripts, conffiles.
+stage_package() {
+	mkdir -p "$T/package"
+	make -s -C "$REPOSITORY/openwrt/v6kit-router" TOPDIR="$REPOSITORY/tests/openwrt/sdk" DEST="$T/package" stage
+}
+
+# install_package: what opkg and apk do with it, and the order in which OpenWrt's default_postinst goes on.
 install_package() {
-	local files="$REPOSITORY/openwrt/v6kit-router/files"
-	cp -r "$files/." "$R/"
-	chmod 755 "$R/usr/sbin/v6kit-router" "$R/etc/init.d/v6kit-router" "$R/etc/uci-defaults/90-v6kit-router"
-	router /usr/sbin/v6kit-router load-rules
+	stage_package
+	cp -a "$T/package/data/." "$R/"
+	cp "$T/package/postinst" "$R/tmp/postinst"
+	router ash -e /tmp/postinst
 	router ash -c 'cd /etc/uci-defaults && ash ./90-v6kit-router && rm 90-v6kit-router'
 	router /etc/init.d/v6kit-router enable
 	router /etc/init.d/v6kit-router start
+}
+
+# uninstall_package: the script before removal, service and files, the script after it.
+uninstall_package() {
+	cp "$T/package/prerm" "$T/package/postrm" "$R/tmp/"
+	router ash /tmp/prerm
+	router /etc/init.d/v6kit-router disable
+	router /etc/init.d/v6kit-router stop
+	(cd "$T/package/data" && find . -type f) | (cd "$R" && xargs rm -f)
+	router ash /tmp/postrm
 }
 
 # router COMMAND...: runs it on the router.

@@ -1,0 +1,2 @@
+# Where the SDK sets paths and tools.
+INCLUDE_DIR:=$(TOPDIR)/include
