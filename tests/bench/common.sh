@@ -1,0 +1,75 @@
+# Shared by the benchmarks: a private network namespace, nginx on the second core, CPU per request.
+# Source it after `set -euo pipefail`.
+
+# Runs the script again inside a namespace of its own, where ports and addresses are ours alone.
+enter_namespace() {
+    if [[ -z ${V6KIT_BENCH_INSIDE:-} ]]; then
+        exec env V6KIT_BENCH_INSIDE=1 unshare --user --map-root-user --net --mount --pid --fork --kill-child \
+            --mount-proc bash "$0" "$@"
+    fi
+    ip link set lo up
+    PATH=$PATH:/usr/sbin:/sbin
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+    repository=$(cd "$(dirname "$0")/../.." && pwd)
+    v6kit=${V6KIT:-$repository/target/release/v6kit}
+    [[ -x $v6kit ]] || { echo "build it first: cargo build --release" >&2; exit 2; }
+    client_core=${CLIENT_CORE:-0}
+    server_core=${SERVER_CORE:-1}
+}
+
+need() {
+    for program in "$@"; do
+        command -v "$program" >/dev/null || { echo "this benchmark needs $program" >&2; exit 2; }
+    done
+}
+
+# nginx with one worker on the server's core: 320 bytes of JSON on [::1]:8080, and with TLS on 8443.
+start_nginx() {
+    need nginx openssl
+    local body='{"id":1234567,"name":"item 1234567","price":64208,"stock":2816,"rating":4,"text":"'
+    body+=$(printf 'x%.0s' $(seq 1 $((318 - ${#body}))))'"}'
+    [[ ${#body} == 320 ]]
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost \
+        -addext 'subjectAltName=DNS:localhost,IP:::1' -keyout "$work/key.pem" -out "$work/cert.pem" 2>/dev/null
+    cat > "$work/nginx.conf" <<CONF
+user root;
+daemon on;
+pid $work/nginx.pid;
+error_log $work/error.log;
+worker_processes 1;
+worker_rlimit_nofile 20000;
+events { worker_connections 8192; }
+http {
+    access_log off;
+    keepalive_requests 1000000000;
+    default_type application/json;
+    server {
+        listen [::]:8080 backlog=4096;
+        listen [::]:8443 ssl http2 backlog=4096;
+        http2_max_concurrent_streams 1000;
+        ssl_certificate $work/cert.pem;
+        ssl_certificate_key $work/key.pem;
+        location / { return 200 '$body'; }
+    }
+}
+CONF
+    taskset -c "$server_core" nginx -p "$work" -c "$work/nginx.conf" 2>"$work/nginx.out" || { cat "$work/nginx.out" >&2; return 1; }
+}
+
+# cpu COMMAND...: runs it on the client's core and prints user + system time in seconds.
+cpu() {
+    need /usr/bin/time
+    taskset -c "$client_core" /usr/bin/time -o "$work/time" -f '%U %S' "$@" >"$work/out" 2>"$work/err" \
+        || { cat "$work/err" >&2; return 1; }
+    awk '{ print $1 + $2 }' "$work/time"
+}
+
+# median of the numbers on standard input
+median() { sort -n | awk '{ a[NR] = $1 } END { print (a[int((NR + 1) / 2)] + a[int(NR / 2) + 1]) / 2 }'; }
+
+per_request() { awk -v cpu="$1" -v n="$2" 'BEGIN { printf "%.2f\n", cpu * 1e6 / n }'; }
+
+row() { printf '%-44s %10s %8s\n' "$@"; }
+
+ratio() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f\n", a / b }'; }
