@@ -1,0 +1,175 @@
+//! Servers that misbehave: each fault ends in its error kind within its deadline, and in one record.
+
+mod servers;
+
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use serde_json::Value;
+use servers::FaultServer;
+use v6kit_crawl::{Crawl, Deadlines, Job, Order, Rate, RequestSpec, Settings, Summary, Trust, Work};
+
+fn job(url: &str) -> Job {
+    Job {
+        work: Work::templates(vec![url.parse().unwrap()]).unwrap(),
+        request: RequestSpec::new(http::Method::GET),
+        order: Order::Sequential,
+        limit: None,
+        max_body: 100_000,
+    }
+}
+
+fn settings(output: &Path) -> Settings {
+    Settings {
+        output: output.to_owned(),
+        sources: None,
+        rate: Rate::Max,
+        concurrency: 4,
+        threads: 1,
+        retries: 0,
+        deadlines: Deadlines {
+            total: Duration::from_secs(6),
+            connect: Duration::from_secs(6),
+            first_byte: Duration::from_secs(3),
+            idle: Duration::from_secs(3),
+        },
+        trust: Trust::System,
+        level: 1,
+        grace: Duration::from_secs(1),
+        seed: 1,
+    }
+}
+
+async fn crawl(job: Job, settings: Settings) -> (Summary, Vec<Value>) {
+    let output = settings.output.clone();
+    let crawl = Crawl::start(job, settings).await.unwrap();
+    crawl.ended().await;
+    let summary = crawl.finish().unwrap();
+    let mut lines = Vec::new();
+    v6kit_crawl::cat(&output, &mut lines).unwrap();
+    let records = lines.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+    (
+        summary,
+        records
+            .map(|line| serde_json::from_slice(line).unwrap())
+            .collect(),
+    )
+}
+
+#[tokio::test]
+async fn every_fault_ends_in_its_error_kind() {
+    let server = FaultServer::start();
+    let expected = [
+        ("mute", "first_byte_timeout"),
+        ("slow-head", "timeout"),
+        ("half", "incomplete"),
+        ("half-chunk", "incomplete"),
+        ("stall", "stalled"),
+        ("drip", "timeout"),
+        ("endless", "body_too_large"),
+        ("endless-close", "body_too_large"),
+        ("large", "body_too_large"),
+        ("reset", "reset"),
+        ("reset-half", "reset"),
+        ("close", "closed"),
+        ("garbage", "protocol"),
+        ("bad-chunk", "protocol"),
+        ("bad-length", "protocol"),
+        ("many-headers", "protocol"),
+    ];
+    let words: Vec<&str> = expected.iter().map(|(path, _)| *path).collect();
+    let scratch = tempfile::tempdir().unwrap();
+    let url = format!("{}/{{{}}}", server.url, words.join(","));
+    let (summary, records) = crawl(
+        job(&url),
+        Settings {
+            concurrency: 16,
+            ..settings(scratch.path())
+        },
+    )
+    .await;
+    assert_eq!(records.len(), expected.len());
+    for record in &records {
+        let (path, kind) = expected[record["pos"].as_u64().unwrap() as usize];
+        assert_eq!(record["error"]["kind"], kind, "{path}: {record}");
+        assert_eq!(record["attempts"], 1, "{path}: {record}");
+    }
+    assert!(summary.complete);
+    assert_eq!(summary.failed(), expected.len() as u64);
+}
+
+#[tokio::test]
+async fn odd_but_whole_answers_are_data() {
+    let server = FaultServer::start();
+    let scratch = tempfile::tempdir().unwrap();
+    let (summary, records) = crawl(
+        job(&format!("{}/{{ok,overlong,old}}", server.url)),
+        settings(scratch.path()),
+    )
+    .await;
+    assert_eq!(summary.ok, 3, "{records:?}");
+    let old = records.iter().find(|record| record["pos"] == 2).unwrap();
+    assert_eq!(old["body"]["until"], "close");
+}
+
+#[tokio::test]
+async fn a_connection_that_went_stale_is_replaced_without_counting() {
+    let server = FaultServer::start();
+    let scratch = tempfile::tempdir().unwrap();
+    let one = Settings {
+        concurrency: 1,
+        ..settings(scratch.path())
+    };
+    let (summary, records) = crawl(job(&format!("{}/stale/{{1..20}}", server.url)), one).await;
+    assert_eq!(summary.ok, 20, "{records:?}");
+    assert_eq!(summary.retries, 0);
+    assert!(records.iter().all(|record| record["attempts"] == 1));
+    assert_eq!(server.connections.load(Ordering::SeqCst), 20);
+}
+
+#[tokio::test]
+async fn a_post_is_not_repeated_when_it_may_have_arrived() {
+    let server = FaultServer::start();
+    let scratch = tempfile::tempdir().unwrap();
+    let mut job = job(&format!("{}/stale/{{1..2}}", server.url));
+    job.request.method = http::Method::POST;
+    let (_, records) = crawl(
+        job,
+        Settings {
+            concurrency: 1,
+            ..settings(scratch.path())
+        },
+    )
+    .await;
+    assert_eq!(records[0]["outcome"], "ok");
+    assert_eq!(records[1]["error"]["kind"], "closed");
+    assert_eq!(server.requests.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn transient_failures_are_tried_again_and_no_more_often_than_asked() {
+    let server = FaultServer::start();
+    let scratch = tempfile::tempdir().unwrap();
+    let twice = Settings {
+        retries: 2,
+        ..settings(scratch.path())
+    };
+    let (summary, records) = crawl(job(&format!("{}/close/{{1..5}}", server.url)), twice).await;
+    assert_eq!((summary.transient, summary.retries), (5, 10));
+    assert!(records.iter().all(|record| record["attempts"] == 3));
+    assert_eq!(server.requests.load(Ordering::SeqCst), 15);
+}
+
+#[tokio::test]
+async fn fatal_failures_are_not_tried_again() {
+    let server = FaultServer::start();
+    let scratch = tempfile::tempdir().unwrap();
+    let more = Settings {
+        retries: 5,
+        ..settings(scratch.path())
+    };
+    let (summary, _) = crawl(job(&format!("{}/large/{{1..3}}", server.url)), more).await;
+    assert_eq!((summary.fatal, summary.retries), (3, 0));
+    assert_eq!(server.requests.load(Ordering::SeqCst), 3);
+}
