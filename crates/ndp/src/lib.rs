@@ -6,16 +6,19 @@
 //!
 //! Nothing here prints, reads the environment or exits.
 
+mod complaint;
 mod counters;
 mod error;
 mod event;
 mod filter;
 mod inventory;
 mod live;
+mod look;
 mod metrics;
 mod neighbourhood;
 mod privileges;
 mod responder;
+mod settings;
 mod socket;
 mod source;
 mod usage;
@@ -26,6 +29,7 @@ pub use error::NdpError;
 pub use event::{Event, Verdict};
 pub use metrics::MetricsListener;
 pub use privileges::keep_only_net_raw;
-pub use responder::{Responder, Scope, Settings, Snooping, Summary};
+pub use responder::Responder;
+pub use settings::{Scope, Settings, Snooping, Summary};
 pub use source::{Source, SourceWish};
 pub use wire::{ALL_NODES, Advertisement, Flags, Invalid, Kind, Mac, MulticastRouter, Solicitation};

@@ -1,90 +1,31 @@
 //! Receives solicitations, decides, and answers.
 
-use std::future::{Future, pending};
+mod sending;
+
+use std::future::Future;
 use std::io;
 use std::net::Ipv6Addr;
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
 use lru::LruCache;
-use serde::Serialize;
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use v6kit_net::Prefix;
 
 use crate::NdpError;
-use crate::counters::{Cause, Counters, Counts};
+use crate::complaint::Complaints;
+use crate::counters::{Cause, Counters};
 use crate::event::{Event, Verdict};
-use crate::inventory::{Inventory, Sockets};
+use crate::inventory::Sockets;
 use crate::live::{Bucket, Live, WhenFull};
+use crate::look::{Look, Looking};
 use crate::neighbourhood::{Holder, Link, Neighbourhood, Notification, State};
+use crate::settings::{Scope, Settings, Summary};
 use crate::socket::{LONGEST, PacketSocket};
-use crate::source::{Finding, Source, SourceChoice, SourceWish};
+use crate::source::{SourceChoice, SourceWish};
 use crate::usage::Usage;
-use crate::wire::{ALL_NODES, Advertisement, Flags, Kind, Mac, MulticastRouter, Solicitation};
-
-/// What to answer for, and how.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// The on-link prefix.
-    pub prefix: Prefix,
-    /// The device that it is on.
-    pub device: String,
-    /// Which addresses of it.
-    pub scope: Scope,
-    /// The source of answers.
-    pub source: SourceWish,
-    /// So many addresses at most are in the router's neighbour table through us. `None`: no limit.
-    pub live: Option<NonZeroUsize>,
-    /// Answers a second.
-    pub max_rate: NonZeroU32,
-    /// What snooping switches are told.
-    pub snooping: Snooping,
-    /// Whether each solicitation is an event.
-    pub report_solicitations: bool,
-}
-
-/// Which addresses of the prefix are answered for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Scope {
-    /// Those that are used while a program on this host sends from the prefix, all of them otherwise.
-    Auto,
-    /// Those with a live or recent socket on this host.
-    OnlyUsed,
-    /// All of them: others behind this host use them.
-    All,
-}
-
-/// What MLD-snooping switches are told.
-///
-/// Such a switch sends a solicited-node group only to ports that have joined it, and nobody can join
-/// sixteen million. It sends everything to ports with a multicast router.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Snooping {
-    /// That this port wants all multicast (Multicast Router Discovery, RFC 4286).
-    Announce,
-    /// Nothing.
-    Silent,
-}
-
-/// What was done, at the end.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Summary {
-    /// The prefix.
-    pub prefix: Prefix,
-    /// The device.
-    pub device: String,
-    /// The source of answers at the end.
-    pub source: Source,
-    /// How long it ran, in seconds.
-    pub seconds: u64,
-    /// What was asked and answered.
-    #[serde(flatten)]
-    pub counts: Counts,
-}
+use crate::wire::{Kind, Mac, MulticastRouter, Solicitation};
 
 /// Neighbours that were heard asking from an address of the prefix, and for how long they count.
 const HEARD: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
@@ -95,13 +36,8 @@ const BACKLOG: usize = 1024;
 const BATCH: usize = 64;
 /// Without a limit so many addresses are remembered, to be announced when the link-layer address changes.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
-/// A look at the sockets may take a fifth of the time.
-const REST_PER_LOOK: u32 = 4;
-const SHORTEST_REST: Duration = Duration::from_millis(2);
 /// RFC 4286 section 4.2.1: the default.
 const ROUTER_INTERVAL_SECONDS: u8 = 20;
-/// How often a lasting complaint is repeated.
-const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Answers solicitations. Opened with privileges, run without most of them.
 pub struct Responder {
@@ -161,8 +97,7 @@ enum Looked {
 enum Wake {
     Stop,
     Notified(Notification),
-    Found(io::Result<Sockets>),
-    LookDue,
+    Looking(Looking),
     Tick,
     Packets,
 }
@@ -252,15 +187,15 @@ impl Responder {
                 biased;
                 () = &mut stop => Wake::Stop,
                 notification = self.neighbourhood.notification() => Wake::Notified(notification?),
-                due = self.look.next(look_wanted) => due,
+                looking = self.look.next(look_wanted) => Wake::Looking(looking),
                 _ = ticks.tick() => Wake::Tick,
                 ready = self.socket.readable() => ready.map(|()| Wake::Packets).map_err(NdpError::Listen)?,
             };
             match wake {
                 Wake::Stop => return Ok(self.finish()),
                 Wake::Notified(notification) => self.notified(notification, report).await?,
-                Wake::LookDue => self.look.start(),
-                Wake::Found(found) => self.found(found, report),
+                Wake::Looking(Looking::Due) => self.look.start(),
+                Wake::Looking(Looking::Found(found)) => self.found(found, report),
                 Wake::Tick => {
                     self.counters.set_dropped(self.socket.dropped());
                     self.tell_snoopers(MulticastRouter::Advertisement {
@@ -421,88 +356,6 @@ impl Responder {
         }
     }
 
-    fn answer(&mut self, asked: &Asked, claim: Claim, report: Report<'_>) -> Result<Source, Cause> {
-        let Solicitation { target, .. } = asked.solicitation;
-        let now = Instant::now();
-        let link = self.link_that_is_up().ok_or(Cause::CannotSend)?;
-        if !self.bucket.take(now) {
-            let per_second = self.settings.max_rate.get();
-            self.complaints
-                .rate
-                .file(now, report, || Event::RateLimit { per_second });
-            return Err(Cause::RateLimit);
-        }
-        if !self.live.admit(target, now, |kept| self.usage.is_open(kept)) {
-            let live = self.live.len();
-            self.complaints
-                .live
-                .file(now, report, || Event::LiveLimit { live });
-            return Err(Cause::LiveLimit);
-        }
-        self.counters.set_live(self.live.len());
-        let source = self.choose_source(&asked.solicitation, now, report);
-        self.advertise(link, asked, claim, source)
-    }
-
-    fn link_that_is_up(&self) -> Option<Link> {
-        self.neighbourhood.link().filter(|link| link.state == State::Up)
-    }
-
-    fn choose_source(&mut self, solicitation: &Solicitation, now: Instant, report: Report<'_>) -> Source {
-        let (source, finding) = match (solicitation.kind(), solicitation.source) {
-            (Kind::Resolution, Some(asker)) => self.source.choose(solicitation.target, asker, now),
-            _ => (self.source.current(), Finding::Nothing),
-        };
-        match finding {
-            Finding::Nothing => {}
-            Finding::Switched => report(&Event::SourceSwitched {
-                source: self.source.current(),
-            }),
-            Finding::Unheard => report(&Event::Unheard),
-        }
-        // Without a link-local address there is nothing to try.
-        if self.settings.source == SourceWish::Auto && self.neighbourhood.link_local().is_none() {
-            Source::Target
-        } else {
-            source
-        }
-    }
-
-    fn advertise(&self, link: Link, asked: &Asked, claim: Claim, source: Source) -> Result<Source, Cause> {
-        let Solicitation {
-            target, link_address, ..
-        } = asked.solicitation;
-        // Who has no address yet is answered through the group of all nodes (RFC 4861 section 7.2.4).
-        let (destination, to) = match asked.solicitation.source {
-            Some(asker) => (asker, link_address.unwrap_or(asked.from)),
-            None => (ALL_NODES, Mac::of_group(ALL_NODES)),
-        };
-        let advertisement = Advertisement {
-            source: self.source_address(source, target).ok_or(Cause::CannotSend)?,
-            destination,
-            target,
-            link_address: link.mac,
-            flags: Flags {
-                solicited: asked.solicitation.source.is_some(),
-                overriding: claim == Claim::Socket,
-            },
-        };
-        match self.socket.send(link.index, to, &advertisement.to_packet()) {
-            Ok(()) => Ok(source),
-            Err(error) => {
-                tracing::debug!(%error, %target, "an advertisement was not sent");
-                Err(Cause::CannotSend)
-            }
-        }
-    }
-
-    fn source_address(&self, source: Source, target: Ipv6Addr) -> Option<Ipv6Addr> {
-        match source {
-            Source::Target => Some(target),
-            Source::LinkLocal => self.neighbourhood.link_local(),
-        }
-    }
-
     /// Takes in a look at the sockets and decides what has waited for it.
     fn found(&mut self, found: io::Result<Sockets>, report: Report<'_>) {
         self.counters.looked();
@@ -600,52 +453,6 @@ impl Responder {
         }
         Ok(())
     }
-
-    /// Tells everybody the new link-layer address of what they may have cached
-    /// (RFC 4861 section 7.2.6), as far as the rate allows.
-    fn announce(&mut self, link: Link) -> usize {
-        let now = Instant::now();
-        let mut announced = 0;
-        for target in self.live.addresses() {
-            let Some(source) = self.source_address(self.source.current(), target) else {
-                break;
-            };
-            let advertisement = Advertisement {
-                source,
-                destination: ALL_NODES,
-                target,
-                link_address: link.mac,
-                flags: Flags {
-                    solicited: false,
-                    overriding: true,
-                },
-            };
-            let packet = advertisement.to_packet();
-            if self.bucket.take(now)
-                && self
-                    .socket
-                    .send(link.index, Mac::of_group(ALL_NODES), &packet)
-                    .is_ok()
-            {
-                self.counters.announced();
-                announced += 1;
-            }
-        }
-        announced
-    }
-
-    fn tell_snoopers(&self, message: MulticastRouter) {
-        let (Some(link), Some(source)) = (self.link_that_is_up(), self.neighbourhood.link_local()) else {
-            return;
-        };
-        if self.settings.snooping == Snooping::Silent {
-            return;
-        }
-        let to = Mac::of_group(MulticastRouter::ALL_SNOOPERS);
-        if let Err(error) = self.socket.send(link.index, to, &message.to_packet(source)) {
-            tracing::debug!(%error, "snooping switches were not told");
-        }
-    }
 }
 
 /// The all-zeros interface identifier belongs to the routers of the link (RFC 4291 section 2.6.1), except
@@ -658,89 +465,5 @@ fn listen(error: io::Error) -> NdpError {
     match error.kind() {
         io::ErrorKind::PermissionDenied => NdpError::NotPermitted(error),
         _ => NdpError::Listen(error),
-    }
-}
-
-/// Looks at the sockets, one at a time, beside the answering, and not all the time.
-struct Look {
-    inventory: Option<Inventory>,
-    running: Option<JoinHandle<(Inventory, io::Result<Sockets>)>>,
-    started: Instant,
-    not_before: Instant,
-}
-
-impl Look {
-    fn open(prefix: Prefix) -> io::Result<Self> {
-        let now = Instant::now();
-        Ok(Self {
-            inventory: Some(Inventory::open(prefix)?),
-            running: None,
-            started: now,
-            not_before: now,
-        })
-    }
-
-    fn take_now(&mut self) -> io::Result<Sockets> {
-        match &mut self.inventory {
-            Some(inventory) => inventory.take(),
-            None => Ok(Sockets::default()),
-        }
-    }
-
-    fn start(&mut self) {
-        if let Some(mut inventory) = self.inventory.take() {
-            self.started = Instant::now();
-            self.running = Some(tokio::task::spawn_blocking(move || {
-                let found = inventory.take();
-                (inventory, found)
-            }));
-        }
-    }
-
-    /// Waits for a running look to end, or for the time of the next one where one is `wanted`.
-    async fn next(&mut self, wanted: bool) -> Wake {
-        let Some(running) = &mut self.running else {
-            if wanted {
-                sleep_until(self.not_before).await;
-                return Wake::LookDue;
-            }
-            return pending().await;
-        };
-        let ended = running.await;
-        self.running = None;
-        let took = self.started.elapsed();
-        self.not_before = Instant::now() + (took * REST_PER_LOOK).max(SHORTEST_REST);
-        match ended {
-            Ok((inventory, found)) => {
-                self.inventory = Some(inventory);
-                Wake::Found(found)
-            }
-            Err(error) => Wake::Found(Err(io::Error::other(error))),
-        }
-    }
-}
-
-/// Complaints that last are repeated now and then, not with every packet.
-#[derive(Debug, Default)]
-struct Complaints {
-    rate: Complaint,
-    live: Complaint,
-    sockets: Complaint,
-}
-
-#[derive(Debug, Default)]
-struct Complaint {
-    last: Option<Instant>,
-}
-
-impl Complaint {
-    fn file(&mut self, now: Instant, report: Report<'_>, event: impl FnOnce() -> Event) {
-        let due = self
-            .last
-            .is_none_or(|last| now.duration_since(last) >= COMPLAINT_INTERVAL);
-        if due {
-            self.last = Some(now);
-            report(&event());
-        }
     }
 }
