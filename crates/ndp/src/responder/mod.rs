@@ -9,6 +9,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use lru::LruCache;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use v6kit_net::Prefix;
@@ -202,7 +203,10 @@ impl Responder {
                         interval_seconds: ROUTER_INTERVAL_SECONDS,
                     });
                 }
-                Wake::Packets => self.receive_batch(report),
+                Wake::Packets => {
+                    self.catch_up(report).await?;
+                    self.receive_batch(report);
+                }
             }
         }
     }
@@ -217,6 +221,17 @@ impl Responder {
             seconds: self.started.elapsed().as_secs(),
             counts: self.counters.now(),
         }
+    }
+
+    /// Takes in what the kernel told before the packets came: a neighbour that it has just learned of is
+    /// not to be answered for.
+    async fn catch_up(&mut self, report: Report<'_>) -> Result<(), NdpError> {
+        // Lets the task that reads the netlink socket have its turn.
+        tokio::task::yield_now().await;
+        while let Some(notification) = self.neighbourhood.notification().now_or_never() {
+            self.notified(notification?, report).await?;
+        }
+        Ok(())
     }
 
     fn receive_batch(&mut self, report: Report<'_>) {
