@@ -31,13 +31,11 @@ embedded() {
 	printf '\tesac\n}\n\nmain "$@"\n'
 }
 
-embedded >provision.sh.new
 if [ "${1-}" = --check ]; then
-	result=0
-	cmp -s provision.sh provision.sh.new || result=1
-	rm provision.sh.new
-	[ "$result" = 0 ] || echo 'provision.sh holds other files than the package: run sh openwrt/embed.sh' >&2
-	exit "$result"
+	embedded | cmp -s - provision.sh && exit 0
+	echo 'provision.sh holds other files than the package: run sh openwrt/embed.sh' >&2
+	exit 1
 fi
+embedded >provision.sh.new
 chmod 755 provision.sh.new
 mv provision.sh.new provision.sh

@@ -484,7 +484,7 @@ fn an_upgrade_keeps_settings_and_service() {
         router /etc/init.d/v6kit-router stop
         cp $R/etc/config/v6kit-router $T/kept
         router env PKG_UPGRADE=1 ash /tmp/postrm
-        cp -a $T/package/data/. $R/
+        cp -R $T/package/data/. $R/
         cp $T/kept $R/etc/config/v6kit-router
         router env PKG_UPGRADE=1 ash -e /tmp/postinst
         router ash -c 'cd /etc/uci-defaults && ash ./90-v6kit-router && rm 90-v6kit-router'

@@ -83,7 +83,7 @@ stage_package() {
 # install_package: what opkg and apk do with it, and the order in which OpenWrt's default_postinst goes on.
 install_package() {
 	stage_package
-	cp -a "$T/package/data/." "$R/"
+	cp -R "$T/package/data/." "$R/"
 	cp "$T/package/postinst" "$R/tmp/postinst"
 	router ash -e /tmp/postinst
 	router ash -c 'cd /etc/uci-defaults && ash ./90-v6kit-router && rm 90-v6kit-router'

@@ -4,7 +4,7 @@ INSTALL_DIR:=install -d -m0755
 INSTALL_BIN:=install -m0755
 INSTALL_DATA:=install -m0644
 INSTALL_CONF:=install -m0600
-CP:=cp -fpR
+CP:=cp -fR
 
 define BuildPackage
 stage:
