@@ -1,80 +1,99 @@
 //! Reading a job directory back.
 
-use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::Write;
+use std::ops::Range;
 use std::path::Path;
 
-use crate::Hint;
-use crate::job::Description;
-use crate::ledger::{LedgerError, SqliteLedger, Standing};
+use crate::ledger::{CommittedFrame, SqliteLedger};
+use crate::line::LineHead;
+use crate::order::{Itinerary, Order};
+use crate::outcome::Outcome;
+use crate::reading::{ReadError, for_each_line, itinerary};
+use crate::turns::Turns;
 
-/// Why records cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub enum CatError {
-    /// The ledger cannot be read.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    /// A committed frame cannot be read.
-    #[error("{} cannot be read at byte {offset}", path.display())]
-    Frame {
-        /// The segment.
-        path: std::path::PathBuf,
-        /// Where the frame begins.
-        offset: u64,
-        /// What was wrong.
-        #[source]
-        source: io::Error,
-    },
-    /// Whoever reads the records does not take them.
-    #[error("the records cannot be written")]
-    Output(#[source] io::Error),
+/// Up to this many positions of a shuffled job are looked up one by one.
+const LOOKED_UP: u64 = 1_000_000;
+
+/// Which records are wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// Only these outcomes; `None` for all.
+    pub outcomes: Option<Vec<Outcome>>,
+    /// Only these positions; `None` for all.
+    pub positions: Option<Range<u64>>,
 }
 
-impl Hint for CatError {
-    fn hint(&self) -> Option<String> {
-        match self {
-            Self::Ledger(error) => error.hint(),
-            Self::Frame { .. } => Some("the segment was changed or cut by somebody else".to_owned()),
-            Self::Output(_) => None,
-        }
+impl Selection {
+    fn is_everything(&self) -> bool {
+        self.outcomes.is_none() && self.positions.is_none()
     }
-}
 
-/// Writes the committed records of a job to `out`, a line each, frame by frame in the order of visiting.
-///
-/// # Errors
-/// [`CatError`].
-pub fn cat(directory: &Path, out: &mut impl Write) -> Result<(), CatError> {
-    let ledger = SqliteLedger::read(directory)?;
-    let mut buffer = vec![0; 256 << 10];
-    for frame in ledger.frames()? {
-        let path = ledger.segment_path(frame.place);
-        let failed = |source| CatError::Frame {
-            path: path.clone(),
-            offset: frame.place.offset,
-            source,
+    fn has_outcome(&self, outcome: Outcome) -> bool {
+        self.outcomes
+            .as_ref()
+            .is_none_or(|wanted| wanted.contains(&outcome))
+    }
+
+    fn has(&self, head: LineHead) -> bool {
+        self.has_outcome(head.outcome)
+            && self
+                .positions
+                .as_ref()
+                .is_none_or(|wanted| wanted.contains(&head.position))
+    }
+
+    /// The turns that frames must have to be of interest.
+    fn turns(&self, order: Order, itinerary: &Itinerary, items: u64) -> Turns {
+        let positions = match &self.positions {
+            Some(positions) => positions.start.min(items)..positions.end.min(items),
+            None => 0..items,
         };
-        let mut file = File::open(&path).map_err(failed)?;
-        file.seek(SeekFrom::Start(frame.place.offset)).map_err(failed)?;
-        let frame = BufReader::new(file.take(frame.place.length));
-        let mut records = zstd::stream::read::Decoder::with_buffer(frame).map_err(failed)?;
-        loop {
-            let read = records.read(&mut buffer).map_err(failed)?;
-            if read == 0 {
-                break;
+        let length = positions.end.saturating_sub(positions.start);
+        match order {
+            Order::Sequential => Turns::from_range(positions),
+            Order::Shuffle { .. } if length <= LOOKED_UP => {
+                let mut turns: Vec<u64> = positions.map(|position| itinerary.turn(position)).collect();
+                Turns::from_list(&mut turns)
             }
-            out.write_all(&buffer[..read]).map_err(CatError::Output)?;
+            Order::Shuffle { .. } => Turns::from_range(0..items),
         }
     }
-    out.flush().map_err(CatError::Output)
 }
 
-/// What a job directory holds: the job, and how far it has come.
+/// Writes the newest committed record of every item that `selection` wants to `out`, a line each, in the
+/// order of visiting. Frames without such records are not read.
 ///
 /// # Errors
-/// [`LedgerError`].
-pub fn standing(directory: &Path) -> Result<(Description, Standing), LedgerError> {
-    use crate::ledger::Ledger;
+/// [`ReadError`].
+pub fn cat(directory: &Path, selection: &Selection, out: &mut impl Write) -> Result<(), ReadError> {
     let ledger = SqliteLedger::read(directory)?;
-    Ok((ledger.description()?, ledger.standing()?))
+    let (itinerary, description) = itinerary(&ledger)?;
+    let wanted = selection.turns(description.order(), &itinerary, ledger.extent()?.items);
+    let Some(hull) = wanted.hull() else {
+        return Ok(());
+    };
+    for (frame, stale) in ledger.frames_within(hull)? {
+        if !is_of_interest(&frame, selection, &wanted) {
+            continue;
+        }
+        let whole = selection.is_everything() && stale.is_empty();
+        for_each_line(&ledger, &frame, &mut |line| {
+            let is_wanted = whole
+                || LineHead::read(line).is_some_and(|head| {
+                    selection.has(head) && !stale.contains(itinerary.turn(head.position))
+                });
+            if is_wanted {
+                out.write_all(line).map_err(ReadError::Output)?;
+            }
+            Ok(())
+        })?;
+    }
+    out.flush().map_err(ReadError::Output)
+}
+
+fn is_of_interest(frame: &CommittedFrame, selection: &Selection, wanted: &Turns) -> bool {
+    let has_outcome = Outcome::ALL
+        .into_iter()
+        .any(|outcome| selection.has_outcome(outcome) && frame.counts.of(outcome) > 0);
+    has_outcome && frame.turns.overlaps(wanted)
 }

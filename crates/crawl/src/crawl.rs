@@ -13,6 +13,8 @@ use v6kit_net::{PoolError, ResolveError, SourcePool};
 
 use crate::Hint;
 use crate::connection::{TrustError, client_tls};
+use crate::disk::{Disk, DiskLow};
+use crate::frame::reserve_bytes;
 use crate::job::{Job, Settings};
 use crate::ledger::{Ledger, LedgerError, SqliteLedger, Standing};
 use crate::progress::{Progress, Sample};
@@ -31,6 +33,9 @@ pub enum CrawlError {
     /// Records cannot be kept.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// There is too little room to begin.
+    #[error("the disk is too full")]
+    DiskLow(#[source] DiskLow),
     /// No source address.
     #[error(transparent)]
     Pool(#[from] PoolError),
@@ -56,6 +61,7 @@ impl Hint for CrawlError {
         match self {
             Self::Ledger(error) => error.hint(),
             Self::Store(error) => error.hint(),
+            Self::DiskLow(error) => error.hint(),
             Self::Pool(error) => error.hint(),
             Self::Resolve(error) => error.hint(),
             Self::Trust(error) => error.hint(),
@@ -74,6 +80,7 @@ impl CrawlError {
         match self {
             Self::Ledger(error) => error.is_disk(),
             Self::Store(error) => error.is_disk(),
+            Self::DiskLow(_) => true,
             _ => false,
         }
     }
@@ -104,8 +111,20 @@ impl Crawl {
         let ledger = Arc::new(SqliteLedger::open(
             &settings.output,
             &job.description(),
-            job.total(),
+            job.extent(),
         )?);
+        ledger.set_invocation(&settings.invocation)?;
+        let disk = Disk::new(
+            &settings.output,
+            settings.keep_free,
+            reserve_bytes(&job.storage, &settings),
+        );
+        disk.check()
+            .map_err(|source| StoreError::Segment {
+                directory: settings.output.clone(),
+                source,
+            })?
+            .map_err(CrawlError::DiskLow)?;
         let before = ledger.standing()?;
         let (ended, running) = watch::channel(());
         let mut crawl = Self {
@@ -114,6 +133,7 @@ impl Crawl {
             ledger,
             stop: Stop {
                 drain: CancellationToken::new(),
+                disk_low: Arc::default(),
             },
             running,
             began: Instant::now(),
@@ -131,6 +151,7 @@ impl Crawl {
                 pool,
                 progress: Arc::clone(&progress),
                 stop: crawl.stop.clone(),
+                disk: disk.clone(),
                 slots: share(settings.concurrency, settings.threads, index),
                 seed: settings.seed.wrapping_add(index as u64),
             };
@@ -172,6 +193,12 @@ impl Crawl {
     /// Sends nothing new, and ends when what is under way has come in or the grace is over.
     pub fn drain(&self) {
         self.stop.drain.cancel();
+    }
+
+    /// Why the crawl drains by itself, when it is for want of room.
+    #[must_use]
+    pub fn disk_low(&self) -> Option<DiskLow> {
+        self.stop.disk_low.get().cloned()
     }
 
     /// Waits until all shards have ended.

@@ -1,37 +1,97 @@
 //! Records on their way to the disk.
 
 use std::cell::RefCell;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use rand_xoshiro::Xoshiro256PlusPlus;
+use rand_xoshiro::rand_core::SeedableRng;
+
+use crate::job::Settings;
 use crate::ledger::Counts;
 use crate::record::{Record, RecordWriter};
+use crate::storage::{Format, Reach, Storage};
 use crate::turns::Turns;
+use crate::warc::WarcWriter;
+
+/// Memory for frames over all shards: each has one open, some waiting, and one being written.
+const MEMORY: usize = 12 << 20;
+
+/// The same where large frames pay: a file each, or searched as a whole for what is alike.
+const LARGE_MEMORY: usize = 64 << 20;
+
+/// How many frames a shard has in memory at most.
+const FRAMES: usize = 2 + crate::store::QUEUE;
+
+/// The size in bytes at which a frame counts as full.
+pub(crate) fn frame_bytes(storage: &Storage, settings: &Settings) -> usize {
+    let frames = settings.threads * FRAMES;
+    if storage.format == Format::Parquet || settings.compression.reach == Reach::Long {
+        (LARGE_MEMORY / frames).clamp(1 << 20, 16 << 20)
+    } else {
+        (MEMORY / frames).clamp(256 << 10, 4 << 20)
+    }
+}
+
+/// The room that everything in memory may need on the disk.
+pub(crate) fn reserve_bytes(storage: &Storage, settings: &Settings) -> u64 {
+    (frame_bytes(storage, settings) * settings.threads * FRAMES) as u64
+}
 
 /// Records that will be committed together, uncompressed.
 #[derive(Debug)]
 pub(crate) struct Frame {
-    /// ndjson.
+    /// Lines of JSON, or records of WARC.
     pub(crate) records: Vec<u8>,
+    /// Where each record of WARC ends.
+    pub(crate) members: Vec<usize>,
     turns: Vec<u64>,
     /// How they ended.
     pub(crate) counts: Counts,
-    /// When the first of them came.
+    /// When the first of them came: since then it waits.
     since: Option<Instant>,
+    /// The same, in milliseconds since 1970.
+    pub(crate) began: u64,
 }
 
 impl Frame {
     fn with_buffers(records: Vec<u8>, turns: Vec<u64>) -> Self {
         Self {
             records,
+            members: Vec::new(),
             turns,
             counts: Counts::default(),
             since: None,
+            began: 0,
         }
     }
 
     /// The turns that are recorded in it.
     pub(crate) fn turns(&mut self) -> Turns {
         Turns::from_list(&mut self.turns)
+    }
+}
+
+/// Writes records in the form that frames are encoded from.
+#[derive(Debug)]
+enum Writer {
+    /// For ndjson and for tables.
+    Lines(RecordWriter),
+    Warc(WarcWriter),
+}
+
+impl Writer {
+    fn new(storage: &Storage, seed: u64) -> Self {
+        match storage.format {
+            Format::Ndjson | Format::Parquet => Self::Lines(RecordWriter::new(storage)),
+            Format::Warc => Self::Warc(WarcWriter::new(Xoshiro256PlusPlus::seed_from_u64(seed))),
+        }
+    }
+
+    fn write(&mut self, record: &Record<'_>, frame: &mut Frame) {
+        match self {
+            Self::Lines(writer) => writer.write(record, &mut frame.records),
+            Self::Warc(writer) => writer.write(record, &mut frame.records, &mut frame.members),
+        }
     }
 }
 
@@ -43,17 +103,17 @@ impl Frame {
 pub(crate) struct OpenFrame {
     frame: RefCell<Frame>,
     spare: RefCell<Vec<Frame>>,
-    writer: RefCell<RecordWriter>,
+    writer: RefCell<Writer>,
     limit: usize,
 }
 
 impl OpenFrame {
-    /// `limit` is the size in bytes at which a frame counts as full.
-    pub(crate) fn new(limit: usize) -> Self {
+    /// `limit` is the size in bytes at which a frame counts as full; `seed` makes the names of WARC records.
+    pub(crate) fn new(storage: &Storage, limit: usize, seed: u64) -> Self {
         Self {
             frame: RefCell::new(Frame::with_buffers(Vec::new(), Vec::new())),
             spare: RefCell::default(),
-            writer: RefCell::default(),
+            writer: RefCell::new(Writer::new(storage, seed)),
             limit,
         }
     }
@@ -62,11 +122,12 @@ impl OpenFrame {
     pub(crate) fn push(&self, turn: u64, record: &Record<'_>) -> (Fill, u64) {
         let mut frame = self.frame.borrow_mut();
         let before = frame.records.len();
-        self.writer.borrow_mut().write(record, &mut frame.records);
+        self.writer.borrow_mut().write(record, &mut frame);
         frame.turns.push(turn);
         frame.counts.add(record.outcome());
         if frame.since.is_none() {
             frame.since = Some(Instant::now());
+            frame.began = now_milliseconds();
         }
         let fill = if frame.records.len() >= self.limit {
             Fill::Full
@@ -105,6 +166,12 @@ impl OpenFrame {
             self.spare.borrow_mut().push(Frame::with_buffers(records, turns));
         }
     }
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn now_milliseconds() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Whether a frame is worth writing.

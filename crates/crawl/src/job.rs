@@ -12,6 +12,10 @@ use http::{Method, header};
 use serde::{Deserialize, Serialize};
 use v6kit_net::Prefix;
 
+use crate::disk::KeepFree;
+use crate::ledger::Extent;
+use crate::storage::{Compression, Format, Storage};
+use crate::template::{Template, TemplateError};
 use crate::{Hint, Order, Rate, Work};
 
 /// What is to be fetched. Two runs with the same job continue each other.
@@ -27,13 +31,19 @@ pub struct Job {
     pub limit: Option<u64>,
     /// The largest body that is stored, in bytes.
     pub max_body: u64,
+    /// What is kept of each answer, and in which form.
+    pub storage: Storage,
 }
 
 impl Job {
     /// The number of items.
     #[must_use]
-    pub fn total(&self) -> u64 {
-        self.work.count().min(self.limit.unwrap_or(u64::MAX))
+    pub fn extent(&self) -> Extent {
+        let items = self.work.count();
+        Extent {
+            items,
+            visited: items.min(self.limit.unwrap_or(u64::MAX)),
+        }
     }
 
     /// What tells this job from another one.
@@ -63,6 +73,9 @@ impl Job {
                     .map_or_else(|| "none".to_owned(), |limit| limit.to_string()),
             ),
             ("max-body", self.max_body.to_string()),
+            ("format", self.storage.format.to_string()),
+            ("store", self.storage.content.to_string()),
+            ("extract", self.storage.extract_text()),
         ];
         Description(
             entries
@@ -113,6 +126,37 @@ impl Description {
             })
             .filter(|difference| difference.stored != difference.asked)
             .collect()
+    }
+
+    /// The form of the segments.
+    #[must_use]
+    pub fn format(&self) -> Format {
+        Format::ALL
+            .into_iter()
+            .find(|format| self.get("format") == Some(format.as_str()))
+            .unwrap_or_default()
+    }
+
+    /// The order of visiting.
+    #[must_use]
+    pub fn order(&self) -> Order {
+        self.get("order")
+            .and_then(|order| order.strip_prefix("shuffle ")?.parse().ok())
+            .map_or(Order::Sequential, |seed| Order::Shuffle { seed })
+    }
+
+    /// The items.
+    ///
+    /// # Errors
+    /// [`TemplateError`], which another version has written.
+    pub fn work(&self) -> Result<Work, TemplateError> {
+        let templates: Result<Vec<Template>, _> = self
+            .get("url")
+            .unwrap_or_default()
+            .lines()
+            .map(str::parse)
+            .collect();
+        Work::templates(templates?)
     }
 
     /// The value called `name`.
@@ -273,8 +317,14 @@ pub struct Settings {
     pub deadlines: Deadlines,
     /// What is trusted.
     pub trust: Trust,
-    /// The compression level of zstd(1).
-    pub level: i32,
+    /// How records are compressed.
+    pub compression: Compression,
+    /// How long a record waits for others before it is committed with them, at most.
+    pub commit_every: Duration,
+    /// How much of the disk is left to others.
+    pub keep_free: KeepFree,
+    /// The words of the command, for the job directory to remember.
+    pub invocation: Vec<String>,
     /// How long requests that are under way have to come in when the crawl is stopped.
     pub grace: Duration,
     /// Where jitter and the like begin.

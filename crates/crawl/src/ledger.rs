@@ -1,9 +1,11 @@
 //! Which items are done, and where their records lie.
 
+mod accounts;
 mod sqlite;
 
 use std::fmt::Debug;
 use std::io;
+use std::ops::Range;
 use std::path::PathBuf;
 
 pub use self::sqlite::SqliteLedger;
@@ -26,7 +28,7 @@ pub trait Ledger: Debug + Send + Sync {
     /// [`LedgerError`].
     fn lease(&self, want: u64) -> Result<Option<Chunk>, LedgerError>;
 
-    /// Records a frame that is on the disk. Either all of it is done afterwards or, on an error, nothing.
+    /// Records a frame that is on the disk, in the present generation. Either all of it is done afterwards or, on an error, nothing.
     ///
     /// # Errors
     /// [`LedgerError`].
@@ -77,6 +79,33 @@ pub struct CommittedFrame {
     pub turns: Turns,
     /// How they ended.
     pub counts: Counts,
+    /// When its first record came and when it was committed, in milliseconds since 1970.
+    pub span: Range<u64>,
+    /// CRC-32 of its bytes.
+    pub checksum: u32,
+}
+
+impl CommittedFrame {
+    /// A frame without records.
+    #[must_use]
+    pub fn at(place: FramePlace) -> Self {
+        Self {
+            place,
+            turns: Turns::default(),
+            counts: Counts::default(),
+            span: 0..0,
+            checksum: 0,
+        }
+    }
+}
+
+/// The size of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// All items.
+    pub items: u64,
+    /// Those that are to be visited.
+    pub visited: u64,
 }
 
 /// Items per outcome, in the order of [`Outcome::ALL`].
@@ -88,6 +117,25 @@ impl Counts {
     #[must_use]
     pub fn new(counts: [u64; 5]) -> Self {
         Self(counts)
+    }
+
+    /// `count` items that ended as `outcome`, and no other.
+    #[must_use]
+    pub fn of_one(outcome: Outcome, count: u64) -> Self {
+        let mut counts = Self::default();
+        counts.0[outcome as usize] = count;
+        counts
+    }
+
+    /// Takes `other` away, unless that is more than there is.
+    #[must_use]
+    pub fn subtract_all(&mut self, other: &Self) -> Option<()> {
+        let mut left = *self;
+        for (mine, theirs) in left.0.iter_mut().zip(other.0) {
+            *mine = mine.checked_sub(theirs)?;
+        }
+        *self = left;
+        Some(())
     }
 
     /// How many items ended as `outcome`.
@@ -121,8 +169,10 @@ impl Counts {
 pub struct Standing {
     /// All items of the job.
     pub total: u64,
-    /// Items with a committed record, per outcome.
+    /// Items whose newest record is committed and stands, per outcome.
     pub done: Counts,
+    /// Items that are to be fetched again although they have a record.
+    pub retrying: u64,
     /// Frames.
     pub frames: u64,
     /// Segments.
@@ -131,8 +181,17 @@ pub struct Standing {
     pub bytes: u64,
 }
 
+/// How fast records came lately.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct RecentPace {
+    /// Records.
+    pub records: u64,
+    /// The time in which they came, without the time in which no crawl ran.
+    pub seconds: f64,
+}
+
 impl Standing {
-    /// Items without a committed record.
+    /// Items that are still to be fetched.
     #[must_use]
     pub fn left(&self) -> u64 {
         self.total.saturating_sub(self.done.sum())

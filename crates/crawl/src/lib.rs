@@ -12,40 +12,59 @@
 //! Nothing here prints, reads the environment or exits.
 
 mod cat;
+mod check;
 mod connection;
 mod crawl;
+mod disk;
+mod encoder;
 mod frame;
 mod intake;
 mod job;
 mod judge;
 mod ledger;
+mod line;
 mod order;
 mod outcome;
 mod pace;
 mod progress;
+mod reading;
 mod record;
+mod retry;
 mod segment;
 mod shard;
 mod site;
 mod slot;
+mod status;
+mod storage;
 mod store;
 mod summary;
+mod table;
 mod template;
 mod turns;
 mod url;
+mod warc;
 mod work;
 
-pub use cat::{CatError, cat, standing};
+pub use cat::{Selection, cat};
+pub use check::{Check, CheckError, Damage, check, repair};
 pub use connection::TrustError;
 pub use crawl::{Crawl, CrawlError};
+pub use disk::{DiskLow, KeepFree, free_space};
 pub use job::{
     Deadlines, Description, Difference, Job, RequestError, RequestSpec, Settings, Sources, Trust, USER_AGENT,
 };
-pub use ledger::{Chunk, CommittedFrame, Counts, FramePlace, Ledger, LedgerError, SqliteLedger, Standing};
+pub use ledger::{
+    Chunk, CommittedFrame, Counts, Extent, FramePlace, Ledger, LedgerError, RecentPace, SqliteLedger,
+    Standing,
+};
 pub use order::{Itinerary, Order};
 pub use outcome::{ErrorKind, Fault, Outcome};
 pub use pace::{Pace, Rate};
 pub use progress::Sample;
+pub use reading::ReadError;
+pub use retry::{Retried, retry};
+pub use status::{Forecast, MissingError, Status, missing, status};
+pub use storage::{Compression, Content, FieldPath, Format, NotAPath, Reach, Storage};
 pub use store::StoreError;
 pub use summary::{Percentiles, Summary};
 pub use template::{Template, TemplateError};

@@ -55,6 +55,32 @@ impl Itinerary {
         }
     }
 
+    /// The turn of `position`, which must be below the number of positions.
+    #[must_use]
+    pub fn turn(&self, position: u64) -> u64 {
+        debug_assert!(position < self.count);
+        let Order::Shuffle { seed } = self.order else {
+            return position;
+        };
+        let mut turn = position;
+        loop {
+            turn = self.permute_back(turn, seed);
+            if turn < self.count {
+                return turn;
+            }
+        }
+    }
+
+    fn permute_back(&self, value: u64, seed: u64) -> u64 {
+        let mask = (1u64 << self.half) - 1;
+        let (mut left, mut right) = (value >> self.half, value & mask);
+        for round in (0..ROUNDS).rev() {
+            let mixed = mix(left ^ seed.wrapping_add(round.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+            (left, right) = (right ^ (mixed & mask), left);
+        }
+        left << self.half | right
+    }
+
     fn permute(&self, value: u64, seed: u64) -> u64 {
         let mask = (1u64 << self.half) - 1;
         let (mut left, mut right) = (value >> self.half, value & mask);
@@ -86,6 +112,7 @@ mod tests {
             let itinerary = Itinerary::new(Order::Shuffle { seed: 7 }, count);
             let seen: HashSet<u64> = (0..count).map(|turn| itinerary.position(turn)).collect();
             assert_eq!(seen, (0..count).collect(), "{count}");
+            assert!((0..count).all(|turn| itinerary.turn(itinerary.position(turn)) == turn));
         }
     }
 

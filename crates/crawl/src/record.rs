@@ -1,5 +1,7 @@
 //! One line of output per item.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::net::Ipv6Addr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -11,6 +13,7 @@ use http::header::CONTENT_TYPE;
 use serde_json::value::RawValue;
 
 use crate::outcome::{Fault, Outcome};
+use crate::storage::{Content, FieldPath, Storage};
 
 /// What is known about an item at its end.
 #[derive(Debug)]
@@ -69,6 +72,8 @@ pub(crate) struct Payload<'a> {
 /// Writes records as ndjson, and remembers what is costly to format.
 #[derive(Debug, Default)]
 pub(crate) struct RecordWriter {
+    content: Content,
+    extract: Vec<FieldPath>,
     /// The second of `prefix`, since 1970.
     second: u64,
     /// `2026-01-01T00:00:00.`
@@ -79,6 +84,15 @@ pub(crate) struct RecordWriter {
 }
 
 impl RecordWriter {
+    /// A writer of what `storage` keeps.
+    pub(crate) fn new(storage: &Storage) -> Self {
+        Self {
+            content: storage.content,
+            extract: storage.extract.clone(),
+            ..Self::default()
+        }
+    }
+
     /// Appends one line.
     pub(crate) fn write(&mut self, record: &Record<'_>, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"pos\":");
@@ -103,12 +117,39 @@ impl RecordWriter {
         push_milliseconds(out, record.took);
         out.extend_from_slice(b",\"attempts\":");
         push_number(out, record.attempts.into());
+        if let Some(answer) = &record.answer
+            && self.content == Content::BodyAndHeaders
+        {
+            push_headers(out, answer.headers);
+        }
         match (record.fault, &record.answer) {
             (Some(fault), _) => push_fault(out, fault),
-            (None, Some(payload)) => push_payload(out, payload),
+            (None, Some(_)) if self.content == Content::Meta => {}
+            (None, Some(payload)) => self.push_body(out, payload),
             (None, None) => {}
         }
         out.extend_from_slice(b"}\n");
+    }
+
+    /// The body, or of a JSON body those fields that are wanted.
+    fn push_body(&self, out: &mut Vec<u8>, payload: &Payload<'_>) {
+        if self.extract.is_empty() || !looks_like_json(payload) {
+            return push_payload(out, payload);
+        }
+        let Ok(document) = serde_json::from_slice::<&RawValue>(payload.body) else {
+            return push_payload(out, payload);
+        };
+        out.extend_from_slice(b",\"body\":");
+        for (index, path) in self.extract.iter().enumerate() {
+            out.push(if index == 0 { b'{' } else { b',' });
+            push_text(out, path.as_str());
+            out.push(b':');
+            push_json(
+                out,
+                field(document, path).map_or(&b"null"[..], |field| field.get().as_bytes()),
+            );
+        }
+        out.push(b'}');
     }
 
     fn address_text(&mut self, from: Ipv6Addr) -> &str {
@@ -122,7 +163,7 @@ impl RecordWriter {
     }
 
     /// RFC 3339 in UTC with milliseconds.
-    fn push_time(&mut self, out: &mut Vec<u8>, at: SystemTime) {
+    pub(crate) fn push_time(&mut self, out: &mut Vec<u8>, at: SystemTime) {
         let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
         if self.prefix.is_empty() || self.second != since.as_secs() {
             self.second = since.as_secs();
@@ -137,18 +178,51 @@ impl RecordWriter {
     }
 }
 
-fn push_number(out: &mut Vec<u8>, number: u64) {
+pub(crate) fn push_number(out: &mut Vec<u8>, number: u64) {
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 /// Milliseconds with one decimal.
-fn push_milliseconds(out: &mut Vec<u8>, took: Duration) {
+pub(crate) fn push_milliseconds(out: &mut Vec<u8>, took: Duration) {
     let tenths = u64::try_from(took.as_micros())
         .unwrap_or(u64::MAX)
         .saturating_add(50)
         / 100;
     push_number(out, tenths / 10);
     out.extend([b'.', b'0' + (tenths % 10) as u8]);
+}
+
+/// The field of `document` that `path` leads to.
+fn field<'d>(document: &'d RawValue, path: &FieldPath) -> Option<&'d RawValue> {
+    path.steps().iter().try_fold(document, |value, step| {
+        let text = value.get();
+        if text.starts_with('{') {
+            let mut fields: HashMap<Cow<'d, str>, &'d RawValue> = serde_json::from_str(text).ok()?;
+            fields.remove(step.as_str())
+        } else {
+            let elements: Vec<&'d RawValue> = serde_json::from_str(text).ok()?;
+            elements.get(step.parse::<usize>().ok()?).copied()
+        }
+    })
+}
+
+/// An object; a header that came several times has its values joined (RFC 9110 section 5.3).
+fn push_headers(out: &mut Vec<u8>, headers: &HeaderMap) {
+    out.extend_from_slice(b",\"headers\":{");
+    for (index, name) in headers.keys().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        push_text(out, name.as_str());
+        out.push(b':');
+        let values: Vec<Cow<'_, str>> = headers
+            .get_all(name)
+            .iter()
+            .map(|value| String::from_utf8_lossy(value.as_bytes()))
+            .collect();
+        push_text(out, &values.join(", "));
+    }
+    out.push(b'}');
 }
 
 fn push_fault(out: &mut Vec<u8>, fault: &Fault) {
@@ -205,7 +279,7 @@ fn push_json(out: &mut Vec<u8>, json: &[u8]) {
 }
 
 /// A JSON string (RFC 8259 section 7).
-fn push_text(out: &mut Vec<u8>, text: &str) {
+pub(crate) fn push_text(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     let mut plain = 0;
     for (at, byte) in text.bytes().enumerate() {
@@ -351,6 +425,53 @@ mod tests {
             body_of(Some("application/json"), b"\"\xff\""),
             r#""body_base64":"Iv8i""#
         );
+    }
+
+    fn line_of(storage: &Storage, body: &[u8]) -> serde_json::Value {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, "application/json".parse().unwrap());
+        headers.append("x-a", "1".parse().unwrap());
+        headers.append("x-a", "2".parse().unwrap());
+        let mut out = Vec::new();
+        let payload = Payload {
+            headers: &headers,
+            body,
+        };
+        RecordWriter::new(storage).write(&record(Ok(payload)), &mut out);
+        serde_json::from_slice(&out).unwrap()
+    }
+
+    #[test]
+    fn only_the_fields_that_are_wanted_are_kept() {
+        let storage = Storage {
+            extract: ["data.id", "items.1", "a.b"]
+                .map(|path| path.parse().unwrap())
+                .into(),
+            ..Storage::default()
+        };
+        let body = br#"{"data":{"id":1.50,"more":2},"items":[7,{"x":8}],"a":"text"}"#;
+        let line = line_of(&storage, body);
+        assert_eq!(
+            line["body"].to_string(),
+            r#"{"a.b":null,"data.id":1.5,"items.1":{"x":8}}"#
+        );
+        // What has no fields is kept as it is.
+        assert_eq!(line_of(&storage, b"oops")["body"], "oops");
+    }
+
+    #[test]
+    fn headers_are_kept_on_demand_and_bodies_left_out() {
+        let content = |content| Storage {
+            content,
+            ..Storage::default()
+        };
+        let line = line_of(&content(Content::BodyAndHeaders), b"{}");
+        assert_eq!(line["headers"]["x-a"], "1, 2");
+        assert_eq!(line["headers"]["content-type"], "application/json");
+        assert!(line["body"].is_object());
+        let line = line_of(&content(Content::Meta), b"{}");
+        assert!(line.get("body").is_none() && line.get("headers").is_none());
+        assert_eq!(line["status"], 200);
     }
 
     #[test]

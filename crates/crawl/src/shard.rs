@@ -4,7 +4,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashSet;
 use std::net::Ipv6Addr;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -15,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 use v6kit_net::SourcePool;
 
 use crate::connection::{ClientTls, Connection, client_tls};
-use crate::frame::{Fill, OpenFrame};
+use crate::disk::{Disk, DiskLow};
+use crate::frame::{Fill, OpenFrame, frame_bytes};
 use crate::intake::Intake;
 use crate::job::{Job, Settings};
 use crate::ledger::Ledger;
@@ -28,11 +29,9 @@ use crate::slot::Slot;
 use crate::store::{Archive, Backlog, StoreError};
 use crate::summary::Latencies;
 
-/// How long a record waits for others at most.
-const FRAME_AGE: Duration = Duration::from_secs(30);
-
-/// Memory for frames over all shards: each has one open, some waiting, and one being written.
-const FRAME_MEMORY: usize = 12 << 20;
+/// How often old frames are looked for.
+const SHORTEST_TICK: Duration = Duration::from_millis(10);
+const LONGEST_TICK: Duration = Duration::from_secs(1);
 
 /// Prefixes with at most this many host bits have the addresses that were used told apart.
 const COUNTED_HOST_BITS: u32 = 20;
@@ -46,6 +45,7 @@ pub(crate) struct Equipment {
     pub(crate) pool: Option<SourcePool>,
     pub(crate) progress: Arc<Progress>,
     pub(crate) stop: Stop,
+    pub(crate) disk: Disk,
     /// Slots of this shard.
     pub(crate) slots: usize,
     pub(crate) seed: u64,
@@ -56,6 +56,8 @@ pub(crate) struct Equipment {
 pub(crate) struct Stop {
     /// Send nothing new; what is under way has until [`Settings::grace`] to come in.
     pub(crate) drain: CancellationToken,
+    /// Why it ends, when it is for want of room.
+    pub(crate) disk_low: Arc<OnceLock<DiskLow>>,
 }
 
 /// The state that the slots of a shard share.
@@ -69,6 +71,7 @@ pub(crate) struct Shard {
     pub(crate) progress: Arc<Progress>,
     pub(crate) latencies: RefCell<Latencies>,
     pub(crate) drain: CancellationToken,
+    disk_low: Arc<OnceLock<DiskLow>>,
     frame: OpenFrame,
     pool: RefCell<Option<SourcePool>>,
     used: RefCell<HashSet<Ipv6Addr>>,
@@ -87,12 +90,23 @@ pub(crate) fn run(equipment: Equipment) -> Result<Latencies, StoreError> {
     runtime.block_on(async {
         let ledger = Arc::clone(&equipment.ledger);
         let slots = equipment.slots;
+        let disk = equipment.disk.clone();
         let shard = Rc::new(Shard::new(equipment));
-        let archive = Archive::new(Arc::clone(&ledger), directory, shard.settings.level);
+        let archive = Archive::new(
+            Arc::clone(&ledger),
+            shard.job.storage.format,
+            shard.settings.compression,
+            directory,
+            disk,
+        );
         let writing = shard.write_frames(archive);
         let working = shard.work(&ledger, slots);
         let (worked, written) = tokio::join!(working, writing);
-        written.and(worked)?;
+        if let Err(error) = written.and(worked) {
+            // The others will not fare better, and no request should be sent whose record cannot be kept.
+            shard.drain.cancel();
+            return Err(error);
+        }
         Ok(shard.latencies.borrow().clone())
     })
 }
@@ -109,7 +123,7 @@ impl Shard {
             seed,
             ..
         } = equipment;
-        let buffers = settings.threads * (2 + crate::store::QUEUE);
+        let limit = frame_bytes(&job.storage, &settings);
         Self {
             itinerary: Itinerary::new(job.order, job.work.count()),
             intake: Intake::new(stop.drain.clone()),
@@ -118,7 +132,8 @@ impl Shard {
             progress,
             latencies: RefCell::new(Latencies::new()),
             drain: stop.drain,
-            frame: OpenFrame::new((FRAME_MEMORY / buffers).clamp(256 << 10, 4 << 20)),
+            disk_low: stop.disk_low,
+            frame: OpenFrame::new(&job.storage, limit, random_seed()),
             pool: RefCell::new(pool),
             used: RefCell::default(),
             tls: OnceCell::new(),
@@ -171,15 +186,12 @@ impl Shard {
 
     /// Hands in frames that are not full but old, for as long as it is polled.
     async fn flush_old_frames(&self) -> std::convert::Infallible {
-        let mut tick = tokio::time::interval(Duration::from_secs(1));
+        let age = self.settings.commit_every;
+        let mut tick = tokio::time::interval((age / 4).clamp(SHORTEST_TICK, LONGEST_TICK));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tick.tick().await;
-            if self
-                .frame
-                .since()
-                .is_some_and(|since| since.elapsed() >= FRAME_AGE)
-            {
+            if self.frame.since().is_some_and(|since| since.elapsed() >= age) {
                 self.flush();
             }
         }
@@ -202,10 +214,14 @@ impl Shard {
             .await
             .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
             match committed {
-                Ok(bytes) => {
-                    self.progress.bytes_stored.add(bytes);
+                Ok(committed) => {
+                    self.progress.bytes_stored.add(committed.bytes);
                     self.progress.committed.add(frame.counts.sum());
                     self.frame.recycle(frame);
+                    if let Some(low) = committed.low {
+                        self.disk_low.get_or_init(|| low);
+                        self.drain.cancel();
+                    }
                 }
                 Err(error) => {
                     self.backlog.fail();
@@ -281,6 +297,12 @@ impl Shard {
         let share = self.random.borrow_mut().next_u64() as f64 / u64::MAX as f64;
         limit.mul_f64(share)
     }
+}
+
+/// Differs from run to run and shard to shard, also where the user's seed is the same.
+fn random_seed() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    std::hash::RandomState::new().build_hasher().finish()
 }
 
 /// A request under way.

@@ -9,9 +9,12 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use crate::Hint;
-use crate::frame::Frame;
-use crate::ledger::{CommittedFrame, Ledger, LedgerError, is_disk};
+use crate::disk::{Disk, DiskLow};
+use crate::encoder::Encoder;
+use crate::frame::{Frame, now_milliseconds};
+use crate::ledger::{CommittedFrame, FramePlace, Ledger, LedgerError, is_disk};
 use crate::segment::Segment;
+use crate::storage::{Compression, Format};
 
 /// Frames that may wait for the disk before slots wait too.
 pub(crate) const QUEUE: usize = 2;
@@ -119,77 +122,95 @@ impl Backlog {
     }
 }
 
-/// Compresses frames, appends them to the shard's segment, and commits them. Blocks on the disk.
+/// Segments are rolled at this many bytes.
+const SEGMENT_BYTES: u64 = 256 << 20;
+
+/// Encodes frames, appends them to the shard's segment, and commits them. Blocks on the disk.
 #[derive(Debug)]
 pub(crate) struct Archive {
     ledger: Arc<dyn Ledger>,
     directory: PathBuf,
-    level: i32,
-    compressor: Option<Compressor>,
+    format: Format,
+    encoder: Encoder,
     segment: Option<Segment>,
-    compressed: Vec<u8>,
+    disk: Disk,
+    encoded: Vec<u8>,
 }
 
-/// A zstd context, which is large enough to be kept.
-struct Compressor(zstd::bulk::Compressor<'static>);
-
-impl std::fmt::Debug for Compressor {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Compressor")
-    }
+/// What a commit came to.
+#[derive(Debug)]
+pub(crate) struct Committed {
+    /// Bytes on the disk.
+    pub(crate) bytes: u64,
+    /// Too little room is left for more.
+    pub(crate) low: Option<DiskLow>,
 }
 
 impl Archive {
-    pub(crate) fn new(ledger: Arc<dyn Ledger>, directory: PathBuf, level: i32) -> Self {
+    pub(crate) fn new(
+        ledger: Arc<dyn Ledger>,
+        format: Format,
+        compression: Compression,
+        directory: PathBuf,
+        disk: Disk,
+    ) -> Self {
         Self {
             ledger,
             directory,
-            level,
-            compressor: None,
+            format,
+            encoder: Encoder::new(format, compression),
             segment: None,
-            compressed: Vec::new(),
+            disk,
+            encoded: Vec::new(),
         }
     }
 
-    /// Commits a frame: first the data on the disk, then the ledger that says so. Returns the bytes stored.
-    pub(crate) fn commit(&mut self, frame: &mut Frame) -> Result<u64, StoreError> {
-        let failed = |source| StoreError::Segment {
+    /// Commits a frame: first the data on the disk, then the ledger that says so.
+    pub(crate) fn commit(&mut self, frame: &mut Frame) -> Result<Committed, StoreError> {
+        let (place, low) = self.write(frame).map_err(|source| StoreError::Segment {
             directory: self.directory.clone(),
             source,
-        };
-        let compressor = match &mut self.compressor {
-            Some(compressor) => compressor,
-            vacant => vacant.insert(Compressor::new(self.level).map_err(failed)?),
-        };
-        compressor
-            .compress(&frame.records, &mut self.compressed)
-            .map_err(failed)?;
-        let segment = match &mut self.segment {
-            Some(segment) => segment,
-            vacant => {
-                vacant.insert(Segment::create(&self.directory, self.ledger.next_segment()).map_err(failed)?)
-            }
-        };
-        let place = segment.append(&self.compressed).map_err(failed)?;
+        })?;
         self.ledger.commit(&CommittedFrame {
             place,
             turns: frame.turns(),
             counts: frame.counts,
+            span: frame.began..now_milliseconds().max(frame.began),
+            checksum: crc32fast::hash(&self.encoded),
         })?;
-        Ok(place.length)
-    }
-}
-
-impl Compressor {
-    fn new(level: i32) -> io::Result<Self> {
-        let mut compressor = zstd::bulk::Compressor::new(level)?;
-        compressor.include_checksum(true)?;
-        Ok(Self(compressor))
+        Ok(Committed {
+            bytes: place.length,
+            low,
+        })
     }
 
-    fn compress(&mut self, records: &[u8], compressed: &mut Vec<u8>) -> io::Result<()> {
-        compressed.clear();
-        compressed.reserve(zstd::zstd_safe::compress_bound(records.len()));
-        self.0.compress_to_buffer(records, compressed).map(drop)
+    fn write(&mut self, frame: &Frame) -> io::Result<(FramePlace, Option<DiskLow>)> {
+        self.encoder.encode(frame, &mut self.encoded)?;
+        let place = match self.format {
+            Format::Parquet => {
+                let number = self.ledger.next_segment();
+                Segment::write_whole(&self.directory, number, self.format, &self.encoded)?
+            }
+            Format::Ndjson | Format::Warc => self.segment_with_room()?,
+        };
+        Ok((place, self.disk.check()?.err()))
+    }
+
+    /// Appends what is encoded to the present segment, or to a new one when that is full.
+    fn segment_with_room(&mut self) -> io::Result<FramePlace> {
+        let is_full = |segment: &mut Segment| segment.length() + self.encoded.len() as u64 > SEGMENT_BYTES;
+        self.segment
+            .take_if(|segment| segment.length() > 0 && is_full(segment));
+        let segment = match &mut self.segment {
+            Some(segment) => segment,
+            vacant => {
+                let mut first = self.encoder.preamble()?;
+                first.append(&mut self.encoded);
+                self.encoded = first;
+                let number = self.ledger.next_segment();
+                vacant.insert(Segment::create(&self.directory, number, self.format)?)
+            }
+        };
+        segment.append(&self.encoded)
     }
 }

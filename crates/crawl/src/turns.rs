@@ -72,6 +72,12 @@ impl Turns {
         self.0.iter().cloned()
     }
 
+    /// How many ranges there are.
+    #[must_use]
+    pub fn range_count(&self) -> usize {
+        self.0.len()
+    }
+
     /// From the first turn to behind the last.
     #[must_use]
     pub fn hull(&self) -> Option<Range<u64>> {
@@ -111,6 +117,20 @@ impl Turns {
             }
         }
         Self(both)
+    }
+
+    /// Whether there is a turn in both sets.
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let (few, many) = if self.0.len() < other.0.len() {
+            (self, other)
+        } else {
+            (other, self)
+        };
+        few.ranges().any(|range| {
+            let after = many.0.partition_point(|other| other.end <= range.start);
+            many.0.get(after).is_some_and(|other| other.start < range.end)
+        })
     }
 
     /// The turns of this set that are not in `other`.
@@ -284,6 +304,7 @@ mod tests {
             let (left, right) = (as_turns(mine.clone()), as_turns(theirs.clone()));
             assert_eq!(left.without(&right), as_turns(&mine - &theirs));
             assert_eq!(left.intersection(&right), as_turns(&mine & &theirs));
+            assert_eq!(left.overlaps(&right), !mine.is_disjoint(&theirs));
             let mut sum = left.clone();
             sum.add(&right);
             assert_eq!(sum, as_turns(&mine | &theirs));

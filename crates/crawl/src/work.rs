@@ -59,11 +59,11 @@ impl Work {
     }
 }
 
-/// The templates, separated by spaces.
+/// The templates, a line each: none of them holds a line break.
 impl fmt::Display for Work {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, template) in self.templates.iter().enumerate() {
-            let separator = if index == 0 { "" } else { " " };
+            let separator = if index == 0 { "" } else { "\n" };
             write!(f, "{separator}{template}")?;
         }
         Ok(())

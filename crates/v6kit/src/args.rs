@@ -112,7 +112,7 @@ pub(crate) fn parse() -> Result<Args, Stop> {
     parse_from(&std::env::args_os().collect::<Vec<_>>())
 }
 
-fn parse_from(words: &[OsString]) -> Result<Args, Stop> {
+pub(crate) fn parse_from(words: &[OsString]) -> Result<Args, Stop> {
     // clap stops at the first error, so `--json` is looked for by hand to answer in the right form.
     let json = words
         .iter()

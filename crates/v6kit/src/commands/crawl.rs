@@ -1,18 +1,24 @@
 //! `v6kit crawl`.
 
+mod check;
 mod display;
+mod invocation;
 mod read;
 mod report;
+mod retry;
 mod settings;
+mod status;
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Subcommand, ValueEnum};
 use http::{HeaderName, HeaderValue, Method};
+use indicatif::HumanBytes;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use v6kit_crawl::{Crawl, CrawlError, Rate, Summary, Template};
+use v6kit_crawl::{
+    Content, Crawl, CrawlError, DiskLow, FieldPath, Format, KeepFree, Rate, Summary, Template,
+};
 use v6kit_net::Prefix;
 
 use crate::args::StateArgs;
@@ -29,12 +35,14 @@ use crate::printer::Printer;
 #[derive(Debug, clap::Args)]
 #[command(
     args_conflicts_with_subcommands = true,
+    args_override_self = true,
     subcommand_negates_reqs = true,
     after_help = "Examples:\n  \
         v6kit crawl 'https://api.example.org/items/{1..1000000}' -o items\n  \
         v6kit crawl 'https://{de,fr}.example.org/{1..500}?lang={a,b}' -o items -r 20/s -c 50\n  \
         v6kit crawl status items\n  \
-        v6kit crawl cat items | jq .body"
+        v6kit crawl cat items --outcome ok | jq .body\n  \
+        v6kit crawl retry items --outcome transient,blocked"
 )]
 pub(crate) struct CrawlArgs {
     #[command(subcommand)]
@@ -46,10 +54,16 @@ pub(crate) struct CrawlArgs {
 /// What can be asked of a job directory.
 #[derive(Debug, Subcommand)]
 enum ReadCommand {
-    /// Say how far a crawl has come
+    /// Say how far a crawl has come, and what the rest will take
     Status(JobDirectory),
-    /// Write the committed records to standard output, a line each
-    Cat(JobDirectory),
+    /// Write the URLs of items without a record, a line each
+    Missing(JobDirectory),
+    /// Write the newest record of each item to standard output, a line each
+    Cat(read::CatArgs),
+    /// Fetch items again that failed, and keep both records
+    Retry(retry::RetryArgs),
+    /// Read everything back and say what is damaged
+    Check(check::CheckArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -146,6 +160,27 @@ struct RunArgs {
     #[arg(long, value_name = "N", help_heading = "Items")]
     seed: Option<u64>,
 
+    /// The form of the records
+    #[arg(long, value_name = "FORMAT", default_value = "ndjson", value_parser = settings::format, help_heading = "Output")]
+    format: Format,
+    /// What is kept of an answer: meta; body; or body,headers
+    #[arg(long, value_name = "PARTS", default_value = "body", value_parser = settings::content, help_heading = "Output")]
+    store: Content,
+    /// Keep only these fields of JSON bodies: a.b.c,d
+    #[arg(long, value_name = "FIELDS", value_delimiter = ',', value_parser = settings::field, help_heading = "Output")]
+    extract: Vec<FieldPath>,
+    /// The level of zstd, 1 to 22
+    #[arg(long, value_name = "N", default_value_t = settings::LEVEL, value_parser = clap::value_parser!(i32).range(1..=22), help_heading = "Output")]
+    level: i32,
+    /// Let zstd look for what is alike over larger frames; takes more memory
+    #[arg(long, help_heading = "Output")]
+    long: bool,
+    /// How long a record waits at most until it is safe on the disk
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = settings::time, help_heading = "Output")]
+    commit_every: Duration,
+    /// Stop before less than this is free on the disk: 5%, 2GiB; by default 5 % and at least 1 GiB
+    #[arg(long, value_name = "SIZE", value_parser = settings::keep_free, help_heading = "Output")]
+    keep_free: Option<KeepFree>,
     /// How often progress is printed where there is no terminal
     #[arg(long, value_name = "TIME", value_parser = settings::time, help_heading = "Output")]
     stats_interval: Option<Duration>,
@@ -161,14 +196,20 @@ enum OrderChoice {
 
 pub(crate) fn run(args: CrawlArgs, printer: &Printer) -> Result<Exit, Failure> {
     match args.command {
-        Some(ReadCommand::Status(job)) => read::status(&job.directory, printer),
-        Some(ReadCommand::Cat(job)) => read::cat(&job.directory),
-        None => super::block_on(crawl(args.run, printer)),
+        Some(ReadCommand::Status(job)) => status::status(&job.directory, printer),
+        Some(ReadCommand::Missing(job)) => read::missing(&job.directory, printer),
+        Some(ReadCommand::Cat(args)) => read::cat(args),
+        Some(ReadCommand::Retry(args)) => retry::retry(args, printer),
+        Some(ReadCommand::Check(args)) => check::check(args, printer),
+        None => super::block_on(crawl(args.run, invocation::words(), printer)),
     }
 }
 
-async fn crawl(args: RunArgs, printer: &Printer) -> Result<Exit, Failure> {
-    let plan = settings::plan(args, printer).await?;
+/// Crawls; `words` are the command that does so.
+async fn crawl(args: RunArgs, words: Vec<String>, printer: &Printer) -> Result<Exit, Failure> {
+    let go_on = invocation::quoted(&words);
+    let mut plan = settings::plan(args, printer).await?;
+    plan.settings.invocation = words;
     let mut interrupts = Interrupts::listen()?;
     let rate = plan.settings.rate;
     let crawl = Crawl::start(plan.job, plan.settings)
@@ -190,23 +231,35 @@ async fn crawl(args: RunArgs, printer: &Printer) -> Result<Exit, Failure> {
             () = display.run(&crawl) => {}
             () = interrupts.next() => {
                 display.close();
-                return Err(interrupted_at_once());
+                return Err(interrupted_at_once(&go_on));
             }
         }
     }
     display.close();
+    let disk_low = crawl.disk_low();
     let summary = crawl.finish().map_err(|error| failed(&error))?;
     report::print(&summary, rate, printer);
-    Ok(exit_of(&summary, interrupted, printer))
+    if let Some(low) = disk_low
+        && !summary.complete
+    {
+        printer.warning(stopped_for_room(&low, summary.left, &go_on));
+        return Ok(Exit::DiskFull);
+    }
+    Ok(exit_of(&summary, interrupted, &go_on, printer))
 }
 
-fn exit_of(summary: &Summary, interrupted: bool, printer: &Printer) -> Exit {
+fn stopped_for_room(low: &DiskLow, left: u64, go_on: &str) -> String {
+    format!(
+        "stopped before the disk was full: {} free, {} of that to be kept; {left} items are left; \
+         make room, or lower --keep-free, then: {go_on}",
+        HumanBytes(low.free),
+        HumanBytes(low.kept),
+    )
+}
+
+fn exit_of(summary: &Summary, interrupted: bool, go_on: &str, printer: &Printer) -> Exit {
     if interrupted && !summary.complete {
-        printer.note(format!(
-            "{} items are left; to go on: {}",
-            summary.left,
-            command_line()
-        ));
+        printer.note(format!("{} items are left; to go on: {go_on}", summary.left));
         return Exit::Interrupted;
     }
     if summary.failed() > 0 || !summary.complete {
@@ -216,20 +269,10 @@ fn exit_of(summary: &Summary, interrupted: bool, printer: &Printer) -> Exit {
     }
 }
 
-fn interrupted_at_once() -> Failure {
+fn interrupted_at_once(go_on: &str) -> Failure {
     Failure::new(Exit::Interrupted, "stopped at once")
         .why("interrupted twice: what was committed is safe, what was under way will be fetched again")
-        .hint(format!("to go on: {}", command_line()))
-}
-
-/// The line that was typed, quoted for a shell.
-fn command_line() -> String {
-    let words: Vec<OsString> = std::env::args_os().collect();
-    let words: Vec<String> = words
-        .iter()
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect();
-    shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_nul| words.join(" "))
+        .hint(format!("to go on: {go_on}"))
 }
 
 fn failed(error: &CrawlError) -> Failure {

@@ -8,7 +8,10 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use http::header::{CONTENT_TYPE, USER_AGENT};
 use http::{HeaderName, HeaderValue, Method};
-use v6kit_crawl::{Deadlines, Job, Order, Rate, RequestSpec, Settings, Sources, Template, Trust, Work};
+use v6kit_crawl::{
+    Compression, Content, Deadlines, FieldPath, Format, Job, KeepFree, Order, Rate, Reach, RequestSpec,
+    Settings, Sources, Storage, Template, Trust, Work,
+};
 use v6kit_net::Prefix;
 
 use super::{OrderChoice, RunArgs};
@@ -27,7 +30,7 @@ const FILES_PER_SHARD: usize = 8;
 const RATE_PER_SHARD: f64 = 10_000.0;
 
 /// The default level: measured to cost least for what it saves on small JSON.
-const LEVEL: i32 = 3;
+pub(super) const LEVEL: i32 = 3;
 
 /// A crawl that is ready to start.
 pub(super) struct Plan {
@@ -56,6 +59,13 @@ pub(super) async fn plan(args: RunArgs, printer: &Printer) -> Result<Plan, Failu
         limit,
         order,
         seed,
+        format,
+        store,
+        extract,
+        level,
+        long,
+        commit_every,
+        keep_free,
         stats_interval,
         state,
         concurrency,
@@ -64,6 +74,7 @@ pub(super) async fn plan(args: RunArgs, printer: &Printer) -> Result<Plan, Failu
     } = args;
     let work =
         Work::templates(urls).map_err(|error| Failure::because(Exit::Usage, "too much to crawl", &error))?;
+    let storage = storage(format, store, extract)?;
     let prefix = prefix_or_last(prefix, &state.state_dir, printer)?;
     let draw_seed = seed.unwrap_or_else(rand::random);
     let sources = match prefix {
@@ -88,6 +99,7 @@ pub(super) async fn plan(args: RunArgs, printer: &Printer) -> Result<Plan, Failu
         },
         limit,
         max_body,
+        storage,
     };
     let settings = Settings {
         output: output.expect("clap requires it"),
@@ -103,7 +115,13 @@ pub(super) async fn plan(args: RunArgs, printer: &Printer) -> Result<Plan, Failu
             idle: idle_timeout,
         },
         trust: trust(cacert, insecure, printer),
-        level: LEVEL,
+        compression: Compression {
+            level,
+            reach: if long { Reach::Long } else { Reach::OfLevel },
+        },
+        commit_every,
+        keep_free: keep_free.unwrap_or_default(),
+        invocation: Vec::new(),
         grace,
         seed: draw_seed,
     };
@@ -111,6 +129,31 @@ pub(super) async fn plan(args: RunArgs, printer: &Printer) -> Result<Plan, Failu
         job,
         settings,
         stats_interval,
+    })
+}
+
+fn storage(format: Format, content: Content, extract: Vec<FieldPath>) -> Result<Storage, Failure> {
+    let refused = |what: &str, why: &str, hint: &str| {
+        Err(Failure::new(Exit::Usage, what.to_owned()).why(why).hint(hint))
+    };
+    if format == Format::Warc && (content != Content::Body || !extract.is_empty()) {
+        return refused(
+            "a WARC cannot hold parts of answers",
+            "it keeps requests and responses as they were",
+            "leave out --store and --extract, or use --format ndjson or parquet",
+        );
+    }
+    if content == Content::Meta && !extract.is_empty() {
+        return refused(
+            "there is nothing to extract from",
+            "--store meta keeps no bodies",
+            "use --store body",
+        );
+    }
+    Ok(Storage {
+        format,
+        content,
+        extract,
     })
 }
 
@@ -282,6 +325,50 @@ pub(super) fn size(text: &str) -> Result<u64, BadValue> {
         .map_err(|_invalid: String| BadValue::new("it is not a size", "write 500K, 10M or 1GiB"))
 }
 
+/// Parses `ndjson`, `warc` or `parquet`.
+pub(super) fn format(text: &str) -> Result<Format, BadValue> {
+    Format::ALL
+        .into_iter()
+        .find(|format| format.as_str() == text)
+        .ok_or_else(|| BadValue::new("it is not a format", "use ndjson, warc or parquet"))
+}
+
+/// Parses `meta`, `body` or `body,headers`.
+pub(super) fn content(text: &str) -> Result<Content, BadValue> {
+    match text {
+        "meta" => Ok(Content::Meta),
+        "body" => Ok(Content::Body),
+        "body,headers" | "headers,body" => Ok(Content::BodyAndHeaders),
+        _ => Err(BadValue::new(
+            "it is not what can be kept of an answer",
+            "use meta, body or body,headers",
+        )),
+    }
+}
+
+/// Parses `a.b.c`.
+pub(super) fn field(text: &str) -> Result<FieldPath, BadValue> {
+    text.parse()
+        .map_err(|error: v6kit_crawl::NotAPath| BadValue::from(&error))
+}
+
+/// Parses `5%`, `2GiB`, or `0` to fill the disk.
+pub(super) fn keep_free(text: &str) -> Result<KeepFree, BadValue> {
+    let Some(percent) = text.strip_suffix('%') else {
+        return size(text).map(KeepFree::Bytes);
+    };
+    match percent.trim().parse::<f64>() {
+        Ok(percent) if (0.0..100.0).contains(&percent) => Ok(KeepFree::Share {
+            of: percent / 100.0,
+            at_least: 0,
+        }),
+        _ => Err(BadValue::new(
+            "it is not a share",
+            "write 5%, or a size such as 2GiB",
+        )),
+    }
+}
+
 /// Parses `Name: value`.
 pub(super) fn header(text: &str) -> Result<(HeaderName, HeaderValue), BadValue> {
     RequestSpec::parse_header(text).map_err(|error| BadValue::from(&error))
@@ -321,5 +408,13 @@ mod tests {
         assert_eq!(size("10M").unwrap(), 10_000_000);
         assert_eq!(size("1KiB").unwrap(), 1024);
         assert!(size("big").is_err());
+        assert_eq!(keep_free("2GiB").unwrap(), KeepFree::Bytes(2 << 30));
+        let share = KeepFree::Share { of: 0.1, at_least: 0 };
+        assert_eq!(keep_free("10%").unwrap(), share);
+        assert!(
+            ["100%", "-1%", "%", "some"]
+                .iter()
+                .all(|text| keep_free(text).is_err())
+        );
     }
 }

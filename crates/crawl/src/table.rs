@@ -1,0 +1,260 @@
+//! Records as a table in Apache Parquet.
+
+use std::fmt::Write as _;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::data_type::{ByteArray, ByteArrayType, DataType, DoubleType, Int32Type, Int64Type};
+use parquet::errors::ParquetError;
+use parquet::file::properties::{WriterProperties, WriterVersion};
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
+use parquet::record::{Field, Row};
+use parquet::schema::parser::parse_message_type;
+
+use crate::line::Line;
+use crate::record::{RecordWriter, push_milliseconds, push_number, push_text};
+
+/// One column per field of a record. A body is in `body` when it is text, JSON as it came included, and in
+/// `body_binary` otherwise; `body_type` says `json`, `text` or `binary`.
+const SCHEMA: &str = "
+    message record {
+        REQUIRED INT64 pos (INTEGER(64,false));
+        REQUIRED BYTE_ARRAY url (UTF8);
+        REQUIRED BYTE_ARRAY outcome (UTF8);
+        OPTIONAL INT32 status (INTEGER(16,false));
+        OPTIONAL BYTE_ARRAY from (UTF8);
+        REQUIRED INT64 at (TIMESTAMP(MILLIS,true));
+        REQUIRED DOUBLE ms;
+        REQUIRED INT32 attempts (INTEGER(32,false));
+        OPTIONAL BYTE_ARRAY error_kind (UTF8);
+        OPTIONAL BYTE_ARRAY error_message (UTF8);
+        OPTIONAL BYTE_ARRAY headers (UTF8);
+        OPTIONAL BYTE_ARRAY body_type (UTF8);
+        OPTIONAL BYTE_ARRAY body (UTF8);
+        OPTIONAL BYTE_ARRAY body_binary;
+    }
+";
+
+/// The columns of one file, in the order of the schema.
+#[derive(Default)]
+struct Columns {
+    pos: Vec<i64>,
+    url: Vec<ByteArray>,
+    outcome: Vec<ByteArray>,
+    status: Optional<i32>,
+    from: Optional<ByteArray>,
+    at: Vec<i64>,
+    ms: Vec<f64>,
+    attempts: Vec<i32>,
+    error_kind: Optional<ByteArray>,
+    error_message: Optional<ByteArray>,
+    headers: Optional<ByteArray>,
+    body_type: Optional<ByteArray>,
+    body: Optional<ByteArray>,
+    body_binary: Optional<ByteArray>,
+}
+
+/// A column with gaps: the values, and for every row 1 or, for a gap, 0.
+#[derive(Default)]
+struct Optional<T> {
+    values: Vec<T>,
+    levels: Vec<i16>,
+}
+
+impl<T> Optional<T> {
+    fn push(&mut self, value: Option<T>) {
+        self.levels.push(value.is_some().into());
+        self.values.extend(value);
+    }
+}
+
+/// Writes `records`, which are lines of JSON, as a file.
+pub(crate) fn encode(records: &[u8], level: i32, out: &mut Vec<u8>) -> io::Result<()> {
+    let mut columns = Columns::default();
+    for line in records
+        .split(|&byte| byte == b'\n')
+        .filter(|line| !line.is_empty())
+    {
+        columns.push(&serde_json::from_slice(line)?)?;
+    }
+    columns.write(level, out).map_err(io::Error::other)
+}
+
+impl Columns {
+    fn push(&mut self, line: &Line<'_>) -> io::Result<()> {
+        let at: jiff::Timestamp = line.at.parse().map_err(io::Error::other)?;
+        self.pos.push(line.pos as i64);
+        self.url.push(text(&line.url));
+        self.outcome.push(text(&line.outcome));
+        self.status.push(line.status.map(i32::from));
+        self.from.push(line.from.as_deref().map(text));
+        self.at.push(at.as_millisecond());
+        self.ms.push(line.ms);
+        self.attempts.push(line.attempts as i32);
+        let error = line.error.as_ref();
+        self.error_kind.push(error.map(|error| text(&error.kind)));
+        self.error_message.push(error.map(|error| text(&error.message)));
+        self.headers.push(line.headers.map(|headers| text(headers.get())));
+        self.push_body(line)
+    }
+
+    fn push_body(&mut self, line: &Line<'_>) -> io::Result<()> {
+        let (kind, body, binary) = match (line.body, &line.body_base64) {
+            (Some(body), _) if body.get().starts_with('"') => {
+                let string: String = serde_json::from_str(body.get())?;
+                (Some("text"), Some(string.into_bytes().into()), None)
+            }
+            (Some(body), _) => (Some("json"), Some(text(body.get())), None),
+            (None, Some(encoded)) => {
+                let binary = BASE64.decode(encoded.as_bytes()).map_err(io::Error::other)?;
+                (Some("binary"), None, Some(binary.into()))
+            }
+            (None, None) => (None, None, None),
+        };
+        self.body_type.push(kind.map(text));
+        self.body.push(body);
+        self.body_binary.push(binary);
+        Ok(())
+    }
+
+    fn write(&self, level: i32, out: &mut Vec<u8>) -> Result<(), ParquetError> {
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::ZSTD(ZstdLevel::try_new(level.clamp(1, 22))?))
+            .set_writer_version(WriterVersion::PARQUET_1_0)
+            .set_created_by(concat!("v6kit version ", env!("CARGO_PKG_VERSION")).to_owned())
+            .build();
+        let schema = Arc::new(parse_message_type(SCHEMA)?);
+        let mut file = SerializedFileWriter::new(out, schema, Arc::new(properties))?;
+        let mut rows = file.next_row_group()?;
+        put::<Int64Type, _>(&mut rows, &self.pos, None)?;
+        put::<ByteArrayType, _>(&mut rows, &self.url, None)?;
+        put::<ByteArrayType, _>(&mut rows, &self.outcome, None)?;
+        put_optional::<Int32Type, _>(&mut rows, &self.status)?;
+        put_optional::<ByteArrayType, _>(&mut rows, &self.from)?;
+        put::<Int64Type, _>(&mut rows, &self.at, None)?;
+        put::<DoubleType, _>(&mut rows, &self.ms, None)?;
+        put::<Int32Type, _>(&mut rows, &self.attempts, None)?;
+        for column in [
+            &self.error_kind,
+            &self.error_message,
+            &self.headers,
+            &self.body_type,
+            &self.body,
+            &self.body_binary,
+        ] {
+            put_optional::<ByteArrayType, _>(&mut rows, column)?;
+        }
+        rows.close()?;
+        file.close().map(drop)
+    }
+}
+
+fn text(text: &str) -> ByteArray {
+    text.into()
+}
+
+fn put<T: DataType, W: io::Write + Send>(
+    rows: &mut SerializedRowGroupWriter<'_, W>,
+    values: &[T::T],
+    levels: Option<&[i16]>,
+) -> Result<(), ParquetError> {
+    let Some(mut column) = rows.next_column()? else {
+        return Err(ParquetError::General(
+            "more columns than the schema has".to_owned(),
+        ));
+    };
+    column.typed::<T>().write_batch(values, levels, None)?;
+    column.close()
+}
+
+fn put_optional<T: DataType, W: io::Write + Send>(
+    rows: &mut SerializedRowGroupWriter<'_, W>,
+    column: &Optional<T::T>,
+) -> Result<(), ParquetError> {
+    put::<T, W>(rows, &column.values, Some(&column.levels))
+}
+
+/// Gives every record of a file as a line of JSON.
+pub(crate) fn for_each_line<E: From<io::Error>>(
+    file: Bytes,
+    mut take: impl FnMut(&[u8]) -> Result<(), E>,
+) -> Result<(), E> {
+    let failed = |error: ParquetError| E::from(io::Error::new(io::ErrorKind::InvalidData, error));
+    let reader = SerializedFileReader::new(file).map_err(failed)?;
+    let mut times = RecordWriter::default();
+    let mut line = Vec::new();
+    for row in reader.get_row_iter(None).map_err(failed)? {
+        line.clear();
+        push_row(&row.map_err(failed)?, &mut times, &mut line)?;
+        take(&line)?;
+    }
+    Ok(())
+}
+
+fn push_row(row: &Row, times: &mut RecordWriter, out: &mut Vec<u8>) -> io::Result<()> {
+    let mut body_type = "";
+    for (name, field) in row.get_column_iter() {
+        match (name.as_str(), field) {
+            (_, Field::Null) => {}
+            ("pos", Field::ULong(position)) => {
+                out.extend_from_slice(b"{\"pos\":");
+                push_number(out, *position);
+            }
+            ("url" | "outcome" | "from", Field::Str(text)) => push_string(out, name, text),
+            ("status", Field::UShort(status)) => push_raw(out, name, &status.to_string()),
+            ("at", Field::TimestampMillis(at)) => {
+                out.extend_from_slice(b",\"at\":\"");
+                let since = Duration::from_millis(u64::try_from(*at).unwrap_or(0));
+                times.push_time(out, UNIX_EPOCH + since);
+                out.push(b'"');
+            }
+            ("ms", Field::Double(ms)) => {
+                out.extend_from_slice(b",\"ms\":");
+                let took = Duration::try_from_secs_f64(ms / 1000.0).unwrap_or_default();
+                push_milliseconds(out, took);
+            }
+            ("attempts", Field::UInt(attempts)) => push_raw(out, name, &attempts.to_string()),
+            ("error_kind", Field::Str(kind)) => {
+                out.extend_from_slice(b",\"error\":{\"kind\":");
+                push_text(out, kind);
+            }
+            ("error_message", Field::Str(message)) => {
+                push_string(out, "message", message);
+                out.push(b'}');
+            }
+            ("headers", Field::Str(headers)) => push_raw(out, name, headers),
+            ("body_type", Field::Str(kind)) => {
+                body_type = if kind == "json" { "json" } else { "text" };
+            }
+            ("body", Field::Str(body)) if body_type == "json" => push_raw(out, name, body),
+            ("body", Field::Str(body)) => push_string(out, name, body),
+            ("body_binary", Field::Bytes(body)) => {
+                push_string(out, "body_base64", &BASE64.encode(body.data()));
+            }
+            (name, field) => {
+                let what = format!("{field} in the column {name}");
+                return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+            }
+        }
+    }
+    out.extend_from_slice(b"}\n");
+    Ok(())
+}
+
+fn push_string(out: &mut Vec<u8>, name: &str, text: &str) {
+    push_raw(out, name, "");
+    push_text(out, text);
+}
+
+fn push_raw(out: &mut Vec<u8>, name: &str, value: &str) {
+    let mut text = String::with_capacity(name.len() + value.len() + 4);
+    // Writing to a String does not fail.
+    let _ = write!(text, ",\"{name}\":{value}");
+    out.extend_from_slice(text.as_bytes());
+}

@@ -1,0 +1,115 @@
+//! `v6kit crawl check`.
+
+use std::path::PathBuf;
+
+use indicatif::{HumanBytes, HumanCount};
+use v6kit_crawl::{Check, CheckError, Damage};
+
+use super::read::exit_of;
+use crate::failure::{Exit, Failure};
+use crate::printer::{Printer, Tone};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct CheckArgs {
+    /// The job directory, `-o` of the crawl
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+    /// Open the items of damaged frames again, so that the next crawl fetches them
+    #[arg(long)]
+    repair: bool,
+}
+
+pub(super) fn check(args: CheckArgs, printer: &Printer) -> Result<Exit, Failure> {
+    let found = if args.repair {
+        v6kit_crawl::repair(&args.directory)
+    } else {
+        v6kit_crawl::check(&args.directory)
+    };
+    let found = found.map_err(|error| {
+        let exit = match &error {
+            CheckError::Ledger(error) => exit_of(error),
+            CheckError::Copy { .. } => Exit::Failed,
+        };
+        Failure::because(exit, "the check did not come to its end", &error)
+    })?;
+    let repaired = args.repair && !found.damages.is_empty();
+    printer.json(&document(&found, repaired));
+    print(&found, &args, printer);
+    Ok(if found.damages.is_empty() || repaired {
+        Exit::Done
+    } else {
+        Exit::Failed
+    })
+}
+
+fn document(found: &Check, repaired: bool) -> serde_json::Value {
+    let damages: Vec<_> = found
+        .damages
+        .iter()
+        .map(
+            |Damage {
+                 path,
+                 place,
+                 items,
+                 what,
+             }| {
+                serde_json::json!({
+                    "segment": path,
+                    "offset": place.offset,
+                    "length": place.length,
+                    "items": items,
+                    "what": what,
+                })
+            },
+        )
+        .collect();
+    serde_json::json!({
+        "frames": found.frames,
+        "items": found.items,
+        "bytes": found.bytes,
+        "damaged": damages,
+        "repaired": repaired,
+    })
+}
+
+fn print(found: &Check, args: &CheckArgs, printer: &Printer) {
+    for damage in &found.damages {
+        printer.line(format!(
+            "{} {} at byte {} (of {} bytes, {} items): {}",
+            printer.paint("damaged", Tone::Bad),
+            damage.path.display(),
+            damage.place.offset,
+            damage.place.length,
+            HumanCount(damage.items),
+            damage.what
+        ));
+    }
+    printer.line(format!(
+        "{} items in {} are as they were written",
+        HumanCount(found.items),
+        HumanBytes(
+            found.bytes
+                - found
+                    .damages
+                    .iter()
+                    .map(|damage| damage.place.length)
+                    .sum::<u64>()
+        )
+    ));
+    let lost: u64 = found.damages.iter().map(|damage| damage.items).sum();
+    if lost == 0 {
+        return;
+    }
+    if args.repair {
+        printer.line(format!(
+            "{} items are open again: the next crawl fetches them",
+            HumanCount(lost)
+        ));
+    } else {
+        printer.note(format!(
+            "hint: `v6kit crawl check {} --repair` opens their {} items again",
+            args.directory.display(),
+            HumanCount(lost)
+        ));
+    }
+}
