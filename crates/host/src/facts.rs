@@ -11,7 +11,7 @@ use crate::limits::Limits;
 use crate::listeners::{self, Listener};
 use crate::netlink::{Address, Link, Route};
 use crate::nft::{self, NftError, Ruleset};
-use crate::sysctl::{self, Sysctl};
+use crate::sysctl::{self, Access, Sysctl};
 use crate::system::System;
 use crate::value::Value;
 
@@ -74,6 +74,8 @@ pub(crate) enum Firewall {
         reason: String,
         /// What to do.
         hint: String,
+        /// Whether it only wants more privileges.
+        is_denied: bool,
     },
 }
 
@@ -108,6 +110,22 @@ impl Facts {
         })
     }
 
+    /// What root would find, for the plan that a plain user asks for.
+    pub(crate) fn as_root(mut self) -> Self {
+        if self.may_administer_network {
+            return self;
+        }
+        for sysctl in self.sysctls.values_mut() {
+            if sysctl.access == Access::NeedsRoot {
+                sysctl.access = Access::Writable;
+            }
+        }
+        if let Firewall::Unusable { is_denied: true, .. } = self.firewall {
+            self.firewall = Firewall::Rules(Ruleset::default());
+        }
+        self
+    }
+
     pub(crate) fn link(&self, name: &str) -> Option<&Link> {
         self.links.iter().find(|link| link.name == name)
     }
@@ -131,6 +149,7 @@ fn firewall() -> Firewall {
         Err(error @ NftError::Missing) => Firewall::Unusable {
             reason: error.to_string(),
             hint: "install it (`apt install nftables`) and run setup again".to_owned(),
+            is_denied: false,
         },
         Err(error) => Firewall::Unusable {
             reason: match std::error::Error::source(&error) {
@@ -138,6 +157,7 @@ fn firewall() -> Firewall {
                 None => error.to_string(),
             },
             hint: v6kit_net::Hint::hint(&error).unwrap_or_default(),
+            is_denied: error.is_denial(),
         },
     }
 }

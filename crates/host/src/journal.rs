@@ -165,8 +165,9 @@ impl Hint for JournalError {
                 path.display()
             ),
             Self::OtherNamespace { path } => format!(
-                "run v6kit in that namespace, or use another --state-dir; if that namespace is gone, remove {}",
-                path.display()
+                "run v6kit in that namespace, or use another --state-dir; if that namespace is gone: `rm -f {} {}`",
+                path.display(),
+                crate::limits::FILE
             ),
         })
     }

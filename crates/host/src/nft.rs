@@ -66,6 +66,13 @@ pub(crate) enum NftError {
     Output(#[source] serde_json::Error),
 }
 
+impl NftError {
+    /// Whether CAP_NET_ADMIN is missing.
+    pub(crate) fn is_denial(&self) -> bool {
+        matches!(self, Self::Failed { message } if message.contains("Operation not permitted"))
+    }
+}
+
 impl Hint for NftError {
     fn hint(&self) -> Option<String> {
         Some(match self {

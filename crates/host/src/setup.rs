@@ -19,7 +19,8 @@ use crate::system::System;
 use crate::teardown::tidy_up;
 use crate::wanted::Wanted;
 
-/// Says what [`setup`] would do. Changes nothing, and works without privileges as far as can be seen.
+/// Says what [`setup`] would do as root. Changes nothing and needs no privileges; only the firewall
+/// cannot be seen without.
 ///
 /// # Errors
 /// [`HostError`] when facts cannot be read or the request cannot be meant.
@@ -27,7 +28,12 @@ pub async fn dry_run(wanted: &Wanted, state_dir: &Path) -> Result<SetupReport, H
     let place = Place::here().map_err(HostError::facts("/proc"))?;
     let journal = Journal::read(state_dir, place)?;
     let facts = Facts::gather(&System::open()?, wanted.prefix).await?;
-    let plan = plan(&facts, journal.state(), journal.place(), wanted)?;
+    let sees_firewall = facts.may_administer_network;
+    let mut plan = plan(&facts.as_root(), journal.state(), journal.place(), wanted)?;
+    if !sees_firewall {
+        let remark = "without root the firewall cannot be seen: this is the plan for an empty one";
+        plan.remarks.push(remark.to_owned());
+    }
     Ok(preview(&plan, wanted))
 }
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use nix::errno::Errno;
@@ -26,7 +27,9 @@ pub(crate) enum Access {
     Writable,
     /// /proc/sys is mounted read-only, as in most containers.
     ReadOnlyMount,
-    /// This namespace or user may not.
+    /// Root may, and this process is not root, or not that of the namespace it belongs to.
+    NeedsRoot,
+    /// Nobody may in this namespace.
     Denied,
 }
 
@@ -65,6 +68,11 @@ fn access(name: &str) -> Access {
     match faccessat(cwd, &path(name), AccessFlags::W_OK, AtFlags::AT_EACCESS) {
         Ok(()) => Access::Writable,
         Err(Errno::EROFS) => Access::ReadOnlyMount,
+        Err(_) if is_writable_by_owner(name) => Access::NeedsRoot,
         Err(_) => Access::Denied,
     }
+}
+
+fn is_writable_by_owner(name: &str) -> bool {
+    fs::metadata(path(name)).is_ok_and(|found| found.permissions().mode() & 0o200 != 0)
 }

@@ -78,6 +78,9 @@ impl Hint for ResourceError {
                 }
                 .to_owned(),
             ),
+            Self::Limits { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                Some("run setup as root for this step".to_owned())
+            }
             Self::Limits { .. } => Some("check the disk and the permissions of /etc/security".to_owned()),
             Self::Table(_, hint) => hint.clone(),
         }

@@ -96,7 +96,7 @@ impl View<'_> {
             tracked: self.own_addresses(),
         });
         let action = match &self.facts.firewall {
-            Firewall::Unusable { reason, hint } => Action::Skip {
+            Firewall::Unusable { reason, hint, .. } => Action::Skip {
                 value: None,
                 why: reason.clone(),
                 hint: hint.clone(),

@@ -47,7 +47,7 @@ impl View<'_> {
         });
         let action = match &self.facts.firewall {
             Firewall::Rules(rules) => self.table_action("inbound", want, rules),
-            Firewall::Unusable { reason, hint } => Action::Skip {
+            Firewall::Unusable { reason, hint, .. } => Action::Skip {
                 value: Some("open".to_owned()),
                 why: format!("{reason}; {}", self.exposed()),
                 hint: hint.clone(),

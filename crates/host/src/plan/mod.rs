@@ -167,7 +167,7 @@ impl View<'_> {
                 why: "/proc/sys is read-only here".to_owned(),
                 hint: read_only_hint(name, after.as_deref().unwrap_or_default()),
             },
-            Access::Denied => Action::Skip {
+            Access::NeedsRoot | Access::Denied => Action::Skip {
                 value,
                 why: denied_reason(name).to_owned(),
                 hint: denied_hint(name, after.as_deref().unwrap_or_default()),
@@ -190,7 +190,7 @@ fn denied_reason(name: &str) -> &'static str {
     } else if name.starts_with("net.netfilter.") {
         "only the initial network namespace may set it"
     } else {
-        "this user or namespace may not set it"
+        "CAP_NET_ADMIN is missing where this network namespace belongs"
     }
 }
 

@@ -367,6 +367,24 @@ fn a_sysctl_that_may_not_be_set_here_is_skipped_with_advice() {
 }
 
 #[test]
+fn the_plan_that_a_plain_user_asks_for_is_that_of_root() {
+    let mut facts = debian();
+    facts.may_administer_network = false;
+    set(&mut facts, "net.ipv4.tcp_tw_reuse", "0", Access::NeedsRoot);
+    set(&mut facts, "fs.nr_open", "1024", Access::Denied);
+    facts.firewall = Firewall::Unusable {
+        reason: "nft: Operation not permitted".to_owned(),
+        hint: String::new(),
+        is_denied: true,
+    };
+    let plan = planned(&facts.as_root(), &wanted());
+    for id in ["inbound", "net.ipv4.tcp_tw_reuse"] {
+        assert!(matches!(action(&plan, id), Action::Change { .. }), "{id}");
+    }
+    assert!(matches!(action(&plan, "fs.nr_open"), Action::Skip { .. }));
+}
+
+#[test]
 fn time_wait_is_not_reused_without_timestamps() {
     let mut facts = debian();
     set(&mut facts, "net.ipv4.tcp_timestamps", "0", Access::Writable);
@@ -466,6 +484,7 @@ fn without_nft_the_services_that_are_now_reached_are_listed() {
     facts.firewall = Firewall::Unusable {
         reason: "nft is not installed".to_owned(),
         hint: "install it".to_owned(),
+        is_denied: false,
     };
     let plan = planned(&facts, &wanted());
     let Action::Skip { why, .. } = action(&plan, "inbound") else {
