@@ -1,7 +1,9 @@
 //! The proxy, used by other people's programs in the lab.
 
 mod access;
+mod bytes;
 mod forms;
+mod programs;
 mod refusals;
 mod service;
 mod sessions;
@@ -11,13 +13,17 @@ use crate::harness::{Run, in_lab, repository};
 /// Runs a script on the host side of the lab, with the functions of `proxy.bash`.
 #[track_caller]
 fn lab(script: &str) -> Run {
-    in_lab("routed", &format!("{}\n{script}", include_str!("proxy.bash")))
+    let modules = repository().join("tests/proxy");
+    let functions = include_str!("proxy.bash");
+    in_lab(
+        "routed",
+        &format!("{functions}\nMODULES='{}'\n{script}", modules.display()),
+    )
 }
 
 /// Runs Python against a proxy started with `arguments` after `prepare`, with the clients of `wire.py`.
 #[track_caller]
 fn wire(arguments: &str, prepare: &str, python: &str) -> Run {
-    let modules = repository().join("tests/proxy");
     lab(&format!(
         "{prepare}
         proxy {arguments}
@@ -25,8 +31,7 @@ fn wire(arguments: &str, prepare: &str, python: &str) -> Run {
 from wire import *
 {python}
 PY
-        PYTHONDONTWRITEBYTECODE=1 PYTHONPATH='{}' python3 \"$T/client.py\" \"$at\"
-        ",
-        modules.display()
+        PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$MODULES python3 \"$T/client.py\" \"$at\"
+        "
     ))
 }

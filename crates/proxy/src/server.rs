@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -166,6 +166,7 @@ impl Proxy {
             phases,
             log: log.clone(),
             room,
+            last_net64: Arc::default(),
         };
         let unix_paths = bound.iter().filter_map(|bound| match &bound.address {
             Address::Unix(path) => Some(path.clone()),
@@ -231,6 +232,7 @@ struct Common {
     phases: watch::Receiver<Phase>,
     log: Option<LogSender>,
     room: Room,
+    last_net64: Arc<AtomicU64>,
 }
 
 impl Common {
@@ -242,10 +244,11 @@ impl Common {
         let (pin, idle_timeout) = (settings.pin, settings.idle_timeout);
         let (handshake_timeout, room) = (settings.handshake_timeout, self.room.clone());
         let (log, tally) = (self.log.clone(), Arc::clone(tally));
+        let last_net64 = Arc::clone(&self.last_net64);
         // What a thread does not share is made on that thread.
         Box::new(move || Worker {
             egress: Egress {
-                sources: pool.map(|pool| Sources::new(pool, key)),
+                sources: pool.map(|pool| Sources::new(pool, key, last_net64)),
                 policy: Policy::new(prefix, allowed),
                 v4,
                 timeout,

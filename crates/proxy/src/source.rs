@@ -2,6 +2,8 @@
 
 use std::cell::RefCell;
 use std::net::Ipv6Addr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use siphasher::sip128::SipHasher24;
@@ -44,13 +46,19 @@ impl std::fmt::Debug for SessionKey {
 pub(crate) struct Sources {
     pool: RefCell<SourcePool>,
     key: SessionKey,
+    /// The /64 that was chosen last by any thread.
+    last_net64: Arc<AtomicU64>,
 }
 
+/// Draws after which the same /64 as before is taken, should the prefix have only one that is usable.
+const NET64_DRAWS: usize = 64;
+
 impl Sources {
-    pub(crate) fn new(pool: SourcePool, key: SessionKey) -> Self {
+    pub(crate) fn new(pool: SourcePool, key: SessionKey, last_net64: Arc<AtomicU64>) -> Self {
         Self {
             pool: RefCell::new(pool),
             key,
+            last_net64,
         }
     }
 
@@ -63,14 +71,19 @@ impl Sources {
     pub(crate) fn choose(&self, user: &str, wish: Wish<'_>) -> Ipv6Addr {
         match wish {
             Wish::Another => self.pool.borrow_mut().draw(),
-            Wish::AnotherNet64 => {
-                let mut pool = self.pool.borrow_mut();
-                let length = pool.prefix().length().max(64);
-                // Fails only where the prefix has no usable address at all, which `SourcePool::new` refuses.
-                pool.draw_by_subnet(length).unwrap_or_else(|_| pool.draw())
-            }
+            Wish::AnotherNet64 => self.in_another_net64(),
             Wish::Session { id, ttl } => self.of_session(user, id, ttl, SystemTime::now()),
         }
+    }
+
+    /// An address outside the /64 of the choice before, whichever thread made that.
+    fn in_another_net64(&self) -> Ipv6Addr {
+        let mut pool = self.pool.borrow_mut();
+        let net64 = |address: Ipv6Addr| (address.to_bits() >> 64) as u64;
+        let fresh = (0..NET64_DRAWS)
+            .map(|_| pool.draw())
+            .find(|address| self.last_net64.swap(net64(*address), Ordering::Relaxed) != net64(*address));
+        fresh.unwrap_or_else(|| pool.draw())
     }
 
     /// The session's address at `now`: a keyed hash over all host bits, hashed again in the rare case
@@ -113,7 +126,7 @@ mod tests {
 
     fn sources(prefix: &str) -> Sources {
         let pool = SourcePool::new(prefix.parse().unwrap(), 1, []).unwrap();
-        Sources::new(pool, SessionKey::new([7; 16]))
+        Sources::new(pool, SessionKey::new([7; 16]), Arc::default())
     }
 
     fn session(id: &str) -> Wish<'_> {
@@ -154,7 +167,7 @@ mod tests {
     #[test]
     fn another_key_gives_other_addresses() {
         let pool = SourcePool::new("2001:db8::/64".parse().unwrap(), 1, []).unwrap();
-        let other = Sources::new(pool, SessionKey::new([8; 16]));
+        let other = Sources::new(pool, SessionKey::new([8; 16]), Arc::default());
         let one = sources("2001:db8::/64").choose("alice", session("a"));
         assert_ne!(one, other.choose("alice", session("a")));
     }
@@ -179,7 +192,7 @@ mod tests {
     fn a_session_in_a_tiny_prefix_never_gets_a_reserved_address() {
         let own: Ipv6Addr = "2001:db8::1".parse().unwrap();
         let pool = SourcePool::new("2001:db8::/126".parse().unwrap(), 1, [own]).unwrap();
-        let sources = Sources::new(pool, SessionKey::new([7; 16]));
+        let sources = Sources::new(pool, SessionKey::new([7; 16]), Arc::default());
         let seen: HashSet<Ipv6Addr> = (0..200)
             .map(|n| sources.choose("alice", session(&n.to_string())))
             .collect();

@@ -75,6 +75,9 @@ impl Target {
 
     /// Parses `host:port` (RFC 9110 section 4.2, authority without userinfo).
     ///
+    /// Where a port must be given, an IPv6 literal without brackets is taken as well, as proxychains-ng
+    /// writes it: what is behind the last colon is the port.
+    ///
     /// # Errors
     /// [`TargetError`].
     pub fn parse(authority: &str, default_port: Option<u16>) -> Result<Self, TargetError> {
@@ -93,7 +96,7 @@ impl Target {
         let bracketed = host.starts_with('[');
         let target = Self::new(host, port)?;
         match target.host {
-            Host::Literal(IpAddr::V6(_)) if !bracketed => Err(TargetError::Host {
+            Host::Literal(IpAddr::V6(_)) if !bracketed && default_port.is_some() => Err(TargetError::Host {
                 text: printable(authority),
             }),
             _ => Ok(target),
@@ -201,6 +204,16 @@ mod tests {
     }
 
     #[test]
+    fn an_ipv6_literal_without_brackets_needs_its_port() {
+        assert_eq!(
+            Target::parse("2001:db8::1:80", None).unwrap().to_string(),
+            "[2001:db8::1]:80"
+        );
+        assert!(Target::parse("2001:db8::1:80", Some(80)).is_err());
+        assert!(Target::parse("2001:db8::1", Some(80)).is_err());
+    }
+
+    #[test]
     fn what_is_no_destination_is_refused() {
         for text in [
             "",
@@ -210,7 +223,6 @@ mod tests {
             "example.org:0",
             "example.org:+80",
             "example.org:65536",
-            "2001:db8::1:80",
             "[2001:db8::1",
             "[2001:db8::1]x:80",
             "[fe80::1%eth0]:80",
