@@ -126,6 +126,15 @@ fn a_device_that_is_down_takes_no_route() {
 }
 
 #[test]
+fn a_device_without_ipv6_is_named() {
+    refused(
+        r#"
+        sysctl -qw net.ipv6.conf.up0.disable_ipv6=1
+        refused 1 'why: IPv6 is switched off on `up0`' $SETUP"#,
+    );
+}
+
+#[test]
 fn a_state_directory_that_cannot_be_is_explained() {
     refused(
         r#"

@@ -31,6 +31,12 @@ pub enum HostError {
     /// The kernel was built or started without IPv6.
     #[error("this system has no IPv6")]
     NoIpv6,
+    /// IPv6 is switched off on a device that needs it.
+    #[error("IPv6 is switched off on `{device}`")]
+    Ipv6Off {
+        /// The device.
+        device: String,
+    },
     /// CAP_NET_ADMIN is missing.
     #[error("CAP_NET_ADMIN is missing: a plain user may not {action}")]
     NotPrivileged {
@@ -161,6 +167,9 @@ impl Hint for HostError {
             Self::NoDevice { devices, .. } => Some(format!("there are: {}", devices.join(", "))),
             Self::DeviceDown { device } => Some(format!("bring it up: `ip link set {device} up`")),
             Self::NoIpv6 => Some("boot without `ipv6.disable=1`, or give the container IPv6".to_owned()),
+            Self::Ipv6Off { device } => Some(format!(
+                "switch it on: `sysctl -w net/ipv6/conf/{device}/disable_ipv6=0`"
+            )),
             Self::NotPrivileged { command, .. } => {
                 Some(format!("run it with sudo: `sudo v6kit {command} …`"))
             }

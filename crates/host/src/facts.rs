@@ -16,7 +16,7 @@ use crate::system::System;
 use crate::value::Value;
 
 /// The sysctls that a plan may ask for.
-pub(crate) const SYSCTLS: [&str; 16] = [
+pub(crate) const SYSCTLS: [&str; 14] = [
     "net.ipv6.ip_nonlocal_bind",
     "net.ipv4.ip_local_port_range",
     "net.ipv4.ip_local_reserved_ports",
@@ -31,8 +31,6 @@ pub(crate) const SYSCTLS: [&str; 16] = [
     CONNTRACK_COUNT,
     CONNTRACK_MAX,
     CONNTRACK_BUCKETS,
-    "net.ipv6.conf.all.disable_ipv6",
-    "net.ipv6.conf.all.forwarding",
 ];
 /// How many connections are tracked.
 pub(crate) const CONNTRACK_COUNT: &str = "net.netfilter.nf_conntrack_count";
@@ -45,6 +43,8 @@ pub(crate) const CONNTRACK_BUCKETS: &str = "net.netfilter.nf_conntrack_buckets";
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Facts {
     pub(crate) links: Vec<Link>,
+    /// The names of links on which IPv6 is switched off.
+    pub(crate) without_ipv6: Vec<String>,
     pub(crate) addresses: Vec<Address>,
     /// Routes to exactly the prefix, and default routes.
     pub(crate) routes: Vec<Route>,
@@ -90,8 +90,14 @@ impl Facts {
             let found = sysctl::inspect(name).map_err(HostError::facts("/proc/sys"))?;
             sysctls.insert(name.to_owned(), found);
         }
+        let links = system.netlink.links().await?;
         Ok(Self {
-            links: system.netlink.links().await?,
+            without_ipv6: links
+                .iter()
+                .map(|link| link.name.clone())
+                .filter(|name| is_without_ipv6(name))
+                .collect(),
+            links,
             addresses: system.netlink.addresses().await?,
             routes: system
                 .netlink
@@ -141,6 +147,14 @@ impl Facts {
     pub(crate) fn number(&self, name: &str) -> Option<u64> {
         self.sysctls.get(name)?.value.as_text()?.parse().ok()
     }
+}
+
+/// Whether `disable_ipv6` is set for a link, whose name may have dots and is no part of a sysctl's name.
+fn is_without_ipv6(link: &str) -> bool {
+    let path = Path::new("/proc/sys/net/ipv6/conf")
+        .join(link)
+        .join("disable_ipv6");
+    std::fs::read_to_string(path).is_ok_and(|value| value.trim() == "1")
 }
 
 fn firewall() -> Firewall {

@@ -108,13 +108,18 @@ struct View<'a> {
 
 impl View<'_> {
     fn require_device(&self, device: &str) -> Result<(), HostError> {
-        match self.facts.link(device) {
-            Some(_) => Ok(()),
-            None => Err(HostError::NoDevice {
+        if self.facts.link(device).is_none() {
+            return Err(HostError::NoDevice {
                 device: device.to_owned(),
                 devices: self.facts.links.iter().map(|link| link.name.clone()).collect(),
-            }),
+            });
         }
+        if self.facts.without_ipv6.iter().any(|name| name == device) {
+            return Err(HostError::Ipv6Off {
+                device: device.to_owned(),
+            });
+        }
+        Ok(())
     }
 
     /// Whether some prefix holds the resource in this boot.

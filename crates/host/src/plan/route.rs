@@ -10,6 +10,8 @@ use crate::resource::{Resource, Want, route_text};
 
 /// RT_TABLE_MAIN.
 const MAIN_TABLE: u32 = 254;
+/// RTPROT_KERNEL: the route of an address of this host.
+const KERNEL_PROTOCOL: u8 = 2;
 
 impl View<'_> {
     pub(super) fn route(&self) -> Result<Step, HostError> {
@@ -122,7 +124,7 @@ impl View<'_> {
         }
         if self.is_on_link_prefix() {
             remarks.push(format!(
-                "{prefix} is the subnet of {device} itself, not routed to this host: the router will ask for each address, so run `v6kit ndp --prefix {prefix} --dev {device}` beside it"
+                "{prefix} lies in the subnet of {device}, it is not routed to this host: the router will ask for each address, so run `v6kit ndp --prefix {prefix} --dev {device}` beside it"
             ));
         }
         for net in self.overlapped_subnets() {
@@ -143,7 +145,7 @@ impl View<'_> {
         }
         if let Some(route) = self.delivering()
             && self.facts.link_name(route.link) != "lo"
-            && route.protocol != PROTOCOL
+            && ![PROTOCOL, KERNEL_PROTOCOL].contains(&route.protocol)
         {
             remarks.push(format!(
                 "the route on {} was there before and is lost when that link goes down; one on lo is not",
@@ -155,6 +157,10 @@ impl View<'_> {
 
     fn is_on_link_prefix(&self) -> bool {
         let prefix = Ipv6Net::from(self.wanted.prefix);
+        // For its own address the kernel answers by itself.
+        if prefix.prefix_len() == 128 && self.own_addresses().contains(&prefix.addr()) {
+            return false;
+        }
         let link = self.facts.link(&self.wanted.device).map(|link| link.index);
         let by_address = self.facts.addresses.iter().any(|address| {
             Some(address.link) == link && address.net.prefix_len() < 128 && address.net.contains(&prefix)
@@ -171,6 +177,9 @@ impl View<'_> {
     /// The subnets of this host that the prefix shares addresses with.
     fn overlapped_subnets(&self) -> Vec<Ipv6Net> {
         let prefix = Ipv6Net::from(self.wanted.prefix);
+        if prefix.prefix_len() == 128 {
+            return Vec::new();
+        }
         let mut nets: Vec<Ipv6Net> = self
             .facts
             .addresses

@@ -87,6 +87,7 @@ fn debian() -> Facts {
                 is_up: true,
             })
             .collect(),
+        without_ipv6: Vec::new(),
         addresses: vec![address("2001:db8:ffff::2/64")],
         routes: vec![gateway],
         sysctls,
@@ -307,6 +308,30 @@ fn devices_must_exist_and_the_route_device_must_be_up() {
     facts.links[0].is_up = false;
     let error = plan(&facts, &State::default(), &here(), &wanted()).unwrap_err();
     assert!(matches!(error, HostError::DeviceDown { .. }));
+}
+
+#[test]
+fn a_device_without_ipv6_is_named() {
+    for device in ["lo", "eth0"] {
+        let mut facts = debian();
+        facts.without_ipv6 = vec![device.to_owned()];
+        let error = plan(&facts, &State::default(), &here(), &wanted()).unwrap_err();
+        assert!(matches!(error, HostError::Ipv6Off { device: named } if named == device));
+    }
+}
+
+#[test]
+fn the_hosts_own_address_as_prefix_needs_no_route_and_no_responder() {
+    let mut facts = debian();
+    facts.addresses = vec![address("2001:db8:1::5/64")];
+    facts.routes.push(Route {
+        protocol: 2,
+        ..route("2001:db8:1::5/128", RouteType::Local, 255, 2)
+    });
+    let prefix = "2001:db8:1::5/128".parse().unwrap();
+    let plan = planned(&facts, &Wanted { prefix, ..wanted() });
+    assert!(matches!(action(&plan, "route"), Action::Keep { .. }));
+    assert_eq!(plan.remarks, Vec::<String>::new());
 }
 
 #[test]
