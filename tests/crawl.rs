@@ -298,6 +298,59 @@ fn status_and_cat_read_what_was_committed() {
     );
 }
 
+#[test]
+fn rotating_goes_on_from_other_addresses_where_one_is_refused() {
+    let scratch = scratch();
+    let run = in_prepared_lab(
+        scratch.path(),
+        r#"
+        nsenter --net="$V6KIT_LAB_TARGET_NS" "$V6KIT" echo --listen '[::]:8100' --limit 10/1h --limit-answer 403 &
+        until curl -sS -o /dev/null "$V6KIT_LAB_TARGET:8100/healthz" 2>/dev/null; do kill -0 $!; done
+        "$V6KIT" crawl "$V6KIT_LAB_TARGET:8100/items/{1..500}" -o "$T/job" -r max -c 4 --json --on-limit rotate \
+            --prefix "$V6KIT_LAB_PREFIX" --requests-per-address 1000 --max-error-rate 100%
+        kill $!
+        "#,
+    )
+    .expect(0);
+    let summary = run.json();
+    assert_eq!(
+        (&summary["ok"], &summary["complete"]),
+        (&500.into(), &true.into())
+    );
+    assert!(summary["addresses"].as_u64().unwrap() >= 50, "{summary}");
+    assert_each_once(&records(&scratch.path().join("job")), 500);
+}
+
+#[test]
+fn a_site_that_refuses_ends_the_crawl_with_18_and_the_line_to_go_on() {
+    let scratch = scratch();
+    let run = with_echo(
+        scratch.path(),
+        "--limit 50/1h",
+        r#"
+        "$V6KIT" crawl "$url/items/{1..1000}" -o "$T/a" -r max -c 1 --json --on-limit stop >"$T/a.json" || echo "exit $?"
+        "$V6KIT" crawl "$url/nothing" -o "$T/b" -r max --on-limit rotate 2>&1 || echo "exit $?"
+        "#,
+    )
+    .expect(0);
+    let summary: Value =
+        serde_json::from_str(&std::fs::read_to_string(scratch.path().join("a.json")).unwrap()).unwrap();
+    assert_eq!(
+        (&summary["ok"], &summary["blocked"]),
+        (&50.into(), &1.into()),
+        "{summary}"
+    );
+    assert!(run.stdout.starts_with("exit 18\n"), "{run}");
+    assert!(
+        run.stderr.contains("949 items are left") && run.stderr.contains("--on-limit stop"),
+        "{run}"
+    );
+    assert!(
+        run.stdout.contains("no prefix to draw them from") && run.stdout.ends_with("exit 2\n"),
+        "{run}"
+    );
+}
+
 /// A server on loopback that accepts connections and reads, and never answers.
 fn mute_server() -> (TcpListener, String) {
     let listener = TcpListener::bind("[::1]:0").unwrap();

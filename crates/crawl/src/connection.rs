@@ -47,9 +47,31 @@ pub(crate) struct Failed {
     pub(crate) fault: Fault,
     /// The status, where the answer got that far.
     pub(crate) status: Option<http::StatusCode>,
-    /// Whether the request may be sent again on another connection without a doubt: this one had been
-    /// idle, and died before a byte of the answer.
-    pub(crate) stale: bool,
+    /// How far the request may have got.
+    pub(crate) reach: Reach,
+}
+
+/// How far a request may have got that has no whole answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// Nothing of it was sent: the connection had gone before.
+    Unsent,
+    /// It was sent on a connection that had been idle, which died before a byte of the answer: most
+    /// likely the server had hung up before.
+    Unanswered,
+    /// It arrived, as far as can be told.
+    Arrived,
+}
+
+impl Failed {
+    /// Whether the request can be sent again at once on another connection (RFC 9110 section 9.2.2).
+    pub(crate) fn may_repeat(&self, method: &http::Method) -> bool {
+        match self.reach {
+            Reach::Unsent => true,
+            Reach::Unanswered => method.is_idempotent(),
+            Reach::Arrived => false,
+        }
+    }
 }
 
 /// Where and how to connect.
@@ -146,10 +168,12 @@ impl Connection {
                 self.served += 1;
                 Ok(answer)
             }
-            Err(failed) => Err(Failed {
-                stale: failed.stale && reused,
+            // A connection that never served is no idle one, whatever it died of.
+            Err(failed) if !reused => Err(Failed {
+                reach: Reach::Arrived,
                 ..failed
             }),
+            Err(failed) => Err(failed),
         }
     }
 

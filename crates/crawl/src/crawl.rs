@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 use v6kit_net::{PoolError, ResolveError, SourcePool};
 
 use crate::Hint;
@@ -131,10 +130,7 @@ impl Crawl {
             shards: Vec::new(),
             progress: Vec::new(),
             ledger,
-            stop: Stop {
-                drain: CancellationToken::new(),
-                disk_low: Arc::default(),
-            },
+            stop: Stop::new(),
             running,
             began: Instant::now(),
             cpu_before: cpu_time(),
@@ -235,6 +231,7 @@ impl Crawl {
             total: standing.total,
             resumed: self.before.done.sum(),
             left: standing.left(),
+            refused: self.stop.refused.get().cloned(),
         };
         Ok(Summary::new(&self.sample(), &latencies, &run))
     }

@@ -20,6 +20,9 @@ const CHUNK: Range<u64> = 100..1_000_000;
 /// How much work a chunk is worth at the present rate.
 const CHUNK_TIME: Duration = Duration::from_secs(30);
 
+/// Items that wait for another attempt are held in memory: so many for each that is under way.
+const PUT_OFF_PER_SLOT: usize = 8;
+
 /// An item on its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Item {
@@ -27,6 +30,8 @@ pub(crate) struct Item {
     pub(crate) turn: u64,
     /// Attempts that have failed.
     pub(crate) attempts: u32,
+    /// How many of them the site refused because it was asked too often.
+    pub(crate) refusals: u32,
 }
 
 /// Hands out items: those whose pause is over first, then new ones from the leased chunk.
@@ -40,10 +45,12 @@ pub(crate) struct Intake {
     hungry: Notify,
     supplied: Notify,
     drain: CancellationToken,
+    /// How many items may be put off before no new one is begun.
+    most_put_off: usize,
 }
 
 impl Intake {
-    pub(crate) fn new(drain: CancellationToken) -> Self {
+    pub(crate) fn new(drain: CancellationToken, slots: usize) -> Self {
         Self {
             chunk: RefCell::default(),
             retries: RefCell::default(),
@@ -52,6 +59,7 @@ impl Intake {
             hungry: Notify::new(),
             supplied: Notify::new(),
             drain,
+            most_put_off: PUT_OFF_PER_SLOT * slots,
         }
     }
 
@@ -65,7 +73,8 @@ impl Intake {
                 return Some(item);
             }
             let pause = self.retries.borrow().peek().map(|Reverse((due, _))| *due);
-            match (self.exhausted.get(), pause) {
+            let only_old = self.exhausted.get() || self.has_put_off_enough();
+            match (only_old, pause) {
                 // Whoever puts an item off afterwards is there to take it up again.
                 (true, None) => return None,
                 (true, Some(due)) => {
@@ -95,9 +104,20 @@ impl Intake {
         Some(item)
     }
 
+    fn has_put_off_enough(&self) -> bool {
+        self.retries.borrow().len() >= self.most_put_off
+    }
+
     fn new_item(&self) -> Option<Item> {
+        if self.has_put_off_enough() {
+            return None;
+        }
         let turn = self.chunk.borrow_mut().pop()?;
-        Some(Item { turn, attempts: 0 })
+        Some(Item {
+            turn,
+            attempts: 0,
+            refusals: 0,
+        })
     }
 
     async fn wait_for_supply(&self, pause: Option<Instant>) {

@@ -12,7 +12,11 @@ use http::{Method, header};
 use serde::{Deserialize, Serialize};
 use v6kit_net::Prefix;
 
+use crate::brake::OnLimit;
+use crate::decode;
 use crate::disk::KeepFree;
+use crate::expect::Expectations;
+use crate::health::ErrorBudget;
 use crate::ledger::Extent;
 use crate::storage::{Compression, Format, Storage};
 use crate::template::{Template, TemplateError};
@@ -33,6 +37,19 @@ pub struct Job {
     pub max_body: u64,
     /// What is kept of each answer, and in which form.
     pub storage: Storage,
+    /// What an answer must be like to count as data.
+    pub expect: Expectations,
+    /// What becomes of content codings.
+    pub coding: Coding,
+}
+
+/// What becomes of content codings (RFC 9110 section 8.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Coding {
+    /// They are asked for, and undone.
+    Undo,
+    /// None is asked for, and bodies are kept as they come.
+    Keep,
 }
 
 impl Job {
@@ -76,6 +93,14 @@ impl Job {
             ("format", self.storage.format.to_string()),
             ("store", self.storage.content.to_string()),
             ("extract", self.storage.extract_text()),
+            ("expect", self.expect.to_string()),
+            (
+                "raw",
+                match self.coding {
+                    Coding::Undo => "no".to_owned(),
+                    Coding::Keep => "yes".to_owned(),
+                },
+            ),
         ];
         Description(
             entries
@@ -236,10 +261,16 @@ impl Hint for RequestError {
 impl RequestSpec {
     /// A request with `method`, the default headers, and no body.
     #[must_use]
-    pub fn new(method: Method) -> Self {
+    pub fn new(method: Method, coding: Coding) -> Self {
         let mut headers = HeaderMap::new();
         headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
         headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
+        if coding == Coding::Undo {
+            headers.insert(
+                header::ACCEPT_ENCODING,
+                HeaderValue::from_static(decode::ACCEPTED),
+            );
+        }
         Self {
             method,
             headers,
@@ -313,6 +344,10 @@ pub struct Settings {
     pub threads: usize,
     /// Attempts beyond the first for an item that fails in a way that may pass.
     pub retries: u32,
+    /// What to do when the site says that it is asked too often.
+    pub on_limit: OnLimit,
+    /// How much may fail before the crawl pauses, and ends; `None` for all.
+    pub error_budget: Option<ErrorBudget>,
     /// The deadlines.
     pub deadlines: Deadlines,
     /// What is trusted.

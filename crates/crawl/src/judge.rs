@@ -2,15 +2,25 @@
 
 use http::StatusCode;
 
+use crate::challenge;
 use crate::connection::Answer;
+use crate::expect::Expectations;
 use crate::outcome::{ErrorKind, Fault};
 
 /// Judges a whole answer: data, or why not.
 ///
 /// # Errors
 /// The [`Fault`] that goes into the record.
-pub(crate) fn judge(answer: &Answer) -> Result<(), Fault> {
-    judge_status(answer.status)
+pub(crate) fn judge(answer: &Answer, expected: &Expectations) -> Result<(), Fault> {
+    match expected.judge_status(answer.status) {
+        Some(true) => {}
+        Some(false) => return Err(Fault::new(ErrorKind::Unexpected, describe(answer.status))),
+        None => {
+            judge_status(answer.status).map_err(|fault| challenge::judge(answer).err().unwrap_or(fault))?;
+        }
+    }
+    challenge::judge(answer)?;
+    expected.judge(answer)
 }
 
 fn judge_status(status: StatusCode) -> Result<(), Fault> {
@@ -20,6 +30,7 @@ fn judge_status(status: StatusCode) -> Result<(), Fault> {
         429 => ErrorKind::RateLimited,
         // 403 Forbidden, 412 as some sites' answer to too many requests, 451 for legal reasons.
         403 | 412 | 451 => ErrorKind::Forbidden,
+        503 => ErrorKind::Unavailable,
         // 408 Request Timeout, 421 Misdirected Request, 425 Too Early.
         408 | 421 | 425 | 500..=599 => ErrorKind::ServerError,
         300..=399 => ErrorKind::Redirect,

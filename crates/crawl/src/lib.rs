@@ -11,13 +11,18 @@
 //!
 //! Nothing here prints, reads the environment or exits.
 
+mod brake;
 mod cat;
+mod challenge;
 mod check;
 mod connection;
 mod crawl;
+mod decode;
 mod disk;
 mod encoder;
+mod expect;
 mod frame;
+mod health;
 mod intake;
 mod job;
 mod judge;
@@ -31,6 +36,7 @@ mod reading;
 mod record;
 mod retry;
 mod segment;
+mod sequel;
 mod shard;
 mod site;
 mod slot;
@@ -45,13 +51,17 @@ mod url;
 mod warc;
 mod work;
 
+pub use brake::OnLimit;
 pub use cat::{Selection, cat};
 pub use check::{Check, CheckError, Damage, check, repair};
 pub use connection::TrustError;
 pub use crawl::{Crawl, CrawlError};
 pub use disk::{DiskLow, KeepFree, free_space};
+pub use expect::{Expectation, ExpectationError, Expectations};
+pub use health::ErrorBudget;
 pub use job::{
-    Deadlines, Description, Difference, Job, RequestError, RequestSpec, Settings, Sources, Trust, USER_AGENT,
+    Coding, Deadlines, Description, Difference, Job, RequestError, RequestSpec, Settings, Sources, Trust,
+    USER_AGENT,
 };
 pub use ledger::{
     Chunk, CommittedFrame, Counts, Extent, FramePlace, Ledger, LedgerError, RecentPace, SqliteLedger,

@@ -111,6 +111,8 @@ error_kinds! {
     Incomplete = "incomplete", Transient;
     /// The answer is not HTTP.
     Protocol = "protocol", Transient;
+    /// The body's content coding cannot be undone.
+    Decode = "decode", Transient;
     /// The body is larger than allowed.
     BodyTooLarge = "body_too_large", Fatal;
     /// 404 or 410.
@@ -119,6 +121,14 @@ error_kinds! {
     Forbidden = "forbidden", Blocked;
     /// 429.
     RateLimited = "rate_limited", Blocked;
+    /// A challenge or captcha page, whatever its status.
+    Challenge = "challenge", Blocked;
+    /// The body matches a pattern that means a refusal.
+    BlockPattern = "block_pattern", Blocked;
+    /// The answer is not what was expected of data.
+    Unexpected = "unexpected", Blocked;
+    /// 503.
+    Unavailable = "unavailable", Transient;
     /// 5xx and other statuses that may pass.
     ServerError = "server_error", Transient;
     /// 3xx that is not followed.

@@ -56,6 +56,17 @@ impl Pace {
         self.interval.load(Ordering::Relaxed) == 0
     }
 
+    /// Changes the rate from now on.
+    pub fn set(&self, rate: Rate) {
+        self.interval.store(interval(rate), Ordering::Relaxed);
+    }
+
+    /// Lets nobody leave before `until`.
+    pub fn hold(&self, until: Instant) {
+        let until = nanoseconds(until.saturating_duration_since(self.epoch));
+        self.next.fetch_max(until, Ordering::Relaxed);
+    }
+
     /// Takes the next departure and returns its time, which may have passed already.
     pub fn depart(&self, now: Instant) -> Instant {
         let interval = self.interval.load(Ordering::Relaxed);

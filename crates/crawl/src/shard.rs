@@ -58,6 +58,24 @@ pub(crate) struct Stop {
     pub(crate) drain: CancellationToken,
     /// Why it ends, when it is for want of room.
     pub(crate) disk_low: Arc<OnceLock<DiskLow>>,
+    /// Why the site leaves no point in going on.
+    pub(crate) refused: Arc<OnceLock<String>>,
+}
+
+impl Stop {
+    pub(crate) fn new() -> Self {
+        Self {
+            drain: CancellationToken::new(),
+            disk_low: Arc::default(),
+            refused: Arc::default(),
+        }
+    }
+
+    /// The site refuses: the first reason counts, and nothing new is sent.
+    fn refuse(&self, reason: String) {
+        let _ = self.refused.set(reason);
+        self.drain.cancel();
+    }
 }
 
 /// The state that the slots of a shard share.
@@ -70,8 +88,8 @@ pub(crate) struct Shard {
     pub(crate) backlog: Backlog,
     pub(crate) progress: Arc<Progress>,
     pub(crate) latencies: RefCell<Latencies>,
-    pub(crate) drain: CancellationToken,
-    disk_low: Arc<OnceLock<DiskLow>>,
+    pub(crate) stop: Stop,
+    began: std::time::Instant,
     frame: OpenFrame,
     pool: RefCell<Option<SourcePool>>,
     used: RefCell<HashSet<Ipv6Addr>>,
@@ -104,7 +122,7 @@ pub(crate) fn run(equipment: Equipment) -> Result<Latencies, StoreError> {
         let (worked, written) = tokio::join!(working, writing);
         if let Err(error) = written.and(worked) {
             // The others will not fare better, and no request should be sent whose record cannot be kept.
-            shard.drain.cancel();
+            shard.stop.drain.cancel();
             return Err(error);
         }
         Ok(shard.latencies.borrow().clone())
@@ -121,18 +139,19 @@ impl Shard {
             progress,
             stop,
             seed,
+            slots,
             ..
         } = equipment;
         let limit = frame_bytes(&job.storage, &settings);
         Self {
             itinerary: Itinerary::new(job.order, job.work.count()),
-            intake: Intake::new(stop.drain.clone()),
+            intake: Intake::new(stop.drain.clone(), slots),
             sites: Sites::new(destinations, job.request.clone()),
             backlog: Backlog::default(),
             progress,
             latencies: RefCell::new(Latencies::new()),
-            drain: stop.drain,
-            disk_low: stop.disk_low,
+            stop,
+            began: std::time::Instant::now(),
             frame: OpenFrame::new(&job.storage, limit, random_seed()),
             pool: RefCell::new(pool),
             used: RefCell::default(),
@@ -175,7 +194,7 @@ impl Shard {
             }
         };
         let grace = async {
-            self.drain.cancelled().await;
+            self.stop.drain.cancelled().await;
             tokio::time::sleep(self.settings.grace).await;
         };
         tokio::select! {
@@ -219,8 +238,8 @@ impl Shard {
                     self.progress.committed.add(frame.counts.sum());
                     self.frame.recycle(frame);
                     if let Some(low) = committed.low {
-                        self.disk_low.get_or_init(|| low);
-                        self.drain.cancel();
+                        self.stop.disk_low.get_or_init(|| low);
+                        self.stop.drain.cancel();
                     }
                 }
                 Err(error) => {
@@ -242,6 +261,17 @@ impl Shard {
         if fill == Fill::Full {
             self.flush();
         }
+    }
+
+    /// Ends the crawl because the site refuses.
+    pub(crate) fn refuse(&self, reason: String) {
+        self.stop.refuse(reason);
+    }
+
+    /// Requests per second that all shards have finished, on average.
+    pub(crate) fn observed_rate(&self) -> f64 {
+        let seconds = self.began.elapsed().as_secs_f64().max(0.001);
+        self.progress.requests.get() as f64 / seconds * self.settings.threads as f64
     }
 
     /// Counts a request as under way for as long as the result lives.

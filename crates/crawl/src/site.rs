@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::net::SocketAddrV6;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::header::{HOST, HeaderMap, HeaderValue};
 use rustls_pki_types::ServerName;
@@ -13,7 +13,9 @@ use tokio::sync::{OnceCell, Semaphore};
 use tokio_util::sync::CancellationToken;
 use v6kit_net::{ResolveError, resolve};
 
+use crate::brake::Brake;
 use crate::connection::Connection;
+use crate::health::{Admission, Attempted, ErrorBudget, Probation, Verdict, Window};
 use crate::job::RequestSpec;
 use crate::outcome::{ErrorKind, Fault};
 use crate::pace::{Pace, Rate};
@@ -24,6 +26,8 @@ use crate::url::{self, Origin, Scheme};
 pub(crate) struct Destination {
     origin: Origin,
     pace: Pace,
+    brake: Brake,
+    probation: Probation,
     addresses: OnceCell<Vec<SocketAddrV6>>,
 }
 
@@ -60,6 +64,8 @@ impl Destinations {
             Arc::new(Destination {
                 origin: origin.clone(),
                 pace: Pace::new(self.rate),
+                brake: Brake::new(self.rate),
+                probation: Probation::default(),
                 addresses: OnceCell::new(),
             })
         });
@@ -85,6 +91,7 @@ pub(crate) struct Site {
     /// Whose turn it is to wait for the pace: one at a time, in the order of asking.
     queue: Semaphore,
     next_address: Cell<usize>,
+    window: Window,
 }
 
 /// Whether a request may be sent.
@@ -92,6 +99,8 @@ pub(crate) struct Site {
 pub(crate) enum Departure {
     /// Now.
     Go,
+    /// Now, to find out whether the others may follow.
+    Probe,
     /// Never: the crawl is being stopped.
     Stopped,
 }
@@ -128,11 +137,31 @@ impl Site {
             idle: RefCell::default(),
             queue: Semaphore::new(1),
             next_address: Cell::new(0),
+            window: Window::default(),
         })
     }
 
     /// Waits until the destination may be asked again.
     pub(crate) async fn depart(&self, drain: &CancellationToken) -> Departure {
+        loop {
+            if self.wait_for_pace(drain).await == Departure::Stopped {
+                return Departure::Stopped;
+            }
+            let until = match self.destination.probation.admit(Instant::now()) {
+                Admission::Open => return Departure::Go,
+                Admission::Probe => return Departure::Probe,
+                Admission::Wait(until) => until,
+            };
+            let waited = drain
+                .run_until_cancelled(tokio::time::sleep_until(until.into()))
+                .await;
+            if waited.is_none() {
+                return Departure::Stopped;
+            }
+        }
+    }
+
+    async fn wait_for_pace(&self, drain: &CancellationToken) -> Departure {
         let pace = &self.destination.pace;
         if pace.is_unlimited() {
             return if drain.is_cancelled() {
@@ -157,6 +186,37 @@ impl Site {
         } else {
             Departure::Stopped
         }
+    }
+
+    /// The site said that it is asked too often; `observed` is how often, per second.
+    pub(crate) fn slow_down(&self, wait: Option<Duration>, observed: f64) {
+        let Destination { brake, pace, .. } = &*self.destination;
+        brake.pull(pace, Instant::now(), wait, observed);
+    }
+
+    /// The site answered as it should.
+    pub(crate) fn answered(&self, now: Instant) {
+        self.destination.brake.ease(&self.destination.pace, now);
+    }
+
+    /// Counts an attempt, and pauses the destination when too many fail.
+    pub(crate) fn attempted(&self, attempted: Attempted, budget: &ErrorBudget) {
+        if self
+            .window
+            .push(attempted)
+            .is_some_and(|share| share > budget.share)
+        {
+            self.window.clear();
+            self.destination.probation.begin(Instant::now(), budget.pause);
+        }
+    }
+
+    /// Tells all shards what a probe showed.
+    pub(crate) fn probed(&self, attempted: Attempted, budget: &ErrorBudget) -> Verdict {
+        self.window.clear();
+        self.destination
+            .probation
+            .probed(attempted, Instant::now(), budget.pause)
     }
 
     /// The next of the destination's addresses, in turn.

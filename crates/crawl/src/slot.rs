@@ -10,16 +10,15 @@ use http::{Request, StatusCode, Uri};
 use http_body_util::Full;
 
 use crate::connection::{Answer, Connection, Failed, RequestBody, Target, Timer};
+use crate::decode::decode;
 use crate::intake::Item;
+use crate::job::Coding;
 use crate::judge::judge;
-use crate::outcome::{ErrorKind, Fault, Outcome};
+use crate::outcome::{ErrorKind, Fault};
 use crate::record::{Payload, Record, Sent};
+use crate::sequel::{self, Address, Sequel};
 use crate::shard::Shard;
 use crate::site::{Departure, Site};
-
-/// The pause before the second attempt is drawn from 0 to this, and from twice as much for each further one.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// A task of a shard that fetches one item after another.
 pub(crate) struct Slot {
@@ -32,8 +31,43 @@ pub(crate) struct Slot {
 struct Attempt {
     at: SystemTime,
     began: Instant,
+    took: Duration,
     from: Option<Ipv6Addr>,
     status: Option<StatusCode>,
+}
+
+impl Attempt {
+    fn new() -> Self {
+        Self {
+            at: SystemTime::now(),
+            began: Instant::now(),
+            took: Duration::ZERO,
+            from: None,
+            status: None,
+        }
+    }
+
+    /// The wait for the pace is over.
+    fn begin(&mut self) {
+        self.at = SystemTime::now();
+        self.began = Instant::now();
+    }
+
+    /// The record of an item whose last attempt this was, without what was sent and answered.
+    fn record<'a>(&self, position: u64, url: &'a str, item: Item, fault: Option<&'a Fault>) -> Record<'a> {
+        Record {
+            position,
+            url,
+            status: self.status,
+            from: self.from,
+            at: self.at,
+            took: self.took,
+            attempts: item.attempts + 1,
+            sent: None,
+            answer: None,
+            fault,
+        }
+    }
 }
 
 impl Slot {
@@ -68,70 +102,54 @@ impl Slot {
     }
 
     async fn serve_url(&mut self, shard: &Shard, item: Item, position: u64, url: &str) {
-        let found = shard.sites.find(url);
-        if let Ok((site, _)) = &found
-            && site.depart(&shard.drain).await == Departure::Stopped
-        {
+        let mut attempt = Attempt::new();
+        let (site, path) = match shard.sites.find(url) {
+            Ok(found) => found,
+            Err(fault) => {
+                let record = attempt.record(position, url, item, Some(&fault));
+                return shard.finish(item.turn, &record);
+            }
+        };
+        let departure = site.depart(&shard.stop.drain).await;
+        if departure == Departure::Stopped {
             return;
         }
-        let mut attempt = Attempt {
-            at: SystemTime::now(),
-            began: Instant::now(),
-            from: None,
-            status: None,
+        attempt.begin();
+        let fetched = self.fetch(shard, &site, path, &mut attempt).await;
+        attempt.took = attempt.began.elapsed();
+        let (fetched, connection) = match fetched {
+            Ok((answer, connection)) => (Ok(answer), Some(connection)),
+            Err(fault) => (Err(fault), None),
         };
-        let fetched = match &found {
-            Ok((site, path)) => self.fetch(shard, site, path, &mut attempt).await,
-            Err(fault) => Err(fault.clone()),
-        };
-        let took = attempt.began.elapsed();
-        let judged = match &fetched {
-            Ok(answer) => {
-                shard.latencies.borrow_mut().record(took);
-                judge(answer)
-            }
-            Err(fault) => Err(fault.clone()),
-        };
-        if let Err(fault) = &judged
-            && fault.kind.outcome() == Outcome::Transient
-            && item.attempts < shard.settings.retries
-        {
-            shard.progress.retries.add(1);
-            let pause = shard.jitter(pause_limit(item.attempts));
-            return shard.intake.retry(
-                Item {
-                    attempts: item.attempts + 1,
-                    ..item
-                },
-                pause,
-            );
+        let (answer, judged) = examine(shard, &attempt, fetched);
+        let headers = answer.as_ref().map(|answer| &answer.headers);
+        let (sequel, address) = sequel::draw(shard, &site, item, departure, judged.as_ref().err(), headers);
+        if let (Some(connection), Address::Keep) = (connection, address) {
+            shard.keep(&site, connection);
         }
-        let spec = &shard.job.request;
-        let sent = found.as_ref().ok().map(|(site, path)| Sent {
-            method: &spec.method,
-            path,
-            headers: &site.headers,
-            body: &spec.body,
-        });
-        let answer = fetched.as_ref().ok().map(|answer| Payload {
-            headers: &answer.headers,
-            body: &answer.body,
-        });
-        shard.finish(
-            item.turn,
-            &Record {
-                position,
-                url,
-                status: attempt.status,
-                from: attempt.from,
-                at: attempt.at,
-                took,
-                attempts: item.attempts + 1,
-                sent,
-                answer,
-                fault: judged.as_ref().err(),
-            },
-        );
+        match sequel {
+            Sequel::Again(item, pause) => {
+                shard.progress.retries.add(1);
+                shard.intake.retry(item, pause);
+            }
+            Sequel::Record => {
+                let spec = &shard.job.request;
+                let record = Record {
+                    sent: Some(Sent {
+                        method: &spec.method,
+                        path,
+                        headers: &site.headers,
+                        body: &spec.body,
+                    }),
+                    answer: answer.as_ref().map(|answer| Payload {
+                        headers: &answer.headers,
+                        body: &answer.body,
+                    }),
+                    ..attempt.record(position, url, item, judged.as_ref().err())
+                };
+                shard.finish(item.turn, &record);
+            }
+        }
     }
 
     /// One attempt: on a connection that waits, or on a new one.
@@ -141,18 +159,17 @@ impl Slot {
         site: &Site,
         path: &str,
         attempt: &mut Attempt,
-    ) -> Result<Answer, Fault> {
+    ) -> Result<(Answer, Box<Connection>), Fault> {
         self.timer.start(attempt.began);
         loop {
             let (result, connection) = self.fetch_once(shard, site, path, attempt).await?;
             match result {
                 Ok(answer) => {
                     attempt.status = Some(answer.status);
-                    shard.keep(site, connection);
-                    return Ok(answer);
+                    return Ok((answer, connection));
                 }
                 // The server hung up while the connection was idle: nobody's failure, and no attempt.
-                Err(failed) if failed.stale && shard.job.request.method.is_idempotent() => {}
+                Err(failed) if failed.may_repeat(&shard.job.request.method) => {}
                 Err(failed) => {
                     attempt.status = failed.status;
                     return Err(failed.fault);
@@ -235,8 +252,22 @@ fn origin_form(path: &str) -> Result<Uri, Fault> {
         .map_err(|error| Fault::from_error(ErrorKind::BadItem, &error))
 }
 
-fn pause_limit(attempts: u32) -> Duration {
-    FIRST_PAUSE
-        .saturating_mul(1 << attempts.min(10))
-        .min(LONGEST_PAUSE)
+/// The answer with its coding undone, where one came, and whether it is the data.
+fn examine(
+    shard: &Shard,
+    attempt: &Attempt,
+    fetched: Result<Answer, Fault>,
+) -> (Option<Answer>, Result<(), Fault>) {
+    let mut answer = match fetched {
+        Ok(answer) => answer,
+        Err(fault) => return (None, Err(fault)),
+    };
+    shard.latencies.borrow_mut().record(attempt.took);
+    let job = &shard.job;
+    let decoded = match job.coding {
+        Coding::Undo => decode(&mut answer, job.max_body),
+        Coding::Keep => Ok(()),
+    };
+    let judged = decoded.and_then(|()| judge(&answer, &job.expect));
+    (Some(answer), judged)
 }

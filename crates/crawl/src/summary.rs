@@ -107,6 +107,8 @@ pub struct Summary {
     pub resumed: u64,
     /// Items without a record.
     pub left: u64,
+    /// Why the crawl ended early, where the site left no point in going on.
+    pub refused: Option<String>,
 }
 
 /// What a summary is made of beside the counters.
@@ -118,6 +120,7 @@ pub(crate) struct Run {
     pub(crate) total: u64,
     pub(crate) resumed: u64,
     pub(crate) left: u64,
+    pub(crate) refused: Option<String>,
 }
 
 impl Summary {
@@ -145,6 +148,7 @@ impl Summary {
             total: run.total,
             resumed: run.resumed,
             left: run.left,
+            refused: run.refused.clone(),
         }
     }
 

@@ -1,5 +1,10 @@
 //! Servers that misbehave: each fault ends in its error kind within its deadline, and in one record.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "the lint knows test functions, and not what they share"
+)]
+
 mod servers;
 
 use std::path::Path;
@@ -8,15 +13,21 @@ use std::time::Duration;
 
 use serde_json::Value;
 use servers::FaultServer;
-use v6kit_crawl::{Crawl, Deadlines, Job, Order, Rate, RequestSpec, Settings, Summary, Trust, Work};
+use v6kit_crawl::{
+    Coding, Compression, Crawl, Deadlines, ErrorBudget, Expectations, Job, KeepFree, OnLimit, Order, Rate,
+    Reach, RequestSpec, Selection, Settings, Storage, Summary, Trust, Work,
+};
 
 fn job(url: &str) -> Job {
     Job {
         work: Work::templates(vec![url.parse().unwrap()]).unwrap(),
-        request: RequestSpec::new(http::Method::GET),
+        request: RequestSpec::new(http::Method::GET, Coding::Undo),
         order: Order::Sequential,
         limit: None,
         max_body: 100_000,
+        storage: Storage::default(),
+        expect: Expectations::default(),
+        coding: Coding::Undo,
     }
 }
 
@@ -28,6 +39,8 @@ fn settings(output: &Path) -> Settings {
         concurrency: 4,
         threads: 1,
         retries: 0,
+        on_limit: OnLimit::Slow,
+        error_budget: None,
         deadlines: Deadlines {
             total: Duration::from_secs(6),
             connect: Duration::from_secs(6),
@@ -35,7 +48,13 @@ fn settings(output: &Path) -> Settings {
             idle: Duration::from_secs(3),
         },
         trust: Trust::System,
-        level: 1,
+        compression: Compression {
+            level: 1,
+            reach: Reach::OfLevel,
+        },
+        commit_every: Duration::from_secs(30),
+        keep_free: KeepFree::Bytes(0),
+        invocation: Vec::new(),
         grace: Duration::from_secs(1),
         seed: 1,
     }
@@ -47,7 +66,7 @@ async fn crawl(job: Job, settings: Settings) -> (Summary, Vec<Value>) {
     crawl.ended().await;
     let summary = crawl.finish().unwrap();
     let mut lines = Vec::new();
-    v6kit_crawl::cat(&output, &mut lines).unwrap();
+    v6kit_crawl::cat(&output, &Selection::default(), &mut lines).unwrap();
     let records = lines.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
     (
         summary,
@@ -172,4 +191,120 @@ async fn fatal_failures_are_not_tried_again() {
     let (summary, _) = crawl(job(&format!("{}/large/{{1..3}}", server.url)), more).await;
     assert_eq!((summary.fatal, summary.retries), (3, 0));
     assert_eq!(server.requests.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test]
+async fn codings_are_undone_unless_raw_bytes_are_wanted() {
+    let server = FaultServer::start();
+    let scratch = tempfile::tempdir().unwrap();
+    let url = format!("{}/gzip", server.url);
+    let (_, records) = crawl(job(&url), settings(&scratch.path().join("a"))).await;
+    assert_eq!(records[0]["body"]["packed"], true, "{records:?}");
+    let raw = Job {
+        coding: Coding::Keep,
+        ..job(&url)
+    };
+    let (_, records) = crawl(raw, settings(&scratch.path().join("b"))).await;
+    assert!(
+        records[0]["body_base64"].as_str().unwrap().starts_with("H4sI"),
+        "{records:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_challenge_page_with_status_200_is_blocked() {
+    let server = FaultServer::start();
+    let scratch = tempfile::tempdir().unwrap();
+    let (summary, records) = crawl(job(&format!("{}/captcha", server.url)), settings(scratch.path())).await;
+    assert_eq!(summary.blocked, 1);
+    assert_eq!(
+        (&records[0]["status"], &records[0]["error"]["kind"]),
+        (&200.into(), &"challenge".into())
+    );
+}
+
+#[tokio::test]
+async fn what_is_not_expected_is_blocked_with_the_reason() {
+    let server = FaultServer::start();
+    let scratch = tempfile::tempdir().unwrap();
+    let expect = Expectations::new(vec!["key=id".parse().unwrap()], &[]).unwrap();
+    let demanding = Job {
+        expect,
+        ..job(&format!("{}/ok", server.url))
+    };
+    let (_, records) = crawl(demanding, settings(scratch.path())).await;
+    assert_eq!(records[0]["error"]["kind"], "unexpected");
+    assert_eq!(records[0]["error"]["message"], "`id` is missing");
+}
+
+#[tokio::test]
+async fn a_refusal_slows_the_destination_down_and_loses_nothing() {
+    let server = FaultServer::start();
+    let scratch = tempfile::tempdir().unwrap();
+    let (summary, records) = crawl(
+        job(&format!("{}/limited/{{1..6}}", server.url)),
+        settings(scratch.path()),
+    )
+    .await;
+    assert_eq!((summary.ok, summary.retries), (6, 3), "{records:?}");
+    // Retry-After: 1
+    assert!(summary.seconds >= 1.0, "{summary:?}");
+    assert_eq!(summary.refused, None);
+}
+
+#[tokio::test]
+async fn a_refusal_ends_the_crawl_when_that_is_wanted() {
+    let server = FaultServer::start();
+    let scratch = tempfile::tempdir().unwrap();
+    let touchy = Settings {
+        on_limit: OnLimit::Stop,
+        concurrency: 1,
+        ..settings(scratch.path())
+    };
+    let (summary, records) = crawl(job(&format!("{}/limited/{{1..100}}", server.url)), touchy).await;
+    assert!(
+        summary.refused.as_ref().is_some_and(|why| why.contains("429")),
+        "{summary:?}"
+    );
+    assert_eq!((summary.blocked, summary.left), (1, 99));
+    assert_eq!(records[0]["error"]["kind"], "rate_limited");
+}
+
+#[tokio::test]
+async fn too_many_failures_pause_probe_and_end_the_crawl() {
+    let server = FaultServer::start();
+    let scratch = tempfile::tempdir().unwrap();
+    let budget = ErrorBudget {
+        share: 0.2,
+        pause: Duration::from_millis(20),
+    };
+    let careful = Settings {
+        error_budget: Some(budget),
+        ..settings(scratch.path())
+    };
+    let (summary, _) = crawl(job(&format!("{}/broken/{{1..10000}}", server.url)), careful).await;
+    assert!(
+        summary.refused.as_ref().is_some_and(|why| why.contains("20%")),
+        "{summary:?}"
+    );
+    // A hundred to conclude from, those under way, and three probes.
+    assert!((103..120).contains(&summary.requests), "{summary:?}");
+    assert!(summary.left > 9000);
+}
+
+#[tokio::test]
+async fn a_destination_that_recovers_is_crawled_to_the_end() {
+    let server = FaultServer::start();
+    let scratch = tempfile::tempdir().unwrap();
+    let budget = ErrorBudget {
+        share: 0.5,
+        pause: Duration::from_millis(20),
+    };
+    let careful = Settings {
+        error_budget: Some(budget),
+        ..settings(scratch.path())
+    };
+    let few = job(&format!("{}/ill/{{1..400}}", server.url));
+    let (summary, _) = crawl(few, careful).await;
+    assert_eq!((summary.transient, summary.ok, summary.refused), (101, 299, None));
 }

@@ -15,7 +15,7 @@ use hyper_util::rt::TokioIo;
 
 use super::deadline::Elapsed;
 use super::stream::{Meter, Stream};
-use super::{Answer, Failed, RequestBody, Timer};
+use super::{Answer, Failed, Reach, RequestBody, Timer};
 use crate::outcome::{ErrorKind, Fault};
 
 /// One connection, driven by the task that waits for its answers: no second task, no wake-up between two.
@@ -92,7 +92,11 @@ impl Http1 {
         let (fault, sent) = failed;
         let died = matches!(fault.kind, ErrorKind::Closed | ErrorKind::Reset);
         Err(Failed {
-            stale: sent == Sent::No || (died && !timer.has_first_byte(meter)),
+            reach: match sent {
+                Sent::No => Reach::Unsent,
+                Sent::Yes if died && !timer.has_first_byte(meter) => Reach::Unanswered,
+                Sent::Yes => Reach::Arrived,
+            },
             fault,
             status,
         })

@@ -53,14 +53,25 @@ fn converse(stream: &TcpStream, requests: &AtomicU64) -> std::io::Result<()> {
                 return Ok(());
             }
         }
-        requests.fetch_add(1, Ordering::SeqCst);
+        let before = requests.fetch_add(1, Ordering::SeqCst);
         served += 1;
         let what = path
             .trim_start_matches('/')
             .split(['/', '?'])
             .next()
             .unwrap_or_default();
-        answer(stream, &mut reader, what, served)?;
+        match what {
+            // Refuses the first three requests, whoever sends them.
+            "limited" if before < 3 => {
+                let mut out = stream;
+                out.write_all(b"HTTP/1.1 429 Too Many\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n")?;
+            }
+            "limited" => answer(stream, &mut reader, "ok", served)?,
+            // Fails for as many requests as it takes to conclude something, and for one probe at most.
+            "ill" if before < 101 => answer(stream, &mut reader, "broken", served)?,
+            "ill" => answer(stream, &mut reader, "ok", served)?,
+            what => answer(stream, &mut reader, what, served)?,
+        }
     }
 }
 
@@ -68,6 +79,24 @@ const DRIP: Duration = Duration::from_millis(20);
 
 fn answer(mut out: &TcpStream, input: &mut impl Read, what: &str, served: u64) -> std::io::Result<()> {
     match what {
+        "broken" => out.write_all(b"HTTP/1.1 500 Broken\r\nContent-Length: 0\r\n\r\n"),
+        "gzip" => {
+            let body = gzip(b"{\"packed\":true}");
+            write!(
+                out,
+                "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n",
+                body.len()
+            )?;
+            out.write_all(&body)
+        }
+        "captcha" => {
+            let body = "<html><title>Just a moment...</title></html>";
+            write!(
+                out,
+                "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            )
+        }
         "ok" => out.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"),
         // Reads on and says nothing.
         "mute" => std::io::copy(input, &mut std::io::sink()).map(drop),
@@ -135,6 +164,12 @@ fn answer(mut out: &TcpStream, input: &mut impl Read, what: &str, served: u64) -
         "stale" => hang_up(out),
         other => panic!("no such fault: {other}"),
     }
+}
+
+fn gzip(text: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(text).expect("memory");
+    encoder.finish().expect("memory")
 }
 
 fn drip(mut out: &TcpStream, what: &[u8]) -> std::io::Result<()> {

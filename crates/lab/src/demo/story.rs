@@ -75,6 +75,8 @@ impl Stage<'_> {
             "max",
             "-c",
             "8",
+            "--on-limit",
+            "stop",
         ])?;
         let found: CrawlSummary = answer.document(&[1, 18])?;
         Ok(Step::claiming(

@@ -17,7 +17,7 @@ use http::{HeaderName, HeaderValue, Method};
 use indicatif::HumanBytes;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use v6kit_crawl::{
-    Content, Crawl, CrawlError, DiskLow, FieldPath, Format, KeepFree, Rate, Summary, Template,
+    Content, Crawl, CrawlError, DiskLow, Expectation, FieldPath, Format, KeepFree, Rate, Summary, Template,
 };
 use v6kit_net::Prefix;
 
@@ -114,6 +114,21 @@ struct RunArgs {
     /// How long requests under way may take to come in after the first Ctrl-C
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = settings::time, help_heading = "Deadlines")]
     grace: Duration,
+    /// What to do when a site says that it is asked too often (429, 503): ask it less often, go on from
+    /// another address, or end the crawl
+    #[arg(
+        long,
+        value_name = "HOW",
+        default_value = "slow",
+        help_heading = "Terms of the site"
+    )]
+    on_limit: OnLimitChoice,
+    /// Pause when more than this part of the last attempts failed, probe, and stop when probes fail too
+    #[arg(long, value_name = "PERCENT", default_value = "20%", value_parser = settings::percent, help_heading = "Terms of the site")]
+    max_error_rate: f64,
+    /// The pause before the first probe; twice as long before each further one
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = settings::time, help_heading = "Terms of the site")]
+    probe_pause: Duration,
     /// Attempts beyond the first for what fails in a way that may pass
     #[arg(long, value_name = "N", default_value = "3", help_heading = "Deadlines")]
     retries: u32,
@@ -142,6 +157,16 @@ struct RunArgs {
     #[arg(long, help_heading = "Request")]
     insecure: bool,
 
+    /// What data is like: status=200,404, json, key=data.id, size=10..1M, header=NAME:PATTERN; all must
+    /// hold, or the item counts as blocked
+    #[arg(long, value_name = "WHAT", value_parser = settings::expectation, help_heading = "Items")]
+    expect: Vec<Expectation>,
+    /// What only a refusal says, as a regular expression on the body; may be given several times
+    #[arg(long, value_name = "RE", value_parser = settings::pattern, help_heading = "Items")]
+    block_pattern: Vec<String>,
+    /// Ask for no compression, and keep bodies as they come
+    #[arg(long, help_heading = "Items")]
+    raw: bool,
     /// The largest body; a larger one is recorded as a failure
     #[arg(long, value_name = "SIZE", default_value = "10M", value_parser = settings::size, help_heading = "Items")]
     max_body: u64,
@@ -186,6 +211,13 @@ struct RunArgs {
     stats_interval: Option<Duration>,
     #[command(flatten)]
     state: StateArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum OnLimitChoice {
+    Slow,
+    Rotate,
+    Stop,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -258,6 +290,14 @@ fn stopped_for_room(low: &DiskLow, left: u64, go_on: &str) -> String {
 }
 
 fn exit_of(summary: &Summary, interrupted: bool, go_on: &str, printer: &Printer) -> Exit {
+    if let Some(reason) = &summary.refused {
+        printer.warning(format!("stopped: {reason}"));
+        printer.note(format!(
+            "{} items are left; to go on when the site is willing again: {go_on}",
+            summary.left,
+        ));
+        return Exit::Refused;
+    }
     if interrupted && !summary.complete {
         printer.note(format!("{} items are left; to go on: {go_on}", summary.left));
         return Exit::Interrupted;

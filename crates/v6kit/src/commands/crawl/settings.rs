@@ -9,12 +9,12 @@ use bytesize::ByteSize;
 use http::header::{CONTENT_TYPE, USER_AGENT};
 use http::{HeaderName, HeaderValue, Method};
 use v6kit_crawl::{
-    Compression, Content, Deadlines, FieldPath, Format, Job, KeepFree, Order, Rate, Reach, RequestSpec,
-    Settings, Sources, Storage, Template, Trust, Work,
+    Coding, Compression, Content, Deadlines, ErrorBudget, Expectation, Expectations, FieldPath, Format, Job,
+    KeepFree, OnLimit, Order, Rate, Reach, RequestSpec, Settings, Sources, Storage, Template, Trust, Work,
 };
 use v6kit_net::Prefix;
 
-use super::{OrderChoice, RunArgs};
+use super::{OnLimitChoice, OrderChoice, RunArgs};
 use crate::args::BadValue;
 use crate::failure::{Exit, Failure};
 use crate::printer::Printer;
@@ -68,6 +68,12 @@ pub(super) async fn plan(args: RunArgs, printer: &Printer) -> Result<Plan, Failu
         keep_free,
         stats_interval,
         state,
+        on_limit,
+        max_error_rate,
+        probe_pause,
+        expect,
+        block_pattern,
+        raw,
         concurrency,
         threads,
         ..
@@ -86,6 +92,7 @@ pub(super) async fn plan(args: RunArgs, printer: &Printer) -> Result<Plan, Failu
         }),
         None => None,
     };
+    let on_limit = on_limit_of(on_limit, sources.is_some())?;
     let (concurrency, threads) = fit(concurrency, threads, rate, printer)?;
     let job = Job {
         work,
@@ -100,6 +107,9 @@ pub(super) async fn plan(args: RunArgs, printer: &Printer) -> Result<Plan, Failu
         limit,
         max_body,
         storage,
+        expect: Expectations::new(expect, &block_pattern)
+            .map_err(|error| Failure::because(Exit::Usage, "the patterns cannot be used", &error))?,
+        coding: coding(raw),
     };
     let settings = Settings {
         output: output.expect("clap requires it"),
@@ -108,6 +118,12 @@ pub(super) async fn plan(args: RunArgs, printer: &Printer) -> Result<Plan, Failu
         concurrency,
         threads,
         retries,
+        on_limit,
+        // 100 % cannot be exceeded.
+        error_budget: (max_error_rate < 1.0).then_some(ErrorBudget {
+            share: max_error_rate,
+            pause: probe_pause,
+        }),
         deadlines: Deadlines {
             total: timeout,
             connect: connect_timeout,
@@ -163,7 +179,7 @@ fn request(args: &RunArgs) -> Result<RequestSpec, Failure> {
         (None, Some(_)) => Method::POST,
         (None, None) => Method::GET,
     };
-    let mut request = RequestSpec::new(method);
+    let mut request = RequestSpec::new(method, coding(args.raw));
     if let Some(agent) = &args.user_agent {
         request.headers.insert(USER_AGENT, agent.clone());
     }
@@ -174,6 +190,21 @@ fn request(args: &RunArgs) -> Result<RequestSpec, Failure> {
     }
     request.add_headers(args.headers.iter().cloned());
     Ok(request)
+}
+
+fn coding(raw: bool) -> Coding {
+    if raw { Coding::Keep } else { Coding::Undo }
+}
+
+fn on_limit_of(choice: OnLimitChoice, has_prefix: bool) -> Result<OnLimit, Failure> {
+    match choice {
+        OnLimitChoice::Slow => Ok(OnLimit::Slow),
+        OnLimitChoice::Stop => Ok(OnLimit::Stop),
+        OnLimitChoice::Rotate if has_prefix => Ok(OnLimit::Rotate),
+        OnLimitChoice::Rotate => Err(Failure::new(Exit::Usage, "there is nothing to rotate through")
+            .why("--on-limit rotate goes on from other addresses, and there is no prefix to draw them from")
+            .hint("give --prefix, or run `v6kit setup` first")),
+    }
 }
 
 fn body(data: &str) -> Result<Vec<u8>, Failure> {
@@ -306,6 +337,34 @@ pub(super) fn rate(text: &str) -> Result<Rate, BadValue> {
     Ok(Rate::PerSecond(count / seconds))
 }
 
+/// Parses `20%` or `0.2` to a part of 1.
+pub(super) fn percent(text: &str) -> Result<f64, BadValue> {
+    let bad = || BadValue::new("it is not a percentage", "write 20%, or 100% for no limit");
+    let part = match text.strip_suffix('%') {
+        Some(number) => number.trim().parse::<f64>().map_err(|_invalid| bad())? / 100.0,
+        None => text.parse().map_err(|_invalid| bad())?,
+    };
+    if (0.0..=1.0).contains(&part) {
+        Ok(part)
+    } else {
+        Err(bad())
+    }
+}
+
+/// Parses what is expected of data.
+pub(super) fn expectation(text: &str) -> Result<Expectation, BadValue> {
+    text.parse()
+        .map_err(|error: v6kit_crawl::ExpectationError| BadValue::from(&error))
+}
+
+/// Checks a regular expression.
+pub(super) fn pattern(text: &str) -> Result<String, BadValue> {
+    let list = [text.to_owned()];
+    Expectations::new(Vec::new(), &list).map_err(|error| BadValue::from(&error))?;
+    let [text] = list;
+    Ok(text)
+}
+
 /// Parses `30s`, `1m30s`, `500ms`.
 pub(super) fn time(text: &str) -> Result<Duration, BadValue> {
     let bad = || BadValue::new("it is not a time", "write 500ms, 30s or 2m");
@@ -416,5 +475,7 @@ mod tests {
                 .iter()
                 .all(|text| keep_free(text).is_err())
         );
+        assert_eq!((percent("20%").unwrap(), percent("0.5").unwrap()), (0.2, 0.5));
+        assert!(percent("120%").is_err());
     }
 }

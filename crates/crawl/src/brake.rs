@@ -1,0 +1,229 @@
+//! Slowing down when a site says so.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use http::HeaderMap;
+use http::header::RETRY_AFTER;
+
+use crate::pace::{Pace, Rate};
+
+/// What to do when a site says that it is asked too often (429, 503).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnLimit {
+    /// Ask the destination less often, from whatever address, and wait as long as it says.
+    Slow,
+    /// Go on from another address.
+    Rotate,
+    /// End the crawl.
+    Stop,
+}
+
+/// Refusals within this time of a cut were earned before it.
+const CUT_GAP: Duration = Duration::from_secs(2);
+
+/// Between two steps of recovery.
+const STEP_GAP: Duration = Duration::from_secs(1);
+
+/// A cut halves the rate; a step gives back this part of what it was before the first cut.
+const CUT: f64 = 0.5;
+const STEP: f64 = 0.02;
+
+/// Less than this is waiting rather than crawling, in requests per second.
+const SLOWEST: f64 = 0.02;
+
+/// The longest Retry-After that is believed.
+const LONGEST_HOLD: Duration = Duration::from_secs(24 * 3600);
+
+/// Multiplicative decrease, slow additive recovery, of one destination's pace.
+///
+/// Recovery is paid for with time and with answers that are no refusals, never with the speed of the
+/// answers: error pages are quick, and must not make a crawl faster.
+#[derive(Debug)]
+pub(crate) struct Brake {
+    pulled: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    configured: Rate,
+    /// What it was before the first cut.
+    full: f64,
+    now: f64,
+    last_cut: Option<Instant>,
+    last_step: Option<Instant>,
+}
+
+impl Brake {
+    pub(crate) fn new(configured: Rate) -> Self {
+        Self {
+            pulled: AtomicBool::new(false),
+            state: Mutex::new(State {
+                configured,
+                full: 0.0,
+                now: 0.0,
+                last_cut: None,
+                last_step: None,
+            }),
+        }
+    }
+
+    /// The site refused. `observed` is how many requests per second it was getting.
+    pub(crate) fn pull(&self, pace: &Pace, now: Instant, wait: Option<Duration>, observed: f64) {
+        let mut state = self.state();
+        if let Some(wait) = wait {
+            pace.hold(now + wait.min(LONGEST_HOLD));
+        }
+        if state
+            .last_cut
+            .is_some_and(|last| now.saturating_duration_since(last) < CUT_GAP)
+        {
+            return;
+        }
+        if !self.pulled.swap(true, Ordering::Relaxed) {
+            state.full = match state.configured {
+                Rate::PerSecond(rate) => rate.min(observed.max(SLOWEST)),
+                Rate::Max => observed.max(1.0),
+            };
+            state.now = state.full;
+        }
+        state.now = (state.now * CUT).max(SLOWEST);
+        // Those that are still to come in were sent before the wait.
+        state.last_cut = Some(now + wait.unwrap_or_default().min(LONGEST_HOLD));
+        state.last_step = state.last_cut;
+        pace.set(Rate::PerSecond(state.now));
+    }
+
+    /// The site answered. Costs one load unless the brake is pulled.
+    pub(crate) fn ease(&self, pace: &Pace, now: Instant) {
+        if !self.pulled.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut state = self.state();
+        let since =
+            |moment: Option<Instant>| moment.map_or(Duration::MAX, |at| now.saturating_duration_since(at));
+        if since(state.last_cut) < CUT_GAP || since(state.last_step) < STEP_GAP {
+            return;
+        }
+        state.last_step = Some(now);
+        state.now += state.full * STEP;
+        let recovered = match state.configured {
+            Rate::PerSecond(rate) => state.now >= rate,
+            // Well beyond where it was refused first.
+            Rate::Max => state.now >= 2.0 * state.full,
+        };
+        if recovered {
+            self.pulled.store(false, Ordering::Relaxed);
+            pace.set(state.configured);
+        } else {
+            pace.set(Rate::PerSecond(state.now));
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// `Retry-After` in seconds or as a date (RFC 9110 section 10.2.3).
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds).min(LONGEST_HOLD));
+    }
+    let date = httpdate::parse_http_date(value).ok()?;
+    // A date that has passed asks for no wait.
+    Some(
+        date.duration_since(std::time::SystemTime::now())
+            .unwrap_or_default()
+            .min(LONGEST_HOLD),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rate(brake: &Brake) -> f64 {
+        brake.state().now
+    }
+
+    #[test]
+    fn a_burst_of_refusals_halves_the_rate_once() {
+        let pace = Pace::new(Rate::PerSecond(100.0));
+        let brake = Brake::new(Rate::PerSecond(100.0));
+        let start = Instant::now();
+        for milliseconds in 0..500 {
+            brake.pull(&pace, start + Duration::from_millis(milliseconds), None, 100.0);
+        }
+        assert_eq!(rate(&brake), 50.0);
+        brake.pull(&pace, start + Duration::from_secs(3), None, 50.0);
+        assert_eq!(rate(&brake), 25.0);
+    }
+
+    #[test]
+    fn recovery_depends_on_time_and_not_on_how_many_answers_come() {
+        let pace = Pace::new(Rate::PerSecond(100.0));
+        let brake = Brake::new(Rate::PerSecond(100.0));
+        let start = Instant::now();
+        brake.pull(&pace, start, None, 100.0);
+        for milliseconds in 0..10_000 {
+            brake.ease(&pace, start + Duration::from_millis(milliseconds));
+        }
+        // Eight seconds behind the gap, two per cent each.
+        assert_eq!(rate(&brake), 66.0);
+        for seconds in 10..40 {
+            brake.ease(&pace, start + Duration::from_secs(seconds));
+        }
+        assert!(
+            !brake.pulled.load(Ordering::Relaxed),
+            "back to what was asked for"
+        );
+    }
+
+    #[test]
+    fn without_a_rate_the_present_one_is_halved() {
+        let pace = Pace::new(Rate::Max);
+        let brake = Brake::new(Rate::Max);
+        assert!(pace.is_unlimited());
+        brake.pull(&pace, Instant::now(), None, 8000.0);
+        assert_eq!(rate(&brake), 4000.0);
+        assert!(!pace.is_unlimited());
+    }
+
+    #[test]
+    fn a_wait_is_kept_by_everybody() {
+        let pace = Pace::new(Rate::PerSecond(100.0));
+        let brake = Brake::new(Rate::PerSecond(100.0));
+        let now = Instant::now();
+        brake.pull(&pace, now, Some(Duration::from_secs(7)), 100.0);
+        assert!(pace.depart(now) >= now + Duration::from_millis(6_999));
+        brake.pull(&pace, now + Duration::from_secs(1), None, 100.0);
+        assert_eq!(
+            rate(&brake),
+            50.0,
+            "what was under way during the wait does not count again"
+        );
+    }
+
+    #[test]
+    fn retry_after_is_read_in_both_forms() {
+        let read = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, value.parse().unwrap());
+            retry_after(&headers)
+        };
+        assert_eq!(read("120"), Some(Duration::from_secs(120)));
+        assert_eq!(read("99999999"), Some(LONGEST_HOLD));
+        assert_eq!(read("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
+        let soon = std::time::SystemTime::now() + Duration::from_secs(100);
+        let wait = read(&httpdate::fmt_http_date(soon)).unwrap();
+        assert!(
+            wait > Duration::from_secs(60) && wait <= Duration::from_secs(100),
+            "{wait:?}"
+        );
+        assert_eq!(read("soon"), None);
+    }
+}
