@@ -117,7 +117,7 @@ impl Facts {
     }
 
     /// What root would find, for the plan that a plain user asks for.
-    pub(crate) fn as_root(mut self) -> Self {
+    pub(crate) fn found_by_root(mut self) -> Self {
         if self.may_administer_network {
             return self;
         }

@@ -29,7 +29,7 @@ pub async fn dry_run(wanted: &Wanted, state_dir: &Path) -> Result<SetupReport, H
     let journal = Journal::read(state_dir, place)?;
     let facts = Facts::gather(&System::open()?, wanted.prefix).await?;
     let sees_firewall = facts.may_administer_network;
-    let mut plan = plan(&facts.as_root(), journal.state(), journal.place(), wanted)?;
+    let mut plan = plan(&facts.found_by_root(), journal.state(), journal.place(), wanted)?;
     if !sees_firewall {
         let remark = "without root the firewall cannot be seen: this is the plan for an empty one";
         plan.remarks.push(remark.to_owned());

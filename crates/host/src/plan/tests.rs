@@ -9,7 +9,8 @@ use crate::facts::{CONNTRACK_BUCKETS, CONNTRACK_COUNT, CONNTRACK_MAX, Firewall};
 use crate::limits::{Limits, Pair};
 use crate::listeners::{Listener, Protocol, Reach};
 use crate::netlink::{Address, Link, PROTOCOL, Route};
-use crate::nft::{Chain, Direction, Ruleset, Udp};
+use crate::nft::ruleset::{Chain, Direction};
+use crate::nft::{Ruleset, Udp};
 use crate::sysctl::Sysctl;
 use crate::value::Value;
 use crate::wanted::{Conntrack, Inbound, Purpose};
@@ -402,7 +403,7 @@ fn the_plan_that_a_plain_user_asks_for_is_that_of_root() {
         hint: String::new(),
         is_denied: true,
     };
-    let plan = planned(&facts.as_root(), &wanted());
+    let plan = planned(&facts.found_by_root(), &wanted());
     for id in ["inbound", "net.ipv4.tcp_tw_reuse"] {
         assert!(matches!(action(&plan, id), Action::Change { .. }), "{id}");
     }

@@ -1,0 +1,118 @@
+//! The nftables table `inet v6kit`, and what other tables mean for us, through nft(8).
+
+mod listing;
+mod rules;
+pub(crate) mod ruleset;
+
+use std::io::{self, Write as _};
+use std::process::{Command, Stdio};
+
+use v6kit_net::Hint;
+
+pub(crate) use listing::{describe_listing, drops_inbound, is_same_listing};
+pub(crate) use rules::{InboundRules, NotrackRules, Udp, script};
+pub(crate) use ruleset::Ruleset;
+
+use crate::value::Value;
+
+/// Where nft is looked for after `PATH`, which lacks the last two for plain users.
+const PROGRAMS: [&str; 3] = ["nft", "/usr/sbin/nft", "/sbin/nft"];
+
+/// Why nft did not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NftError {
+    /// There is no nft to run.
+    #[error("nft is not installed")]
+    Missing,
+    /// It cannot be run, for another reason.
+    #[error("nft cannot be run")]
+    Run(#[source] io::Error),
+    /// It ran and failed.
+    #[error("nft: {message}")]
+    Failed {
+        /// Its first line about it.
+        message: String,
+    },
+    /// It printed something that is no ruleset.
+    #[error("nft printed something unexpected")]
+    Output(#[source] serde_json::Error),
+}
+
+impl NftError {
+    /// Whether CAP_NET_ADMIN is missing.
+    pub(crate) fn is_denial(&self) -> bool {
+        matches!(self, Self::Failed { message } if message.contains("Operation not permitted"))
+    }
+}
+
+impl Hint for NftError {
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Missing => "install it: `apt install nftables`".to_owned(),
+            Self::Run(_) => "check the nft program: `nft --version`".to_owned(),
+            Self::Failed { .. } | Self::Output(_) => {
+                "see what nft says by itself: `nft list ruleset`".to_owned()
+            }
+        })
+    }
+}
+
+/// Reads the rules of this network namespace.
+pub(crate) fn ruleset() -> Result<Ruleset, NftError> {
+    let output = run(&["-j", "list", "ruleset"], "")?;
+    let document = serde_json::from_str(&output).map_err(NftError::Output)?;
+    Ok(Ruleset::parse(&document))
+}
+
+/// The listing of our table.
+pub(crate) fn read() -> Result<Value, NftError> {
+    Ok(ruleset()?.table)
+}
+
+/// Makes our table what `script` says, or removes it, in one transaction.
+pub(crate) fn write(script: &Value) -> Result<(), NftError> {
+    // A table must exist to be deleted, and adding one that exists is no error.
+    let text = script
+        .as_text()
+        .unwrap_or("add table inet v6kit\ndelete table inet v6kit\n");
+    run(&["-f", "-"], text).map(|_| ())
+}
+
+/// Runs nft with `input`. It inherits the lock on the state directory, so that nobody else starts while
+/// an nft of a killed run is still at work.
+fn run(arguments: &[&str], input: &str) -> Result<String, NftError> {
+    let mut child = PROGRAMS
+        .iter()
+        .map(|program| {
+            Command::new(program)
+                .args(arguments)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+        })
+        .find(|child| !matches!(child, Err(error) if error.kind() == io::ErrorKind::NotFound))
+        .unwrap_or(Err(io::ErrorKind::NotFound.into()))
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => NftError::Missing,
+            _ => NftError::Run(error),
+        })?;
+    if let Some(mut stdin) = child.stdin.take() {
+        match stdin.write_all(input.as_bytes()) {
+            // It says why it went away.
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(NftError::Run(error)),
+            _ => {}
+        }
+    }
+    let output = child.wait_with_output().map_err(NftError::Run)?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let message = stderr
+        .lines()
+        .find_map(|line| line.split_once("Error: ").map(|(_, message)| message.trim()))
+        .or_else(|| stderr.lines().find(|line| !line.trim().is_empty()))
+        .map_or_else(|| output.status.to_string(), |line| line.trim().to_owned());
+    Err(NftError::Failed { message })
+}
