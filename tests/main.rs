@@ -9,5 +9,6 @@ mod openwrt;
 mod proxy;
 mod router;
 mod setup;
+mod store;
 mod usage;
 mod verify;

@@ -128,10 +128,14 @@ pub struct Difference {
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Headers and URLs are a line each.
+        let on_one_line = |text: &str| text.replace('\n', ", ");
         write!(
             f,
             "{} was `{}` and is `{}` now",
-            self.name, self.stored, self.asked
+            self.name,
+            on_one_line(&self.stored),
+            on_one_line(&self.asked)
         )
     }
 }

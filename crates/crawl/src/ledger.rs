@@ -313,7 +313,7 @@ impl Hint for LedgerError {
                 "choose another directory, or repeat the first command to resume it".to_owned()
             }
             Self::Version { .. } => "use that version, or crawl into another directory".to_owned(),
-            Self::Damaged { .. } => "the .ndjson.zst files can still be read with zstdcat".to_owned(),
+            Self::Damaged { .. } => "the segments are as they were: read them directly, with zstdcat or any reader of their format".to_owned(),
             Self::Sqlite { .. } if self.is_disk() => {
                 "make room on the disk, then repeat the command".to_owned()
             }

@@ -1,0 +1,122 @@
+//! What a crawl stores: nothing lost and nothing twice, whatever happens to the process, the disk and the
+//! files; and read by other people's programs.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "the lint knows test functions, and not what they share"
+)]
+
+mod again;
+mod damage;
+mod disk;
+mod killed;
+mod readers;
+mod resume;
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::harness::{Run, in_namespace_with, repository, run, v6kit};
+
+/// Every form that records can be stored in.
+const FORMATS: [&str; 3] = ["ndjson", "warc", "parquet"];
+
+fn scratch() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+/// A namespace with `v6kit echo` on [::1], whose URL is `$url`; `$job` is the job
+/// directory, and `stored` says how many bytes lie in its segments.
+#[track_caller]
+fn with_server(scratch: &Path, script: &str) -> Run {
+    in_namespace_with(
+        scratch,
+        &format!(
+            r#"
+            export job="$T/job"
+            coproc SERVER {{ exec "$V6KIT" echo --json --listen '[::1]:0'; }}
+            read -r started <&"${{SERVER[0]}}"
+            export url=http://[::1]:$(sed -E 's/.*"listening":\["[^"]*:([0-9]+)".*/\1/' <<<"$started")
+            stored() {{
+                {{ find "$job" -name '*.ndjson.zst' -o -name '*.warc.gz' -o -name '*.parquet' || true; }} 2>/dev/null |
+                    {{ xargs -r stat -c %s 2>/dev/null || true; }} | awk '{{ sum += $1 }} END {{ print sum + 0 }}'
+            }}
+            {script}
+            "#
+        ),
+    )
+}
+
+/// The newest records of a job.
+#[track_caller]
+fn cat(directory: &Path, options: &[&str]) -> Vec<Value> {
+    let directory = directory.to_str().unwrap();
+    let run = v6kit(&[&["crawl", "cat", directory], options].concat()).expect(0);
+    lines(&run)
+}
+
+#[track_caller]
+fn lines(run: &Run) -> Vec<Value> {
+    run.stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+        .collect()
+}
+
+/// Everything that other programs find in the segments of a job, superseded records included.
+#[track_caller]
+fn found_by_others(format: &str, directory: &Path) -> Vec<Value> {
+    lines(&python(&["records", format], directory))
+}
+
+/// Runs tests/store/readers.py with the Python that has the readers.
+#[track_caller]
+fn python(arguments: &[&str], directory: &Path) -> Run {
+    let script = repository().join("tests/store/readers.py");
+    run(Command::new(reader("python"))
+        .arg(script)
+        .args(arguments)
+        .arg(directory))
+    .expect(0)
+}
+
+/// A program of the Python environment that tests/run makes.
+#[track_caller]
+fn reader(name: &str) -> PathBuf {
+    let path = repository().join("target/venv/bin").join(name);
+    assert!(
+        path.exists(),
+        "{} is missing: tests/run makes it, or `python3 -m venv target/venv && target/venv/bin/pip install -r \
+         tests/requirements.txt`",
+        path.display()
+    );
+    path
+}
+
+#[track_caller]
+fn assert_each_once(records: &[Value], count: u64) {
+    let positions: HashSet<u64> = records
+        .iter()
+        .map(|record| record["pos"].as_u64().unwrap())
+        .collect();
+    assert_eq!(records.len() as u64, count, "as many records as items");
+    assert_eq!(positions, (0..count).collect(), "each position once");
+}
+
+fn status(directory: &Path) -> Value {
+    v6kit(&["crawl", "status", "--json", directory.to_str().unwrap()])
+        .expect(0)
+        .json()
+}
+
+/// What `crawl check` says, with its exit code.
+#[track_caller]
+fn check(directory: &Path, options: &[&str], code: i32) -> Value {
+    let directory = directory.to_str().unwrap();
+    v6kit(&[&["crawl", "check", "--json", directory], options].concat())
+        .expect(code)
+        .json()
+}
