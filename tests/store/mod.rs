@@ -83,14 +83,13 @@ fn python(arguments: &[&str], directory: &Path) -> Run {
     .expect(0)
 }
 
-/// A program of the Python environment that tests/run makes.
+/// A program of the Python environment that tests/install makes.
 #[track_caller]
 fn reader(name: &str) -> PathBuf {
-    let path = repository().join("target/venv/bin").join(name);
+    let path = repository().join("target/python/bin").join(name);
     assert!(
         path.exists(),
-        "{} is missing: tests/run makes it, or `python3 -m venv target/venv && target/venv/bin/pip install -r \
-         tests/requirements.txt`",
+        "{} is missing: tests/install makes it",
         path.display()
     );
     path
