@@ -17,6 +17,7 @@ T=$(mktemp -d)
 trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$T"' EXIT
 
 ulimit -n "$(ulimit -Hn)"
+[ "$(ulimit -n)" -ge 18000 ] || { echo "error: $(ulimit -n) open files are too few: ulimit -Hn 18000" >&2; exit 1; }
 ip -6 route add local "$V6KIT_LAB_PREFIX" dev lo 2>/dev/null || true
 echo 1 > /proc/sys/net/ipv6/ip_nonlocal_bind
 echo "10240 65535" > /proc/sys/net/ipv4/ip_local_port_range
@@ -26,10 +27,10 @@ in_target() { nsenter --net="$V6KIT_LAB_TARGET_NS" "$@"; }
 # CPU time of a process, user and system, in microseconds.
 cpu_us() { awk '{ print ($14 + $15) * 10000 }' "/proc/$1/stat"; }
 median() { sort -n | awk '{ a[NR] = $1 } END { print a[int((NR + 1) / 2)] }'; }
-until_open() { until (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; do sleep 0.05; done; }
+until_open() { until (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; do kill -0 "$pid" || exit 1; sleep 0.05; done; }
 
 start_v6kit() {
-    "$v6kit" proxy --prefix "$V6KIT_LAB_PREFIX" --listen 127.0.0.1:4001 >/dev/null & pid=$!
+    "$v6kit" proxy --prefix "$V6KIT_LAB_PREFIX" --listen 127.0.0.1:4001 --max-connections 8500 >/dev/null 2>&1 & pid=$!
     port=4001
 }
 start_vproxy() {
@@ -40,11 +41,11 @@ start_tinyproxy() {
     cat > "$T/tinyproxy.conf" <<CONF
 Port 4003
 Listen 127.0.0.1
-MaxClients 10000
+MaxClients 1000
 LogLevel Critical
 LogFile "$T/tinyproxy.log"
 CONF
-    tinyproxy -d -c "$T/tinyproxy.conf" >/dev/null 2>&1 & pid=$!
+    tinyproxy -d -c "$T/tinyproxy.conf" >/dev/null & pid=$!
     port=4003
 }
 end() { kill "$pid"; wait "$pid" 2>/dev/null || true; }
@@ -98,7 +99,7 @@ LUA
 
 bulk_of() { # streams
     local result
-    result=$("$load" bulk "127.0.0.1:$port" "[2001:db8:80::80]:5001" 8 "$1")
+    result=$("$load" bulk "127.0.0.1:$port" "[2001:db8:80::80]:5001" "${GIGABYTES:-8}" "$1")
     [ "$(jq '.bytes == .expected' <<<"$result")" = true ] || echo "  lost: $result" >&2
     jq '.bytes / 1e9' <<<"$result"
 }
@@ -122,7 +123,7 @@ bench_bulk() {
     sleep 0.5
     for streams in 1 8; do
         echo "bytes through CONNECT, $streams streams: CPU per GB, GB/s"
-        measure "v6kit vproxy tinyproxy" bulk_of "$streams"
+        measure "${PROXIES:-v6kit vproxy tinyproxy}" bulk_of "$streams"
     done
 }
 
@@ -136,7 +137,7 @@ bench_idle() {
     mkfifo "$T/hold"
     "$load" idle "127.0.0.1:$port" "[2001:db8:80::80]:5002" $count < "$T/hold" > "$T/idle" &
     exec 9> "$T/hold"
-    until [ -s "$T/idle" ]; do sleep 0.1; done
+    until [ -s "$T/idle" ]; do sleep 0.1; kill -0 $!; done
     after=$(awk '/RssAnon/ { print $2 }' "/proc/$pid/status")
     echo "idle tunnels: $count open"
     awk -v b="$before" -v a="$after" -v n=$count \

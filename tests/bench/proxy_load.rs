@@ -61,7 +61,7 @@ async fn open(proxy: &str, target: &str) -> io::Result<TcpStream> {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
     }
-    if answer.starts_with(b"HTTP/1.1 200") {
+    if answer.starts_with(b"HTTP/1.") && answer[8..].starts_with(b" 200") {
         Ok(stream)
     } else {
         Err(io::Error::other(String::from_utf8_lossy(&answer).into_owned()))
