@@ -304,7 +304,7 @@ fn rotating_goes_on_from_other_addresses_where_one_is_refused() {
     let run = in_prepared_lab(
         scratch.path(),
         r#"
-        nsenter --net="$V6KIT_LAB_TARGET_NS" "$V6KIT" echo --listen '[::]:8100' --limit 10/1h --limit-answer 403 &
+        nsenter --net="$V6KIT_LAB_TARGET_NS" "$V6KIT" echo --listen '[::]:8100' --limit 10/1h --limit-answer 403 >/dev/null &
         until curl -sS -o /dev/null "$V6KIT_LAB_TARGET:8100/healthz" 2>/dev/null; do kill -0 $!; done
         "$V6KIT" crawl "$V6KIT_LAB_TARGET:8100/items/{1..500}" -o "$T/job" -r max -c 4 --json --on-limit rotate \
             --prefix "$V6KIT_LAB_PREFIX" --requests-per-address 1000 --max-error-rate 100%
@@ -348,6 +348,56 @@ fn a_site_that_refuses_ends_the_crawl_with_18_and_the_line_to_go_on() {
     assert!(
         run.stdout.contains("no prefix to draw them from") && run.stdout.ends_with("exit 2\n"),
         "{run}"
+    );
+}
+
+#[test]
+fn lists_are_crawled_whatever_they_are_packed_in_and_bad_lines_are_recorded() {
+    let scratch = scratch();
+    with_echo(
+        scratch.path(),
+        "",
+        r#"
+        for id in $(seq 300); do echo "$url/items/$id"; echo; done > "$T/list"
+        echo "items/7" >> "$T/list"
+        echo "{\"url\":\"$url/items/8\",\"id\":\"eight\"}" >> "$T/list"
+        gzip -k "$T/list"
+        zstd -q "$T/list"
+        crawl() { "$V6KIT" crawl "$@" -r max --json --threads 2 > "$T/summary" || echo "exit $?"; }
+        crawl -i "$T/list" -o "$T/plain"
+        crawl -i "$T/list.gz" -o "$T/gz" --order shuffle
+        crawl -i "$T/list.zst" -o "$T/zst"
+        crawl - -o "$T/stdin" < "$T/list"
+        crawl -i "$T/list.gz" -o "$T/plain"
+        seq 5 | crawl "$url/items/{}" - -o "$T/put"
+        seq 6 | crawl "$url/items/{}" - -o "$T/put"
+        "#,
+    )
+    .expect(0);
+    for job in ["plain", "gz", "zst", "stdin"] {
+        let records = records(&scratch.path().join(job));
+        assert_each_once(&records, 302);
+        let of = |position: u64| records.iter().find(|record| record["pos"] == position).unwrap();
+        assert_eq!(of(41)["body"]["id"], 42, "{job}");
+        assert_eq!(of(300)["error"]["kind"], "bad_item", "{job}");
+        assert!(
+            of(300)["error"]["message"]
+                .as_str()
+                .unwrap()
+                .starts_with("line 601: "),
+            "{job}"
+        );
+        assert_eq!(
+            (&of(301)["id"], &of(301)["body"]["id"]),
+            (&"eight".into(), &8.into()),
+            "{job}"
+        );
+    }
+    let put = records(&scratch.path().join("put"));
+    assert_each_once(&put, 5);
+    assert!(
+        put.iter()
+            .all(|record| record["body"]["id"].as_u64() == record["pos"].as_u64().map(|pos| pos + 1))
     );
 }
 
@@ -518,6 +568,15 @@ fn bad_usage_is_explained_and_exits_2() {
             vec!["2409:1:2:3:abcd::/80"],
         ),
         (vec!["http://h/", "-d", "@/nonexistent"], vec!["/nonexistent"]),
+        (
+            vec!["http://h/", "-i", "/nonexistent"],
+            vec!["a list and other URLs"],
+        ),
+        (vec!["-i", "/nonexistent"], vec!["/nonexistent"]),
+        (vec!["http://h/{}"], vec!["-i FILE"]),
+        (vec!["http://h/", "--expect", "jsn"], vec!["key=data.id"]),
+        (vec!["http://h/", "--block-pattern", "("], vec!["unclosed group"]),
+        (vec!["http://h/", "--max-error-rate", "120%"], vec!["20%"]),
         (vec!["http://[::1]/", "--cacert", "/nonexistent"], vec![]),
         (vec!["http://name.invalid/"], vec!["name.invalid"]),
     ] {

@@ -257,7 +257,7 @@ async fn resolve_first(
         client_tls(&settings.trust)?;
     }
     let deadline = Instant::now() + settings.deadlines.total;
-    destinations.get(origin).addresses(deadline).await?;
+    destinations.get(&origin).addresses(deadline).await?;
     Ok(())
 }
 

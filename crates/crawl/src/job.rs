@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::Ipv6Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,9 +18,13 @@ use crate::disk::KeepFree;
 use crate::expect::Expectations;
 use crate::health::ErrorBudget;
 use crate::ledger::Extent;
+use crate::list::{List, ListSource};
 use crate::storage::{Compression, Format, Storage};
 use crate::template::{Template, TemplateError};
-use crate::{Hint, Order, Rate, Work};
+use crate::{Hint, Order, Rate, Work, WorkError};
+
+/// Where a list lies. The same list may lie elsewhere the next time.
+const LIST_FILE: &str = "list-file";
 
 /// What is to be fetched. Two runs with the same job continue each other.
 #[derive(Debug, Clone)]
@@ -74,6 +78,18 @@ impl Job {
             .collect();
         let entries = [
             ("url", self.work.to_string()),
+            (
+                "list",
+                self.work.list().map_or_else(|| "none".to_owned(), List::identity),
+            ),
+            (
+                LIST_FILE,
+                self.work
+                    .list()
+                    .and_then(List::path)
+                    .map(|path| path.display().to_string())
+                    .unwrap_or_default(),
+            ),
             ("method", self.request.method.to_string()),
             ("headers", headers.join("\n")),
             ("body", String::from_utf8_lossy(&self.request.body).into_owned()),
@@ -153,7 +169,7 @@ impl Description {
                 stored: value(self, name),
                 asked: value(asked, name),
             })
-            .filter(|difference| difference.stored != difference.asked)
+            .filter(|difference| difference.name != LIST_FILE && difference.stored != difference.asked)
             .collect()
     }
 
@@ -177,15 +193,27 @@ impl Description {
     /// The items.
     ///
     /// # Errors
-    /// [`TemplateError`], which another version has written.
-    pub fn work(&self) -> Result<Work, TemplateError> {
+    /// [`WorkError`], such as when the list is gone.
+    pub fn work(&self) -> Result<Work, WorkError> {
+        if self.get("list").is_some_and(|list| list != "none") {
+            let path = self
+                .get(LIST_FILE)
+                .filter(|path| !path.is_empty())
+                .ok_or(WorkError::ListGone)?;
+            // A plain file is read where it is.
+            let list = List::open(&ListSource::File(path.into()), Path::new(""))?;
+            return match self.get("url").unwrap_or_default() {
+                "" => Ok(Work::lines(list)),
+                url => Work::substituted(list, url).map_err(|error| TemplateError::from(error).into()),
+            };
+        }
         let templates: Result<Vec<Template>, _> = self
             .get("url")
             .unwrap_or_default()
             .lines()
             .map(str::parse)
             .collect();
-        Work::templates(templates?)
+        Ok(Work::templates(templates?)?)
     }
 
     /// The value called `name`.

@@ -28,6 +28,7 @@ mod job;
 mod judge;
 mod ledger;
 mod line;
+mod list;
 mod order;
 mod outcome;
 mod pace;
@@ -67,6 +68,7 @@ pub use ledger::{
     Chunk, CommittedFrame, Counts, Extent, FramePlace, Ledger, LedgerError, RecentPace, SqliteLedger,
     Standing,
 };
+pub use list::{List, ListError, ListSource};
 pub use order::{Itinerary, Order};
 pub use outcome::{ErrorKind, Fault, Outcome};
 pub use pace::{Pace, Rate};
@@ -81,4 +83,4 @@ pub use template::{Template, TemplateError};
 pub use turns::{NotTurns, Turns};
 pub use url::{Origin, Scheme, UrlError};
 pub use v6kit_net::Hint;
-pub use work::Work;
+pub use work::{PLACE, Work, WorkError};

@@ -20,6 +20,8 @@ use crate::storage::{Content, FieldPath, Storage};
 pub(crate) struct Record<'a> {
     /// Its position in the job.
     pub(crate) position: u64,
+    /// What the list calls it, as JSON.
+    pub(crate) id: Option<&'a RawValue>,
     /// What was fetched.
     pub(crate) url: &'a str,
     /// The status, where there was one.
@@ -97,6 +99,10 @@ impl RecordWriter {
     pub(crate) fn write(&mut self, record: &Record<'_>, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"pos\":");
         push_number(out, record.position);
+        if let Some(id) = record.id {
+            out.extend_from_slice(b",\"id\":");
+            push_json(out, id.get().as_bytes());
+        }
         out.extend_from_slice(b",\"url\":");
         push_text(out, record.url);
         out.extend_from_slice(b",\"outcome\":\"");
@@ -324,6 +330,7 @@ mod tests {
             Err(fault) => (None, Some(fault)),
         };
         Record {
+            id: None,
             position: 7,
             url: "http://h/8",
             status: Some(http::StatusCode::OK),

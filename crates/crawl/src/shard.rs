@@ -20,6 +20,7 @@ use crate::frame::{Fill, OpenFrame, frame_bytes};
 use crate::intake::Intake;
 use crate::job::{Job, Settings};
 use crate::ledger::Ledger;
+use crate::list::{Cursor, Particulars};
 use crate::order::Itinerary;
 use crate::outcome::{ErrorKind, Fault};
 use crate::progress::Progress;
@@ -90,6 +91,7 @@ pub(crate) struct Shard {
     pub(crate) latencies: RefCell<Latencies>,
     pub(crate) stop: Stop,
     began: std::time::Instant,
+    cursor: RefCell<Cursor>,
     frame: OpenFrame,
     pool: RefCell<Option<SourcePool>>,
     used: RefCell<HashSet<Ipv6Addr>>,
@@ -152,6 +154,7 @@ impl Shard {
             latencies: RefCell::new(Latencies::new()),
             stop,
             began: std::time::Instant::now(),
+            cursor: RefCell::default(),
             frame: OpenFrame::new(&job.storage, limit, random_seed()),
             pool: RefCell::new(pool),
             used: RefCell::default(),
@@ -249,6 +252,12 @@ impl Shard {
             }
         }
         Ok(())
+    }
+
+    /// Appends the URL of an item, and tells in what its request differs from the others.
+    pub(crate) fn item(&self, position: u64, url: &mut String) -> Result<Particulars, Fault> {
+        let Job { work, request, .. } = &*self.job;
+        work.item(position, &mut self.cursor.borrow_mut(), request, url)
     }
 
     /// Records an item.

@@ -1,19 +1,21 @@
 //! A slot: one request in flight, one item after another.
 
+use std::borrow::Cow;
 use std::net::Ipv6Addr;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
-use http::{Request, StatusCode, Uri};
+use http::{HeaderMap, Method, Request, StatusCode, Uri};
 use http_body_util::Full;
 
 use crate::connection::{Answer, Connection, Failed, RequestBody, Target, Timer};
 use crate::decode::decode;
 use crate::intake::Item;
-use crate::job::Coding;
+use crate::job::{Coding, RequestSpec};
 use crate::judge::judge;
+use crate::list::Particulars;
 use crate::outcome::{ErrorKind, Fault};
 use crate::record::{Payload, Record, Sent};
 use crate::sequel::{self, Address, Sequel};
@@ -63,6 +65,7 @@ impl Attempt {
             at: self.at,
             took: self.took,
             attempts: item.attempts + 1,
+            id: None,
             sent: None,
             answer: None,
             fault,
@@ -96,14 +99,22 @@ impl Slot {
         let position = shard.itinerary.position(item.turn);
         let mut url = std::mem::take(&mut self.url);
         url.clear();
-        shard.job.work.write(position, &mut url);
-        self.serve_url(&shard, item, position, &url).await;
+        let particulars = shard.item(position, &mut url);
+        self.serve_url(&shard, item, position, &url, particulars).await;
         self.url = url;
     }
 
-    async fn serve_url(&mut self, shard: &Shard, item: Item, position: u64, url: &str) {
+    async fn serve_url(
+        &mut self,
+        shard: &Shard,
+        item: Item,
+        position: u64,
+        url: &str,
+        particulars: Result<Particulars, Fault>,
+    ) {
         let mut attempt = Attempt::new();
-        let (site, path) = match shard.sites.find(url) {
+        let found = particulars.and_then(|particulars| Ok((shard.sites.find(url)?, particulars)));
+        let ((site, path), particulars) = match found {
             Ok(found) => found,
             Err(fault) => {
                 let record = attempt.record(position, url, item, Some(&fault));
@@ -115,7 +126,9 @@ impl Slot {
             return;
         }
         attempt.begin();
-        let fetched = self.fetch(shard, &site, path, &mut attempt).await;
+        let id = particulars.id.clone();
+        let outgoing = Outgoing::new(&shard.job.request, &site, path, particulars);
+        let fetched = self.fetch(shard, &site, &outgoing, &mut attempt).await;
         attempt.took = attempt.began.elapsed();
         let (fetched, connection) = match fetched {
             Ok((answer, connection)) => (Ok(answer), Some(connection)),
@@ -133,14 +146,9 @@ impl Slot {
                 shard.intake.retry(item, pause);
             }
             Sequel::Record => {
-                let spec = &shard.job.request;
                 let record = Record {
-                    sent: Some(Sent {
-                        method: &spec.method,
-                        path,
-                        headers: &site.headers,
-                        body: &spec.body,
-                    }),
+                    id: id.as_deref(),
+                    sent: Some(outgoing.sent()),
                     answer: answer.as_ref().map(|answer| Payload {
                         headers: &answer.headers,
                         body: &answer.body,
@@ -157,19 +165,19 @@ impl Slot {
         &mut self,
         shard: &Shard,
         site: &Site,
-        path: &str,
+        outgoing: &Outgoing<'_>,
         attempt: &mut Attempt,
     ) -> Result<(Answer, Box<Connection>), Fault> {
         self.timer.start(attempt.began);
         loop {
-            let (result, connection) = self.fetch_once(shard, site, path, attempt).await?;
+            let (result, connection) = self.fetch_once(shard, site, outgoing, attempt).await?;
             match result {
                 Ok(answer) => {
                     attempt.status = Some(answer.status);
                     return Ok((answer, connection));
                 }
                 // The server hung up while the connection was idle: nobody's failure, and no attempt.
-                Err(failed) if failed.may_repeat(&shard.job.request.method) => {}
+                Err(failed) if failed.may_repeat(&outgoing.method) => {}
                 Err(failed) => {
                     attempt.status = failed.status;
                     return Err(failed.fault);
@@ -182,10 +190,10 @@ impl Slot {
         &mut self,
         shard: &Shard,
         site: &Site,
-        path: &str,
+        outgoing: &Outgoing<'_>,
         attempt: &mut Attempt,
     ) -> Result<(Result<Answer, Failed>, Box<Connection>), Fault> {
-        let request = request(shard, site, path)?;
+        let request = outgoing.request()?;
         let mut connection = match site.take_idle() {
             Some(connection) => connection,
             None => self.connect(shard, site, attempt).await?,
@@ -231,13 +239,55 @@ impl Slot {
     }
 }
 
-fn request(shard: &Shard, site: &Site, path: &str) -> Result<Request<RequestBody>, Fault> {
-    let spec = &shard.job.request;
-    let mut request = Request::new(Full::new(spec.body.clone()));
-    *request.method_mut() = spec.method.clone();
-    *request.uri_mut() = origin_form(path)?;
-    *request.headers_mut() = site.headers.clone();
-    Ok(request)
+/// A request as it will be sent.
+struct Outgoing<'a> {
+    method: Method,
+    path: &'a str,
+    headers: Cow<'a, HeaderMap>,
+    body: Bytes,
+}
+
+impl<'a> Outgoing<'a> {
+    fn new(spec: &RequestSpec, site: &'a Site, path: &'a str, particulars: Particulars) -> Self {
+        let Particulars {
+            method,
+            headers,
+            body,
+            ..
+        } = particulars;
+        let mut all = Cow::Borrowed(&site.headers);
+        for (name, value) in headers {
+            all.to_mut().insert(name, value);
+        }
+        // A body alone is for POST, as with -d.
+        let method = method.unwrap_or_else(|| match &body {
+            Some(_) if spec.method == Method::GET => Method::POST,
+            _ => spec.method.clone(),
+        });
+        Self {
+            method,
+            path,
+            headers: all,
+            body: body.unwrap_or_else(|| spec.body.clone()),
+        }
+    }
+
+    fn request(&self) -> Result<Request<RequestBody>, Fault> {
+        let mut request = Request::new(Full::new(self.body.clone()));
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = origin_form(self.path)?;
+        *request.headers_mut() = HeaderMap::clone(&self.headers);
+        Ok(request)
+    }
+
+    fn sent(&self) -> Sent<'_> {
+        Sent {
+            method: &self.method,
+            path: self.path,
+            headers: &self.headers,
+            body: &self.body,
+        }
+    }
 }
 
 /// `/path?query` (RFC 9112 section 3.2.1).

@@ -6,7 +6,7 @@ use crate::disk::free_space;
 use crate::job::Description;
 use crate::ledger::{Ledger, LedgerError, SqliteLedger, Standing};
 use crate::reading::itinerary;
-use crate::template::TemplateError;
+use crate::work::WorkError;
 
 /// What a job directory holds.
 #[derive(Debug, Clone)]
@@ -93,14 +93,14 @@ pub enum MissingError {
     Ledger(#[from] LedgerError),
     /// The job's items cannot be made from its description.
     #[error("the description of the job cannot be read")]
-    Work(#[from] TemplateError),
+    Work(#[from] WorkError),
 }
 
 impl crate::Hint for MissingError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Ledger(error) => error.hint(),
-            Self::Work(_) => Some("use the version of v6kit that began this crawl".to_owned()),
+            Self::Work(error) => error.hint(),
         }
     }
 }

@@ -282,6 +282,7 @@ impl WarcReader {
         let at: jiff::Timestamp = fields.parse("WARC-Date")?;
         let from = fields.get("V6kit-From").map(|_| fields.parse("V6kit-From"));
         let record = Record {
+            id: None,
             position: fields.parse("V6kit-Pos")?,
             url: fields.require("WARC-Target-URI")?,
             status: Some(status),

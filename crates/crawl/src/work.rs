@@ -2,15 +2,57 @@
 
 use std::fmt;
 
+use bytes::Bytes;
+
+use crate::Hint;
+use crate::job::RequestSpec;
+use crate::list::{Cursor, List, ListError, Particulars, read_line};
+use crate::outcome::{ErrorKind, Fault};
 use crate::template::{Template, TemplateError};
-use crate::url::Origin;
+use crate::url::{self, Origin, UrlError};
+
+/// What stands for an item of a list in a URL, a header or a body.
+pub const PLACE: &str = "{}";
 
 /// All items of a job, one behind the other, found by position.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Work {
-    templates: Vec<Template>,
-    /// The position behind the last one of each template.
-    ends: Vec<u64>,
+pub struct Work(Kind);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Kind {
+    Templates {
+        templates: Vec<Template>,
+        /// The position behind the last one of each template.
+        ends: Vec<u64>,
+    },
+    /// Lines that are URLs, or JSON objects with one.
+    Lines(List),
+    /// Lines that go into a URL, and into headers and body.
+    Substituted { list: List, url: String },
+}
+
+/// Why there are no items.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkError {
+    /// A template is not one.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    /// The list cannot be read.
+    #[error(transparent)]
+    List(#[from] ListError),
+    /// The list came from where it cannot be had again.
+    #[error("the list was packed or came from a pipe")]
+    ListGone,
+}
+
+impl Hint for WorkError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Template(error) => error.hint(),
+            Self::List(error) => error.hint(),
+            Self::ListGone => Some("repeat the command with the list to fetch what is left".to_owned()),
+        }
+    }
 }
 
 impl Work {
@@ -29,44 +71,147 @@ impl Work {
                 })?;
             ends.push(end);
         }
-        Ok(Self { templates, ends })
+        Ok(Self(Kind::Templates { templates, ends }))
+    }
+
+    /// The lines of a list: URLs, or JSON objects with `url` and perhaps `method`, `headers`, `body`, `id`.
+    #[must_use]
+    pub fn lines(list: List) -> Self {
+        Self(Kind::Lines(list))
+    }
+
+    /// The lines of a list, each put where `url`, the headers and the body say [`PLACE`].
+    ///
+    /// # Errors
+    /// [`UrlError`] when `url` is none.
+    pub fn substituted(list: List, url: &str) -> Result<Self, UrlError> {
+        let sample = url.replace(PLACE, "0");
+        Origin::parse(url::split(&sample)?.0)?;
+        Ok(Self(Kind::Substituted {
+            list,
+            url: url.to_owned(),
+        }))
     }
 
     /// The number of items.
     #[must_use]
     pub fn count(&self) -> u64 {
-        self.ends.last().copied().unwrap_or(0)
+        match &self.0 {
+            Kind::Templates { ends, .. } => ends.last().copied().unwrap_or(0),
+            Kind::Lines(list) | Kind::Substituted { list, .. } => list.count(),
+        }
     }
 
     /// The origin of all items, where it is the same for all.
     #[must_use]
-    pub fn origin(&self) -> Option<&Origin> {
-        let first = self.templates.first()?.origin()?;
-        self.templates
-            .iter()
-            .all(|template| template.origin() == Some(first))
-            .then_some(first)
+    pub fn origin(&self) -> Option<Origin> {
+        match &self.0 {
+            Kind::Templates { templates, .. } => {
+                let first = templates.first()?.origin()?;
+                let same = templates.iter().all(|template| template.origin() == Some(first));
+                same.then(|| first.clone())
+            }
+            Kind::Lines(_) => None,
+            Kind::Substituted { url, .. } => {
+                let (origin, _) = url::split(url).ok()?;
+                if origin.contains(PLACE) {
+                    None
+                } else {
+                    Origin::parse(origin).ok()
+                }
+            }
+        }
     }
 
-    /// Appends the URL at `position`, counted from 0.
+    /// The list, where the items come from one.
+    #[must_use]
+    pub fn list(&self) -> Option<&List> {
+        match &self.0 {
+            Kind::Templates { .. } => None,
+            Kind::Lines(list) | Kind::Substituted { list, .. } => Some(list),
+        }
+    }
+
+    /// Appends the URL at `position`, counted from 0, or what stands in its place when the line is bad.
     ///
     /// # Panics
     /// When `position` is not below [`Work::count`].
     pub fn write(&self, position: u64, out: &mut String) {
-        let index = self.ends.partition_point(|&end| end <= position);
-        let template = &self.templates[index];
-        template.write(position - (self.ends[index] - template.count()), out);
+        let spec = RequestSpec::new(http::Method::GET, crate::Coding::Keep);
+        // What is wrong with it does not matter here.
+        let _ = self.item(position, &mut Cursor::default(), &spec, out);
+    }
+
+    /// Appends the URL at `position`, and tells in what its request differs from `spec`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::BadItem`].
+    pub(crate) fn item(
+        &self,
+        position: u64,
+        cursor: &mut Cursor,
+        spec: &RequestSpec,
+        out: &mut String,
+    ) -> Result<Particulars, Fault> {
+        match &self.0 {
+            Kind::Templates { templates, ends } => {
+                let index = ends.partition_point(|&end| end <= position);
+                let template = &templates[index];
+                template.write(position - (ends[index] - template.count()), out);
+                Ok(Particulars::default())
+            }
+            Kind::Lines(list) => {
+                let (line, number) = cursor.line(list, position)?;
+                read_line(line, number, out)
+            }
+            Kind::Substituted { list, url } => {
+                let (line, number) = cursor.line(list, position)?;
+                let line = String::from_utf8_lossy(line);
+                let mut parts = url.split(PLACE);
+                out.push_str(parts.next().unwrap_or_default());
+                for part in parts {
+                    out.push_str(&url::encode(&line.replace('#', "%23")));
+                    out.push_str(part);
+                }
+                substitute(spec, &line)
+                    .map_err(|why| Fault::new(ErrorKind::BadItem, format!("line {number}: {why}")))
+            }
+        }
     }
 }
 
-/// The templates, a line each: none of them holds a line break.
+/// The headers and the body of `spec` with `line` where they say [`PLACE`].
+fn substitute(spec: &RequestSpec, line: &str) -> Result<Particulars, http::header::InvalidHeaderValue> {
+    let mut particulars = Particulars::default();
+    for (name, value) in &spec.headers {
+        if let Ok(text) = value.to_str()
+            && text.contains(PLACE)
+        {
+            let value = text.replace(PLACE, line).parse()?;
+            particulars.headers.push((name.clone(), value));
+        }
+    }
+    if memchr::memmem::find(&spec.body, PLACE.as_bytes()).is_some() {
+        let body = String::from_utf8_lossy(&spec.body).replace(PLACE, line);
+        particulars.body = Some(Bytes::from(body));
+    }
+    Ok(particulars)
+}
+
+/// The templates, a line each, or the URL that lines are put into.
 impl fmt::Display for Work {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, template) in self.templates.iter().enumerate() {
-            let separator = if index == 0 { "" } else { "\n" };
-            write!(f, "{separator}{template}")?;
+        match &self.0 {
+            Kind::Templates { templates, .. } => {
+                for (index, template) in templates.iter().enumerate() {
+                    let separator = if index == 0 { "" } else { "\n" };
+                    write!(f, "{separator}{template}")?;
+                }
+                Ok(())
+            }
+            Kind::Lines(_) => Ok(()),
+            Kind::Substituted { url, .. } => f.write_str(url),
         }
-        Ok(())
     }
 }
 

@@ -75,9 +75,14 @@ struct JobDirectory {
 
 #[derive(Debug, clap::Args)]
 struct RunArgs {
-    /// What to fetch; http:// or https://, with ranges and sets in braces
-    #[arg(value_name = "URL", required = true, value_parser = settings::template)]
-    urls: Vec<Template>,
+    /// What to fetch: http:// or https://, with ranges and sets in braces; or, with -i, a URL with {} where
+    /// each line goes; - reads lines from standard input
+    #[arg(value_name = "URL", required_unless_present = "input", value_parser = settings::url)]
+    urls: Vec<Target>,
+    /// Take items from a file, plain or packed with gzip or zstd: a URL per line, or a JSON object with
+    /// "url" and perhaps "method", "headers", "body" and "id"
+    #[arg(short, long, value_name = "FILE", help_heading = "Items")]
+    input: Option<PathBuf>,
     /// The job directory; made where there is none
     #[arg(short, long, value_name = "DIR", required = true)]
     output: Option<PathBuf>,
@@ -211,6 +216,17 @@ struct RunArgs {
     stats_interval: Option<Duration>,
     #[command(flatten)]
     state: StateArgs,
+}
+
+/// What a positional argument says.
+#[derive(Debug, Clone)]
+enum Target {
+    /// A URL or a template of URLs.
+    Template(Template),
+    /// A URL into which lines are put.
+    Substituted(String),
+    /// Lines come from standard input.
+    StandardInput,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytesize::ByteSize;
@@ -10,11 +10,12 @@ use http::header::{CONTENT_TYPE, USER_AGENT};
 use http::{HeaderName, HeaderValue, Method};
 use v6kit_crawl::{
     Coding, Compression, Content, Deadlines, ErrorBudget, Expectation, Expectations, FieldPath, Format, Job,
-    KeepFree, OnLimit, Order, Rate, Reach, RequestSpec, Settings, Sources, Storage, Template, Trust, Work,
+    KeepFree, List, ListSource, OnLimit, Order, Rate, Reach, RequestSpec, Settings, Sources, Storage, Trust,
+    Work,
 };
 use v6kit_net::Prefix;
 
-use super::{OnLimitChoice, OrderChoice, RunArgs};
+use super::{OnLimitChoice, OrderChoice, RunArgs, Target};
 use crate::args::BadValue;
 use crate::failure::{Exit, Failure};
 use crate::printer::Printer;
@@ -43,6 +44,7 @@ pub(super) async fn plan(args: RunArgs, printer: &Printer) -> Result<Plan, Failu
     let request = request(&args)?;
     let RunArgs {
         urls,
+        input,
         output,
         prefix,
         requests_per_address,
@@ -78,8 +80,8 @@ pub(super) async fn plan(args: RunArgs, printer: &Printer) -> Result<Plan, Failu
         threads,
         ..
     } = args;
-    let work =
-        Work::templates(urls).map_err(|error| Failure::because(Exit::Usage, "too much to crawl", &error))?;
+    let output = output.expect("clap requires it");
+    let work = work(urls, input, &output)?;
     let storage = storage(format, store, extract)?;
     let prefix = prefix_or_last(prefix, &state.state_dir, printer)?;
     let draw_seed = seed.unwrap_or_else(rand::random);
@@ -112,7 +114,7 @@ pub(super) async fn plan(args: RunArgs, printer: &Printer) -> Result<Plan, Failu
         coding: coding(raw),
     };
     let settings = Settings {
-        output: output.expect("clap requires it"),
+        output,
         sources,
         rate,
         concurrency,
@@ -251,7 +253,7 @@ async fn excluded(prefix: Prefix) -> Result<Vec<std::net::Ipv6Addr>, Failure> {
         .map_err(|error| Failure::because(Exit::Failed, "this host's own addresses are not known", &error))
 }
 
-fn trust(cacert: Option<std::path::PathBuf>, insecure: bool, printer: &Printer) -> Trust {
+fn trust(cacert: Option<PathBuf>, insecure: bool, printer: &Printer) -> Trust {
     if insecure {
         printer.warning(
             "--insecure: certificates are not checked, so that anybody on the path can read and change everything",
@@ -310,10 +312,69 @@ fn threads_for(rate: Rate) -> usize {
     }
 }
 
-/// Parses a URL template.
-pub(super) fn template(text: &str) -> Result<Template, BadValue> {
-    text.parse()
-        .map_err(|error: v6kit_crawl::TemplateError| BadValue::from(&error))
+/// The items: templates, or the lines of a list.
+fn work(targets: Vec<Target>, input: Option<PathBuf>, output: &Path) -> Result<Work, Failure> {
+    let wrong = |what: &str, hint: &str| {
+        Err(Failure::new(Exit::Usage, "it is not clear what to fetch")
+            .why(what)
+            .hint(hint))
+    };
+    let (mut templates, mut patterns) = (Vec::new(), Vec::new());
+    let mut source = input.map(|path| {
+        if path == Path::new("-") {
+            ListSource::StandardInput
+        } else {
+            ListSource::File(path)
+        }
+    });
+    for target in targets {
+        match target {
+            Target::Template(template) => templates.push(template),
+            Target::Substituted(url) => patterns.push(url),
+            Target::StandardInput if source.is_none() => source = Some(ListSource::StandardInput),
+            Target::StandardInput => {
+                return wrong(
+                    "there are two lists",
+                    "give one: -i FILE, or - for standard input",
+                );
+            }
+        }
+    }
+    let Some(source) = source else {
+        if !patterns.is_empty() {
+            return wrong(
+                "a URL holds {}, and no lines are given to put there",
+                "add -i FILE, or - for standard input",
+            );
+        }
+        return Work::templates(templates)
+            .map_err(|error| Failure::because(Exit::Usage, "too much to crawl", &error));
+    };
+    if !templates.is_empty() || patterns.len() > 1 {
+        return wrong(
+            "a list and other URLs are given",
+            "give the list alone, or with one URL that holds {}",
+        );
+    }
+    let list = List::open(&source, output)
+        .map_err(|error| Failure::because(Exit::Usage, "the list cannot be used", &error))?;
+    match patterns.pop() {
+        None => Ok(Work::lines(list)),
+        Some(url) => Work::substituted(list, &url)
+            .map_err(|error| Failure::because(Exit::Usage, format!("`{url}` cannot be crawled"), &error)),
+    }
+}
+
+/// Parses a URL, a template, a URL with a place for lines, or `-`.
+pub(super) fn url(text: &str) -> Result<Target, BadValue> {
+    match text {
+        "-" => Ok(Target::StandardInput),
+        text if text.contains(v6kit_crawl::PLACE) => Ok(Target::Substituted(text.to_owned())),
+        text => text
+            .parse()
+            .map(Target::Template)
+            .map_err(|error: v6kit_crawl::TemplateError| BadValue::from(&error)),
+    }
 }
 
 /// Parses `150/s`, `90/min`, `1000/h`, `150` (per second) or `max`.
