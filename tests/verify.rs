@@ -467,6 +467,7 @@ fn people_read_one_line_per_check_then_the_diagnosis_and_a_hint() {
             "egress",
             "wire",
             "path",
+            "tracking",
             "files",
             "ports",
             "conntrack",

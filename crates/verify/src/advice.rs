@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use v6kit_net::Prefix;
 
+use crate::limits::Table;
 use crate::report::Diagnosis;
 use crate::trace::Hop;
 
@@ -28,7 +29,17 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) rewritten_to: Option<IpAddr>,
     /// What the uplink lacks.
     pub(crate) uplink_hint: Option<&'a str>,
+    /// The table of this host, where it is full.
+    pub(crate) full_here: Option<Table>,
+    /// The farthest router that answered a new flow of the host's own address.
+    pub(crate) new_flows_reach: Option<Hop>,
+    /// No endpoint gave any sign.
+    pub(crate) silent: bool,
 }
+
+/// What tells whether the table of a Linux router is full.
+const LOOK_AT_TABLE: &str =
+    "`sysctl net.netfilter.nf_conntrack_count net.netfilter.nf_conntrack_max; dmesg | grep conntrack`";
 
 impl Surroundings<'_> {
     /// The diagnosis in a sentence.
@@ -59,6 +70,18 @@ impl Surroundings<'_> {
                 None => format!("connections from {prefix} arrive with another address"),
             },
             Diagnosis::NotSetUp => format!("this host does not take {prefix} for its own"),
+            Diagnosis::TableFull => match (self.full_here, self.new_flows_reach) {
+                (Some(Table { count, max }), _) => format!(
+                    "this host's own table of tracked connections is full ({count} of {max}): new ones are dropped"
+                ),
+                (None, Some(Hop { router, .. })) => format!(
+                    "looks like a full connection table behind {router}, or an endpoint that is overloaded: new connections hang, established ones go on"
+                ),
+                (None, None) => format!(
+                    "looks like a full connection table on {}: new connections hang, established ones go on",
+                    self.router()
+                ),
+            },
             Diagnosis::NoUplink => {
                 "this host reaches no endpoint over IPv6, from whichever address".to_owned()
             }
@@ -94,6 +117,21 @@ impl Surroundings<'_> {
                 self.router()
             ),
             Diagnosis::NotSetUp => format!("`sudo v6kit setup --prefix {prefix} --dev {device}`"),
+            Diagnosis::TableFull if self.full_here.is_some() => format!(
+                "`sudo v6kit setup --prefix {prefix} --dev {device} --conntrack notrack` keeps the prefix out of it; or raise net.netfilter.nf_conntrack_max"
+            ),
+            Diagnosis::TableFull => format!(
+                "look at the router: `v6kit router check`, or on it {LOOK_AT_TABLE}; then keep {prefix} out of it (`v6kit router push`, or `v6kit router render --as nftables`), or raise net.netfilter.nf_conntrack_max"
+            ),
+            Diagnosis::NoUplink if self.silent && self.gateway.is_some() => {
+                let first = self
+                    .uplink_hint
+                    .map_or_else(String::new, |hint| format!("{hint}; "));
+                format!(
+                    "{first}where connections from before go on, a full connection table on {} looks the same: {LOOK_AT_TABLE}",
+                    self.router()
+                )
+            }
             Diagnosis::NoUplink => return self.uplink_hint.map(ToOwned::to_owned),
         })
     }

@@ -7,10 +7,11 @@ use tokio::time::Instant;
 use v6kit_net::{Hint, Prefix, chain, own_addresses};
 
 use crate::egress::{self, Outcomes};
-use crate::probe::{Reply, Target};
+use crate::probe::{Reply, Session, Target};
 use crate::report::Check;
 use crate::routes::Device;
 use crate::second_look::{self, Scene, SecondLook};
+use crate::tracking::{self, Tracking};
 use crate::uplink::Uplink;
 use crate::wire;
 
@@ -23,6 +24,8 @@ pub(crate) struct Attempt {
     pub(crate) second_look: Option<SecondLook>,
     /// Whether an address of the prefix that the host has for its own was answered.
     pub(crate) own_inside: bool,
+    /// `None` where every address was answered in the end.
+    pub(crate) tracking: Option<Tracking>,
 }
 
 /// Who to ask: the endpoint that answered the host's own address. A host without one may still be
@@ -61,6 +64,7 @@ pub(crate) async fn attempt(
             outcomes,
             second_look: None,
             own_inside: false,
+            tracking: None,
         };
     };
     let scene = Scene {
@@ -76,6 +80,7 @@ pub(crate) async fn attempt(
         outcomes: outcomes.with_retries(again),
         second_look: Some(look),
         own_inside: false,
+        tracking: None,
         target,
     }
 }
@@ -99,6 +104,19 @@ impl Attempt {
         own.retain(|address| prefix.contains(*address));
         let replies = egress::ask_from(&self.target, &own, patience).await.replies;
         self.own_inside = replies.into_iter().any(Reply::matches);
+    }
+
+    /// Finds out whether new connections hang where `established` goes on, when addresses are not answered.
+    pub(crate) async fn compare_with_established(
+        &mut self,
+        established: Option<&mut Session>,
+        own: Option<Ipv6Addr>,
+        patience: Duration,
+    ) {
+        let hanging = |failure: &egress::Failure| failure.error.no_connection_in_time();
+        if self.outcomes.failures.iter().any(hanging) {
+            self.tracking = Some(tracking::look(&self.target, established, own, patience).await);
+        }
     }
 
     pub(crate) fn check(&self) -> Check {

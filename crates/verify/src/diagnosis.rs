@@ -20,6 +20,9 @@ pub(crate) struct Evidence {
     pub(crate) solicited: bool,
     /// A router's answer found its way back to an address of the prefix.
     pub(crate) way_back: bool,
+    /// New connections hang, from the host's own address too, while an established one goes on; or the
+    /// table of this host is full.
+    pub(crate) table_full: bool,
 }
 
 impl Evidence {
@@ -38,6 +41,8 @@ impl Evidence {
             Diagnosis::Ok
         } else if self.forbidden {
             Diagnosis::Filtered
+        } else if self.table_full {
+            Diagnosis::TableFull
         } else if self.solicited {
             Diagnosis::OnLink
         } else if !self.uplink && answered == 0 {
@@ -69,6 +74,7 @@ mod tests {
         turned_away: false,
         solicited: false,
         way_back: false,
+        table_full: false,
     };
 
     fn answered(answered: usize, mismatched: usize) -> Egress {
@@ -140,6 +146,32 @@ mod tests {
         ] {
             named(filtered, Diagnosis::Filtered);
         }
+    }
+
+    #[test]
+    fn a_full_table_explains_what_is_missing_but_makes_nothing_wrong_that_works() {
+        let full = Evidence {
+            table_full: true,
+            ..SILENCE
+        };
+        for evidence in [
+            full,
+            Evidence {
+                egress: answered(20, 0),
+                ..full
+            },
+            Evidence {
+                uplink: false,
+                ..full
+            },
+        ] {
+            assert_eq!(evidence.diagnosis(), Diagnosis::TableFull, "{evidence:?}");
+        }
+        let untracked = Evidence {
+            egress: answered(32, 0),
+            ..full
+        };
+        assert_eq!(untracked.diagnosis(), Diagnosis::Ok);
     }
 
     #[test]

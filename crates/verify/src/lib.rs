@@ -19,6 +19,7 @@ mod reported;
 mod routes;
 mod second_look;
 mod trace;
+mod tracking;
 mod uplink;
 mod verify;
 mod wire;

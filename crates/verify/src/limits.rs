@@ -21,6 +21,28 @@ pub(crate) fn checks() -> Vec<Check> {
     vec![files(), ports(), conntrack()]
 }
 
+/// The table of tracked connections of this network namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Table {
+    pub(crate) count: u64,
+    pub(crate) max: u64,
+}
+
+impl Table {
+    /// Whether there is no room for another connection. The count trembles at the limit: the kernel
+    /// evicts an entry here and there (`early_drop`, nf_conntrack).
+    pub(crate) fn is_full(self) -> bool {
+        self.max > 0 && self.count.saturating_add(self.max / 50) >= self.max
+    }
+}
+
+/// The table, where this host tracks connections.
+pub(crate) fn table() -> Option<Table> {
+    let count = number(CONNTRACK_COUNT).ok().filter(|count| *count > 0)?;
+    let max = number(CONNTRACK_MAX).ok()?;
+    Some(Table { count, max })
+}
+
 fn files() -> Check {
     const ID: &str = "files";
     let limit = match getrlimit(Resource::RLIMIT_NOFILE) {

@@ -142,6 +142,11 @@ impl ProbeError {
             | Self::Bound(_) => false,
         }
     }
+
+    /// Whether no connection came about in time, and nobody said why.
+    pub(crate) fn no_connection_in_time(&self) -> bool {
+        matches!(self, Self::Dial(DialError::TimedOut { .. }))
+    }
 }
 
 impl Target {
@@ -168,62 +173,67 @@ impl Target {
 
     /// Asks for the address of a connection that leaves from `from`, or from where the kernel chooses.
     pub(crate) async fn ask(&self, from: Option<Ipv6Addr>, deadline: Instant) -> Result<Reply, ProbeError> {
-        let stream = dial(self.to, from, deadline).await?;
-        let bound = bound(&stream)?;
-        let reported = timeout_at(deadline, self.exchange(stream))
+        self.open(from, deadline)
+            .await?
+            .ask(Afterwards::Close, deadline)
             .await
-            .map_err(|_elapsed| ProbeError::TimedOut {
-                endpoint: self.endpoint.clone(),
-            })??;
-        Ok(Reply { bound, reported })
     }
 
-    async fn exchange(&self, stream: TcpStream) -> Result<IpAddr, ProbeError> {
+    /// Makes a connection that leaves from `from`, or from where the kernel chooses.
+    pub(crate) async fn open(
+        &self,
+        from: Option<Ipv6Addr>,
+        deadline: Instant,
+    ) -> Result<Session, ProbeError> {
+        let stream = dial(self.to, from, deadline).await?;
+        let bound = bound(&stream)?;
+        let sender = timeout_at(deadline, self.shake_hands(stream))
+            .await
+            .map_err(|_elapsed| self.timed_out())??;
+        Ok(Session {
+            target: self.clone(),
+            bound,
+            sender,
+        })
+    }
+
+    async fn shake_hands(&self, stream: TcpStream) -> Result<Sender, ProbeError> {
         let Some(tls) = &self.tls else {
-            return self.request(stream).await;
+            return self.speak_http(stream).await;
         };
         let stream = TlsConnector::from(Arc::clone(&tls.config))
             .connect(tls.name.clone(), stream)
             .await
             .map_err(|source| ProbeError::Handshake { to: self.to, source })?;
-        self.request(stream).await
+        self.speak_http(stream).await
     }
 
-    async fn request<S>(&self, stream: S) -> Result<IpAddr, ProbeError>
+    async fn speak_http<S>(&self, stream: S) -> Result<Sender, ProbeError>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let broken = |source| ProbeError::Http {
-            endpoint: self.endpoint.clone(),
-            source,
-        };
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|source| self.broke_off(source))?;
         // It ends when the sender and the answer are dropped; its errors come out of the sender as well.
         tokio::spawn(connection);
-        let answer = sender.send_request(self.get()).await.map_err(broken)?;
-        let status = answer.status();
-        if status != StatusCode::OK {
-            return Err(ProbeError::Status {
-                endpoint: self.endpoint.clone(),
-                status,
-            });
-        }
-        let body = Limited::new(answer.into_body(), MAX_ANSWER)
-            .collect()
-            .await
-            .map_err(|source| ProbeError::Body {
-                endpoint: self.endpoint.clone(),
-                source,
-            })?
-            .to_bytes();
-        let text = String::from_utf8_lossy(&body);
-        reported::address(&text).ok_or_else(|| ProbeError::NoAddress {
-            endpoint: self.endpoint.clone(),
-            start: start(&text),
-        })
+        Ok(sender)
     }
 
-    fn get(&self) -> Request<Empty<Bytes>> {
+    fn timed_out(&self) -> ProbeError {
+        ProbeError::TimedOut {
+            endpoint: self.endpoint.clone(),
+        }
+    }
+
+    fn broke_off(&self, source: hyper::Error) -> ProbeError {
+        ProbeError::Http {
+            endpoint: self.endpoint.clone(),
+            source,
+        }
+    }
+
+    fn get(&self, afterwards: Afterwards) -> Request<Empty<Bytes>> {
         let mut request = Request::new(Empty::new());
         *request.uri_mut() = self.endpoint.target.clone().into();
         let headers = request.headers_mut();
@@ -234,8 +244,76 @@ impl Target {
         let agent = concat!("v6kit/", env!("CARGO_PKG_VERSION"));
         headers.insert(USER_AGENT, http::HeaderValue::from_static(agent));
         headers.insert(ACCEPT, http::HeaderValue::from_static("*/*"));
-        headers.insert(CONNECTION, http::HeaderValue::from_static("close"));
+        if let Afterwards::Close = afterwards {
+            headers.insert(CONNECTION, http::HeaderValue::from_static("close"));
+        }
         request
+    }
+}
+
+type Sender = http1::SendRequest<Empty<Bytes>>;
+
+/// What becomes of a connection after its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Afterwards {
+    Close,
+    Keep,
+}
+
+/// A connection to an endpoint.
+#[derive(Debug)]
+pub(crate) struct Session {
+    target: Target,
+    bound: Ipv6Addr,
+    sender: Sender,
+}
+
+impl Session {
+    /// Asks for the address that the endpoint sees.
+    pub(crate) async fn ask(
+        &mut self,
+        afterwards: Afterwards,
+        deadline: Instant,
+    ) -> Result<Reply, ProbeError> {
+        let reported = timeout_at(deadline, self.request(afterwards))
+            .await
+            .map_err(|_elapsed| self.target.timed_out())??;
+        Ok(Reply {
+            bound: self.bound,
+            reported,
+        })
+    }
+
+    async fn request(&mut self, afterwards: Afterwards) -> Result<IpAddr, ProbeError> {
+        let target = &self.target;
+        let broken = |source| target.broke_off(source);
+        self.sender.ready().await.map_err(broken)?;
+        let answer = self
+            .sender
+            .send_request(target.get(afterwards))
+            .await
+            .map_err(broken)?;
+        let endpoint = || target.endpoint.clone();
+        let status = answer.status();
+        if status != StatusCode::OK {
+            return Err(ProbeError::Status {
+                endpoint: endpoint(),
+                status,
+            });
+        }
+        let body = Limited::new(answer.into_body(), MAX_ANSWER)
+            .collect()
+            .await
+            .map_err(|source| ProbeError::Body {
+                endpoint: endpoint(),
+                source,
+            })?
+            .to_bytes();
+        let text = String::from_utf8_lossy(&body);
+        reported::address(&text).ok_or_else(|| ProbeError::NoAddress {
+            endpoint: endpoint(),
+            start: start(&text),
+        })
     }
 }
 

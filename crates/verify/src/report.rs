@@ -20,6 +20,8 @@ pub enum Diagnosis {
     Rewritten,
     /// This host does not take the prefix for its own.
     NotSetUp,
+    /// New connections hang while established ones go on: a table of tracked connections looks full.
+    TableFull,
     /// Not even the host's own address reaches the endpoint.
     NoUplink,
 }
@@ -33,6 +35,7 @@ impl fmt::Display for Diagnosis {
             Self::Filtered => "filtered",
             Self::Rewritten => "rewritten",
             Self::NotSetUp => "not-set-up",
+            Self::TableFull => "table-full",
             Self::NoUplink => "no-uplink",
         })
     }

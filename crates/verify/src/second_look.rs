@@ -89,6 +89,11 @@ impl SecondLook {
         self.from_prefix.as_ref().ok()?.farthest
     }
 
+    /// The farthest router whose answer to a new flow came back to the host's own address.
+    pub(crate) fn reached_from_own(&self) -> Option<Hop> {
+        self.from_own.as_ref()?.as_ref().ok()?.farthest
+    }
+
     /// What arrived on the device.
     pub(crate) fn wire_check(&self, device: Option<&Device>, prefix: Prefix) -> Check {
         const ID: &str = "wire";

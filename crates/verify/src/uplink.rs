@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use v6kit_net::{DialError, Hint, ResolveError, chain};
 
 use crate::endpoint::Endpoint;
-use crate::probe::{ProbeError, Reply, Target};
+use crate::probe::{Afterwards, ProbeError, Reply, Session, Target};
 use crate::report::Check;
 use crate::routes::{Routes, RoutesError};
 
@@ -21,6 +21,8 @@ const ANYWHERE: Ipv6Addr = Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 1);
 pub(crate) struct Uplink {
     /// The endpoint that answered and its answer.
     pub(crate) answered: Option<(Target, Reply)>,
+    /// The connection on which it did, kept to see later whether it still does.
+    pub(crate) established: Option<Session>,
     /// Those that were resolved before and did not answer.
     pub(crate) silent: Vec<Target>,
     errors: Vec<(Endpoint, ProbeError)>,
@@ -30,6 +32,7 @@ pub(crate) struct Uplink {
 pub(crate) async fn find(endpoints: &[Endpoint], patience: Duration) -> Uplink {
     let mut uplink = Uplink {
         answered: None,
+        established: None,
         silent: Vec::new(),
         errors: Vec::new(),
     };
@@ -42,9 +45,10 @@ pub(crate) async fn find(endpoints: &[Endpoint], patience: Duration) -> Uplink {
                 continue;
             }
         };
-        match target.ask(None, deadline).await {
-            Ok(reply) => {
+        match ask_and_keep(&target, deadline).await {
+            Ok((reply, session)) => {
                 uplink.answered = Some((target, reply));
+                uplink.established = Some(session);
                 break;
             }
             Err(error) => {
@@ -56,7 +60,20 @@ pub(crate) async fn find(endpoints: &[Endpoint], patience: Duration) -> Uplink {
     uplink
 }
 
+async fn ask_and_keep(target: &Target, deadline: Instant) -> Result<(Reply, Session), ProbeError> {
+    let mut session = target.open(None, deadline).await?;
+    let reply = session.ask(Afterwards::Keep, deadline).await?;
+    Ok((reply, session))
+}
+
 impl Uplink {
+    /// Whether every endpoint was silent: no connection came about, and nobody said why.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.answered.is_none()
+            && !self.errors.is_empty()
+            && self.errors.iter().all(|(_, error)| error.no_connection_in_time())
+    }
+
     /// The answer to the host's own address.
     pub(crate) fn reply(&self) -> Option<Reply> {
         self.answered.as_ref().map(|(_, reply)| *reply)

@@ -17,6 +17,7 @@ use crate::local::Local;
 use crate::report::{Check, Diagnosis, Egress, Outcome, Report};
 use crate::routes::{Device, Routes, RoutesError, WayOut};
 use crate::second_look::SecondLook;
+use crate::tracking::{self, Tracking};
 use crate::uplink::{self, Uplink};
 
 /// What to verify, and how.
@@ -79,7 +80,7 @@ pub async fn verify(settings: &VerifySettings) -> Result<Report, VerifyError> {
     let routes = Routes::open()?;
 
     let local = Local::look(&routes, settings.prefix, pool.draw()).await?;
-    let uplink = uplink::find(&settings.endpoints, settings.timeout).await;
+    let mut uplink = uplink::find(&settings.endpoints, settings.timeout).await;
     let way_out = match uplink.any_target() {
         Some(target) => routes.way_out(*target.to.ip()).await?,
         None => None,
@@ -87,7 +88,7 @@ pub async fn verify(settings: &VerifySettings) -> Result<Report, VerifyError> {
     let device = named_device.or_else(|| way_out.as_ref().map(|way| way.device.clone()));
     let attempt = if local.is_set_up() {
         let addresses = egress::draw(&mut pool, settings.count.get());
-        attempt(settings, &uplink, &addresses, device.as_ref()).await
+        attempt(settings, &mut uplink, &addresses, device.as_ref()).await
     } else {
         None
     };
@@ -111,7 +112,7 @@ fn device_named(name: &str) -> Result<Device, VerifyError> {
 
 async fn attempt(
     settings: &VerifySettings,
-    uplink: &Uplink,
+    uplink: &mut Uplink,
     addresses: &[Ipv6Addr],
     device: Option<&Device>,
 ) -> Option<Attempt> {
@@ -120,6 +121,8 @@ async fn attempt(
     let own = uplink.reply().map(|reply| reply.bound);
     let mut attempt = attempt::attempt(target, addresses, own, device, patience).await;
     attempt.compare_with_own(settings.prefix, patience).await;
+    let established = uplink.established.as_mut();
+    attempt.compare_with_established(established, own, patience).await;
     Some(attempt)
 }
 
@@ -152,6 +155,10 @@ impl Findings {
         self.attempt.as_ref()?.second_look.as_ref()
     }
 
+    fn tracking(&self) -> Option<&Tracking> {
+        self.attempt.as_ref()?.tracking.as_ref()
+    }
+
     fn egress(&self) -> Egress {
         self.attempt
             .as_ref()
@@ -172,6 +179,9 @@ impl Findings {
             turned_away: attempt.is_some_and(|attempt| attempt.outcomes.turned_away().is_some()),
             solicited: look.is_some_and(SecondLook::solicited),
             way_back: look.is_some_and(|look| look.way_back().is_some()),
+            table_full: self
+                .tracking()
+                .is_some_and(|tracking| tracking.looks_full() || tracking.full_here().is_some()),
         }
     }
 
@@ -189,6 +199,9 @@ impl Findings {
             only_part: outcomes.and_then(|outcomes| outcomes.only_part(prefix)),
             rewritten_to: outcomes.and_then(Outcomes::mismatch).map(|reply| reply.reported),
             uplink_hint: self.uplink_check.hint.as_deref(),
+            full_here: self.tracking().and_then(Tracking::full_here),
+            new_flows_reach: look.and_then(SecondLook::reached_from_own),
+            silent: self.uplink.is_silent(),
         }
     }
 
@@ -232,13 +245,18 @@ impl Findings {
         }
     }
 
-    fn cause_checks(&self, prefix: Prefix) -> [Check; 2] {
+    fn cause_checks(&self, prefix: Prefix) -> [Check; 3] {
+        let not_needed = |id| Check::skipped(id, "looked at only when answers are missing");
+        let tracking = self
+            .tracking()
+            .map_or_else(|| not_needed(tracking::ID), Tracking::check);
         match self.second_look() {
             Some(look) => [
                 look.wire_check(self.device.as_ref(), prefix),
                 look.path_check(prefix),
+                tracking,
             ],
-            None => ["wire", "path"].map(|id| Check::skipped(id, "looked at only when answers are missing")),
+            None => [not_needed("wire"), not_needed("path"), tracking],
         }
     }
 }

@@ -24,7 +24,7 @@ use crate::printer::{Printer, Tone};
     v6kit verify --prefix 2001:db8:1:2::/64 --count 64\n  \
     v6kit verify --endpoint http://[2001:db8:80::80]:8080/\n\n\
     Exit status: 0 when every address was answered, 1 when not. The diagnosis is one of ok, on-link,\n\
-    no-return, filtered, rewritten, not-set-up, no-uplink.")]
+    no-return, filtered, rewritten, not-set-up, table-full, no-uplink.")]
 pub(crate) struct VerifyArgs {
     /// The routed prefix; that of the last setup when not given
     #[arg(long, value_name = "P", value_parser = crate::args::prefix)]
