@@ -10,5 +10,6 @@ mod proxy;
 mod router;
 mod setup;
 mod store;
+mod tracking;
 mod usage;
 mod verify;
