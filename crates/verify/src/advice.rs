@@ -123,15 +123,10 @@ impl Surroundings<'_> {
             Diagnosis::TableFull => format!(
                 "look at the router: `v6kit router check`, or on it {LOOK_AT_TABLE}; then keep {prefix} out of it (`v6kit router push`, or `v6kit router render --as nftables`), or raise net.netfilter.nf_conntrack_max"
             ),
-            Diagnosis::NoUplink if self.silent && self.gateway.is_some() => {
-                let first = self
-                    .uplink_hint
-                    .map_or_else(String::new, |hint| format!("{hint}; "));
-                format!(
-                    "{first}where connections from before go on, a full connection table on {} looks the same: {LOOK_AT_TABLE}",
-                    self.router()
-                )
-            }
+            Diagnosis::NoUplink if self.silent && self.gateway.is_some() => format!(
+                "see whether {0} reaches the internet; where connections from before go on, a full connection table on {0} looks the same: {LOOK_AT_TABLE}",
+                self.router()
+            ),
             Diagnosis::NoUplink => return self.uplink_hint.map(ToOwned::to_owned),
         })
     }
