@@ -211,3 +211,23 @@ fn past_a_full_table_50_000_connections_go_untracked() {
         "{run}"
     );
 }
+
+#[test]
+fn a_crawl_says_that_a_table_looks_full() {
+    let run = with_a_full_table(
+        r#"
+        fill 20
+        # 20 connections come about and are kept; everything else hangs.
+        "$V6KIT" crawl "${V6KIT_LAB_TARGET%/}/items/{1..100000}" -o "$T/job" --json -r max -c 64 --threads 1 \
+            --connect-timeout 1s --retries 0 --max-error-rate 100% --prefix "$V6KIT_LAB_PREFIX" \
+            --requests-per-address 1000000 > "$T/crawl" 2> "$T/remarks" || echo "exit $?"
+        jq -c '[.suspicion, .ok > 100, .transient > 16, .complete]' "$T/crawl"
+        grep -o 'looks like a full connection table' "$T/remarks"
+        "#,
+    )
+    .expect(0);
+    assert_eq!(
+        run.stdout, "exit 1\n[\"conntrack\",true,true,true]\nlooks like a full connection table\n",
+        "{run}"
+    );
+}

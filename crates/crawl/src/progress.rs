@@ -42,6 +42,8 @@ pub(crate) struct Progress {
     pub(crate) bytes_recorded: Counter,
     pub(crate) bytes_stored: Counter,
     pub(crate) committed: Counter,
+    /// How often a table of tracked connections looked full.
+    pub(crate) table_full: Counter,
 }
 
 /// What all shards have done at one moment.
@@ -71,6 +73,8 @@ pub struct Sample {
     pub bytes_stored: u64,
     /// Items whose records are committed.
     pub committed: u64,
+    /// How often new connections hung while established ones went on.
+    pub table_full: u64,
 }
 
 impl Sample {
@@ -92,6 +96,7 @@ impl Sample {
             sum.bytes_recorded += shard.bytes_recorded.get();
             sum.bytes_stored += shard.bytes_stored.get();
             sum.committed += shard.committed.get();
+            sum.table_full += shard.table_full.get();
         }
         sum
     }

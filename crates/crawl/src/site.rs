@@ -19,6 +19,7 @@ use crate::health::{Admission, Attempted, ErrorBudget, Probation, Verdict, Windo
 use crate::job::RequestSpec;
 use crate::outcome::{ErrorKind, Fault};
 use crate::pace::{Pace, Rate};
+use crate::tracking::Tracking;
 use crate::url::{self, Origin, Scheme};
 
 /// A destination as all shards share it: its budget and its addresses.
@@ -92,6 +93,7 @@ pub(crate) struct Site {
     queue: Semaphore,
     next_address: Cell<usize>,
     window: Window,
+    pub(crate) tracking: Tracking,
 }
 
 /// Whether a request may be sent.
@@ -138,6 +140,7 @@ impl Site {
             queue: Semaphore::new(1),
             next_address: Cell::new(0),
             window: Window::default(),
+            tracking: Tracking::default(),
         })
     }
 

@@ -21,6 +21,7 @@ use crate::record::{Payload, Record, Sent};
 use crate::sequel::{self, Address, Sequel};
 use crate::shard::Shard;
 use crate::site::{Departure, Site};
+use crate::tracking::Dialled;
 
 /// A task of a shard that fetches one item after another.
 pub(crate) struct Slot {
@@ -205,6 +206,9 @@ impl Slot {
             .fetch(request, shard.job.max_body, &mut self.timer)
             .await;
         drop(flight);
+        if result.is_ok() && connection.served() > 1 {
+            site.tracking.answered(Instant::now());
+        }
         shard.progress.bytes_in.add(connection.meter().read() - read);
         shard
             .progress
@@ -233,7 +237,17 @@ impl Slot {
             tls,
             deadline: deadline.into(),
         };
-        let connection = Connection::open(target, &shard.progress).await?;
+        let began = Instant::now();
+        let opened = Connection::open(target, &shard.progress).await;
+        let dialled = match &opened {
+            Ok(_) => Dialled::Connected,
+            Err(fault) if fault.kind == ErrorKind::ConnectTimeout => Dialled::TimedOut,
+            Err(_) => Dialled::Failed,
+        };
+        if site.tracking.dialled(dialled, began, Instant::now()) {
+            shard.progress.table_full.add(1);
+        }
+        let connection = opened?;
         shard.count_source(connection.from());
         Ok(connection)
     }

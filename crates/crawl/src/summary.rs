@@ -109,6 +109,17 @@ pub struct Summary {
     pub left: u64,
     /// Why the crawl ended early, where the site left no point in going on.
     pub refused: Option<String>,
+    /// What may be behind connections that failed.
+    pub suspicion: Option<Suspicion>,
+}
+
+/// What the failures of a crawl look like, seen together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Suspicion {
+    /// New connections hung while established ones went on, as when a router's table of tracked
+    /// connections is full.
+    Conntrack,
 }
 
 /// What a summary is made of beside the counters.
@@ -149,6 +160,7 @@ impl Summary {
             resumed: run.resumed,
             left: run.left,
             refused: run.refused.clone(),
+            suspicion: (sample.table_full > 0).then_some(Suspicion::Conntrack),
         }
     }
 

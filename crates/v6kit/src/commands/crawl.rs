@@ -17,7 +17,8 @@ use http::{HeaderName, HeaderValue, Method};
 use indicatif::HumanBytes;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use v6kit_crawl::{
-    Content, Crawl, CrawlError, DiskLow, Expectation, FieldPath, Format, KeepFree, Rate, Summary, Template,
+    Content, Crawl, CrawlError, DiskLow, Expectation, FieldPath, Format, KeepFree, Rate, Summary, Suspicion,
+    Template,
 };
 use v6kit_net::Prefix;
 
@@ -287,6 +288,9 @@ async fn crawl(args: RunArgs, words: Vec<String>, printer: &Printer) -> Result<E
     let disk_low = crawl.disk_low();
     let summary = crawl.finish().map_err(|error| failed(&error))?;
     report::print(&summary, rate, printer);
+    if let Some(Suspicion::Conntrack) = summary.suspicion {
+        printer.warning(TABLE_LOOKS_FULL);
+    }
     if let Some(low) = disk_low
         && !summary.complete
     {
@@ -295,6 +299,11 @@ async fn crawl(args: RunArgs, words: Vec<String>, printer: &Printer) -> Result<E
     }
     Ok(exit_of(&summary, interrupted, &go_on, printer))
 }
+
+/// Perhaps on this host, perhaps on a router: from here they look the same.
+const TABLE_LOOKS_FULL: &str = "looks like a full connection table: new connections hung while established ones \
+     went on; check with `v6kit router check` or `v6kit verify`, or on the router with \
+     `sysctl net.netfilter.nf_conntrack_count net.netfilter.nf_conntrack_max; dmesg | grep conntrack`";
 
 fn stopped_for_room(low: &DiskLow, left: u64, go_on: &str) -> String {
     format!(
