@@ -11,13 +11,11 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 
 use serde_json::Value;
 
-use crate::harness::{Run, in_lab};
+use crate::harness::{NF_CONNTRACK_MAX, Run, in_lab};
 
 /// Entries: several times what the demo or any other test has tracked in a namespace, also below the 95 %
 /// from where on the kernel drops closed connections early (`gc_worker`, nf_conntrack).
 const MAX: u32 = 60_000;
-
-const NF_CONNTRACK_MAX: &str = "/proc/sys/net/netfilter/nf_conntrack_max";
 
 /// The lowered `nf_conntrack_max`. A process of its own puts the old value back when this one lets go of
 /// its standard input, in whichever way: dropped, panicked, or killed.
@@ -30,8 +28,8 @@ impl LoweredMax {
     /// `None` where this process may not change it.
     fn to(max: u32) -> Option<Self> {
         File::options().write(true).open(NF_CONNTRACK_MAX).ok()?;
-        // In a session of its own, so that Ctrl-C leaves it alone. The lock keeps two suites on one machine
-        // from restoring each other's value.
+        // In a session of its own, so that Ctrl-C leaves it alone. The lock keeps two of these apart, and
+        // from tests that need the value to stay.
         let script = r#"
             trap "" INT TERM HUP
             old=$(cat "$0")

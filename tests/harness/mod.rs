@@ -5,8 +5,11 @@
     reason = "each module of the suite uses another part of the harness"
 )]
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+
+use nix::fcntl::{Flock, FlockArg};
 
 /// The binary under test.
 pub(crate) const V6KIT: &str = env!("CARGO_BIN_EXE_v6kit");
@@ -171,4 +174,15 @@ pub(crate) fn repository() -> PathBuf {
 #[allow(clippy::disallowed_methods, reason = "tests hand their own PATH on")]
 pub(crate) fn path_with_sbin() -> String {
     format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default())
+}
+
+/// How many connections a namespace may track: one number for all namespaces of the machine.
+pub(crate) const NF_CONNTRACK_MAX: &str = "/proc/sys/net/netfilter/nf_conntrack_max";
+
+/// Keeps other tests from changing [`NF_CONNTRACK_MAX`] until it is dropped. Who changes it holds the file
+/// locked exclusively. `None` where nothing is tracked yet, and so nobody changes it.
+pub(crate) fn steady_conntrack_max() -> Option<Flock<File>> {
+    let file = File::open(NF_CONNTRACK_MAX).ok()?;
+    let lock = Flock::lock(file, FlockArg::LockShared);
+    Some(lock.unwrap_or_else(|(_, error)| panic!("{NF_CONNTRACK_MAX}: {error}")))
 }

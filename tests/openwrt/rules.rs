@@ -1,6 +1,7 @@
 //! Which firewall rules let the traffic of a prefix through, and what they keep out.
 
 use super::on_router;
+use crate::harness::steady_conntrack_max;
 
 /// Installed and configured, a server outside, and the route there whatever the rules are.
 const TRAFFIC: &str = "
@@ -80,6 +81,7 @@ fn fifty_thousand_connections_leave_no_entry() {
 /// namespace, with connections that the kernel does not drop early because they are assured.
 #[test]
 fn with_a_full_table_new_connections_hang_unless_they_are_untracked() {
+    let _steady = steady_conntrack_max();
     on_router(&format!(
         "{TRAFFIC}
         settings 'set v6kit-router.main.notrack=0'
