@@ -158,6 +158,11 @@ fn https_needs_trust_and_insecure_is_loud() {
     let summary = |name: &str| -> Value {
         serde_json::from_str(&std::fs::read_to_string(scratch.path().join(name)).unwrap()).unwrap()
     };
+    let trusted = summary("trusted.json");
+    assert!(
+        trusted["connections"].as_u64().unwrap() <= 10,
+        "HTTP/2 by ALPN, ten streams each: {trusted}"
+    );
     assert_eq!(summary("trusted.json")["ok"], 50);
     assert_eq!(summary("insecure.json")["ok"], 50);
     assert_eq!(summary("unknown.json")["fatal"], 50);

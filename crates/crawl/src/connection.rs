@@ -1,7 +1,9 @@
 //! A connection to a destination from one source address.
 
+mod body;
 pub(crate) mod deadline;
 mod http1;
+mod http2;
 mod stream;
 mod tls;
 
@@ -14,13 +16,19 @@ use http::{HeaderMap, Request};
 use http_body_util::Full;
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
+use tokio_rustls::client::TlsStream;
 use v6kit_net::{DialError, dial};
 
 pub(crate) use self::deadline::Timer;
 use self::http1::Http1;
+pub(crate) use self::http2::Http2;
+use self::http2::Http2Stream;
 pub(crate) use self::stream::Meter;
 use self::stream::Stream;
+pub use self::tls::HttpVersion;
 pub use self::tls::TrustError;
 pub(crate) use self::tls::{ClientTls, client_tls};
 use crate::outcome::{ErrorKind, Fault};
@@ -84,10 +92,38 @@ pub(crate) struct Target<'a> {
     pub(crate) tls: Option<(&'a ClientTls, &'a ServerName<'static>)>,
     /// When to give up.
     pub(crate) deadline: Instant,
+    /// What is spoken where the server is not asked: over plain TCP, or when it names nothing.
+    pub(crate) otherwise: Protocol,
+    /// Is told when a stream of the connection is free again.
+    pub(crate) changed: Rc<Notify>,
 }
 
-/// An HTTP connection, not shared: it serves one request at a time.
-pub(crate) struct Connection {
+/// A version of HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2.
+    Http2,
+}
+
+/// A connection that was just made.
+pub(crate) enum Opened {
+    /// It serves one request at a time.
+    Exclusive(Connection),
+    /// It serves several.
+    Shared(Rc<Http2>),
+}
+
+/// What a request is sent on: a connection that serves one at a time, or a stream of a shared one.
+pub(crate) struct Connection(Kind);
+
+enum Kind {
+    One(Box<One>),
+    Two(Http2Stream),
+}
+
+struct One {
     http: Http1,
     from: Ipv6Addr,
     served: u64,
@@ -100,7 +136,7 @@ impl Connection {
     ///
     /// # Errors
     /// The failure of the first part that failed.
-    pub(crate) async fn open(target: Target<'_>, progress: &Arc<Progress>) -> Result<Box<Self>, Fault> {
+    pub(crate) async fn open(target: Target<'_>, progress: &Arc<Progress>) -> Result<Opened, Fault> {
         let tcp = dial(target.to, target.from, target.deadline)
             .await
             .map_err(|error| dial_fault(&error))?;
@@ -109,46 +145,81 @@ impl Connection {
             None => local_address(&tcp),
         };
         let meter = Meter::new();
-        let stream = match target.tls {
-            None => Stream::plain(tcp, Rc::clone(&meter)),
+        let (stream, protocol) = match target.tls {
+            None => (Stream::plain(tcp, Rc::clone(&meter)), target.otherwise),
             Some((tls, name)) => {
-                let handshake = tls.connect(name.clone(), tcp);
-                let tls = timeout_at(target.deadline, handshake)
-                    .await
-                    .map_err(|_elapsed| {
-                        Fault::new(
-                            ErrorKind::ConnectTimeout,
-                            "the TLS handshake was not done in time",
-                        )
-                    })?
-                    .map_err(|error| tls::fault(&error))?;
-                Stream::tls(tls, Rc::clone(&meter))
+                let tls = shake_hands(tls, name, tcp, target.deadline).await?;
+                let protocol = match tls.get_ref().1.alpn_protocol() {
+                    Some(b"h2") => Protocol::Http2,
+                    Some(_) => Protocol::Http1,
+                    None => target.otherwise,
+                };
+                (Stream::tls(tls, Rc::clone(&meter)), protocol)
             }
         };
-        let http = Http1::open(TokioIo::new(stream), meter)
+        let (io, open) = (TokioIo::new(stream), Open::count(progress));
+        let opened = async {
+            Ok(match protocol {
+                Protocol::Http1 => Opened::Exclusive(Self(Kind::One(Box::new(One {
+                    http: Http1::open(io, meter).await?,
+                    from,
+                    served: 0,
+                    _open: open,
+                })))),
+                Protocol::Http2 => Opened::Shared(Http2::open(io, meter, from, target.changed, open).await?),
+            })
+        };
+        timeout_at(target.deadline, opened)
             .await
-            .map_err(|error| Fault::from_error(ErrorKind::Protocol, &error))?;
-        Ok(Box::new(Self {
-            http,
-            from,
-            served: 0,
-            _open: Open::count(progress),
-        }))
+            .map_err(|_elapsed| Fault::new(ErrorKind::ConnectTimeout, "HTTP did not begin in time"))?
+            .map_err(|error: hyper::Error| Fault::from_error(ErrorKind::Protocol, &error))
+    }
+
+    /// A stream of a shared connection.
+    pub(crate) fn of_stream(stream: Http2Stream) -> Self {
+        Self(Kind::Two(stream))
     }
 
     /// The source address.
     pub(crate) fn from(&self) -> Ipv6Addr {
-        self.from
+        match &self.0 {
+            Kind::One(one) => one.from,
+            Kind::Two(stream) => stream.from(),
+        }
     }
 
-    /// How many requests it has answered.
+    /// How many requests the connection has answered.
     pub(crate) fn served(&self) -> u64 {
-        self.served
+        match &self.0 {
+            Kind::One(one) => one.served,
+            Kind::Two(stream) => stream.served(),
+        }
     }
 
-    /// Whether the next request can be sent on it.
-    pub(crate) fn is_reusable(&self) -> bool {
-        self.http.is_open()
+    /// The version of HTTP.
+    pub(crate) fn protocol(&self) -> Protocol {
+        match &self.0 {
+            Kind::One(_) => Protocol::Http1,
+            Kind::Two(_) => Protocol::Http2,
+        }
+    }
+
+    /// Whether to keep it for another request, with at most `requests` in all. A stream goes back to its
+    /// connection by itself.
+    pub(crate) fn is_worth_keeping(&self, requests: u64) -> bool {
+        match &self.0 {
+            Kind::One(one) => one.served < requests && one.http.is_open(),
+            Kind::Two(_) => false,
+        }
+    }
+
+    /// Sees to it that its source address serves nothing new.
+    pub(crate) fn retire(self) {
+        match &self.0 {
+            // It is closed here.
+            Kind::One(_) => {}
+            Kind::Two(stream) => stream.retire(),
+        }
     }
 
     /// Sends a request and reads the whole answer.
@@ -161,15 +232,18 @@ impl Connection {
         max_body: u64,
         timer: &mut Timer,
     ) -> Result<Answer, Failed> {
-        let reused = self.served > 0;
-        let result = self.http.exchange(request, max_body, timer).await;
+        let one = match &mut self.0 {
+            Kind::One(one) => one,
+            Kind::Two(stream) => return stream.exchange(request, max_body, timer).await,
+        };
+        let result = one.http.exchange(request, max_body, timer).await;
         match result {
             Ok(answer) => {
-                self.served += 1;
+                one.served += 1;
                 Ok(answer)
             }
             // A connection that never served is no idle one, whatever it died of.
-            Err(failed) if !reused => Err(Failed {
+            Err(failed) if one.served == 0 => Err(Failed {
                 reach: Reach::Arrived,
                 ..failed
             }),
@@ -177,14 +251,34 @@ impl Connection {
         }
     }
 
-    /// Bytes read and written so far.
-    pub(crate) fn meter(&self) -> &Meter {
-        self.http.meter()
+    /// Bytes read and written since this was asked last.
+    pub(crate) fn news(&self) -> (u64, u64) {
+        match &self.0 {
+            Kind::One(one) => one.http.meter().news(),
+            Kind::Two(stream) => stream.meter().news(),
+        }
     }
 }
 
+async fn shake_hands(
+    tls: &ClientTls,
+    name: &ServerName<'static>,
+    tcp: TcpStream,
+    deadline: Instant,
+) -> Result<TlsStream<TcpStream>, Fault> {
+    timeout_at(deadline, tls.connect(name.clone(), tcp))
+        .await
+        .map_err(|_elapsed| {
+            Fault::new(
+                ErrorKind::ConnectTimeout,
+                "the TLS handshake was not done in time",
+            )
+        })?
+        .map_err(|error| tls::fault(&error))
+}
+
 /// Counts a connection for as long as it lives.
-struct Open(Arc<Progress>);
+pub(crate) struct Open(Arc<Progress>);
 
 impl Open {
     fn count(progress: &Arc<Progress>) -> Self {
@@ -199,7 +293,7 @@ impl Drop for Open {
     }
 }
 
-fn local_address(tcp: &tokio::net::TcpStream) -> Ipv6Addr {
+fn local_address(tcp: &TcpStream) -> Ipv6Addr {
     match tcp.local_addr() {
         Ok(SocketAddr::V6(address)) => *address.ip(),
         Ok(SocketAddr::V4(_)) | Err(_) => Ipv6Addr::UNSPECIFIED,

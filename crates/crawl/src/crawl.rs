@@ -254,7 +254,7 @@ async fn resolve_first(
         return Ok(());
     };
     if origin.scheme == Scheme::Https {
-        client_tls(&settings.trust)?;
+        client_tls(&settings.trust, settings.http)?;
     }
     let deadline = Instant::now() + settings.deadlines.total;
     destinations.get(&origin).addresses(deadline).await?;

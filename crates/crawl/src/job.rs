@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use v6kit_net::Prefix;
 
 use crate::brake::OnLimit;
+use crate::connection::HttpVersion;
 use crate::decode;
 use crate::disk::KeepFree;
 use crate::expect::Expectations;
@@ -374,6 +375,10 @@ pub struct Settings {
     pub concurrency: usize,
     /// Shards.
     pub threads: usize,
+    /// The version of HTTP.
+    pub http: HttpVersion,
+    /// HTTP/2 streams on one connection at a time.
+    pub streams: u64,
     /// Attempts beyond the first for an item that fails in a way that may pass.
     pub retries: u32,
     /// What to do when the site says that it is asked too often.

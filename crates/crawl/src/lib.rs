@@ -56,7 +56,7 @@ mod work;
 pub use brake::OnLimit;
 pub use cat::{Selection, cat};
 pub use check::{Check, CheckError, Damage, check, repair};
-pub use connection::TrustError;
+pub use connection::{HttpVersion, TrustError};
 pub use crawl::{Crawl, CrawlError};
 pub use disk::{DiskLow, KeepFree, free_space};
 pub use expect::{Expectation, ExpectationError, Expectations};

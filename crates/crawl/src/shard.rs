@@ -291,15 +291,16 @@ impl Shard {
     }
 
     /// Keeps a connection for the next request, unless its address has served its time.
-    pub(crate) fn keep(&self, site: &Site, connection: Box<Connection>) {
-        let worn = self
-            .settings
-            .sources
-            .as_ref()
-            .is_some_and(|sources| connection.served() >= sources.requests_per_address);
-        if !worn && connection.is_reusable() {
+    pub(crate) fn keep(&self, site: &Site, connection: Connection) {
+        if connection.is_worth_keeping(self.requests_per_address()) {
             site.put_idle(connection);
         }
+    }
+
+    /// How many requests may leave from one address.
+    pub(crate) fn requests_per_address(&self) -> u64 {
+        let sources = self.settings.sources.as_ref();
+        sources.map_or(u64::MAX, |sources| sources.requests_per_address)
     }
 
     /// The source address of the next connection; `None` leaves it to the kernel.
@@ -326,7 +327,7 @@ impl Shard {
         if let Some(tls) = self.tls.get() {
             return Ok(tls);
         }
-        let tls = client_tls(&self.settings.trust)
+        let tls = client_tls(&self.settings.trust, self.settings.http)
             .map_err(|error| Fault::from_error(ErrorKind::Certificate, &error))?;
         Ok(self.tls.get_or_init(|| tls))
     }

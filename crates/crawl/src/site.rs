@@ -8,13 +8,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use http::header::{HOST, HeaderMap, HeaderValue};
+use http::uri::Authority;
 use rustls_pki_types::ServerName;
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::{Notify, OnceCell, Semaphore};
 use tokio_util::sync::CancellationToken;
 use v6kit_net::{ResolveError, resolve};
 
 use crate::brake::Brake;
-use crate::connection::Connection;
+use crate::connection::{Connection, Http2, HttpVersion, Opened, Protocol};
 use crate::health::{Admission, Attempted, ErrorBudget, Probation, Verdict, Window};
 use crate::job::RequestSpec;
 use crate::outcome::{ErrorKind, Fault};
@@ -81,19 +82,26 @@ pub(crate) struct Site {
     destination: Arc<Destination>,
     /// The headers of every request to it.
     pub(crate) headers: HeaderMap,
+    /// What HTTP/2 says instead of `Host`.
+    pub(crate) authority: Authority,
+    pub(crate) scheme: http::uri::Scheme,
     /// What TLS asks for; `None` for plain HTTP.
     pub(crate) server_name: Option<ServerName<'static>>,
     /// Connections that wait for a request, the one used last on top.
-    #[allow(
-        clippy::vec_box,
-        reason = "a connection is large, and is moved out and in for every request"
-    )]
-    idle: RefCell<Vec<Box<Connection>>>,
+    idle: RefCell<Vec<Connection>>,
     /// Whose turn it is to wait for the pace: one at a time, in the order of asking.
     queue: Semaphore,
     next_address: Cell<usize>,
     window: Window,
     pub(crate) tracking: Tracking,
+    /// What the server speaks, once that is known.
+    protocol: Cell<Option<Protocol>>,
+    /// Connections whose streams slots share.
+    shared: RefCell<Vec<Rc<Http2>>>,
+    /// Slots that dial, and slots that wait for them or for a stream.
+    dialling: Cell<u64>,
+    waiting: Cell<u64>,
+    pub(crate) changed: Rc<Notify>,
 }
 
 /// Whether a request may be sent.
@@ -127,6 +135,11 @@ impl Site {
                 HeaderValue::from_str(&origin.authority()).map_err(|_invalid| bad())?,
             );
         }
+        let authority = origin.authority().parse().map_err(|_invalid| bad())?;
+        let scheme = match origin.scheme {
+            Scheme::Http => http::uri::Scheme::HTTP,
+            Scheme::Https => http::uri::Scheme::HTTPS,
+        };
         let server_name = match origin.scheme {
             Scheme::Http => None,
             Scheme::Https => Some(ServerName::try_from(origin.host.clone()).map_err(|_invalid| bad())?),
@@ -135,12 +148,19 @@ impl Site {
             spelling: spelling.to_owned(),
             destination,
             headers,
+            authority,
+            scheme,
             server_name,
             idle: RefCell::default(),
             queue: Semaphore::new(1),
             next_address: Cell::new(0),
             window: Window::default(),
             tracking: Tracking::default(),
+            protocol: Cell::new(None),
+            shared: RefCell::default(),
+            dialling: Cell::new(0),
+            waiting: Cell::new(0),
+            changed: Rc::default(),
         })
     }
 
@@ -236,14 +256,93 @@ impl Site {
         Ok(addresses[turn % addresses.len()])
     }
 
-    /// A connection that is ready for a request.
-    pub(crate) fn take_idle(&self) -> Option<Box<Connection>> {
-        self.idle.borrow_mut().pop()
+    /// A connection that is ready for a request, or a stream of one that has room.
+    pub(crate) fn take_idle(&self, streams: u64, requests: u64) -> Option<Connection> {
+        if let Some(connection) = self.idle.borrow_mut().pop() {
+            return Some(connection);
+        }
+        let mut shared = self.shared.borrow_mut();
+        if shared.is_empty() {
+            return None;
+        }
+        shared.retain(|connection| connection.is_of_use(requests));
+        let roomy = shared
+            .iter()
+            .find(|connection| connection.has_room(streams, requests))?;
+        Some(Connection::of_stream(roomy.stream()))
+    }
+
+    /// Whether whoever needs a connection should make one, rather than wait for those that do. As long as
+    /// it is not known whether a connection can be shared, one slot finds out for all.
+    pub(crate) fn should_dial(&self, http: HttpVersion, streams: u64) -> bool {
+        let (dialling, waiting) = (self.dialling.get(), self.waiting.get());
+        match self.protocol.get() {
+            Some(Protocol::Http1) => true,
+            Some(Protocol::Http2) => waiting >= dialling * streams,
+            None if http == HttpVersion::One => true,
+            None if http == HttpVersion::Auto && self.server_name.is_none() => true,
+            None => dialling == 0,
+        }
+    }
+
+    /// Counts a slot as dialling for as long as the result lives.
+    pub(crate) fn dialling(&self) -> Busy<'_> {
+        Busy::new(&self.dialling, &self.changed)
+    }
+
+    /// Waits until there may be a connection.
+    pub(crate) async fn wait_for_change(&self) {
+        let waiting = &self.waiting;
+        waiting.set(waiting.get() + 1);
+        let _waiting = Waiting(waiting);
+        self.changed.notified().await;
+    }
+
+    /// Learns from a connection, or from there being none: then nobody waits for somebody else's again.
+    pub(crate) fn learn(&self, opened: Result<&Opened, ()>) {
+        let protocol = match opened {
+            Ok(Opened::Shared(connection)) => {
+                self.shared.borrow_mut().push(Rc::clone(connection));
+                Protocol::Http2
+            }
+            Ok(Opened::Exclusive(_)) => Protocol::Http1,
+            Err(()) => self.protocol.get().unwrap_or(Protocol::Http1),
+        };
+        self.protocol.set(Some(protocol));
     }
 
     /// A connection that may serve another request.
-    pub(crate) fn put_idle(&self, connection: Box<Connection>) {
+    pub(crate) fn put_idle(&self, connection: Connection) {
         self.idle.borrow_mut().push(connection);
+    }
+}
+
+/// A slot that dials.
+pub(crate) struct Busy<'a> {
+    count: &'a Cell<u64>,
+    changed: &'a Notify,
+}
+
+impl<'a> Busy<'a> {
+    fn new(count: &'a Cell<u64>, changed: &'a Notify) -> Self {
+        count.set(count.get() + 1);
+        Self { count, changed }
+    }
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.count.set(self.count.get() - 1);
+        self.changed.notify_waiters();
+    }
+}
+
+/// A slot that waits.
+struct Waiting<'a>(&'a Cell<u64>);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
     }
 }
 

@@ -6,14 +6,17 @@ use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
+use http::header::HOST;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, StatusCode, Uri};
 use http_body_util::Full;
 
-use crate::connection::{Answer, Connection, Failed, RequestBody, Target, Timer};
+use crate::connection::{
+    Answer, Connection, Failed, HttpVersion, Opened, Protocol, RequestBody, Target, Timer,
+};
 use crate::decode::decode;
 use crate::intake::Item;
-use crate::job::{Coding, RequestSpec};
+use crate::job::{Coding, RequestSpec, Settings};
 use crate::judge::judge;
 use crate::list::Particulars;
 use crate::outcome::{ErrorKind, Fault};
@@ -138,8 +141,10 @@ impl Slot {
         let (answer, judged) = examine(shard, &attempt, fetched);
         let headers = answer.as_ref().map(|answer| &answer.headers);
         let (sequel, address) = sequel::draw(shard, &site, item, departure, judged.as_ref().err(), headers);
-        if let (Some(connection), Address::Keep) = (connection, address) {
-            shard.keep(&site, connection);
+        match (connection, address) {
+            (Some(connection), Address::Keep) => shard.keep(&site, connection),
+            (Some(connection), Address::Retire) => connection.retire(),
+            (None, _) => {}
         }
         match sequel {
             Sequel::Again(item, pause) => {
@@ -168,7 +173,7 @@ impl Slot {
         site: &Site,
         outgoing: &Outgoing<'_>,
         attempt: &mut Attempt,
-    ) -> Result<(Answer, Box<Connection>), Fault> {
+    ) -> Result<(Answer, Connection), Fault> {
         self.timer.start(attempt.began);
         loop {
             let (result, connection) = self.fetch_once(shard, site, outgoing, attempt).await?;
@@ -193,14 +198,11 @@ impl Slot {
         site: &Site,
         outgoing: &Outgoing<'_>,
         attempt: &mut Attempt,
-    ) -> Result<(Result<Answer, Failed>, Box<Connection>), Fault> {
-        let request = outgoing.request()?;
-        let mut connection = match site.take_idle() {
-            Some(connection) => connection,
-            None => self.connect(shard, site, attempt).await?,
-        };
+    ) -> Result<(Result<Answer, Failed>, Connection), Fault> {
+        let target = origin_form(outgoing.path)?;
+        let mut connection = self.connection(shard, site, attempt).await?;
+        let request = outgoing.request(site, target, connection.protocol());
         attempt.from = Some(connection.from());
-        let (read, written) = (connection.meter().read(), connection.meter().written());
         let flight = shard.take_off();
         let result = connection
             .fetch(request, shard.job.max_body, &mut self.timer)
@@ -209,20 +211,51 @@ impl Slot {
         if result.is_ok() && connection.served() > 1 {
             site.tracking.answered(Instant::now());
         }
-        shard.progress.bytes_in.add(connection.meter().read() - read);
-        shard
-            .progress
-            .bytes_out
-            .add(connection.meter().written() - written);
+        let (read, written) = connection.news();
+        shard.progress.bytes_in.add(read);
+        shard.progress.bytes_out.add(written);
         Ok((result, connection))
     }
 
-    async fn connect(
+    /// A connection that waits, one that was just made, or a stream of one that somebody made.
+    async fn connection(
         &self,
         shard: &Shard,
         site: &Site,
         attempt: &mut Attempt,
-    ) -> Result<Box<Connection>, Fault> {
+    ) -> Result<Connection, Fault> {
+        let Settings { http, streams, .. } = *shard.settings;
+        loop {
+            if let Some(connection) = site.take_idle(streams, shard.requests_per_address()) {
+                return Ok(connection);
+            }
+            if !site.should_dial(http, streams) {
+                tokio::time::timeout_at(self.timer.total().into(), site.wait_for_change())
+                    .await
+                    .map_err(|_elapsed| {
+                        Fault::new(ErrorKind::ConnectTimeout, "no connection was free in time")
+                    })?;
+                continue;
+            }
+            let dialling = site.dialling();
+            let opened = self.connect(shard, site, attempt).await;
+            site.learn(opened.as_ref().map_err(|_fault| ()));
+            drop(dialling);
+            match opened? {
+                Opened::Exclusive(connection) => {
+                    shard.count_source(connection.from());
+                    return Ok(connection);
+                }
+                Opened::Shared(http2) => {
+                    let connection = Connection::of_stream(http2.stream());
+                    shard.count_source(connection.from());
+                    return Ok(connection);
+                }
+            }
+        }
+    }
+
+    async fn connect(&self, shard: &Shard, site: &Site, attempt: &mut Attempt) -> Result<Opened, Fault> {
         let deadline = self.timer.connect_deadline();
         let to = site.address(deadline).await?;
         let from = shard.draw_source();
@@ -236,6 +269,11 @@ impl Slot {
             from,
             tls,
             deadline: deadline.into(),
+            otherwise: match shard.settings.http {
+                HttpVersion::Two => Protocol::Http2,
+                HttpVersion::Auto | HttpVersion::One => Protocol::Http1,
+            },
+            changed: Rc::clone(&site.changed),
         };
         let began = Instant::now();
         let opened = Connection::open(target, &shard.progress).await;
@@ -247,9 +285,7 @@ impl Slot {
         if site.tracking.dialled(dialled, began, Instant::now()) {
             shard.progress.table_full.add(1);
         }
-        let connection = opened?;
-        shard.count_source(connection.from());
-        Ok(connection)
+        opened
     }
 }
 
@@ -286,12 +322,26 @@ impl<'a> Outgoing<'a> {
         }
     }
 
-    fn request(&self) -> Result<Request<RequestBody>, Fault> {
+    fn request(&self, site: &Site, target: PathAndQuery, protocol: Protocol) -> Request<RequestBody> {
         let mut request = Request::new(Full::new(self.body.clone()));
         *request.method_mut() = self.method.clone();
-        *request.uri_mut() = origin_form(self.path)?;
         *request.headers_mut() = HeaderMap::clone(&self.headers);
-        Ok(request)
+        match protocol {
+            Protocol::Http1 => *request.uri_mut() = Uri::from(target),
+            Protocol::Http2 => {
+                // The authority takes the place of Host (RFC 9113 section 8.3.1).
+                let host = request.headers_mut().remove(HOST);
+                let own = host.and_then(|host| host.to_str().ok()?.parse().ok());
+                let mut parts = http::uri::Parts::default();
+                parts.scheme = Some(site.scheme.clone());
+                parts.authority = Some(own.unwrap_or_else(|| site.authority.clone()));
+                parts.path_and_query = Some(target);
+                // All three parts are there.
+                *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
+                *request.version_mut() = http::Version::HTTP_2;
+            }
+        }
+        request
     }
 
     fn sent(&self) -> Sent<'_> {
@@ -305,15 +355,13 @@ impl<'a> Outgoing<'a> {
 }
 
 /// `/path?query` (RFC 9112 section 3.2.1).
-fn origin_form(path: &str) -> Result<Uri, Fault> {
+fn origin_form(path: &str) -> Result<PathAndQuery, Fault> {
     let bytes = if path.starts_with('/') {
         Bytes::copy_from_slice(path.as_bytes())
     } else {
         Bytes::from(format!("/{path}"))
     };
-    PathAndQuery::from_maybe_shared(bytes)
-        .map(Uri::from)
-        .map_err(|error| Fault::from_error(ErrorKind::BadItem, &error))
+    PathAndQuery::from_maybe_shared(bytes).map_err(|error| Fault::from_error(ErrorKind::BadItem, &error))
 }
 
 /// The answer with its coding undone, where one came, and whether it is the data.

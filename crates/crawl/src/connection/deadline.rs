@@ -53,6 +53,11 @@ impl Timer {
         self.total = now + self.deadlines.total;
     }
 
+    /// When everything must be done.
+    pub(crate) fn total(&self) -> Instant {
+        self.total
+    }
+
     /// When a connection that is begun now must be there.
     pub(crate) fn connect_deadline(&self) -> Instant {
         self.total.min(Instant::now() + self.deadlines.connect)

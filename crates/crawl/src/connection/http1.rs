@@ -6,13 +6,12 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use bytes::{Bytes, BytesMut};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
-use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 
+use super::body::{self, BodyError};
 use super::deadline::Elapsed;
 use super::stream::{Meter, Stream};
 use super::{Answer, Failed, Reach, RequestBody, Timer};
@@ -133,11 +132,14 @@ async fn read_answer(
             };
             (fault(&error.into_error()), sent)
         })?;
-    let (head, body) = response.into_parts();
+    let (head, incoming) = response.into_parts();
     *status = Some(head.status);
-    let body = read_body(driver, body, max_body)
+    let body = body::read(incoming, max_body, async |body| driver.drive(body.frame()).await)
         .await
-        .map_err(|fault| (fault, Sent::Yes))?;
+        .map_err(|error| match error {
+            BodyError::TooLarge(fault) => (fault, Sent::Yes),
+            BodyError::Broken(error) => (body_fault(&error), Sent::Yes),
+        })?;
     Ok(Answer {
         status: head.status,
         headers: head.headers,
@@ -145,40 +147,7 @@ async fn read_answer(
     })
 }
 
-/// Reads a body to its end. One that comes in a single piece is not copied.
-async fn read_body(driver: &mut Driver, mut body: Incoming, max_body: u64) -> Result<Bytes, Fault> {
-    if body.size_hint().lower() > max_body {
-        return Err(too_large(max_body));
-    }
-    let mut first = Bytes::new();
-    let mut all = BytesMut::new();
-    while !body.is_end_stream() {
-        let Some(frame) = driver.drive(body.frame()).await else {
-            break;
-        };
-        let frame = frame.map_err(|error| body_fault(&error))?;
-        let Ok(data) = frame.into_data() else { continue };
-        if (first.len() + all.len() + data.len()) as u64 > max_body {
-            return Err(too_large(max_body));
-        }
-        if all.is_empty() && first.is_empty() {
-            first = data;
-        } else {
-            all.extend_from_slice(&std::mem::take(&mut first));
-            all.extend_from_slice(&data);
-        }
-    }
-    Ok(if all.is_empty() { first } else { all.freeze() })
-}
-
-fn too_large(max_body: u64) -> Fault {
-    Fault::new(
-        ErrorKind::BodyTooLarge,
-        format!("the body is larger than {max_body} bytes"),
-    )
-}
-
-fn elapsed_fault(elapsed: Elapsed) -> Fault {
+pub(super) fn elapsed_fault(elapsed: Elapsed) -> Fault {
     match elapsed {
         Elapsed::FirstByte => Fault::new(ErrorKind::FirstByteTimeout, "no answer came in time"),
         Elapsed::Idle => Fault::new(ErrorKind::Stalled, "the answer stopped in the middle"),

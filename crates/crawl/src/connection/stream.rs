@@ -17,25 +17,40 @@ pub(crate) struct Meter {
     read: Cell<u64>,
     written: Cell<u64>,
     last_read: Cell<Instant>,
+    told: Cell<(u64, u64)>,
 }
 
 impl Meter {
     pub(crate) fn new() -> Rc<Self> {
-        Rc::new(Self {
+        Rc::new(Self::start())
+    }
+
+    /// A meter that [`Meter::beat`] moves.
+    pub(crate) fn start() -> Self {
+        Self {
             read: Cell::new(0),
             written: Cell::new(0),
             last_read: Cell::new(Instant::now()),
-        })
+            told: Cell::new((0, 0)),
+        }
+    }
+
+    /// A sign of life.
+    pub(crate) fn beat(&self) {
+        self.read.set(self.read.get() + 1);
+        self.last_read.set(Instant::now());
+    }
+
+    /// Bytes read and written since this was asked last.
+    pub(crate) fn news(&self) -> (u64, u64) {
+        let now = (self.read.get(), self.written.get());
+        let (read, written) = self.told.replace(now);
+        (now.0 - read, now.1 - written)
     }
 
     /// Bytes read.
     pub(crate) fn read(&self) -> u64 {
         self.read.get()
-    }
-
-    /// Bytes written.
-    pub(crate) fn written(&self) -> u64 {
-        self.written.get()
     }
 
     /// When the last byte was read.

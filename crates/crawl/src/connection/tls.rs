@@ -21,6 +21,17 @@ pub(crate) type ClientTls = TlsConnector;
 /// How many destinations a shard can resume sessions with.
 const SESSIONS: usize = 4096;
 
+/// Which version of HTTP is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HttpVersion {
+    /// Over TLS what the server prefers, HTTP/1.1 otherwise.
+    Auto,
+    /// HTTP/1.1.
+    One,
+    /// HTTP/2, also where no TLS says so.
+    Two,
+}
+
 /// Why nothing can be trusted.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
@@ -57,7 +68,7 @@ impl Hint for TrustError {
 ///
 /// # Errors
 /// [`TrustError`].
-pub(crate) fn client_tls(trust: &Trust) -> Result<ClientTls, TrustError> {
+pub(crate) fn client_tls(trust: &Trust, http: HttpVersion) -> Result<ClientTls, TrustError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
@@ -73,6 +84,11 @@ pub(crate) fn client_tls(trust: &Trust) -> Result<ClientTls, TrustError> {
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(BelieveAnyone(provider)))
             .with_no_client_auth(),
+    };
+    config.alpn_protocols = match http {
+        HttpVersion::Auto => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+        HttpVersion::One => vec![b"http/1.1".to_vec()],
+        HttpVersion::Two => vec![b"h2".to_vec()],
     };
     config.resumption = rustls::client::Resumption::in_memory_sessions(SESSIONS);
     Ok(TlsConnector::from(Arc::new(config)))

@@ -151,6 +151,17 @@ struct RunArgs {
     /// The User-Agent; by default one that says who asks
     #[arg(short = 'A', long, value_name = "UA", value_parser = settings::user_agent, help_heading = "Request")]
     user_agent: Option<HeaderValue>,
+    /// The version of HTTP; auto takes what the server prefers over TLS, and HTTP/1.1 otherwise
+    #[arg(
+        long,
+        value_name = "VERSION",
+        default_value = "auto",
+        help_heading = "Request"
+    )]
+    http: HttpChoice,
+    /// HTTP/2 streams on one connection at a time
+    #[arg(long, value_name = "N", default_value = "10", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Request")]
+    streams: u64,
     /// Trust the PEM certificates in this file instead of the system's
     #[arg(
         long,
@@ -228,6 +239,15 @@ enum Target {
     Substituted(String),
     /// Lines come from standard input.
     StandardInput,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum HttpChoice {
+    Auto,
+    #[value(name = "1")]
+    One,
+    #[value(name = "2")]
+    Two,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

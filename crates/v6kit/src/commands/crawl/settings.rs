@@ -9,13 +9,13 @@ use bytesize::ByteSize;
 use http::header::{CONTENT_TYPE, USER_AGENT};
 use http::{HeaderName, HeaderValue, Method};
 use v6kit_crawl::{
-    Coding, Compression, Content, Deadlines, ErrorBudget, Expectation, Expectations, FieldPath, Format, Job,
-    KeepFree, List, ListSource, OnLimit, Order, Rate, Reach, RequestSpec, Settings, Sources, Storage, Trust,
-    Work,
+    Coding, Compression, Content, Deadlines, ErrorBudget, Expectation, Expectations, FieldPath, Format,
+    HttpVersion, Job, KeepFree, List, ListSource, OnLimit, Order, Rate, Reach, RequestSpec, Settings,
+    Sources, Storage, Trust, Work,
 };
 use v6kit_net::Prefix;
 
-use super::{OnLimitChoice, OrderChoice, RunArgs, Target};
+use super::{HttpChoice, OnLimitChoice, OrderChoice, RunArgs, Target};
 use crate::args::BadValue;
 use crate::failure::{Exit, Failure};
 use crate::printer::Printer;
@@ -70,6 +70,8 @@ pub(super) async fn plan(args: RunArgs, printer: &Printer) -> Result<Plan, Failu
         keep_free,
         stats_interval,
         state,
+        http,
+        streams,
         on_limit,
         max_error_rate,
         probe_pause,
@@ -119,6 +121,12 @@ pub(super) async fn plan(args: RunArgs, printer: &Printer) -> Result<Plan, Failu
         rate,
         concurrency,
         threads,
+        http: match http {
+            HttpChoice::Auto => HttpVersion::Auto,
+            HttpChoice::One => HttpVersion::One,
+            HttpChoice::Two => HttpVersion::Two,
+        },
+        streams,
         retries,
         on_limit,
         // 100 % cannot be exceeded.

@@ -1,0 +1,75 @@
+//! A small crawl, and its records.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "the lint knows test functions, and not what they share"
+)]
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value;
+use v6kit_crawl::{
+    Coding, Compression, Crawl, Deadlines, Expectations, HttpVersion, Job, KeepFree, OnLimit, Order, Rate,
+    Reach, RequestSpec, Selection, Settings, Storage, Summary, Trust, Work,
+};
+
+pub(crate) fn job(url: &str) -> Job {
+    Job {
+        work: Work::templates(vec![url.parse().unwrap()]).unwrap(),
+        request: RequestSpec::new(http::Method::GET, Coding::Undo),
+        order: Order::Sequential,
+        limit: None,
+        max_body: 100_000,
+        storage: Storage::default(),
+        expect: Expectations::default(),
+        coding: Coding::Undo,
+    }
+}
+
+pub(crate) fn settings(output: &Path) -> Settings {
+    Settings {
+        output: output.to_owned(),
+        sources: None,
+        rate: Rate::Max,
+        concurrency: 4,
+        threads: 1,
+        http: HttpVersion::Auto,
+        streams: 10,
+        retries: 0,
+        on_limit: OnLimit::Slow,
+        error_budget: None,
+        deadlines: Deadlines {
+            total: Duration::from_secs(6),
+            connect: Duration::from_secs(6),
+            first_byte: Duration::from_secs(3),
+            idle: Duration::from_secs(3),
+        },
+        trust: Trust::System,
+        compression: Compression {
+            level: 1,
+            reach: Reach::OfLevel,
+        },
+        commit_every: Duration::from_secs(30),
+        keep_free: KeepFree::Bytes(0),
+        invocation: Vec::new(),
+        grace: Duration::from_secs(1),
+        seed: 1,
+    }
+}
+
+pub(crate) async fn crawl(job: Job, settings: Settings) -> (Summary, Vec<Value>) {
+    let output = settings.output.clone();
+    let crawl = Crawl::start(job, settings).await.unwrap();
+    crawl.ended().await;
+    let summary = crawl.finish().unwrap();
+    let mut lines = Vec::new();
+    v6kit_crawl::cat(&output, &Selection::default(), &mut lines).unwrap();
+    let records = lines.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+    (
+        summary,
+        records
+            .map(|line| serde_json::from_slice(line).unwrap())
+            .collect(),
+    )
+}
