@@ -45,6 +45,33 @@ fn a_crawl_drains_before_the_disk_is_full_and_goes_on_when_there_is_room() {
 }
 
 #[test]
+fn progress_says_what_it_will_come_to_and_that_it_will_not_fit() {
+    let scratch = scratch();
+    let run = with_server(
+        scratch.path(),
+        r#"
+        mkdir "$T/small"
+        mount -t tmpfs -o size=64M none "$T/small"
+        "$V6KIT" crawl "$url/items/{1..1000000000}" -o "$T/small/job" -r 500/s --commit-every 20ms --keep-free 0 \
+            --stats-interval 50ms 2>"$T/said" & pid=$!
+        until grep -q 'B per item' "$T/said" && grep -q 'warning: ' "$T/said"; do :; done
+        kill -INT $pid
+        wait $pid || [ $? = 130 ]
+        grep -o -m1 'in the end ([0-9]* B per item)' "$T/said"
+        grep -c 'the crawl will stop before the disk is full' "$T/said"
+        "$V6KIT" crawl status "$T/small/job"
+        "#,
+    )
+    .expect(0);
+    assert!(run.stdout.contains("B per item)\n1\n"), "told once: {run}");
+    assert!(run.stdout.contains("the rest does not fit"), "{run}");
+    assert!(
+        run.stdout.contains("days left at") || run.stdout.contains("weeks left at"),
+        "{run}"
+    );
+}
+
+#[test]
 fn by_default_a_gibibyte_stays_free() {
     let scratch = scratch();
     let run = with_server(

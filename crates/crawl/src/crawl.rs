@@ -19,6 +19,7 @@ use crate::ledger::{Ledger, LedgerError, SqliteLedger, Standing};
 use crate::progress::{Progress, Sample};
 use crate::shard::{self, Equipment, Stop};
 use crate::site::Destinations;
+use crate::status::Forecast;
 use crate::store::StoreError;
 use crate::summary::{Latencies, Run, Summary};
 use crate::url::Scheme;
@@ -184,6 +185,13 @@ impl Crawl {
     #[must_use]
     pub fn before(&self) -> Standing {
         self.before
+    }
+
+    /// What the rest will take, once something is committed. The pace is for the caller to judge by.
+    #[must_use]
+    pub fn forecast(&self) -> Option<Forecast> {
+        let standing = self.ledger.standing().ok()?;
+        Forecast::new(&standing, None, self.ledger.directory())
     }
 
     /// Sends nothing new, and ends when what is under way has come in or the grace is over.

@@ -1,9 +1,9 @@
 //! From the records of a frame to the bytes on the disk.
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io;
 
-use flate2::write::GzEncoder;
+use flate2::{Compress, FlushCompress};
 use zstd::zstd_safe::CParameter;
 
 use crate::frame::Frame;
@@ -12,6 +12,9 @@ use crate::{table, warc};
 
 /// zstd(1)'s `--long` looks back 128 MiB, which is what every decoder accepts.
 const LONG_WINDOW_LOG: u32 = 27;
+
+/// Deflate, no name, no time, and an operating system that is not told.
+const GZIP_HEADER: &[u8] = &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
 
 /// gzip(1)'s default.
 const GZIP_LEVEL: u32 = 6;
@@ -22,6 +25,8 @@ pub(crate) struct Encoder {
     compression: Compression,
     /// A zstd context, which is large enough to be kept.
     zstd: Option<zstd::bulk::Compressor<'static>>,
+    /// The same of deflate: an item has two members, and making the context costs more than they do.
+    deflate: Compress,
 }
 
 impl fmt::Debug for Encoder {
@@ -36,6 +41,7 @@ impl Encoder {
             format,
             compression,
             zstd: None,
+            deflate: Compress::new(flate2::Compression::new(GZIP_LEVEL), false),
         }
     }
 
@@ -44,19 +50,40 @@ impl Encoder {
         out.clear();
         match self.format {
             Format::Ndjson => self.encode_zstd(&frame.records, out),
-            Format::Warc => encode_members(&frame.records, &frame.members, out),
+            Format::Warc => self.encode_members(&frame.records, &frame.members, out),
             Format::Parquet => table::encode(&frame.records, self.compression.level, out),
         }
     }
 
     /// What a segment begins with, before its first frame.
-    pub(crate) fn preamble(&self) -> io::Result<Vec<u8>> {
+    pub(crate) fn preamble(&mut self) -> io::Result<Vec<u8>> {
         let mut out = Vec::new();
         if self.format == Format::Warc {
             let info = warc::info();
-            encode_members(&info, &[info.len()], &mut out)?;
+            self.encode_members(&info, &[info.len()], &mut out)?;
         }
         Ok(out)
+    }
+
+    /// A gzip member (RFC 1952 section 2.3) for each part of `records` that ends at one of `ends`.
+    fn encode_members(&mut self, records: &[u8], ends: &[usize], out: &mut Vec<u8>) -> io::Result<()> {
+        let mut from = 0;
+        for &end in ends {
+            let member = &records[from..end];
+            out.extend_from_slice(GZIP_HEADER);
+            self.deflate.reset();
+            // As much as deflate needs where nothing can be compressed (RFC 1951 section 3.2.4), and more.
+            out.reserve(member.len() + member.len() / 1000 + 64);
+            match self.deflate.compress_vec(member, out, FlushCompress::Finish) {
+                Ok(flate2::Status::StreamEnd) => {}
+                Ok(_) => return Err(io::Error::other("deflate has not come to its end")),
+                Err(error) => return Err(error.into()),
+            }
+            out.extend_from_slice(&crc32fast::hash(member).to_le_bytes());
+            out.extend_from_slice(&(member.len() as u32).to_le_bytes());
+            from = end;
+        }
+        Ok(())
     }
 
     /// One zstd frame with a checksum (RFC 8878 section 3.1.1).
@@ -80,14 +107,45 @@ fn zstd_context(compression: Compression) -> io::Result<zstd::bulk::Compressor<'
     Ok(zstd)
 }
 
-/// A gzip member (RFC 1952 section 2.2) for each part of `records` that ends at one of `ends`.
-fn encode_members(records: &[u8], ends: &[usize], out: &mut Vec<u8>) -> io::Result<()> {
-    let mut from = 0;
-    for &end in ends {
-        let mut member = GzEncoder::new(&mut *out, flate2::Compression::new(GZIP_LEVEL));
-        member.write_all(&records[from..end])?;
-        member.finish()?;
-        from = end;
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use super::*;
+
+    #[test]
+    fn members_are_read_one_by_one_whatever_they_hold() {
+        let mut noise: u32 = 7;
+        let noise: Vec<u8> = (0..300_000)
+            .map(|_| {
+                noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (noise >> 24) as u8
+            })
+            .collect();
+        let parts = [b"text ".repeat(1000), noise, Vec::new()];
+        let ends: Vec<usize> = parts
+            .iter()
+            .scan(0, |end, part| {
+                *end += part.len();
+                Some(*end)
+            })
+            .collect();
+        let compression = Compression {
+            level: 3,
+            reach: Reach::OfLevel,
+        };
+        let mut out = Vec::new();
+        Encoder::new(Format::Warc, compression)
+            .encode_members(&parts.concat(), &ends, &mut out)
+            .unwrap();
+        let mut rest = out.as_slice();
+        for part in &parts {
+            let mut member = flate2::bufread::GzDecoder::new(rest);
+            let mut read = Vec::new();
+            member.read_to_end(&mut read).unwrap();
+            assert_eq!(&read, part);
+            rest = member.into_inner();
+        }
+        assert!(rest.is_empty());
     }
-    Ok(())
 }

@@ -11,6 +11,8 @@
 //!
 //! Nothing here prints, reads the environment or exits.
 
+#[doc(hidden)]
+pub mod bench;
 mod brake;
 mod cat;
 mod challenge;

@@ -135,6 +135,8 @@ pub(crate) struct Archive {
     segment: Option<Segment>,
     disk: Disk,
     encoded: Vec<u8>,
+    /// A segment is not added to beyond this length.
+    roll_at: u64,
 }
 
 /// What a commit came to.
@@ -162,6 +164,7 @@ impl Archive {
             segment: None,
             disk,
             encoded: Vec::new(),
+            roll_at: SEGMENT_BYTES,
         }
     }
 
@@ -198,9 +201,9 @@ impl Archive {
 
     /// Appends what is encoded to the present segment, or to a new one when that is full.
     fn segment_with_room(&mut self) -> io::Result<FramePlace> {
-        let is_full = |segment: &mut Segment| segment.length() + self.encoded.len() as u64 > SEGMENT_BYTES;
+        let length = self.encoded.len() as u64;
         self.segment
-            .take_if(|segment| segment.length() > 0 && is_full(segment));
+            .take_if(|segment| segment.length() + length > self.roll_at);
         let segment = match &mut self.segment {
             Some(segment) => segment,
             vacant => {
@@ -212,5 +215,98 @@ impl Archive {
             }
         };
         segment.append(&self.encoded)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+    use crate::frame::OpenFrame;
+    use crate::ledger::{Extent, SqliteLedger};
+    use crate::outcome::{ErrorKind, Fault};
+    use crate::record::Record;
+    use crate::{Check, KeepFree, Reach, Selection, Storage, cat, check};
+
+    const COMPRESSION: Compression = Compression {
+        level: 3,
+        reach: Reach::OfLevel,
+    };
+
+    /// Commits ten frames of one record each, with segments rolled at `roll_at` bytes.
+    fn store_ten(directory: &std::path::Path, format: Format, compression: Compression, roll_at: u64) {
+        let description = serde_json::json!({ "format": format.as_str() });
+        let description = serde_json::from_value(description).unwrap();
+        let extent = Extent {
+            items: 10,
+            visited: 10,
+        };
+        let ledger = Arc::new(SqliteLedger::open(directory, &description, extent).unwrap());
+        let disk = Disk::new(directory, KeepFree::Bytes(0), 0);
+        let mut archive = Archive::new(ledger, format, compression, directory.to_owned(), disk);
+        archive.roll_at = roll_at;
+        let open = OpenFrame::new(
+            &Storage {
+                format,
+                ..Storage::default()
+            },
+            1,
+            7,
+        );
+        let fault = Fault::new(ErrorKind::Dns, "no such name");
+        for turn in 0..10 {
+            let record = Record {
+                position: turn,
+                url: "http://h/",
+                status: None,
+                from: None,
+                at: SystemTime::now(),
+                took: Duration::ZERO,
+                attempts: 1,
+                sent: None,
+                answer: None,
+                fault: Some(&fault),
+            };
+            open.push(turn, &record);
+            archive.commit(&mut open.take()).unwrap();
+        }
+    }
+
+    fn lines(directory: &std::path::Path) -> usize {
+        let mut out = Vec::new();
+        cat(directory, &Selection::default(), &mut out).unwrap();
+        out.iter().filter(|&&byte| byte == b'\n').count()
+    }
+
+    #[test]
+    fn a_full_segment_is_followed_by_another() {
+        for format in [Format::Ndjson, Format::Warc] {
+            for (roll_at, segments) in [(1 << 20, 1), (1, 10)] {
+                let directory = tempfile::tempdir().unwrap();
+                store_ten(directory.path(), format, COMPRESSION, roll_at);
+                let found = (1..20)
+                    .filter(|&number| Segment::path(directory.path(), number, format).exists())
+                    .count();
+                assert_eq!(found, segments, "{format}");
+                assert_eq!(lines(directory.path()), 10);
+                let Check { items, damages, .. } = check(directory.path()).unwrap();
+                assert_eq!((items, damages.len()), (10, 0));
+            }
+        }
+    }
+
+    #[test]
+    fn every_level_and_reach_is_read_again() {
+        for (level, reach) in [(1, Reach::OfLevel), (3, Reach::Long), (22, Reach::Long)] {
+            let directory = tempfile::tempdir().unwrap();
+            store_ten(
+                directory.path(),
+                Format::Ndjson,
+                Compression { level, reach },
+                1 << 20,
+            );
+            assert_eq!(lines(directory.path()), 10, "{level} {reach:?}");
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use v6kit_crawl::{Crawl, Outcome, Sample};
+use v6kit_crawl::{Crawl, Forecast, Outcome, Sample};
 
 use crate::printer::Printer;
 
@@ -23,6 +23,8 @@ pub(super) struct Display<'a> {
     total: u64,
     resumed: u64,
     began: Instant,
+    /// Whether somebody was told that it does not fit.
+    warned: bool,
     /// Moments and what was finished then, the oldest at most a window ago.
     past: std::collections::VecDeque<(Instant, u64)>,
 }
@@ -42,6 +44,7 @@ impl<'a> Display<'a> {
             total: before.total,
             resumed: before.done.sum(),
             began: Instant::now(),
+            warned: false,
             past: std::collections::VecDeque::new(),
         }
     }
@@ -76,7 +79,17 @@ impl<'a> Display<'a> {
         let sample = crawl.sample();
         let rate = self.rate(&sample);
         let done = self.resumed + sample.finished();
-        let line = self.line(&sample, rate, done);
+        let mut line = self.line(&sample, rate, done);
+        if let Some(forecast) = crawl.forecast() {
+            // Writing to a String does not fail.
+            let _ = write!(
+                line,
+                ", {} in the end ({:.0} B per item)",
+                HumanBytes(forecast.total_bytes),
+                forecast.bytes_per_item
+            );
+            self.warn_once(&forecast);
+        }
         match &self.bar {
             Some(bar) => {
                 bar.set_position(done.min(self.total));
@@ -90,6 +103,16 @@ impl<'a> Display<'a> {
                 }
             }
             None => {}
+        }
+    }
+
+    fn warn_once(&mut self, forecast: &Forecast) {
+        if forecast.exceeds_disk() && !std::mem::replace(&mut self.warned, true) {
+            self.note(&format!(
+                "warning: {} are still to come and only {} are free: the crawl will stop before the disk is full",
+                HumanBytes(forecast.bytes_left),
+                HumanBytes(forecast.free.unwrap_or(0))
+            ));
         }
     }
 
