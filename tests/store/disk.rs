@@ -210,8 +210,12 @@ fn what_was_stored_is_the_same_on_every_format() {
     with_server(
         scratch.path(),
         r#"
+        for number in {1..200}; do
+            echo "{\"id\":{\"n\":$number,\"outcome\":\"fatal\"},\"url\":\"$url/items/$number\"}"
+        done >"$T/list"
+        echo "$url/no/1" >>"$T/list"
         for format in ndjson warc parquet; do
-            "$V6KIT" crawl "$url/items/{1..200}" "$url/no/{1..5}" -o "$T/$format" -r max --format $format --keep-free 0 -q
+            "$V6KIT" crawl -i "$T/list" -o "$T/$format" -r max --format $format --keep-free 0 -q
         done
         "#,
     )
@@ -228,4 +232,11 @@ fn what_was_stored_is_the_same_on_every_format() {
     });
     assert_eq!(records[0], records[1]);
     assert_eq!(records[0], records[2]);
+    assert_eq!(records[0][6]["id"]["n"], 7);
+    assert_eq!(records[0][200]["outcome"], "absent");
+    for format in FORMATS {
+        let job = scratch.path().join(format);
+        assert_eq!(cat(&job, &["--outcome", "ok", "--pos", "190.."]).len(), 10);
+        assert_eq!(check(&job, &[], 0)["items"], 201);
+    }
 }

@@ -68,6 +68,7 @@ pub fn store(
             turn,
             &Record {
                 position: turn,
+                id: None,
                 url: &url,
                 status: Some(StatusCode::OK),
                 // Ten requests leave from each address.

@@ -20,7 +20,9 @@ impl LineHead {
         let rest = line.strip_prefix(b"{\"pos\":")?;
         let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
         let position = std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()?;
-        let url = rest[digits..].strip_prefix(b",\"url\":\"")?;
+        let Some(url) = rest[digits..].strip_prefix(b",\"url\":\"") else {
+            return Self::parse(line);
+        };
         // A quotation mark within the URL has a backslash before it, so that this is found at its end only.
         let mark = b"\",\"outcome\":\"";
         let after = &url[memchr::memmem::find(url, mark)? + mark.len()..];
@@ -30,12 +32,26 @@ impl LineHead {
             .find(|outcome| outcome.as_str().as_bytes() == name)?;
         Some(Self { position, outcome })
     }
+
+    /// The same of a line with an `id`, which may hold anything.
+    fn parse(line: &[u8]) -> Option<Self> {
+        let line: Line<'_> = serde_json::from_slice(line).ok()?;
+        let outcome = Outcome::ALL
+            .into_iter()
+            .find(|outcome| outcome.as_str() == line.outcome)?;
+        Some(Self {
+            position: line.pos,
+            outcome,
+        })
+    }
 }
 
 /// All of a line.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Line<'a> {
     pub(crate) pos: u64,
+    #[serde(borrow)]
+    pub(crate) id: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(crate) url: Cow<'a, str>,
     #[serde(borrow)]
@@ -77,6 +93,14 @@ mod tests {
             Some(LineHead {
                 position: 12,
                 outcome: Outcome::Absent
+            })
+        );
+        let line = br#"{"pos":3,"id":{"url":"x","outcome":"fatal"},"url":"http://h/","outcome":"ok","at":"","ms":0.0,"attempts":1}"#;
+        assert_eq!(
+            LineHead::read(line),
+            Some(LineHead {
+                position: 3,
+                outcome: Outcome::Ok
             })
         );
         for line in ["", "{\"pos\":,", "{\"pos\":1,\"url\":\"x\",\"outcome\":\"odd\"}"] {

@@ -258,6 +258,7 @@ mod tests {
         for turn in 0..10 {
             let record = Record {
                 position: turn,
+                id: None,
                 url: "http://h/",
                 status: None,
                 from: None,

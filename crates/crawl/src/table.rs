@@ -20,11 +20,12 @@ use parquet::schema::parser::parse_message_type;
 use crate::line::Line;
 use crate::record::{RecordWriter, push_milliseconds, push_number, push_text};
 
-/// One column per field of a record. A body is in `body` when it is text, JSON as it came included, and in
+/// One column per field of a record; `id` and `headers` hold JSON. A body is in `body` when it is text, JSON as it came included, and in
 /// `body_binary` otherwise; `body_type` says `json`, `text` or `binary`.
 const SCHEMA: &str = "
     message record {
         REQUIRED INT64 pos (INTEGER(64,false));
+        OPTIONAL BYTE_ARRAY id (UTF8);
         REQUIRED BYTE_ARRAY url (UTF8);
         REQUIRED BYTE_ARRAY outcome (UTF8);
         OPTIONAL INT32 status (INTEGER(16,false));
@@ -45,6 +46,7 @@ const SCHEMA: &str = "
 #[derive(Default)]
 struct Columns {
     pos: Vec<i64>,
+    id: Optional<ByteArray>,
     url: Vec<ByteArray>,
     outcome: Vec<ByteArray>,
     status: Optional<i32>,
@@ -90,6 +92,7 @@ impl Columns {
     fn push(&mut self, line: &Line<'_>) -> io::Result<()> {
         let at: jiff::Timestamp = line.at.parse().map_err(io::Error::other)?;
         self.pos.push(line.pos as i64);
+        self.id.push(line.id.map(|id| text(id.get())));
         self.url.push(text(&line.url));
         self.outcome.push(text(&line.outcome));
         self.status.push(line.status.map(i32::from));
@@ -133,6 +136,7 @@ impl Columns {
         let mut file = SerializedFileWriter::new(out, schema, Arc::new(properties))?;
         let mut rows = file.next_row_group()?;
         put::<Int64Type, _>(&mut rows, &self.pos, None)?;
+        put_optional::<ByteArrayType, _>(&mut rows, &self.id)?;
         put::<ByteArrayType, _>(&mut rows, &self.url, None)?;
         put::<ByteArrayType, _>(&mut rows, &self.outcome, None)?;
         put_optional::<Int32Type, _>(&mut rows, &self.status)?;
@@ -228,7 +232,7 @@ fn push_row(row: &Row, times: &mut RecordWriter, out: &mut Vec<u8>) -> io::Resul
                 push_string(out, "message", message);
                 out.push(b'}');
             }
-            ("headers", Field::Str(headers)) => push_raw(out, name, headers),
+            ("id" | "headers", Field::Str(json)) => push_raw(out, name, json),
             ("body_type", Field::Str(kind)) => {
                 body_type = if kind == "json" { "json" } else { "text" };
             }

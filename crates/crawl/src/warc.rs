@@ -12,6 +12,7 @@ use data_encoding::BASE32;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::Rng;
+use serde_json::value::RawValue;
 use sha1::{Digest, Sha1};
 
 use crate::outcome::{ErrorKind, Fault};
@@ -138,6 +139,9 @@ impl WarcWriter {
             record.took.as_micros()
         );
         // Writing to a String does not fail.
+        if let Some(id) = record.id {
+            let _ = write!(fields, "V6kit-Id: {id}\r\n");
+        }
         if let Some(from) = record.from {
             let _ = write!(fields, "V6kit-From: {from}\r\n");
         }
@@ -281,8 +285,12 @@ impl WarcReader {
         let fault = fields.get("V6kit-Error").map(read_fault).transpose()?;
         let at: jiff::Timestamp = fields.parse("WARC-Date")?;
         let from = fields.get("V6kit-From").map(|_| fields.parse("V6kit-From"));
+        let id: Option<Box<RawValue>> = match fields.get("V6kit-Id") {
+            Some(json) => Some(serde_json::from_str(json)?),
+            None => None,
+        };
         let record = Record {
-            id: None,
+            id: id.as_deref(),
             position: fields.parse("V6kit-Pos")?,
             url: fields.require("WARC-Target-URI")?,
             status: Some(status),
