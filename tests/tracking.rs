@@ -99,8 +99,8 @@ const BOUND_BY_RULES: &str = r#"
         in_router nft -f - <<END
 table inet bound {
     set flows { type ipv6_addr . inet_service; size $1; flags dynamic; timeout 1h; }
-    chain prerouting {
-        type filter hook prerouting priority mangle;
+    chain new {
+        type filter hook ${hook:-prerouting} priority mangle;
         ct state new update @flows { ip6 saddr . th sport } accept
         ct state new drop
     }
@@ -184,6 +184,37 @@ fn a_table_that_was_full_before_is_named_as_what_it_may_be() {
         hint.contains("a full connection table on the router 2001:db8:1::1 looks the same"),
         "{report:#}"
     );
+}
+
+#[test]
+fn a_full_table_of_this_host_is_named_with_its_numbers() {
+    let run = with_a_full_table(
+        r#"
+        nft add table inet here
+        nft "add chain inet here output { type filter hook output priority filter; }"
+        nft add rule inet here output ct state established accept
+        in_router() { "$@"; }
+        hook=output fill 1
+        curl -sS -m 20 "$V6KIT_LAB_TARGET" > "$T/last"
+        if nft list table inet bound > "$T/bound" 2>&1; then
+            # The rules bound the table, and the kernel's number is to say so.
+            entries > "$T/max"
+            mount --bind "$T/max" /proc/sys/net/netfilter/nf_conntrack_max
+        fi
+        patience=2s verify --count 4
+        "#,
+    )
+    .expect(1);
+    let report = run.json();
+    assert_eq!(report["diagnosis"], "table-full", "{report:#}");
+    let tracking = check(&report, "tracking");
+    let detail = tracking["detail"].as_str().expect("a detail");
+    assert!(
+        detail.starts_with("this host's own table is full: "),
+        "{report:#}"
+    );
+    let hint = tracking["hint"].as_str().expect("a hint");
+    assert!(hint.contains("--conntrack notrack"), "{report:#}");
 }
 
 #[test]
