@@ -53,7 +53,7 @@ const DAMAGE_AND_REPAIR: &str = r#"
         printf "\\x$(printf %x $((byte ^ 16)))" | dd of="$segment" bs=1 seek=$middle conv=notrunc status=none
         if "$V6KIT" crawl check "$job" --json >"$T/found"; then exit 9; else [ $? = 1 ]; fi
         jq -e --argjson middle $middle '.damaged | length == 1 and
-            (.[0] | .offset <= $middle and $middle < .offset + .length and .items > 0 and
+            (.[0] | .offset <= .at and .at <= $middle and $middle < .offset + .length and .items > 0 and
             (.segment | endswith("'"${segment##*/}"'")) and (.what | contains("CRC-32")))' "$T/found" >/dev/null
         "$V6KIT" crawl check "$job" --repair | grep -q 'items are open again'
         "$V6KIT" crawl status "$job" --json | jq -e --slurpfile found "$T/found" \

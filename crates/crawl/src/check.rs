@@ -11,6 +11,7 @@ use crate::line::LineHead;
 use crate::order::Itinerary;
 use crate::reading::{ReadError, for_each_line, itinerary, open};
 use crate::segment::{Segment, sync_directory};
+use crate::storage::Format;
 use crate::turns::Turns;
 
 /// Why a check or a repair does not come to its end.
@@ -59,6 +60,8 @@ pub struct Damage {
     pub path: PathBuf,
     /// The frame.
     pub place: FramePlace,
+    /// Where in the segment the damage begins, as far as that can be told; otherwise where the frame does.
+    pub at: u64,
     /// How many items have their records in it.
     pub items: u64,
     /// What is wrong.
@@ -117,6 +120,7 @@ fn check_all(ledger: &SqliteLedger) -> Result<Check, CheckError> {
             Err(what) => found.damages.push(Damage {
                 path: ledger.segment_path(frame.place),
                 place: frame.place,
+                at: frame.place.offset + intact_bytes(ledger, &frame),
                 items: frame.counts.sum(),
                 what,
             }),
@@ -161,6 +165,26 @@ fn check_frame(ledger: &SqliteLedger, itinerary: &Itinerary, frame: &CommittedFr
     } else {
         Ok(())
     }
+}
+
+/// How many bytes at the beginning of a row are zstd frames that can be read.
+fn intact_bytes(ledger: &SqliteLedger, frame: &CommittedFrame) -> u64 {
+    let mut bytes = Vec::new();
+    if ledger.format() != Format::Ndjson
+        || open(ledger, frame)
+            .and_then(|mut file| file.read_to_end(&mut bytes))
+            .is_err()
+    {
+        return 0;
+    }
+    let mut at = 0;
+    while at < bytes.len()
+        && let Ok(length) = zstd::zstd_safe::find_frame_compressed_size(&bytes[at..])
+        && zstd::stream::copy_decode(&bytes[at..at + length], io::sink()).is_ok()
+    {
+        at += length;
+    }
+    at as u64
 }
 
 fn checksum(ledger: &SqliteLedger, frame: &CommittedFrame) -> io::Result<u32> {

@@ -34,8 +34,11 @@ impl Default for KeepFree {
 /// Too little room is left.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{} has {free} bytes free, of which {kept} are to be kept and {needed} may be needed for what is in memory",
-    directory.display()
+    "{} has {} MiB free, of which {} are to be kept and {} may be needed for what is in memory",
+    directory.display(),
+    free >> 20,
+    kept >> 20,
+    needed >> 20
 )]
 pub struct DiskLow {
     /// The job directory.

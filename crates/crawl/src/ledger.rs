@@ -20,6 +20,11 @@ use crate::turns::Turns;
 /// and committed together, of whatever chunks. A turn is open, leased, or committed. Committed turns stay
 /// so; leased ones become open again when they are given back, or when the crawl that leased them is gone.
 ///
+/// What makes a frame final is one transaction of [`Ledger::commit`]: the turns and the counts together. A
+/// ledger that many machines share gives each lease an expiry and a fencing token (the greatest that was
+/// given out for those turns), keeps the tokens of what the caller has leased, and refuses in `commit` what
+/// another has leased since; [`SqliteLedger`] needs neither, because a lock on the directory is its fence.
+///
 /// None of the calls is made on the way of a request, and all of them may block.
 pub trait Ledger: Debug + Send + Sync {
     /// Leases up to `want` open turns, the lowest there are. `None` when none is open.

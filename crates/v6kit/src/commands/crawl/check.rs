@@ -50,11 +50,13 @@ fn document(found: &Check, repaired: bool) -> serde_json::Value {
             |Damage {
                  path,
                  place,
+                 at,
                  items,
                  what,
              }| {
                 serde_json::json!({
                     "segment": path,
+                    "at": at,
                     "offset": place.offset,
                     "length": place.length,
                     "items": items,
@@ -75,13 +77,14 @@ fn document(found: &Check, repaired: bool) -> serde_json::Value {
 fn print(found: &Check, args: &CheckArgs, printer: &Printer) {
     for damage in &found.damages {
         printer.line(format!(
-            "{} {} at byte {} (of {} bytes, {} items): {}",
+            "{} {} at byte {}: {}; {} items lie in the {} bytes from byte {}",
             printer.paint("damaged", Tone::Bad),
             damage.path.display(),
-            damage.place.offset,
-            damage.place.length,
+            damage.at,
+            damage.what,
             HumanCount(damage.items),
-            damage.what
+            damage.place.length,
+            damage.place.offset
         ));
     }
     printer.line(format!(
