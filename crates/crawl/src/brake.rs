@@ -96,6 +96,20 @@ impl Brake {
         pace.set(Rate::PerSecond(state.now));
     }
 
+    /// The site asks for a pause of `delay` between requests, from now on.
+    pub(crate) fn limit(&self, pace: &Pace, delay: Duration) {
+        let most = 1.0 / delay.as_secs_f64().max(1e-6);
+        let mut state = self.state();
+        let slower = match state.configured {
+            Rate::PerSecond(rate) => most < rate,
+            Rate::Max => true,
+        };
+        if slower {
+            state.configured = Rate::PerSecond(most);
+            pace.set(state.configured);
+        }
+    }
+
     /// The site answered. Costs one load unless the brake is pulled.
     pub(crate) fn ease(&self, pace: &Pace, now: Instant) {
         if !self.pulled.load(Ordering::Relaxed) {

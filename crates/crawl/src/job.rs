@@ -20,6 +20,7 @@ use crate::expect::Expectations;
 use crate::health::ErrorBudget;
 use crate::ledger::Extent;
 use crate::list::{List, ListSource};
+use crate::robots::RobotsPolicy;
 use crate::storage::{Compression, Format, Storage};
 use crate::template::{Template, TemplateError};
 use crate::{Hint, Order, Rate, Work, WorkError};
@@ -375,6 +376,8 @@ pub struct Settings {
     pub concurrency: usize,
     /// Shards.
     pub threads: usize,
+    /// Whether robots.txt counts.
+    pub robots: RobotsPolicy,
     /// The version of HTTP.
     pub http: HttpVersion,
     /// HTTP/2 streams on one connection at a time.

@@ -121,6 +121,8 @@ error_kinds! {
     Forbidden = "forbidden", Blocked;
     /// 429.
     RateLimited = "rate_limited", Blocked;
+    /// robots.txt disallows it.
+    Robots = "robots", Blocked;
     /// A challenge or captcha page, whatever its status.
     Challenge = "challenge", Blocked;
     /// The body matches a pattern that means a refusal.

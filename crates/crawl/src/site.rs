@@ -20,6 +20,7 @@ use crate::health::{Admission, Attempted, ErrorBudget, Probation, Verdict, Windo
 use crate::job::RequestSpec;
 use crate::outcome::{ErrorKind, Fault};
 use crate::pace::{Pace, Rate};
+use crate::robots::Rules;
 use crate::tracking::Tracking;
 use crate::url::{self, Origin, Scheme};
 
@@ -31,6 +32,7 @@ pub(crate) struct Destination {
     brake: Brake,
     probation: Probation,
     addresses: OnceCell<Vec<SocketAddrV6>>,
+    robots: OnceCell<Rules>,
 }
 
 impl Destination {
@@ -69,6 +71,7 @@ impl Destinations {
                 brake: Brake::new(self.rate),
                 probation: Probation::default(),
                 addresses: OnceCell::new(),
+                robots: OnceCell::new(),
             })
         });
         Arc::clone(destination)
@@ -209,6 +212,22 @@ impl Site {
         } else {
             Departure::Stopped
         }
+    }
+
+    /// What robots.txt says, which whoever comes first gets for all by `fetch`.
+    pub(crate) async fn robots(&self, fetch: impl AsyncFnOnce() -> Rules) -> &Rules {
+        let Destination {
+            robots, pace, brake, ..
+        } = &*self.destination;
+        robots
+            .get_or_init(|| async {
+                let rules = fetch().await;
+                if let Some(delay) = rules.delay() {
+                    brake.limit(pace, delay);
+                }
+                rules
+            })
+            .await
     }
 
     /// The site said that it is asked too often; `observed` is how often, per second.

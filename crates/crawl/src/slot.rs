@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use http::header::HOST;
+use http::header::{HOST, USER_AGENT};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, StatusCode, Uri};
 use http_body_util::Full;
@@ -21,6 +21,7 @@ use crate::judge::judge;
 use crate::list::Particulars;
 use crate::outcome::{ErrorKind, Fault};
 use crate::record::{Payload, Record, Sent};
+use crate::robots::{self, RobotsPolicy, Rules};
 use crate::sequel::{self, Address, Sequel};
 use crate::shard::Shard;
 use crate::site::{Departure, Site};
@@ -125,6 +126,12 @@ impl Slot {
                 return shard.finish(item.turn, &record);
             }
         };
+        if shard.settings.robots == RobotsPolicy::Obey
+            && let Err(fault) = self.ask_robots(shard, &site, url).await
+        {
+            let record = attempt.record(position, url, item, Some(&fault));
+            return shard.finish(item.turn, &record);
+        }
         let departure = site.depart(&shard.stop.drain).await;
         if departure == Departure::Stopped {
             return;
@@ -163,6 +170,40 @@ impl Slot {
                 };
                 shard.finish(item.turn, &record);
             }
+        }
+    }
+
+    /// Whether robots.txt allows `url`.
+    async fn ask_robots(&mut self, shard: &Shard, site: &Site, url: &str) -> Result<(), Fault> {
+        site.robots(async || self.fetch_robots(shard, site).await)
+            .await
+            .judge(url)
+    }
+
+    /// A site that does not answer at all restricts nobody: its items tell what is wrong with it.
+    async fn fetch_robots(&mut self, shard: &Shard, site: &Site) -> Rules {
+        let spec = RequestSpec::new(Method::GET, shard.job.coding);
+        let agent = site.headers.get(USER_AGENT).cloned();
+        let mut outgoing = Outgoing::new(&spec, site, "/robots.txt", Particulars::default());
+        outgoing.method = Method::GET;
+        outgoing.body = Bytes::new();
+        match self.fetch(shard, site, &outgoing, &mut Attempt::new()).await {
+            Ok((mut answer, connection)) => {
+                shard.keep(site, connection);
+                let decoded = match shard.job.coding {
+                    Coding::Undo => decode(&mut answer, shard.job.max_body),
+                    Coding::Keep => Ok(()),
+                };
+                let agent = agent
+                    .as_ref()
+                    .and_then(|agent| agent.to_str().ok())
+                    .unwrap_or_default();
+                match decoded {
+                    Ok(()) => Rules::of(answer.status, &answer.body, robots::product(agent)),
+                    Err(_) => Rules::All,
+                }
+            }
+            Err(_) => Rules::All,
         }
     }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde_json::Value;
 use v6kit_crawl::{
     Coding, Compression, Crawl, Deadlines, Expectations, HttpVersion, Job, KeepFree, OnLimit, Order, Rate,
-    Reach, RequestSpec, Selection, Settings, Storage, Summary, Trust, Work,
+    Reach, RequestSpec, RobotsPolicy, Selection, Settings, Storage, Summary, Trust, Work,
 };
 
 pub(crate) fn job(url: &str) -> Job {
@@ -34,6 +34,7 @@ pub(crate) fn settings(output: &Path) -> Settings {
         rate: Rate::Max,
         concurrency: 4,
         threads: 1,
+        robots: RobotsPolicy::Ignore,
         http: HttpVersion::Auto,
         streams: 10,
         retries: 0,

@@ -135,6 +135,14 @@ struct RunArgs {
     /// The pause before the first probe; twice as long before each further one
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = settings::time, help_heading = "Terms of the site")]
     probe_pause: Duration,
+    /// Whether to obey robots.txt
+    #[arg(
+        long,
+        value_name = "POLICY",
+        default_value = "obey",
+        help_heading = "Terms of the site"
+    )]
+    robots: RobotsChoice,
     /// Attempts beyond the first for what fails in a way that may pass
     #[arg(long, value_name = "N", default_value = "3", help_heading = "Deadlines")]
     retries: u32,
@@ -239,6 +247,12 @@ enum Target {
     Substituted(String),
     /// Lines come from standard input.
     StandardInput,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum RobotsChoice {
+    Obey,
+    Ignore,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -82,6 +82,10 @@ impl Service {
         if path == "/healthz" {
             return answer::healthy();
         }
+        // A crawler that asks first whether it may is not counted for asking.
+        if path == "/robots.txt" {
+            return answer::failed(StatusCode::NOT_FOUND);
+        }
         if let Some(limiter) = &self.limiter
             && let Verdict::Over(left) = limiter.count(caller.address, Instant::now())
         {

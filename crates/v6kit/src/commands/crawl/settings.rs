@@ -10,12 +10,12 @@ use http::header::{CONTENT_TYPE, USER_AGENT};
 use http::{HeaderName, HeaderValue, Method};
 use v6kit_crawl::{
     Coding, Compression, Content, Deadlines, ErrorBudget, Expectation, Expectations, FieldPath, Format,
-    HttpVersion, Job, KeepFree, List, ListSource, OnLimit, Order, Rate, Reach, RequestSpec, Settings,
-    Sources, Storage, Trust, Work,
+    HttpVersion, Job, KeepFree, List, ListSource, OnLimit, Order, Rate, Reach, RequestSpec, RobotsPolicy,
+    Settings, Sources, Storage, Trust, Work,
 };
 use v6kit_net::Prefix;
 
-use super::{HttpChoice, OnLimitChoice, OrderChoice, RunArgs, Target};
+use super::{HttpChoice, OnLimitChoice, OrderChoice, RobotsChoice, RunArgs, Target};
 use crate::args::BadValue;
 use crate::failure::{Exit, Failure};
 use crate::printer::Printer;
@@ -72,6 +72,7 @@ pub(super) async fn plan(args: RunArgs, printer: &Printer) -> Result<Plan, Failu
         state,
         http,
         streams,
+        robots,
         on_limit,
         max_error_rate,
         probe_pause,
@@ -121,6 +122,10 @@ pub(super) async fn plan(args: RunArgs, printer: &Printer) -> Result<Plan, Failu
         rate,
         concurrency,
         threads,
+        robots: match robots {
+            RobotsChoice::Obey => RobotsPolicy::Obey,
+            RobotsChoice::Ignore => RobotsPolicy::Ignore,
+        },
         http: match http {
             HttpChoice::Auto => HttpVersion::Auto,
             HttpChoice::One => HttpVersion::One,
