@@ -31,7 +31,7 @@ start_nginx() {
     body+=$(printf 'x%.0s' $(seq 1 $((318 - ${#body}))))'"}'
     [[ ${#body} == 320 ]]
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost \
-        -addext 'subjectAltName=DNS:localhost,IP:::1' -keyout "$work/key.pem" -out "$work/cert.pem" 2>/dev/null
+        -addext 'subjectAltName=DNS:localhost,IP:::1' -addext basicConstraints=critical,CA:FALSE -keyout "$work/key.pem" -out "$work/cert.pem" 2>/dev/null
     cat > "$work/nginx.conf" <<CONF
 user root;
 daemon on;

@@ -24,7 +24,7 @@ for run in $(seq "$runs"); do
 
     rm -rf "$work/job"
     used=$(cpu "$v6kit" crawl "$url/items/{1..$requests}" -o "$work/job" --prefix 2001:db8:7::/64 -r 1000000/s \
-        -c "$connections" --threads 1 --requests-per-address 1000 --cacert "$work/cert.pem" --json)
+        -c "$connections" --threads 1 --http 1 --requests-per-address 1000 --cacert "$work/cert.pem" --json)
     [[ $(jq .ok "$work/out") == "$requests" ]]
     per_request "$used" "$requests" >> "$work/v6kit"
     jq -c '{rate, connections, addresses, bytes_stored}' "$work/out" >> "$work/notes"

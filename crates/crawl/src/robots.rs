@@ -92,9 +92,10 @@ fn says(body: &[u8], word: &[u8]) -> bool {
         .any(|part| part.eq_ignore_ascii_case(word))
 }
 
-/// The product token of a `User-Agent`, by which robots.txt knows it (RFC 9309 section 2.2.1).
+/// The product token of a `User-Agent`, by which robots.txt knows it (RFC 9309 section 2.2.1; digits, which
+/// it leaves out, are in many names).
 pub(crate) fn product(agent: &str) -> &str {
-    let end = agent.find(|c: char| !(c.is_ascii_alphabetic() || matches!(c, '_' | '-')));
+    let end = agent.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-')));
     &agent[..end.unwrap_or(agent.len())]
 }
 
