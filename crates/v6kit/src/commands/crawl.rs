@@ -386,7 +386,7 @@ fn failed(error: &CrawlError) -> Failure {
         | CrawlError::Trust(_) => Exit::Usage,
         _ => Exit::Failed,
     };
-    let what = if exit == Exit::Usage {
+    let what = if exit == Exit::Usage || matches!(error, CrawlError::DiskLow(_)) {
         "the crawl was not started"
     } else {
         "the crawl stopped"
