@@ -65,10 +65,10 @@ impl Stage<'_> {
 
     fn one_address(&self) -> Result<Step, Halt> {
         let allowed = u64::from(self.limit);
-        let sent = allowed * OVERLOAD;
+        let wanted = allowed * OVERLOAD;
         let answer = self.binary.run(&[
             "crawl",
-            &items_url(sent),
+            &items_url(wanted),
             "-o",
             &self.directory("one-address"),
             "-r",
@@ -82,9 +82,9 @@ impl Stage<'_> {
         Ok(Step::claiming(
             StepId::OneAddress,
             vec![Row::new(
-                format!("{} requests from {}", grouped(sent), wire::HOST),
+                format!("{} requests from {}", grouped(found.requests), wire::HOST),
                 format!(
-                    "{} answered, {} refused",
+                    "{} answered, {} refused, stopped",
                     grouped(found.ok),
                     grouped(found.blocked)
                 ),
