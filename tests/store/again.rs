@@ -22,7 +22,7 @@ fn only_items_that_failed_are_fetched_again_and_the_newest_record_counts() {
                 "$V6KIT" echo --json --listen "[::1]:$late" >"$T/late" & second=$!
                 until [ -s "$T/late" ]; do :; done
                 mv "$job" "$T/moved"
-                "$V6KIT" crawl retry "$T/moved" --outcome transient --json -- -r 1000/s
+                "$V6KIT" crawl retry "$T/moved" --outcome transient --json -- -r 1000/s --robots ignore
                 "#
             ),
         )
