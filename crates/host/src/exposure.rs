@@ -1,32 +1,9 @@
 //! What is reachable from outside on every address of a prefix.
 
-use v6kit_net::{Prefix, chain};
+use v6kit_net::{Exposure, InboundFilter, Prefix, chain};
 
 use crate::facts::may_administer_network;
 use crate::{listeners, nft};
-
-/// What is reachable from outside on every address of a prefix, once it is delivered to this host.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Exposure {
-    /// Services that listen on every address: `tcp 22 (sshd)`. A process is named where this user may see it.
-    pub services: Vec<String>,
-    /// What keeps callers out.
-    pub filter: InboundFilter,
-}
-
-/// Whether setup's rules drop new connections to a prefix.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum InboundFilter {
-    /// They do.
-    Present,
-    /// There are no such rules.
-    Missing,
-    /// This cannot be seen.
-    Unknown {
-        /// Why not.
-        why: String,
-    },
-}
 
 /// Looks at the listening sockets and, where this process may (CAP_NET_ADMIN), at the firewall.
 #[must_use]

@@ -34,7 +34,7 @@ mod value;
 mod wanted;
 
 pub use error::{FailureKind, HostError};
-pub use exposure::{Exposure, InboundFilter, exposure};
+pub use exposure::exposure;
 pub use journal::JournalError;
 pub use netlink::NetlinkError;
 pub use report::{

@@ -3,12 +3,14 @@
 //! Nothing here needs privileges, speaks netlink or prints.
 
 mod dial;
+mod exposure;
 mod limits;
 mod pool;
 mod prefix;
 mod resolve;
 
 pub use dial::{DialError, dial};
+pub use exposure::{Exposure, InboundFilter};
 pub use limits::{FileLimit, raise_file_limit};
 pub use pool::{PoolError, SourcePool};
 pub use prefix::{Prefix, PrefixError};

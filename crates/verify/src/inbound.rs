@@ -1,40 +1,17 @@
 //! Who can call in on the addresses of the prefix.
 
-use v6kit_net::Prefix;
+use v6kit_net::{Exposure, InboundFilter, Prefix};
 
 use crate::report::Check;
-
-/// What is reachable from outside on every address of the prefix, once it is delivered to this host.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Inbound {
-    /// Services that listen on every address, as a user would name them: `tcp 22 (sshd)`.
-    pub services: Vec<String>,
-    /// What keeps callers out.
-    pub filter: InboundFilter,
-}
-
-/// Whether new connections to the prefix are dropped before they reach a service.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum InboundFilter {
-    /// The rules are in place.
-    Present,
-    /// There are none.
-    Missing,
-    /// This cannot be seen.
-    Unknown {
-        /// Why not.
-        why: String,
-    },
-}
 
 const ID: &str = "inbound";
 
 /// How many services are named before the rest is counted.
 const NAMED: usize = 6;
 
-pub(crate) fn check(prefix: Prefix, inbound: &Inbound) -> Check {
-    let services = &inbound.services;
-    match &inbound.filter {
+pub(crate) fn check(prefix: Prefix, exposure: &Exposure) -> Check {
+    let services = &exposure.services;
+    match &exposure.filter {
         InboundFilter::Present => Check::ok(ID, format!("new connections to {prefix} are dropped")),
         _ if services.is_empty() => Check::ok(ID, "no service listens on every address"),
         InboundFilter::Missing => Check::warning(
@@ -64,7 +41,7 @@ mod tests {
 
     fn outcome(services: usize, filter: InboundFilter) -> Check {
         let services = (0..services).map(|n| format!("tcp {n}")).collect();
-        check("2001:db8::/64".parse().unwrap(), &Inbound { services, filter })
+        check("2001:db8::/64".parse().unwrap(), &Exposure { services, filter })
     }
 
     #[test]

@@ -25,7 +25,6 @@ mod verify;
 mod wire;
 
 pub use endpoint::{Endpoint, EndpointError, PUBLIC_ENDPOINTS};
-pub use inbound::{Inbound, InboundFilter};
 pub use report::{Check, Diagnosis, Egress, Outcome, Report};
 pub use routes::RoutesError;
 pub use verify::{VerifyError, VerifySettings, verify};

@@ -4,14 +4,14 @@ use std::net::Ipv6Addr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use v6kit_net::{Hint, PoolError, Prefix, SourcePool};
+use v6kit_net::{Exposure, Hint, PoolError, Prefix, SourcePool};
 
 use crate::advice::Surroundings;
 use crate::attempt::{self, Attempt};
 use crate::diagnosis::Evidence;
 use crate::egress::{self, Outcomes};
 use crate::endpoint::Endpoint;
-use crate::inbound::{self, Inbound};
+use crate::inbound;
 use crate::limits;
 use crate::local::Local;
 use crate::report::{Check, Diagnosis, Egress, Outcome, Report};
@@ -38,7 +38,7 @@ pub struct VerifySettings {
     /// Chooses the random addresses.
     pub seed: u64,
     /// What is reachable from outside.
-    pub inbound: Inbound,
+    pub inbound: Exposure,
 }
 
 /// Why nothing could be verified.

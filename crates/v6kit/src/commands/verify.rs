@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use v6kit_host::{NetlinkError, Summary, SummaryError};
 use v6kit_net::Prefix;
-use v6kit_verify::{
-    Check, Endpoint, EndpointError, Inbound, InboundFilter, Outcome, Report, VerifyError, VerifySettings,
-};
+use v6kit_verify::{Check, Endpoint, EndpointError, Outcome, Report, VerifyError, VerifySettings};
 
 use super::block_on;
 use crate::args::{BadValue, StateArgs};
@@ -67,7 +65,7 @@ pub(crate) fn run(args: &VerifyArgs, printer: &Printer) -> Result<Exit, Failure>
                 .await
                 .map_err(|error| unreadable(&error))?,
             seed: rand::random(),
-            inbound: inbound(prefix),
+            inbound: v6kit_host::exposure(prefix),
         };
         v6kit_verify::verify(&settings)
             .await
@@ -83,19 +81,6 @@ fn endpoints(args: &VerifyArgs) -> Vec<Endpoint> {
         Endpoint::public()
     } else {
         args.endpoint.clone()
-    }
-}
-
-/// What the host crate sees, in verify's words.
-fn inbound(prefix: Prefix) -> Inbound {
-    let v6kit_host::Exposure { services, filter } = v6kit_host::exposure(prefix);
-    Inbound {
-        services,
-        filter: match filter {
-            v6kit_host::InboundFilter::Present => InboundFilter::Present,
-            v6kit_host::InboundFilter::Missing => InboundFilter::Missing,
-            v6kit_host::InboundFilter::Unknown { why } => InboundFilter::Unknown { why },
-        },
     }
 }
 
