@@ -1,31 +1,29 @@
 //! The ledger of one machine: SQLite in the job directory.
 
+mod directory;
 mod rows;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::fs::{self, File};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::Flock;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use self::directory::{FILE, lock, make_durable, refuse_foreign, require_ledger};
 use self::rows::StoredFrame;
 use super::accounts::{Accounts, Balance, Retry, forget};
 use super::{Chunk, CommittedFrame, Extent, FramePlace, Ledger, LedgerError, RecentPace, Standing};
 use crate::job::Description;
 use crate::outcome::Outcome;
-use crate::segment::{Segment, sync_directory};
+use crate::segment::Segment;
 use crate::storage::Format;
 use crate::turns::Turns;
-
-const FILE: &str = "ledger.sqlite";
-const LOCK: &str = "lock";
 
 /// Neighbouring frames share a row up to this many bytes: what is finished costs the ledger four rows per MiB,
 /// however small the frames were.
@@ -486,73 +484,4 @@ impl StoredFrame {
         row.frame.span.end = next.span.end;
         Some(row)
     }
-}
-
-/// Makes `directory` where there is none, so that its name survives a power cut.
-fn make_durable(directory: &Path) -> io::Result<()> {
-    if directory.is_dir() {
-        return Ok(());
-    }
-    fs::create_dir_all(directory)?;
-    let Some(parent) = directory.canonicalize()?.parent().map(Path::to_owned) else {
-        return Ok(());
-    };
-    match sync_directory(&parent) {
-        // One may write to it and not read it: then its own writing back has to do.
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
-        synced => synced,
-    }
-}
-
-/// The ledger's file, which must be there.
-fn require_ledger(directory: &Path) -> Result<PathBuf, LedgerError> {
-    let path = directory.join(FILE);
-    if path.exists() {
-        Ok(path)
-    } else {
-        Err(LedgerError::Missing {
-            path: directory.to_owned(),
-        })
-    }
-}
-
-/// A directory with files and no ledger belongs to somebody else.
-fn refuse_foreign(directory: &Path) -> Result<(), LedgerError> {
-    let failed = |source| LedgerError::Directory {
-        path: directory.to_owned(),
-        source,
-    };
-    if directory.join(FILE).exists() {
-        return Ok(());
-    }
-    for entry in fs::read_dir(directory).map_err(failed)? {
-        let name = entry.map_err(failed)?.file_name();
-        if name != LOCK {
-            return Err(LedgerError::Foreign {
-                path: directory.to_owned(),
-            });
-        }
-    }
-    Ok(())
-}
-
-fn lock(directory: &Path) -> Result<Flock<File>, LedgerError> {
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(directory.join(LOCK))
-        .map_err(|source| LedgerError::Directory {
-            path: directory.to_owned(),
-            source,
-        })?;
-    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {
-        nix::errno::Errno::EWOULDBLOCK => LedgerError::Locked {
-            path: directory.to_owned(),
-        },
-        errno => LedgerError::Directory {
-            path: directory.to_owned(),
-            source: io::Error::from(errno),
-        },
-    })
 }
