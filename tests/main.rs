@@ -1,9 +1,11 @@
 //! The end-to-end suite: the real binary against a real kernel, each test in namespaces of its own.
 
 mod crawl;
+mod doctor;
 mod echo;
 mod harness;
 mod lab;
+mod manual;
 mod ndp;
 mod openwrt;
 mod proxy;

@@ -14,7 +14,8 @@ pub fn exposure(prefix: Prefix) -> Exposure {
     }
 }
 
-fn filter(prefix: Prefix) -> InboundFilter {
+/// Whether setup's rules drop new connections to `prefix`, where this process may look.
+pub(crate) fn filter(prefix: Prefix) -> InboundFilter {
     match may_administer_network() {
         Ok(true) => {}
         Ok(false) => {

@@ -150,7 +150,7 @@ impl Facts {
 }
 
 /// Whether `disable_ipv6` is set for a link, whose name may have dots and is no part of a sysctl's name.
-fn is_without_ipv6(link: &str) -> bool {
+pub(crate) fn is_without_ipv6(link: &str) -> bool {
     let path = Path::new("/proc/sys/net/ipv6/conf")
         .join(link)
         .join("disable_ipv6");

@@ -8,6 +8,7 @@
 //! Nothing here prints, reads the environment or exits.
 
 mod change;
+mod doctor;
 mod error;
 mod exposure;
 mod facts;
@@ -33,6 +34,10 @@ mod teardown;
 mod value;
 mod wanted;
 
+pub use doctor::{
+    Ceilings, CpuCeiling, Examination, Finding, FindingState, Machine, MemoryCeiling, Network, PrefixState,
+    TaskCeiling, Tracking, examine,
+};
 pub use error::{FailureKind, HostError};
 pub use exposure::exposure;
 pub use journal::JournalError;

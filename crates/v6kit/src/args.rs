@@ -19,8 +19,9 @@ use crate::printer::Printer;
     version,
     propagate_version = true,
     max_term_width = 100,
-    after_help = "Try it without owning a prefix:\n  v6kit lab demo\n\n\
-                  With a prefix that is routed to this host:\n  \
+    after_help = "Try it without owning a prefix, or with one that is routed to this host.\n\n\
+                  Examples:\n  \
+                  v6kit lab demo\n  \
                   sudo v6kit setup --prefix 2001:db8:1:2::/64 --dev eth0\n  \
                   v6kit verify\n  \
                   v6kit crawl 'https://api.example.org/items/{1..1000000}' -o items\n  \
@@ -83,6 +84,10 @@ pub(crate) enum Command {
     Router(commands::router::RouterArgs),
     /// Try it all on a host, a router and a target in network namespaces, without root
     Lab(commands::lab::LabArgs),
+    /// Show what this host is and what is wrong with it, for a report of a fault
+    Doctor(commands::doctor::DoctorArgs),
+    /// Write the manual pages
+    Man(commands::man::ManArgs),
     /// Print the completion script of a shell
     Completions(commands::completions::CompletionsArgs),
 }

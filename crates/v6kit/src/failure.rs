@@ -1,6 +1,7 @@
 //! Exit codes, and what a user reads when a command fails.
 
 use std::error::Error;
+use std::io;
 use std::process::ExitCode;
 
 use serde::Serialize;
@@ -39,6 +40,18 @@ impl Exit {
             Self::Refused => 18,
             Self::Interrupted => 130,
             Self::Child(code) => code,
+        }
+    }
+
+    /// How the process ends when a file cannot be read or written.
+    pub(crate) fn of_io(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Self::NotPermitted,
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull,
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+                Self::Usage
+            }
+            _ => Self::Failed,
         }
     }
 }

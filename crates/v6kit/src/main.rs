@@ -3,6 +3,9 @@
 mod args;
 mod commands;
 mod failure;
+#[cfg(test)]
+mod help;
+mod manual;
 mod printer;
 
 use std::process::ExitCode;
@@ -39,6 +42,8 @@ fn run(command: Command, printer: &Printer) -> Result<Exit, Failure> {
         Command::Proxy(args) => commands::proxy::run(*args, printer),
         Command::Router(args) => commands::router::run(args, printer),
         Command::Lab(args) => commands::lab::run(args, printer),
+        Command::Doctor(args) => commands::doctor::run(&args, printer),
+        Command::Man(args) => commands::man::run(&args, printer),
         Command::Completions(args) => commands::completions::run(&args, printer),
     }
 }

@@ -57,6 +57,14 @@ impl Hint for NftError {
     }
 }
 
+/// The version of nft, as in `1.0.6`. Needs no privileges.
+pub(crate) fn version() -> Result<String, NftError> {
+    // nftables v1.0.6 (Lester Gooch #5)
+    let output = run(&["--version"], "")?;
+    let word = output.split_whitespace().nth(1).unwrap_or("of unknown version");
+    Ok(word.trim_start_matches('v').to_owned())
+}
+
 /// Reads the rules of this network namespace.
 pub(crate) fn ruleset() -> Result<Ruleset, NftError> {
     let output = run(&["-j", "list", "ruleset"], "")?;

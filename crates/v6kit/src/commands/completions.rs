@@ -1,7 +1,5 @@
 //! `v6kit completions`.
 
-use std::io;
-
 use clap::CommandFactory;
 use clap_complete::Shell;
 
@@ -18,7 +16,12 @@ pub(crate) struct CompletionsArgs {
     shell: Shell,
 }
 
-pub(crate) fn run(args: &CompletionsArgs, _printer: &Printer) -> Result<Exit, Failure> {
-    clap_complete::generate(args.shell, &mut Args::command(), "v6kit", &mut io::stdout());
+pub(crate) fn run(args: &CompletionsArgs, printer: &Printer) -> Result<Exit, Failure> {
+    // Into memory first: a reader that goes away early is no fault of the generator's.
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Args::command(), "v6kit", &mut script);
+    let script = String::from_utf8_lossy(&script);
+    printer.json(&serde_json::json!({ "shell": args.shell.to_string(), "script": script }));
+    printer.line(script.trim_end());
     Ok(Exit::Done)
 }

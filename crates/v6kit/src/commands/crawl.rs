@@ -56,14 +56,29 @@ pub(crate) struct CrawlArgs {
 #[derive(Debug, Subcommand)]
 enum ReadCommand {
     /// Say how far a crawl has come, and what the rest will take
+    #[command(after_help = "Examples:\n  \
+        v6kit crawl status items\n  \
+        v6kit crawl status items --json | jq .forecast")]
     Status(JobDirectory),
     /// Write the URLs of items without a record, a line each
+    #[command(after_help = "Examples:\n  \
+        v6kit crawl missing items | wc -l\n  \
+        v6kit crawl missing items > left.txt && v6kit crawl -i left.txt -o rest")]
     Missing(JobDirectory),
     /// Write the newest record of each item to standard output, a line each
+    #[command(after_help = "Examples:\n  \
+        v6kit crawl cat items --outcome ok | jq .body\n  \
+        v6kit crawl cat items --pos 100..199")]
     Cat(read::CatArgs),
     /// Fetch items again that failed, and keep both records
+    #[command(after_help = "Examples:\n  \
+        v6kit crawl retry items\n  \
+        v6kit crawl retry items --outcome transient,blocked -- -r 20/s")]
     Retry(retry::RetryArgs),
     /// Read everything back and say what is damaged
+    #[command(after_help = "Examples:\n  \
+        v6kit crawl check items\n  \
+        v6kit crawl check items --repair")]
     Check(check::CheckArgs),
 }
 

@@ -16,6 +16,9 @@ use crate::printer::Printer;
 ///
 /// Nothing outside the lab is touched, and nothing stays behind when it ends, however it ends.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    v6kit lab demo\n  \
+    v6kit lab run --topology on-link -- bash")]
 pub(crate) struct LabArgs {
     #[command(subcommand)]
     command: LabSubcommand,
@@ -42,7 +45,8 @@ enum LabSubcommand {
     V6KIT_STATE_DIR       where setup keeps its journal in the lab\n\n\
     Examples:\n  \
     v6kit lab run -- bash\n  \
-    v6kit lab run -- sh -c 'v6kit setup --prefix $V6KIT_LAB_PREFIX --dev $V6KIT_LAB_DEV && v6kit verify --endpoint $V6KIT_LAB_TARGET'\n  \
+    v6kit lab run -- sh -c 'v6kit setup --prefix $V6KIT_LAB_PREFIX --dev $V6KIT_LAB_DEV && \\\n      \
+    v6kit verify --endpoint $V6KIT_LAB_TARGET'\n  \
     v6kit lab run --topology on-link -- v6kit verify --prefix 2001:db8:6::/64")]
 struct RunArgs {
     /// How the router treats the prefix

@@ -2,8 +2,10 @@
 
 pub(crate) mod completions;
 pub(crate) mod crawl;
+pub(crate) mod doctor;
 pub(crate) mod echo;
 pub(crate) mod lab;
+pub(crate) mod man;
 pub(crate) mod ndp;
 pub(crate) mod proxy;
 pub(crate) mod router;

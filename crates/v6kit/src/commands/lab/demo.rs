@@ -17,6 +17,9 @@ use crate::printer::{Printer, Tone};
 /// A host, a router and a target are built in network namespaces on this machine's kernel; needs no
 /// root, no IPv6 and no prefix. Exits with 0 only if every step showed what it claims.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    v6kit lab demo\n  \
+    v6kit lab demo --items 1000000 --json")]
 pub(super) struct DemoArgs {
     /// The prefix that belongs to the host
     #[arg(long, value_name = "P", default_value = DEFAULT_PREFIX, value_parser = crate::args::prefix)]

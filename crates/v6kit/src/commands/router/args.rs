@@ -23,7 +23,7 @@ Examples:
   v6kit router push --prefix 2001:db8:1:2:abcd::/80 --ssh root@192.168.1.1
   v6kit router check
   v6kit router remove
-  v6kit router render --as nftables --host fe80::9 --prefix 2001:db8:1:2:abcd::/80 --lan eth1 --wan eth0")]
+  v6kit router render --host fe80::9 --prefix 2001:db8:1:2:abcd::/80 --as vyos")]
 pub(crate) struct RouterArgs {
     #[command(subcommand)]
     pub(super) command: RouterCommand,
@@ -32,12 +32,24 @@ pub(crate) struct RouterArgs {
 #[derive(Debug, Subcommand)]
 pub(super) enum RouterCommand {
     /// Print what would be installed, without asking the router anything
+    #[command(after_help = "Examples:\n  \
+        v6kit router render --host fe80::9 --prefix 2001:db8:1:2:abcd::/80\n  \
+        v6kit router render --as nftables --host fe80::9 --prefix 2001:db8:1:2:abcd::/80 \\\n      --lan eth1 --wan eth0")]
     Render(RenderArgs),
     /// Install it on an OpenWrt router over ssh, or change what was installed
+    #[command(after_help = "Examples:\n  \
+        v6kit router push --prefix 2001:db8:1:2:abcd::/80 --dry-run\n  \
+        v6kit router push --prefix 2001:db8:1:2:abcd::/80 --ssh root@192.168.1.1")]
     Push(PushArgs),
     /// Compare the router with what should be there, and look at its tables
+    #[command(after_help = "Examples:\n  \
+        v6kit router check\n  \
+        v6kit router check --ssh root@192.168.1.1 --json")]
     Check(CheckArgs),
     /// Undo everything on the router
+    #[command(after_help = "Examples:\n  \
+        v6kit router remove --dry-run\n  \
+        v6kit router remove --ssh root@192.168.1.1")]
     Remove(RemoveArgs),
 }
 

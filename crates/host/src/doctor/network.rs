@@ -1,0 +1,332 @@
+//! The prefix, its routes, connection tracking and the firewall.
+
+use std::path::Path;
+
+use serde::Serialize;
+use v6kit_net::{Hint, InboundFilter, Prefix, chain};
+
+use super::finding::Finding;
+use super::text::count;
+use crate::error::HostError;
+use crate::exposure::filter;
+use crate::facts::{
+    CONNTRACK_BUCKETS, CONNTRACK_COUNT, CONNTRACK_MAX, is_without_ipv6, may_administer_network,
+};
+use crate::netlink::{Link, Netlink, NetlinkError, Route};
+use crate::nft::{self, NftError};
+use crate::place::Place;
+use crate::report::{StatusReport, StatusState};
+use crate::sysctl;
+use crate::{SetUp, Summary};
+
+/// What the network of this host is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Network {
+    /// Whether the kernel has IPv6.
+    pub ipv6: bool,
+    /// The IPv6 default routes, as ip-route(8) writes them.
+    pub default_routes: Vec<String>,
+    /// `net.ipv4.ip_local_port_range`, which holds for IPv6 too.
+    pub port_range: Option<String>,
+    /// `net.ipv6.ip_nonlocal_bind`.
+    pub nonlocal_bind: Option<bool>,
+    /// The prefixes that are set up, the latest first.
+    pub setups: Vec<PrefixState>,
+    /// The table of tracked connections, where there is one.
+    pub conntrack: Option<Tracking>,
+    /// The version of nft; `None` where it is not installed.
+    pub nft: Option<String>,
+}
+
+/// A prefix that is set up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PrefixState {
+    /// The prefix.
+    pub prefix: Prefix,
+    /// The device that it is routed to.
+    pub device: String,
+    /// Whether it was set up since this host was booted.
+    pub this_boot: bool,
+    /// Whether the kernel delivers it to this host; `None` where routes cannot be read.
+    pub delivered: Option<bool>,
+}
+
+/// The table of tracked connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Tracking {
+    /// Entries of this network namespace.
+    pub entries: u64,
+    /// How many there may be.
+    pub max: u64,
+    /// In how many buckets they lie.
+    pub buckets: Option<u64>,
+}
+
+/// Links and routes.
+struct Routing {
+    links: Vec<Link>,
+    routes: Vec<Route>,
+}
+
+/// Reads the network, and judges it.
+pub(super) async fn examine(state_dir: &Path, findings: &mut Vec<Finding>) -> Network {
+    let mut network = Network {
+        ipv6: Path::new("/proc/sys/net/ipv6").exists(),
+        port_range: read("net.ipv4.ip_local_port_range"),
+        nonlocal_bind: read("net.ipv6.ip_nonlocal_bind").map(|value| value != "0"),
+        conntrack: tracking(),
+        ..Network::default()
+    };
+    let summary = Summary::read(state_dir);
+    let routing = routing().await;
+    findings.push(ipv6(&network, routing.as_ref().ok()));
+    let is_set_up = matches!(summary, Ok(Some(_)));
+    findings.push(match &routing {
+        Ok(routing) => {
+            network.default_routes = default_routes(routing);
+            default_route(&network, is_set_up)
+        }
+        Err(error) => with_hint(Finding::unknown("route", chain(error)), error.hint()),
+    });
+    match summary {
+        Err(error) => {
+            findings.push(with_hint(Finding::failed("setup", chain(&error)), error.hint()));
+        }
+        Ok(None) => findings.push(Finding::ok("setup", "no prefix is set up")),
+        Ok(Some(summary)) => {
+            let boot = Place::here().ok().map(|place| place.boot_id);
+            for setup in summary.setups {
+                let state = prefix_state(setup, boot.as_deref(), routing.as_ref().ok());
+                findings.push(setup_finding(&state, state_dir).await);
+                network.setups.push(state);
+            }
+        }
+    }
+    findings.extend(ports(&network));
+    findings.push(conntrack(network.conntrack));
+    let (version, finding) = firewall(&network.setups);
+    network.nft = version;
+    findings.push(finding);
+    network
+}
+
+async fn routing() -> Result<Routing, NetlinkError> {
+    let netlink = Netlink::open()?;
+    Ok(Routing {
+        links: netlink.links().await?,
+        routes: netlink.routes(|_| true).await?,
+    })
+}
+
+fn read(name: &str) -> Option<String> {
+    sysctl::read(name).ok()?.as_text().map(ToOwned::to_owned)
+}
+
+fn tracking() -> Option<Tracking> {
+    let number = |name| read(name)?.parse().ok();
+    Some(Tracking {
+        entries: number(CONNTRACK_COUNT)?,
+        max: number(CONNTRACK_MAX)?,
+        buckets: number(CONNTRACK_BUCKETS),
+    })
+}
+
+fn ipv6(network: &Network, routing: Option<&Routing>) -> Finding {
+    const ID: &str = "ipv6";
+    if !Path::new("/proc/sys").exists() {
+        return Finding::unknown(ID, "/proc is not mounted");
+    }
+    if !network.ipv6 {
+        return with_hint(
+            Finding::failed(ID, "this system has no IPv6"),
+            HostError::NoIpv6.hint(),
+        );
+    }
+    let off: Vec<&str> = routing
+        .map(|routing| routing.links.as_slice())
+        .unwrap_or_default()
+        .iter()
+        .map(|link| link.name.as_str())
+        .filter(|name| is_without_ipv6(name))
+        .collect();
+    if off.is_empty() {
+        Finding::ok(ID, "on")
+    } else {
+        Finding::ok(ID, format!("on; switched off on {}", off.join(", ")))
+    }
+}
+
+fn default_routes(routing: &Routing) -> Vec<String> {
+    let name = |index: Option<u32>| {
+        routing
+            .links
+            .iter()
+            .find(|link| Some(link.index) == index)
+            .map_or("several devices", |link| link.name.as_str())
+    };
+    routing
+        .routes
+        .iter()
+        .filter(|route| route.is_default())
+        .map(|route| match route.gateways.first() {
+            Some(gateway) => format!("default via {gateway} dev {}", name(route.link)),
+            None => format!("default dev {}", name(route.link)),
+        })
+        .collect()
+}
+
+fn default_route(network: &Network, is_set_up: bool) -> Finding {
+    const ID: &str = "route";
+    if !network.default_routes.is_empty() {
+        return Finding::ok(ID, network.default_routes.join("; "));
+    }
+    let hint = "check the uplink: `ip -6 route`, and that router advertisements arrive";
+    if is_set_up {
+        Finding::failed(ID, "there is no IPv6 default route: nothing outside is reached").hint(hint)
+    } else {
+        Finding::warning(ID, "there is no IPv6 default route").hint(hint)
+    }
+}
+
+fn prefix_state(setup: SetUp, boot: Option<&str>, routing: Option<&Routing>) -> PrefixState {
+    PrefixState {
+        this_boot: boot.is_none_or(|boot| boot == setup.boot_id),
+        delivered: routing.map(|routing| routing.routes.iter().any(|route| route.delivers(setup.prefix))),
+        prefix: setup.prefix,
+        device: setup.device,
+    }
+}
+
+async fn setup_finding(state: &PrefixState, state_dir: &Path) -> Finding {
+    const ID: &str = "setup";
+    let PrefixState { prefix, device, .. } = state;
+    let again = format!("run it again: `sudo v6kit setup --prefix {prefix} --dev {device}`");
+    if !state.this_boot {
+        return Finding::failed(ID, format!("{prefix} was set up before this host was booted")).hint(again);
+    }
+    if state.delivered == Some(false) {
+        return Finding::failed(ID, format!("{prefix} on {device}: its route is gone")).hint(again);
+    }
+    match crate::status(state_dir, Some(*prefix)).await {
+        Ok(Some(report)) if report.in_order => Finding::ok(
+            ID,
+            format!("{prefix} on {device}: {} steps in order", report.steps.len()),
+        ),
+        Ok(Some(report)) => {
+            Finding::failed(ID, format!("{prefix} on {device}: {}", faults(&report))).hint(again)
+        }
+        Ok(None) => {
+            Finding::failed(ID, format!("{prefix} on {device}: the journal does not know it")).hint(again)
+        }
+        Err(HostError::NotPrivileged { .. }) => Finding::ok(
+            ID,
+            format!("{prefix} on {device}: delivered to this host (the firewall is visible to root only)"),
+        ),
+        Err(error) => with_hint(
+            Finding::unknown(ID, format!("{prefix} on {device}: {}", chain(&error))),
+            error.hint(),
+        ),
+    }
+}
+
+fn faults(report: &StatusReport) -> String {
+    let steps: Vec<String> = report
+        .steps
+        .iter()
+        .filter_map(|step| match step.state {
+            StatusState::InOrder => None,
+            StatusState::Drifted => Some(format!("{} drifted", step.id)),
+            StatusState::Missing => Some(format!("{} is missing", step.id)),
+        })
+        .chain(report.remarks.iter().cloned())
+        .collect();
+    steps.join(", ")
+}
+
+/// Only where IPv4's part of /proc is there, which holds the range for IPv6 as well.
+fn ports(network: &Network) -> Option<Finding> {
+    const ID: &str = "ports";
+    let range = network.port_range.as_deref()?;
+    let bind = match network.nonlocal_bind {
+        Some(true) => "other programs may send from any address",
+        Some(false) => "other programs may not send from any address (ip_nonlocal_bind is 0)",
+        None => "ip_nonlocal_bind cannot be read",
+    };
+    Some(Finding::ok(
+        ID,
+        format!("{} per address and destination; {bind}", range.replace(' ', "-")),
+    ))
+}
+
+fn conntrack(tracking: Option<Tracking>) -> Finding {
+    const ID: &str = "conntrack";
+    let Some(Tracking {
+        entries,
+        max,
+        buckets,
+    }) = tracking
+    else {
+        return Finding::ok(ID, "this host does not track connections");
+    };
+    let mut detail = format!("{} of {} entries", count(entries), count(max));
+    if let Some(buckets) = buckets {
+        detail = format!("{detail}, {} buckets", count(buckets));
+    }
+    let hint =
+        "keep the prefix out of the table: `v6kit setup --conntrack notrack`, or raise it: `--conntrack N`";
+    // The kernel evicts an entry here and there when it is full (early_drop), so the count trembles.
+    if max > 0 && entries >= max - max / 50 {
+        Finding::failed(ID, format!("{detail}: full, new connections are dropped")).hint(hint)
+    } else if max > 0 && entries >= max / 4 * 3 {
+        Finding::warning(ID, detail).hint(hint)
+    } else {
+        Finding::ok(ID, detail)
+    }
+}
+
+fn firewall(setups: &[PrefixState]) -> (Option<String>, Finding) {
+    const ID: &str = "nft";
+    let version = match nft::version() {
+        Ok(version) => version,
+        Err(error @ NftError::Missing) => {
+            return (
+                None,
+                Finding::warning(ID, "not installed: the prefix cannot be shielded from callers")
+                    .hint(error.hint().unwrap_or_default()),
+            );
+        }
+        Err(error) => return (None, with_hint(Finding::warning(ID, chain(&error)), error.hint())),
+    };
+    if !may_administer_network().unwrap_or(false) {
+        let finding = Finding::ok(ID, format!("{version}; rules are visible to root only"));
+        return (Some(version), finding);
+    }
+    let open: Vec<String> = setups
+        .iter()
+        .filter(|setup| setup.this_boot && filter(setup.prefix) == InboundFilter::Missing)
+        .map(|setup| setup.prefix.to_string())
+        .collect();
+    let finding = match nft::read() {
+        Err(error) => with_hint(
+            Finding::warning(ID, format!("{version}; {}", chain(&error))),
+            error.hint(),
+        ),
+        Ok(_) if !open.is_empty() => Finding::warning(
+            ID,
+            format!("{version}; callers from outside reach {}", open.join(", ")),
+        )
+        .hint("meant so with `--inbound allow`; else run `v6kit setup` again"),
+        Ok(table) => match table.as_text().map(nft::describe_listing) {
+            Some(table) => Finding::ok(ID, format!("{version}; {table}")),
+            None => Finding::ok(ID, format!("{version}; no table of ours")),
+        },
+    };
+    (Some(version), finding)
+}
+
+fn with_hint(finding: Finding, hint: Option<String>) -> Finding {
+    match hint {
+        Some(hint) => finding.hint(hint),
+        None => finding,
+    }
+}

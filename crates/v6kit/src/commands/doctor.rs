@@ -1,0 +1,138 @@
+//! `v6kit doctor`.
+
+use serde::Serialize;
+use v6kit_host::{Examination, Finding, FindingState};
+
+use super::block_on;
+use crate::args::StateArgs;
+use crate::failure::{Exit, Failure};
+use crate::printer::{Printer, Tone};
+
+/// Show what this host is and what is wrong with it, on one screen, for a report of a fault.
+///
+/// Changes nothing and contacts nobody. Works as a plain user; as root it sees the firewall too. It shows the
+/// prefix, device names and gateways, and nothing secret.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    sudo v6kit doctor\n  \
+    v6kit doctor --json > doctor.json\n\n\
+    Exit: 0 nothing is wrong (warnings, and what cannot be seen from here, do not count), 1 something is.")]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    state: StateArgs,
+}
+
+/// Which v6kit this is.
+#[derive(Debug, Serialize)]
+struct Build {
+    version: &'static str,
+    /// The commit, in builds of the release script.
+    commit: Option<&'static str>,
+    target: String,
+    profile: &'static str,
+    linked: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct Document<'a> {
+    v6kit: &'a Build,
+    #[serde(flatten)]
+    examination: &'a Examination,
+}
+
+impl Build {
+    fn this() -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            commit: option_env!("V6KIT_COMMIT"),
+            target: format!(
+                "{}-{}{}",
+                std::env::consts::ARCH,
+                std::env::consts::OS,
+                if cfg!(target_env = "musl") {
+                    "-musl"
+                } else {
+                    "-gnu"
+                }
+            ),
+            profile: if cfg!(debug_assertions) {
+                "debug"
+            } else {
+                "release"
+            },
+            linked: if cfg!(target_feature = "crt-static") {
+                "static"
+            } else {
+                "dynamic"
+            },
+        }
+    }
+
+    fn describe(&self) -> String {
+        let Self {
+            version,
+            commit,
+            target,
+            profile,
+            linked,
+        } = self;
+        let commit = commit.map(|commit| format!(" ({commit})")).unwrap_or_default();
+        format!("{version}{commit}, {profile} build, {target}, {linked}")
+    }
+}
+
+pub(crate) fn run(args: &DoctorArgs, printer: &Printer) -> Result<Exit, Failure> {
+    let build = Build::this();
+    let examination = block_on(async { Ok(v6kit_host::examine(&args.state.state_dir).await) })?;
+    printer.json(&Document {
+        v6kit: &build,
+        examination: &examination,
+    });
+    print(&build, &examination, printer);
+    Ok(if examination.ok { Exit::Done } else { Exit::Failed })
+}
+
+fn print(build: &Build, examination: &Examination, printer: &Printer) {
+    let first = vec![
+        word(FindingState::Ok, printer),
+        "v6kit".to_owned(),
+        build.describe(),
+    ];
+    let rows = examination.findings.iter().map(|finding| {
+        vec![
+            word(finding.state, printer),
+            finding.id.to_owned(),
+            finding.detail.clone(),
+        ]
+    });
+    printer.table(std::iter::once(first).chain(rows));
+    for Finding { id, hint, .. } in &examination.findings {
+        if let Some(hint) = hint {
+            printer.line(format_args!(
+                "{} {id}: {hint}",
+                printer.paint("hint:", Tone::Good)
+            ));
+        }
+    }
+    let failed: Vec<&str> = examination
+        .findings
+        .iter()
+        .filter(|finding| finding.state == FindingState::Failed)
+        .map(|finding| finding.id)
+        .collect();
+    printer.line(if failed.is_empty() {
+        "\nNothing is wrong that can be seen from here.".to_owned()
+    } else {
+        format!("\nWrong: {}", failed.join(", "))
+    });
+}
+
+fn word(state: FindingState, printer: &Printer) -> String {
+    let (text, tone) = match state {
+        FindingState::Ok => ("ok", Tone::Good),
+        FindingState::Warning => ("warning", Tone::Warning),
+        FindingState::Failed => ("failed", Tone::Bad),
+        FindingState::Unknown => ("unknown", Tone::Faint),
+    };
+    printer.paint(text, tone)
+}

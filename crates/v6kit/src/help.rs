@@ -1,0 +1,117 @@
+//! What every command's help has to be, checked by walking the commands that clap knows.
+//!
+//! After a change of the command line, look at the new helps and accept them:
+//! `INSTA_UPDATE=always cargo test --workspace --locked --bin v6kit -- help::`, then `git diff`.
+
+use std::ffi::OsString;
+
+use clap::{Command, CommandFactory};
+
+use crate::args::{Args, Stop, parse_from};
+
+const WIDTH: usize = 100;
+
+/// A command and its words: `v6kit crawl status`.
+struct Entry {
+    words: String,
+    command: Command,
+}
+
+fn entries() -> Vec<Entry> {
+    let mut root = Args::command().term_width(WIDTH);
+    root.build();
+    let mut entries = Vec::new();
+    collect("v6kit", &root, &mut entries);
+    entries
+}
+
+fn collect(words: &str, command: &Command, entries: &mut Vec<Entry>) {
+    entries.push(Entry {
+        words: words.to_owned(),
+        command: command.clone(),
+    });
+    for below in command
+        .get_subcommands()
+        .filter(|below| below.get_name() != "help")
+    {
+        collect(&format!("{words} {}", below.get_name()), below, entries);
+    }
+}
+
+/// The indented lines under `Examples:`, those that end in a backslash joined with the next.
+fn examples(help: &str) -> Vec<String> {
+    let block: Vec<&str> = help
+        .lines()
+        .skip_while(|line| *line != "Examples:")
+        .skip(1)
+        .take_while(|line| line.starts_with(' '))
+        .collect();
+    block
+        .join("\n")
+        .replace("\\\n", " ")
+        .lines()
+        .map(|line| line.trim().to_owned())
+        .collect()
+}
+
+/// The words of each `v6kit …` in an example, without what a shell takes for itself and the remark behind it.
+fn invocations(example: &str) -> Vec<Vec<OsString>> {
+    let command = example.split("    ").next().unwrap_or_default();
+    let words = shlex::split(command).unwrap_or_else(|| panic!("a shell does not understand: {example}"));
+    words
+        .split(|word| ["|", "&&", ";"].contains(&word.as_str()))
+        .filter_map(|words| {
+            let first = words.iter().position(|word| word == "v6kit")?;
+            let is_first = words[..first]
+                .iter()
+                .all(|word| word == "sudo" || word.contains('='));
+            let own = words[first..]
+                .iter()
+                .take_while(|word| !word.starts_with('>') && *word != "&");
+            is_first.then(|| own.map(OsString::from).collect())
+        })
+        .collect()
+}
+
+#[test]
+fn every_help_fits_100_columns() {
+    for Entry { words, mut command } in entries() {
+        for (kind, help) in [
+            ("-h", command.render_help()),
+            ("--help", command.render_long_help()),
+        ] {
+            for line in help.to_string().lines() {
+                assert!(line.chars().count() <= WIDTH, "`{words} {kind}`: {line}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_help_has_two_examples_that_the_command_line_takes() {
+    for Entry { words, mut command } in entries() {
+        let help = command.render_long_help().to_string();
+        let mut count = 0;
+        for example in examples(&help) {
+            for invocation in invocations(&example) {
+                count += 1;
+                match parse_from(&invocation) {
+                    Ok(_) | Err(Stop::Shown(_)) => {}
+                    Err(Stop::Usage(failure, _)) => panic!("`{words}`: {example}\n{failure:?}"),
+                }
+            }
+        }
+        assert!(
+            count >= 2,
+            "`{words} --help` has {count} examples of v6kit:\n{help}"
+        );
+    }
+}
+
+#[test]
+fn the_helps_are_those_that_were_accepted() {
+    for Entry { words, mut command } in entries() {
+        let name = words.replace(' ', "-");
+        insta::assert_snapshot!(name, command.render_long_help().to_string());
+    }
+}

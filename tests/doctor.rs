@@ -1,0 +1,214 @@
+//! `v6kit doctor`: what a report of a fault needs, also in odd places.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::harness::{Run, V6KIT, in_lab, in_namespace, run, v6kit};
+
+/// What the examination says of `id`.
+#[track_caller]
+fn finding(run: &Run, id: &str) -> Value {
+    let findings = run.json()["findings"].clone();
+    findings
+        .as_array()
+        .and_then(|all| all.iter().find(|finding| finding["id"] == id))
+        .unwrap_or_else(|| panic!("nothing about {id}: {run}"))
+        .clone()
+}
+
+#[test]
+fn doctor_fits_one_screen_and_tells_nothing_secret() {
+    let run = run(Command::new(V6KIT)
+        .arg("doctor")
+        .env("V6KIT_PROXY_PASSWORD", "hunter2"));
+    assert!(run.stdout.lines().count() <= 24, "{run}");
+    for id in [
+        "v6kit",
+        "kernel",
+        "privileges",
+        "cpu",
+        "memory",
+        "files",
+        "route",
+        "setup",
+        "conntrack",
+        "nft",
+    ] {
+        assert!(
+            run.stdout
+                .lines()
+                .any(|line| line.split_whitespace().nth(1) == Some(id)),
+            "nothing about {id}: {run}"
+        );
+    }
+    assert!(run.stdout.contains(env!("CARGO_PKG_VERSION")), "{run}");
+    assert!(!run.stdout.contains("hunter2"), "{run}");
+    let document = v6kit(&["doctor", "--json"]).json();
+    assert_eq!(document["v6kit"]["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(document["v6kit"]["profile"], "debug");
+    assert_eq!(
+        document["machine"]["files_hard"],
+        nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE)
+            .expect("a limit")
+            .1
+    );
+}
+
+#[test]
+fn doctor_finds_a_setup_in_order_and_names_what_drifted() {
+    let run = in_lab(
+        "routed",
+        r#"
+        "$V6KIT" setup --prefix "$V6KIT_LAB_PREFIX" --dev "$V6KIT_LAB_DEV" >/dev/null
+        "$V6KIT" doctor --json >"$T/root.json"
+        setpriv --bounding-set -all --inh-caps -all --no-new-privs "$V6KIT" doctor --json >"$T/plain.json"
+        nft flush ruleset
+        "$V6KIT" doctor --json >"$T/flushed.json" && exit 1
+        ip -6 route del local "$V6KIT_LAB_PREFIX" dev lo
+        "$V6KIT" doctor --json >"$T/gone.json" && exit 1
+        sed -i 's/"boot_id":"[^"]*"/"boot_id":"another"/' "$V6KIT_STATE_DIR/summary.json"
+        "$V6KIT" doctor --json >"$T/boot.json" && exit 1
+        jq -c --slurp '[.[] | .findings[] | select(.id == "setup")]' \
+            "$T"/{root,plain,flushed,gone,boot}.json
+        "#,
+    )
+    .expect(0);
+    let found = run.json();
+    let details: Vec<&str> = (0..5).filter_map(|i| found[i]["detail"].as_str()).collect();
+    let states: Vec<&str> = (0..5).filter_map(|i| found[i]["state"].as_str()).collect();
+    assert_eq!(states, ["ok", "ok", "failed", "failed", "failed"], "{run}");
+    assert!(details[0].contains("steps in order"), "{run}");
+    assert!(details[1].contains("visible to root only"), "{run}");
+    assert!(details[2].contains("inbound is missing"), "{run}");
+    assert!(details[3].contains("route is gone"), "{run}");
+    assert!(details[4].contains("before this host was booted"), "{run}");
+    assert!(
+        found[2]["hint"]
+            .as_str()
+            .is_some_and(|hint| hint.contains("sudo v6kit setup --prefix")),
+        "{run}"
+    );
+}
+
+#[test]
+fn doctor_works_without_cgroups_nft_and_a_default_route() {
+    let run = in_namespace(
+        r#"
+        mkdir "$T/empty"
+        mount --bind "$T/empty" /sys/fs/cgroup
+        mount --bind "$T/empty" /usr/sbin
+        "$V6KIT" doctor --json
+        "#,
+    )
+    .expect(0);
+    assert_eq!(finding(&run, "cgroups")["state"], "unknown", "{run}");
+    assert_eq!(finding(&run, "nft")["state"], "warning", "{run}");
+    assert_eq!(finding(&run, "nft")["hint"], "install it: `apt install nftables`");
+    assert_eq!(finding(&run, "route")["state"], "warning", "{run}");
+    assert_eq!(run.json()["machine"]["cgroups"], Value::Null);
+}
+
+#[test]
+fn doctor_exits_1_where_the_kernel_has_no_ipv6() {
+    let run = in_namespace(
+        r#"
+        mkdir "$T/empty"
+        mount --bind "$T/empty" /proc/sys/net
+        "$V6KIT" doctor --json
+        "#,
+    )
+    .expect(1);
+    assert_eq!(finding(&run, "ipv6")["state"], "failed", "{run}");
+    assert_eq!(run.json()["ok"], false);
+}
+
+#[test]
+fn doctor_goes_on_without_proc_and_as_somebody_unknown() {
+    let run = in_namespace(
+        r#"
+        mkdir "$T/empty"
+        mount --bind "$T/empty" /proc
+        setpriv --bounding-set -all --inh-caps -all "$V6KIT" doctor
+        "#,
+    )
+    .expect(0);
+    assert!(run.stdout.contains("/proc is not mounted"), "{run}");
+}
+
+/// Runs doctor below half a core and 300 MiB.
+#[track_caller]
+fn in_a_narrow_group() -> Run {
+    if !nix::unistd::geteuid().is_root() {
+        return run(Command::new("systemd-run")
+            .args([
+                "--user",
+                "--scope",
+                "--quiet",
+                "-p",
+                "MemoryMax=300M",
+                "-p",
+                "CPUQuota=50%",
+            ])
+            .args([V6KIT, "doctor", "--json"]));
+    }
+    // One hierarchy, or one per controller.
+    let script = r#"
+        set -eu
+        top=/sys/fs/cgroup; name=v6kit-doctor-$$
+        if [ -f $top/cgroup.controllers ]; then
+            echo '+cpu +memory' >$top/cgroup.subtree_control
+            groups=$top/$name
+        else
+            groups="$top/cpu/$name $top/memory/$name"
+        fi
+        # The ceiling is set one level above the group of the process.
+        cleanup() { for group in $groups; do echo $$ >${group%/*}/cgroup.procs; rmdir $group/inner $group; done; }
+        trap cleanup EXIT
+        for group in $groups; do
+            mkdir $group
+            if [ -f $group/cgroup.controllers ]; then echo '+cpu +memory' >$group/cgroup.subtree_control; fi
+            mkdir $group/inner
+            echo $$ >$group/inner/cgroup.procs
+            limit() { [ ! -e $group/$1 ] || echo "$2" >$group/$1; }
+            limit cpu.max '50000 100000'
+            limit memory.max 314572800
+            limit cpu.cfs_quota_us 50000
+            limit memory.limit_in_bytes 314572800
+        done
+        "$V6KIT" doctor --json
+    "#;
+    run(Command::new("sh").args(["-c", script]).env("V6KIT", V6KIT))
+}
+
+#[test]
+fn doctor_sees_the_ceilings_of_the_groups_above() {
+    let run = in_a_narrow_group().expect(0);
+    let cgroups = &run.json()["machine"]["cgroups"];
+    assert_eq!(cgroups["cpu"]["cores"], 0.5, "{run}");
+    assert_eq!(cgroups["memory"]["bytes"], 300 << 20, "{run}");
+    let name = cgroups["memory"]["set_by"].as_str().expect("a group");
+    assert!(!name.ends_with("/inner"), "{run}");
+    assert!(
+        finding(&run, "memory")["detail"]
+            .as_str()
+            .is_some_and(|detail| detail.contains("at most 300 MiB")),
+        "{run}"
+    );
+}
+
+#[test]
+fn doctor_says_where_its_state_is_damaged() {
+    let directory = tempfile::tempdir().expect("a directory");
+    std::fs::write(directory.path().join("summary.json"), "{").expect("a summary");
+    let run = doctor_of(directory.path()).expect(1);
+    assert_eq!(finding(&run, "setup")["state"], "failed", "{run}");
+}
+
+#[track_caller]
+fn doctor_of(state: &Path) -> Run {
+    run(Command::new(V6KIT)
+        .args(["doctor", "--json", "--state-dir"])
+        .arg(state))
+}
