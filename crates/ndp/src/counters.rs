@@ -1,9 +1,9 @@
 //! What was asked, answered and refused, and why.
 
-use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
+use v6kit_metrics::{Kind as MetricKind, Page};
 
 use crate::wire::{Invalid, Kind};
 
@@ -204,75 +204,62 @@ impl Counters {
         }
     }
 
-    /// The counts in the text format of Prometheus, version 0.0.4.
+    /// The counts in the text format of Prometheus.
     #[must_use]
     pub fn exposition(&self) -> String {
-        let mut text = String::new();
-        let plain = |text: &mut String, name: &str, kind: &str, help: &str, value: u64| {
-            describe(text, name, kind, help);
-            let _ = writeln!(text, "{name} {value}");
-        };
-        plain(
-            &mut text,
+        let mut page = Page::default();
+        page.single(
             "v6kit_ndp_solicitations_total",
-            "counter",
-            "Solicitations from or for the prefix.",
+            MetricKind::Counter,
+            "Solicitations from or for the prefix",
             read(&self.solicitations),
         );
-        describe(
-            &mut text,
+        page.family(
             "v6kit_ndp_answers_total",
-            "counter",
-            "Advertisements sent, by what was asked.",
+            MetricKind::Counter,
+            "Advertisements sent, by what was asked",
         );
         for (kind, name) in KINDS {
-            let value = read(&self.answered[kind as usize]);
-            let _ = writeln!(text, "v6kit_ndp_answers_total{{kind=\"{name}\"}} {value}");
+            page.sample(&[("kind", name)], read(&self.answered[kind as usize]));
         }
-        describe(
-            &mut text,
+        page.family(
             "v6kit_ndp_refusals_total",
-            "counter",
-            "Solicitations without an answer, by cause.",
+            MetricKind::Counter,
+            "Solicitations without an answer, by cause",
         );
         for cause in Cause::ALL {
-            let (name, value) = (cause.name(), read(&self.refused[cause as usize]));
-            let _ = writeln!(text, "v6kit_ndp_refusals_total{{cause=\"{name}\"}} {value}");
+            page.sample(&[("cause", cause.name())], read(&self.refused[cause as usize]));
         }
         for (name, kind, help, value) in [
             (
                 "v6kit_ndp_announcements_total",
-                "counter",
-                "Unsolicited advertisements sent.",
+                MetricKind::Counter,
+                "Unsolicited advertisements sent",
                 &self.announced,
             ),
             (
                 "v6kit_ndp_socket_lists_total",
-                "counter",
-                "Looks at the sockets of this host.",
+                MetricKind::Counter,
+                "Looks at the sockets of this host",
                 &self.looks,
             ),
             (
                 "v6kit_ndp_kernel_drops_total",
-                "counter",
-                "Packets lost because they came too fast.",
+                MetricKind::Counter,
+                "Packets lost because they came too fast",
                 &self.dropped,
             ),
             (
                 "v6kit_ndp_live_addresses",
-                "gauge",
-                "Addresses that are being answered for.",
+                MetricKind::Gauge,
+                "Addresses that are being answered for",
                 &self.live,
             ),
         ] {
-            plain(&mut text, name, kind, help, read(value));
+            page.single(name, kind, help, read(value));
         }
-        text
+        page.into_text()
     }
-}
-
-fn describe(text: &mut String, name: &str, kind: &str, help: &str) {
-    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
 }
 
 fn add(counter: &AtomicU64) {

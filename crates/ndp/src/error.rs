@@ -50,15 +50,6 @@ pub enum NdpError {
     /// Capabilities cannot be given up.
     #[error("cannot give up the privileges that are not needed any more")]
     Privileges(#[source] io::Error),
-    /// No listener for metrics.
-    #[error("cannot serve metrics on {address}")]
-    Metrics {
-        /// Where.
-        address: std::net::SocketAddr,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
 }
 
 impl Hint for NdpError {
@@ -77,7 +68,6 @@ impl Hint for NdpError {
                 format!("use --source target, or give it one: ip link set {device} addrgenmode eui64")
             }
             Self::SocketList(_) => "load the modules tcp_diag and udp_diag, or use --all".to_owned(),
-            Self::Metrics { .. } => "choose another port".to_owned(),
             Self::Listen(_) | Self::Netlink(_) => {
                 "check that this container or sandbox allows packet and netlink sockets".to_owned()
             }

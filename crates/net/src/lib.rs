@@ -8,6 +8,7 @@ mod limits;
 mod pool;
 mod prefix;
 mod resolve;
+mod turning;
 
 pub use dial::{DialError, dial};
 pub use exposure::{Exposure, InboundFilter};
@@ -15,6 +16,7 @@ pub use limits::{FileLimit, raise_file_limit};
 pub use pool::{PoolError, SourcePool};
 pub use prefix::{Prefix, PrefixError};
 pub use resolve::{ResolveError, own_addresses, resolve};
+pub use turning::{COOL_DOWN, HOLD, Lease, TurningPool, Wear};
 
 /// What somebody should type or change after an error.
 ///

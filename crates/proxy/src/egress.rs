@@ -12,7 +12,7 @@ use v6kit_net::{DialError, ResolveError, dial};
 use crate::lookup::Names;
 use crate::policy::Policy;
 use crate::refusal::Refusal;
-use crate::source::Sources;
+use crate::source::{NoPlace, Source, Sources};
 use crate::target::{Host, Target};
 use crate::username::Wish;
 
@@ -66,13 +66,15 @@ impl Egress {
         user: &str,
         wish: Wish<'_>,
         pin: Option<Ipv6Addr>,
-    ) -> Result<Option<Ipv6Addr>, Refusal> {
-        match (&self.sources, pin) {
-            (Some(sources), Some(pin)) if sources.allows(pin) => Ok(Some(pin)),
-            (_, Some(address)) => Err(Refusal::Pin { address }),
-            (Some(sources), None) => Ok(Some(sources.choose(user, wish))),
-            (None, None) => Ok(None),
-        }
+    ) -> Result<Option<Source>, Refusal> {
+        let source = match (&self.sources, pin) {
+            (Some(sources), Some(pin)) if sources.allows(pin) => sources.chosen(pin),
+            (_, Some(address)) => return Err(Refusal::Pin { address }),
+            (Some(sources), None) => sources.choose(user, wish),
+            (None, None) => return Ok(None),
+        };
+        let full = |NoPlace { places }| Refusal::Addresses { places };
+        source.map(Some).map_err(full)
     }
 
     /// Connects to `target` from `source`.

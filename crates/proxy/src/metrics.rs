@@ -1,11 +1,12 @@
 //! Counters, kept per thread and added up when somebody asks.
 
 use std::collections::HashMap;
-use std::fmt::Write;
 use std::net::Ipv6Addr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use v6kit_metrics::{Kind, Page};
 
 use crate::visit::Protocol;
 
@@ -125,7 +126,7 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    /// The Prometheus text format, version 0.0.4.
+    /// The text format of Prometheus.
     pub(crate) fn render(&self) -> String {
         let mut counts = Counts::default();
         for tally in &*self.tallies {
@@ -138,122 +139,85 @@ impl Metrics {
                 .sum()
         };
         let mut page = Page::default();
-        page.family("v6kit_proxy_connections", "gauge", "Client connections open now");
-        page.sample("", &[], self.open.load(Ordering::Relaxed));
-        page.users(&counts);
-        page.nets(&counts);
-        page.dials(&counts);
+        page.family(
+            "v6kit_proxy_connections",
+            Kind::Gauge,
+            "Client connections open now",
+        );
+        page.sample(&[], self.open.load(Ordering::Relaxed));
+        users(&mut page, &counts);
+        nets(&mut page, &counts);
+        dials(&mut page, &counts);
         page.family(
             "v6kit_proxy_accept_errors_total",
-            "counter",
+            Kind::Counter,
             "Connections that could not be accepted",
         );
-        page.sample("", &[], sum(|tally| &tally.accept_errors));
+        page.sample(&[], sum(|tally| &tally.accept_errors));
         page.family(
             "v6kit_proxy_log_lines_dropped_total",
-            "counter",
+            Kind::Counter,
             "Access log lines lost to a slow disk",
         );
-        page.sample("", &[], sum(|tally| &tally.log_lines_dropped));
-        page.text
+        page.sample(&[], sum(|tally| &tally.log_lines_dropped));
+        page.into_text()
     }
 }
 
-#[derive(Default)]
-struct Page {
-    text: String,
-    family: &'static str,
-}
-
-impl Page {
-    fn family(&mut self, name: &'static str, kind: &str, help: &str) {
-        self.family = name;
-        let _ = writeln!(self.text, "# HELP {name} {help}.\n# TYPE {name} {kind}");
-    }
-
-    fn sample(&mut self, suffix: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
-        let labels: Vec<String> = labels
-            .iter()
-            .map(|(name, value)| format!("{name}=\"{}\"", escaped(value)))
-            .collect();
-        let labels = if labels.is_empty() {
-            String::new()
-        } else {
-            format!("{{{}}}", labels.join(","))
-        };
-        let _ = writeln!(self.text, "{}{suffix}{labels} {value}", self.family);
-    }
-
-    fn users(&mut self, counts: &Counts) {
-        let mut users: Vec<_> = counts.users.iter().collect();
-        users.sort_unstable_by_key(|(name, _)| *name);
-        self.family(
-            "v6kit_proxy_requests_total",
-            "counter",
-            "Tunnels, requests and associations that have ended, by how they did",
-        );
-        for (user, counted) in &users {
-            let mut visits: Vec<_> = counted.visits.iter().collect();
-            visits.sort_unstable();
-            for ((protocol, outcome), count) in visits {
-                let labels = [
-                    ("user", &***user),
-                    ("protocol", protocol.name()),
-                    ("outcome", outcome),
-                ];
-                self.sample("", &labels, count);
-            }
-        }
-        self.family(
-            "v6kit_proxy_bytes_total",
-            "counter",
-            "Bytes relayed, without headers of our own",
-        );
-        for (user, counted) in &users {
-            self.sample("", &[("user", user), ("direction", "up")], counted.up);
-            self.sample("", &[("user", user), ("direction", "down")], counted.down);
+fn users(page: &mut Page, counts: &Counts) {
+    let mut users: Vec<_> = counts.users.iter().collect();
+    users.sort_unstable_by_key(|(name, _)| *name);
+    page.family(
+        "v6kit_proxy_requests_total",
+        Kind::Counter,
+        "Tunnels, requests and associations that have ended, by how they did",
+    );
+    for (user, counted) in &users {
+        let mut visits: Vec<_> = counted.visits.iter().collect();
+        visits.sort_unstable();
+        for ((protocol, outcome), count) in visits {
+            let labels = [
+                ("user", &***user),
+                ("protocol", protocol.name()),
+                ("outcome", outcome),
+            ];
+            page.sample(&labels, count);
         }
     }
-
-    fn nets(&mut self, counts: &Counts) {
-        let mut nets: Vec<_> = counts.nets.iter().collect();
-        nets.sort_unstable();
-        self.family(
-            "v6kit_proxy_source_connections_total",
-            "counter",
-            "Connections and requests by the /64 of their source address",
-        );
-        for (net, count) in nets {
-            self.sample("", &[("net64", &format!("{net}/64"))], count);
-        }
-        if counts.other_nets > 0 {
-            self.sample("", &[("net64", "other")], counts.other_nets);
-        }
-    }
-
-    fn dials(&mut self, counts: &Counts) {
-        self.family(
-            "v6kit_proxy_dial_seconds",
-            "histogram",
-            "Time to resolve and connect",
-        );
-        let mut total = 0;
-        for (bound, count) in DIAL_BUCKETS.iter().zip(counts.dials) {
-            total += count;
-            self.sample("_bucket", &[("le", &bound.to_string())], total);
-        }
-        total += counts.dials[DIAL_BUCKETS.len()];
-        self.sample("_bucket", &[("le", "+Inf")], total);
-        self.sample("_sum", &[], counts.dial_seconds);
-        self.sample("_count", &[], total);
+    page.family(
+        "v6kit_proxy_bytes_total",
+        Kind::Counter,
+        "Bytes relayed, without headers of our own",
+    );
+    for (user, counted) in &users {
+        page.sample(&[("user", user), ("direction", "up")], counted.up);
+        page.sample(&[("user", user), ("direction", "down")], counted.down);
     }
 }
 
-fn escaped(value: &str) -> String {
-    value
-        .replace('\\', "\\\\")
-        .replace('"', "\\\"")
-        .replace('\n', "\\n")
+fn nets(page: &mut Page, counts: &Counts) {
+    let mut nets: Vec<_> = counts.nets.iter().collect();
+    nets.sort_unstable();
+    page.family(
+        "v6kit_proxy_source_connections_total",
+        Kind::Counter,
+        "Connections and requests by the /64 of their source address",
+    );
+    for (net, count) in nets {
+        page.sample(&[("net64", &format!("{net}/64"))], count);
+    }
+    if counts.other_nets > 0 {
+        page.sample(&[("net64", "other")], counts.other_nets);
+    }
+}
+
+fn dials(page: &mut Page, counts: &Counts) {
+    page.family(
+        "v6kit_proxy_dial_seconds",
+        Kind::Histogram,
+        "Time to resolve and connect",
+    );
+    page.histogram(&DIAL_BUCKETS, &counts.dials, counts.dial_seconds);
 }
 
 #[cfg(test)]

@@ -49,6 +49,8 @@ pub(crate) enum Refusal {
     UserRate { rate: f64 },
     #[error("the user has used {} bytes in {} s, as many as permitted", .budget.bytes, .budget.per.as_secs())]
     UserBytes { budget: ByteBudget },
+    #[error("{places} sessions have an address, as many as this proxy keeps at a time")]
+    Addresses { places: usize },
     #[error("nothing was sent or received for too long")]
     Idle,
     #[error("the handshake took too long")]
@@ -81,6 +83,7 @@ impl Refusal {
             Self::UserConnections { .. } => "user_connections",
             Self::UserRate { .. } => "user_rate",
             Self::UserBytes { .. } => "user_bytes",
+            Self::Addresses { .. } => "addresses",
             Self::Idle => "idle",
             Self::HandshakeTimeout => "handshake_timeout",
             Self::HeadTooLarge { .. } => "head_too_large",
@@ -101,7 +104,7 @@ impl Refusal {
             | Self::Dial(DialError::TimedOut { .. })
             | Self::Silent => StatusCode::GATEWAY_TIMEOUT,
             Self::Resolve(_) | Self::Dial(_) | Self::Upstream(_) => StatusCode::BAD_GATEWAY,
-            Self::Full(_) | Self::System(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Full(_) | Self::Addresses { .. } | Self::System(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::UserConnections { .. } | Self::UserRate { .. } | Self::UserBytes { .. } => {
                 StatusCode::TOO_MANY_REQUESTS
             }
@@ -161,6 +164,9 @@ impl Hint for Refusal {
                 "the proxy's operator can permit it from the host's own address with --v4 direct"
             }
             Self::Full(_) => "try again later; the operator can raise --max-connections",
+            Self::Addresses { .. } => {
+                "use a session that exists, or try again in a minute; the operator can raise --addresses"
+            }
             Self::UserConnections { .. } | Self::UserRate { .. } | Self::UserBytes { .. } => {
                 "wait, or ask the proxy's operator for more"
             }

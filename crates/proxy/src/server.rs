@@ -12,13 +12,10 @@ use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use http_body_util::Full;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use ring::rand::{SecureRandom, SystemRandom};
-use tokio::net::TcpListener;
 use tokio::runtime::LocalOptions;
 use tokio::sync::{Semaphore, mpsc, watch};
+use v6kit_metrics::MetricsListener;
 use v6kit_net::{Hint, PoolError, SourcePool};
 
 use crate::access_log::{self, LogSender};
@@ -31,7 +28,7 @@ use crate::metrics::{Metrics, Tally};
 use crate::policy::Policy;
 use crate::session::{self, Admitted};
 use crate::settings::Settings;
-use crate::source::{SessionKey, Sources};
+use crate::source::{Bounds, SessionKey, Sources};
 use crate::worker::{Admission, Phase, Room, Worker};
 
 /// getaddrinfo(3) and password hashes of one thread at a time.
@@ -92,7 +89,7 @@ impl Hint for StartError {
 pub struct Proxy {
     settings: Settings,
     bound: Vec<Bound>,
-    metrics: Option<std::net::TcpListener>,
+    metrics: Option<MetricsListener>,
 }
 
 impl Proxy {
@@ -100,7 +97,7 @@ impl Proxy {
     ///
     /// # Errors
     /// [`StartError::Listen`].
-    pub fn bind(mut settings: Settings) -> Result<Self, StartError> {
+    pub async fn bind(mut settings: Settings) -> Result<Self, StartError> {
         let listen = std::mem::take(&mut settings.listen);
         let bound = listen
             .into_iter()
@@ -110,7 +107,19 @@ impl Proxy {
                     .map_err(|source| StartError::Listen { address, source })
             })
             .collect::<Result<_, _>>()?;
-        let metrics = settings.metrics.map(bind_metrics).transpose()?;
+        let metrics = match settings.metrics {
+            Some(address) => {
+                Some(
+                    MetricsListener::bind(address)
+                        .await
+                        .map_err(|source| StartError::Listen {
+                            address: address.to_string(),
+                            source,
+                        })?,
+                )
+            }
+            None => None,
+        };
         Ok(Self {
             settings,
             bound,
@@ -126,7 +135,7 @@ impl Proxy {
     /// Where metrics are served.
     #[must_use]
     pub fn metrics_address(&self) -> Option<SocketAddr> {
-        self.metrics.as_ref()?.local_addr().ok()
+        self.metrics.as_ref().map(MetricsListener::address)
     }
 
     /// Starts the threads. To be called within a tokio runtime, which serves the metrics.
@@ -161,6 +170,7 @@ impl Proxy {
             open: Arc::clone(&room.open),
         };
         let common = Common {
+            bounds: settings.addresses.map(Bounds::new),
             settings,
             gates,
             phases,
@@ -174,10 +184,7 @@ impl Proxy {
         });
         let unix_paths = unix_paths.collect();
         let threads = start_threads(common, bound, &tallies)?;
-        let metrics = metrics
-            .map(|listener| serve_metrics(listener, metrics_page))
-            .transpose()
-            .map_err(StartError::Thread)?;
+        let metrics = metrics.map(|listener| tokio::spawn(listener.serve(move || metrics_page.render())));
         Ok(Running {
             gate,
             accounts,
@@ -216,15 +223,6 @@ fn new_gate(access: Access, accounts: &Arc<Accounts>) -> Result<Arc<Gate>, Start
         .map_err(|ring::error::Unspecified| StartError::Random)
 }
 
-fn bind_metrics(address: SocketAddr) -> Result<std::net::TcpListener, StartError> {
-    std::net::TcpListener::bind(address)
-        .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
-        .map_err(|source| StartError::Listen {
-            address: address.to_string(),
-            source,
-        })
-}
-
 /// What every thread is given.
 struct Common {
     settings: Settings,
@@ -233,6 +231,7 @@ struct Common {
     log: Option<LogSender>,
     room: Room,
     last_net64: Arc<AtomicU64>,
+    bounds: Option<Bounds>,
 }
 
 impl Common {
@@ -244,11 +243,11 @@ impl Common {
         let (pin, idle_timeout) = (settings.pin, settings.idle_timeout);
         let (handshake_timeout, room) = (settings.handshake_timeout, self.room.clone());
         let (log, tally) = (self.log.clone(), Arc::clone(tally));
-        let last_net64 = Arc::clone(&self.last_net64);
+        let (last_net64, bounds) = (Arc::clone(&self.last_net64), self.bounds.clone());
         // What a thread does not share is made on that thread.
         Box::new(move || Worker {
             egress: Egress {
-                sources: pool.map(|pool| Sources::new(pool, key, last_net64)),
+                sources: pool.map(|pool| Sources::new(pool, key, last_net64, bounds)),
                 policy: Policy::new(prefix, allowed),
                 v4,
                 timeout,
@@ -524,48 +523,4 @@ impl Running {
         }
         result
     }
-}
-
-fn serve_metrics(
-    listener: std::net::TcpListener,
-    metrics: Metrics,
-) -> io::Result<tokio::task::JoinHandle<()>> {
-    let listener = TcpListener::from_std(listener)?;
-    Ok(tokio::spawn(async move {
-        loop {
-            let Ok((stream, _)) = listener.accept().await else {
-                tokio::time::sleep(REST).await;
-                continue;
-            };
-            let metrics = metrics.clone();
-            tokio::spawn(async move {
-                let service = service_fn(|request: http::Request<hyper::body::Incoming>| {
-                    let response = metrics_response(request.uri().path(), &metrics);
-                    async move { Ok::<_, Infallible>(response) }
-                });
-                // A scraper that goes away misses its page.
-                let _ = hyper::server::conn::http1::Builder::new()
-                    .timer(TokioTimer::new())
-                    .serve_connection(TokioIo::new(stream), service)
-                    .await;
-            });
-        }
-    }))
-}
-
-fn metrics_response(path: &str, metrics: &Metrics) -> http::Response<Full<bytes::Bytes>> {
-    let (status, text) = match path {
-        "/metrics" => (http::StatusCode::OK, metrics.render()),
-        _ => (
-            http::StatusCode::NOT_FOUND,
-            "metrics are at /metrics\n".to_owned(),
-        ),
-    };
-    let mut response = http::Response::new(Full::from(text));
-    *response.status_mut() = status;
-    response.headers_mut().insert(
-        http::header::CONTENT_TYPE,
-        http::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"),
-    );
-    response
 }

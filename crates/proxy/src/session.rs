@@ -11,6 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
+use v6kit_net::Lease;
 
 use crate::account::{Account, Seat};
 use crate::auth::Check;
@@ -61,6 +62,8 @@ pub(crate) struct Client {
     pub(crate) session: Option<Box<str>>,
     /// `None` without a prefix.
     pub(crate) source: Option<Ipv6Addr>,
+    /// The place of the address, where their number is bounded.
+    pub(crate) lease: Option<Rc<Lease>>,
     pub(crate) steadiness: Steadiness,
 }
 
@@ -234,6 +237,7 @@ impl Session {
             return Err(Refusal::PinOff);
         }
         let source = self.worker.egress.source(user, wish, pin)?;
+        let (source, lease) = source.map_or((None, None), |source| (Some(source.address), source.lease));
         let (session, steadiness) = match (wish, pin, source) {
             (Wish::Session { id, .. }, ..) => (Some(id.into()), Steadiness::Steady),
             (_, Some(_), _) | (_, _, None) => (None, Steadiness::Steady),
@@ -243,6 +247,7 @@ impl Session {
             account,
             session,
             source,
+            lease,
             steadiness,
         })
     }

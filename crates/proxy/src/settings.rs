@@ -1,6 +1,7 @@
 //! What the proxy is told.
 
 use std::net::{Ipv6Addr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,6 +23,8 @@ pub struct Settings {
     pub prefix: Option<Prefix>,
     /// Addresses of the prefix that must not be sources: the host's own and the gateway's.
     pub excluded: Vec<Ipv6Addr>,
+    /// How many addresses may be used at a time, at least two; `None` for any number.
+    pub addresses: Option<NonZeroUsize>,
     /// Where clients connect. At least one.
     pub listen: Vec<Listen>,
     /// Who may use it.

@@ -2,12 +2,14 @@
 
 use std::cell::RefCell;
 use std::net::Ipv6Addr;
+use std::num::NonZeroUsize;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use siphasher::sip128::SipHasher24;
-use v6kit_net::SourcePool;
+use v6kit_net::{HOLD, Lease, SourcePool, TurningPool, Wear};
 
 use crate::username::Wish;
 
@@ -48,17 +50,64 @@ pub(crate) struct Sources {
     key: SessionKey,
     /// The /64 that was chosen last by any thread.
     last_net64: Arc<AtomicU64>,
+    /// How many addresses there may be at a time.
+    bounds: Option<Bounds>,
+}
+
+/// A bound on the addresses that are used at a time, shared by all threads. Drawn ones and those of sessions
+/// and pins have half of the places each, so that neither keeps the other from being served.
+#[derive(Debug, Clone)]
+pub(crate) struct Bounds {
+    drawn: Arc<TurningPool>,
+    chosen: Arc<TurningPool>,
+}
+
+impl Bounds {
+    /// At most `places` addresses, which is at least two.
+    pub(crate) fn new(places: NonZeroUsize) -> Self {
+        // A drawn address serves for a while and then makes room.
+        let wear = Wear {
+            requests: u64::MAX,
+            age: Some(HOLD),
+        };
+        let half = |places: usize| NonZeroUsize::new(places / 2).unwrap_or(NonZeroUsize::MIN);
+        let (drawn, chosen) = (half(places.get() + 1), half(places.get()));
+        Self {
+            drawn: Arc::new(TurningPool::new(drawn, wear)),
+            chosen: Arc::new(TurningPool::new(chosen, wear)),
+        }
+    }
+}
+
+/// A source address, with its place where their number is bounded.
+#[derive(Debug, Clone)]
+pub(crate) struct Source {
+    pub(crate) address: Ipv6Addr,
+    pub(crate) lease: Option<Rc<Lease>>,
+}
+
+/// As many sessions and pins as there are places have used theirs a moment ago.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NoPlace {
+    /// The places for them.
+    pub(crate) places: usize,
 }
 
 /// Draws after which the same /64 as before is taken, should the prefix have only one that is usable.
 const NET64_DRAWS: usize = 64;
 
 impl Sources {
-    pub(crate) fn new(pool: SourcePool, key: SessionKey, last_net64: Arc<AtomicU64>) -> Self {
+    pub(crate) fn new(
+        pool: SourcePool,
+        key: SessionKey,
+        last_net64: Arc<AtomicU64>,
+        bounds: Option<Bounds>,
+    ) -> Self {
         Self {
             pool: RefCell::new(pool),
             key,
             last_net64,
+            bounds,
         }
     }
 
@@ -67,12 +116,43 @@ impl Sources {
         self.pool.borrow().allows(address)
     }
 
-    /// The address that honours `wish`.
-    pub(crate) fn choose(&self, user: &str, wish: Wish<'_>) -> Ipv6Addr {
+    /// The source that honours `wish`. Where the number of addresses is bounded, another one is one of
+    /// those that are in use.
+    pub(crate) fn choose(&self, user: &str, wish: Wish<'_>) -> Result<Source, NoPlace> {
         match wish {
-            Wish::Another => self.pool.borrow_mut().draw(),
-            Wish::AnotherNet64 => self.in_another_net64(),
-            Wish::Session { id, ttl } => self.of_session(user, id, ttl, SystemTime::now()),
+            Wish::Another => Ok(self.drawn(|| self.pool.borrow_mut().draw())),
+            Wish::AnotherNet64 => Ok(self.drawn(|| self.in_another_net64())),
+            Wish::Session { id, ttl } => self.chosen(self.of_session(user, id, ttl, SystemTime::now())),
+        }
+    }
+
+    /// The source at an address that a client or a session has chosen.
+    pub(crate) fn chosen(&self, address: Ipv6Addr) -> Result<Source, NoPlace> {
+        let Some(Bounds { chosen, .. }) = &self.bounds else {
+            return Ok(Source { address, lease: None });
+        };
+        let lease = chosen.admit(address, Instant::now()).ok_or(NoPlace {
+            places: chosen.places(),
+        })?;
+        Ok(Source {
+            address,
+            lease: Some(Rc::new(lease)),
+        })
+    }
+
+    fn drawn(&self, mut draw: impl FnMut() -> Ipv6Addr) -> Source {
+        match &self.bounds {
+            None => Source {
+                address: draw(),
+                lease: None,
+            },
+            Some(Bounds { drawn, .. }) => {
+                let lease = drawn.lease(Instant::now(), draw);
+                Source {
+                    address: lease.address(),
+                    lease: Some(Rc::new(lease)),
+                }
+            }
         }
     }
 
@@ -126,7 +206,11 @@ mod tests {
 
     fn sources(prefix: &str) -> Sources {
         let pool = SourcePool::new(prefix.parse().unwrap(), 1, []).unwrap();
-        Sources::new(pool, SessionKey::new([7; 16]), Arc::default())
+        Sources::new(pool, SessionKey::new([7; 16]), Arc::default(), None)
+    }
+
+    fn address(sources: &Sources, user: &str, wish: Wish<'_>) -> Ipv6Addr {
+        sources.choose(user, wish).unwrap().address
     }
 
     fn session(id: &str) -> Wish<'_> {
@@ -136,9 +220,9 @@ mod tests {
     #[test]
     fn a_session_keeps_its_address_and_another_has_another() {
         let sources = sources("2001:db8::/48");
-        let first = sources.choose("alice", session("a"));
-        assert_eq!(sources.choose("alice", session("a")), first);
-        assert_ne!(sources.choose("alice", session("b")), first);
+        let first = address(&sources, "alice", session("a"));
+        assert_eq!(address(&sources, "alice", session("a")), first);
+        assert_ne!(address(&sources, "alice", session("b")), first);
     }
 
     #[test]
@@ -147,7 +231,7 @@ mod tests {
         let seen: HashSet<Ipv6Addr> = ["alice", "bob"]
             .into_iter()
             .flat_map(|user| (0..5000).map(move |n| (user, n.to_string())))
-            .map(|(user, id)| sources.choose(user, session(&id)))
+            .map(|(user, id)| address(&sources, user, session(&id)))
             .collect();
         assert_eq!(seen.len(), 10_000);
     }
@@ -156,7 +240,7 @@ mod tests {
     fn sessions_use_every_bit_of_a_48() {
         let sources = sources("2001:db8:1::/48");
         let addresses: Vec<u128> = (0..2000)
-            .map(|n| sources.choose("alice", session(&n.to_string())).to_bits())
+            .map(|n| address(&sources, "alice", session(&n.to_string())).to_bits())
             .collect();
         for bit in 0..80 {
             let ones = addresses.iter().filter(|bits| *bits >> bit & 1 == 1).count();
@@ -167,9 +251,9 @@ mod tests {
     #[test]
     fn another_key_gives_other_addresses() {
         let pool = SourcePool::new("2001:db8::/64".parse().unwrap(), 1, []).unwrap();
-        let other = Sources::new(pool, SessionKey::new([8; 16]), Arc::default());
-        let one = sources("2001:db8::/64").choose("alice", session("a"));
-        assert_ne!(one, other.choose("alice", session("a")));
+        let other = Sources::new(pool, SessionKey::new([8; 16]), Arc::default(), None);
+        let one = address(&sources("2001:db8::/64"), "alice", session("a"));
+        assert_ne!(one, address(&other, "alice", session("a")));
     }
 
     #[test]
@@ -192,9 +276,9 @@ mod tests {
     fn a_session_in_a_tiny_prefix_never_gets_a_reserved_address() {
         let own: Ipv6Addr = "2001:db8::1".parse().unwrap();
         let pool = SourcePool::new("2001:db8::/126".parse().unwrap(), 1, [own]).unwrap();
-        let sources = Sources::new(pool, SessionKey::new([7; 16]), Arc::default());
+        let sources = Sources::new(pool, SessionKey::new([7; 16]), Arc::default(), None);
         let seen: HashSet<Ipv6Addr> = (0..200)
-            .map(|n| sources.choose("alice", session(&n.to_string())))
+            .map(|n| address(&sources, "alice", session(&n.to_string())))
             .collect();
         assert_eq!(seen.len(), 2);
         assert!(seen.iter().all(|address| sources.allows(*address)));
@@ -204,8 +288,24 @@ mod tests {
     fn another_net64_changes_the_64_each_time() {
         let sources = sources("2001:db8::/48");
         let subnets: Vec<u128> = (0..200)
-            .map(|_| sources.choose("", Wish::AnotherNet64).to_bits() >> 64)
+            .map(|_| address(&sources, "", Wish::AnotherNet64).to_bits() >> 64)
             .collect();
         assert!(subnets.windows(2).all(|pair| pair[0] != pair[1]));
+    }
+
+    #[test]
+    fn where_addresses_are_bounded_sessions_keep_theirs_and_the_rest_share() {
+        let pool = SourcePool::new("2001:db8::/64".parse().unwrap(), 1, []).unwrap();
+        let bounds = Bounds::new(NonZeroUsize::new(8).unwrap());
+        let sources = Sources::new(pool, SessionKey::new([7; 16]), Arc::default(), Some(bounds));
+        let drawn: HashSet<Ipv6Addr> = (0..100).map(|_| address(&sources, "", Wish::Another)).collect();
+        assert_eq!(drawn.len(), 4);
+        let held: Vec<Source> = ["a", "b", "c", "d"]
+            .iter()
+            .map(|id| sources.choose("alice", session(id)).unwrap())
+            .collect();
+        assert_eq!(address(&sources, "alice", session("a")), held[0].address);
+        let refused = sources.choose("alice", session("e")).unwrap_err();
+        assert_eq!(refused, NoPlace { places: 4 });
     }
 }

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use v6kit_net::Lease;
 
 use crate::account::Account;
 use crate::refusal::Refusal;
 use crate::relay::{End, Meter};
+use crate::session::Client;
 use crate::stream::Peer;
 use crate::target::Target;
 use crate::worker::Worker;
@@ -54,6 +56,8 @@ pub(crate) struct Visit {
     began: Instant,
     account: Option<Arc<Account>>,
     session: Option<Box<str>>,
+    /// The source address keeps its place until the end.
+    lease: Option<Rc<Lease>>,
     target: Option<Target>,
     from: Option<IpAddr>,
     to: Option<SocketAddrV6>,
@@ -96,6 +100,7 @@ impl Visit {
             began: Instant::now(),
             account: None,
             session: None,
+            lease: None,
             target: None,
             from: None,
             to: None,
@@ -110,9 +115,10 @@ impl Visit {
         }
     }
 
-    pub(crate) fn by(&mut self, account: Arc<Account>, session: Option<Box<str>>) {
-        self.account = Some(account);
-        self.session = session;
+    pub(crate) fn by(&mut self, client: &Client) {
+        self.account = Some(Arc::clone(&client.account));
+        self.session.clone_from(&client.session);
+        self.lease.clone_from(&client.lease);
     }
 
     pub(crate) fn aims_at(&mut self, target: &Target) {

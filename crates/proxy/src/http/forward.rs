@@ -164,9 +164,7 @@ async fn forward(
     let target = target(&head.uri)?;
     visit.borrow_mut().aims_at(&target);
     let client = authorize(session, &mut head.headers).await?;
-    visit
-        .borrow_mut()
-        .by(client.account.clone(), client.session.clone());
+    visit.borrow_mut().by(&client);
     if head.method == Method::TRACE {
         return Err(Refusal::Unsupported { what: "TRACE" });
     }
@@ -345,6 +343,7 @@ async fn dial(
         sender,
         to: upstream.to,
         from,
+        _lease: client.lease.clone(),
     })
 }
 

@@ -111,7 +111,7 @@ async fn open(session: &Session, visit: &mut Visit, connect: &Connect) -> Result
         .map(|(user, password)| (user.as_str(), password.as_slice()));
     let pin = connect.pin.as_deref().map(parse_pin).transpose()?;
     let client = session.authorize(credentials, pin).await?;
-    visit.by(client.account.clone(), client.session.clone());
+    visit.by(&client);
     let upstream = session.connect(visit, &client, &target).await?;
     Ok(Opened {
         source: visit.source(),

@@ -3,10 +3,12 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddrV6};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hyper::client::conn::http1::SendRequest;
+use v6kit_net::Lease;
 
 use super::body::Content;
 use crate::target::Target;
@@ -32,6 +34,8 @@ pub(super) struct Origin {
     pub(super) sender: SendRequest<Content>,
     pub(super) to: SocketAddrV6,
     pub(super) from: Option<IpAddr>,
+    /// The source address keeps its place for as long as the connection is open.
+    pub(super) _lease: Option<Rc<Lease>>,
 }
 
 /// The kept connections of one thread.

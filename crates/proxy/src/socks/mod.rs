@@ -97,7 +97,7 @@ async fn open(session: &Rc<Session>, visit: &mut Visit, begun: &mut Begun) -> Re
         let reply = refusal.reply();
         Stop::replying(refusal, reply)
     })?;
-    visit.by(client.account.clone(), client.session.clone());
+    visit.by(&client);
     let opened = match request.command {
         Command::Connect => connect(session, visit, begun, &client, &request).await,
         Command::UdpAssociate => associate(visit, begun, client, &request).await,

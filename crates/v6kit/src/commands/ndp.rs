@@ -7,12 +7,13 @@ use clap::ValueEnum;
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 use v6kit_host::Summary as SetUpSummary;
+use v6kit_metrics::MetricsListener;
 use v6kit_ndp::{
-    Event, MetricsListener, NdpError, Responder, Scope, Settings, Snooping, SourceWish, Summary,
-    keep_only_net_raw,
+    Event, NdpError, Presence, Responder, Scope, Settings, Snooping, SourceWish, Summary, keep_only_net_raw,
 };
 use v6kit_net::Prefix;
 
+use super::metrics;
 use crate::args::{BadValue, StateArgs};
 use crate::failure::{Exit, Failure};
 use crate::printer::{Form, Printer};
@@ -92,14 +93,14 @@ enum SnoopingChoice {
 const LIVE: NonZeroUsize = NonZeroUsize::new(400).expect("not zero");
 
 fn loopback(text: &str) -> Result<SocketAddr, BadValue> {
-    let hint = "give a loopback address and a port, such as 127.0.0.1:9406 or [::1]:9406";
-    let address: SocketAddr = text
-        .parse()
-        .map_err(|_not_an_address| BadValue::new("not an address and a port", hint))?;
+    let address = metrics::address(text)?;
     if address.ip().is_loopback() {
         Ok(address)
     } else {
-        Err(BadValue::new("the counters are for this host alone", hint))
+        Err(BadValue::new(
+            "the counters are for this host alone",
+            "give a loopback address and a port, such as 127.0.0.1:9406 or [::1]:9406",
+        ))
     }
 }
 
@@ -174,18 +175,17 @@ async fn answer(settings: Settings, metrics: Option<SocketAddr>, printer: &Print
         .await
         .map_err(|error| failed(&error))?;
     let metrics = match metrics {
-        Some(address) => Some(
-            MetricsListener::bind(address)
-                .await
-                .map_err(|error| failed(&error))?,
-        ),
+        Some(address) => Some(metrics::bind(address, printer).await?),
         None => None,
     };
     let capabilities = keep_only_net_raw().map_err(|error| failed(&error))?;
     let ready = Ready::new(&settings, &responder, metrics.as_ref(), capabilities);
     if let Some(metrics) = metrics {
-        tokio::spawn(metrics.serve(responder.counters()));
+        let counters = responder.counters();
+        tokio::spawn(metrics.serve(move || counters.exposition()));
     }
+    // Another one for the same prefix has said so already, or nothing can be said: answering is what counts.
+    let _presence = Presence::announce(settings.prefix).ok();
     tell_ready(&ready, printer);
     let summary = responder
         .run(stop, &mut |event| tell(event, printer))

@@ -45,6 +45,10 @@ pub(crate) struct ProxyArgs {
     /// The prefix to send from; default: that of the last setup
     #[arg(long, value_name = "P", value_parser = crate::args::prefix)]
     prefix: Option<Prefix>,
+    /// Use so many source addresses at a time, half of them for sessions, and change them slowly, as an
+    /// on-link prefix needs it; any number when not given, 300 where `v6kit ndp` answers for the prefix
+    #[arg(long, value_name = "N", value_parser = values::addresses)]
+    addresses: Option<NonZeroUsize>,
     /// Where to listen: IP:PORT, tls://IP:PORT or unix:PATH; may be given several times
     /// [default: 127.0.0.1:1234]
     #[arg(long, value_name = "ADDR", value_parser = values::listen)]
@@ -68,7 +72,7 @@ pub(crate) struct ProxyArgs {
     #[arg(long, value_name = "F")]
     access_log: Option<PathBuf>,
     /// Serve counters for Prometheus at http://ADDR/metrics
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = super::metrics::address)]
     metrics: Option<SocketAddr>,
     /// Threads that serve; as many as there are processors when not given
     #[arg(long, value_name = "N")]
@@ -155,7 +159,7 @@ async fn serve(args: ProxyArgs, printer: &Printer) -> Result<Exit, Failure> {
     let grace = args.bounds.grace;
     let (settings, sources) = settings::read(&args, printer).await?;
     let announcement = Announcement::of(&settings);
-    let proxy = Proxy::bind(settings).map_err(|error| failed(&error))?;
+    let proxy = Proxy::bind(settings).await.map_err(|error| failed(&error))?;
     sources.check_privacy(&proxy)?;
     let announcement = announcement.with_addresses(&proxy);
     let mut running = proxy.start().map_err(|error| failed(&error))?;

@@ -50,8 +50,10 @@ pub(super) async fn read(args: &ProxyArgs, printer: &Printer) -> Result<(Setting
             _ => Privacy::Waived,
         },
     };
+    let prefix = prefix(args, printer)?;
     let settings = Settings {
-        prefix: prefix(args, printer)?,
+        prefix,
+        addresses: super::super::sources::addresses(args.addresses, prefix, printer),
         excluded: v6kit_host::reserved_addresses()
             .await
             .map_err(|error| Failure::because(Exit::Failed, "this host's addresses are not known", &error))?,

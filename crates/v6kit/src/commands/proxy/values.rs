@@ -1,6 +1,7 @@
 //! The values of the proxy's arguments.
 
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -62,6 +63,17 @@ pub(super) fn user_password(text: &str) -> Result<UserPassword, BadValue> {
             password: password.to_owned(),
         }),
         _ => Err(BadValue::new("the user or the password is missing", hint)),
+    }
+}
+
+/// Parses how many source addresses there may be at a time.
+pub(super) fn addresses(text: &str) -> Result<NonZeroUsize, BadValue> {
+    match text.parse() {
+        Ok(number @ 2..=65_536) => Ok(NonZeroUsize::new(number).unwrap_or(NonZeroUsize::MIN)),
+        _ => Err(BadValue::new(
+            "it is not a number from 2 to 65536",
+            "half of the addresses are for sessions; an on-link prefix needs about 300",
+        )),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Counters over HTTP for Prometheus.
 
 use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,9 +15,6 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-
-use crate::NdpError;
-use crate::counters::Counters;
 
 /// Scrapers at a time; further ones wait.
 const CONNECTIONS: usize = 8;
@@ -33,11 +31,10 @@ impl MetricsListener {
     /// Listens on `address`; port 0 is any free one.
     ///
     /// # Errors
-    /// [`NdpError::Metrics`] when the address is taken or not to be had.
-    pub async fn bind(address: SocketAddr) -> Result<Self, NdpError> {
-        let failed = |source| NdpError::Metrics { address, source };
-        let listener = TcpListener::bind(address).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
+    /// The address is taken or not to be had.
+    pub async fn bind(address: SocketAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
         Ok(Self { listener, address })
     }
 
@@ -47,8 +44,9 @@ impl MetricsListener {
         self.address
     }
 
-    /// Serves until it is dropped.
-    pub async fn serve(self, counters: Arc<Counters>) {
+    /// Serves what `render` makes of the counters of that moment, until it is dropped.
+    pub async fn serve(self, render: impl Fn() -> String + Send + Sync + 'static) {
+        let render = Arc::new(render);
         let places = Arc::new(Semaphore::new(CONNECTIONS));
         loop {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else {
@@ -63,10 +61,10 @@ impl MetricsListener {
                     continue;
                 }
             };
-            let counters = Arc::clone(&counters);
+            let render = Arc::clone(&render);
             tokio::spawn(async move {
                 let answer = service_fn(|request| {
-                    let response = respond(&request, &counters);
+                    let response = respond(&request, &*render);
                     async { Ok::<_, Infallible>(response) }
                 });
                 let served = http1::Builder::new()
@@ -83,9 +81,9 @@ impl MetricsListener {
     }
 }
 
-fn respond(request: &Request<Incoming>, counters: &Counters) -> Response<Full<Bytes>> {
+fn respond(request: &Request<Incoming>, render: &impl Fn() -> String) -> Response<Full<Bytes>> {
     let (status, body) = match (request.method(), request.uri().path()) {
-        (&Method::GET | &Method::HEAD, "/metrics") => (StatusCode::OK, counters.exposition()),
+        (&Method::GET | &Method::HEAD, "/metrics") => (StatusCode::OK, render()),
         (_, "/metrics") => (StatusCode::METHOD_NOT_ALLOWED, String::new()),
         _ => (StatusCode::NOT_FOUND, "see /metrics\n".to_owned()),
     };

@@ -1,0 +1,37 @@
+//! Where the commands that send get their source addresses from.
+
+use std::num::NonZeroUsize;
+
+use v6kit_net::Prefix;
+
+use crate::printer::Printer;
+
+/// Addresses at a time where the prefix is on-link: fewer than `v6kit ndp` answers for, so that others on
+/// this host have room too.
+const ON_LINK: NonZeroUsize = NonZeroUsize::new(300).expect("not zero");
+
+/// How many addresses of `prefix` there may be at a time: what was asked for, or few where `v6kit ndp` answers
+/// for them, which is said.
+pub(super) fn addresses(
+    asked: Option<NonZeroUsize>,
+    prefix: Option<Prefix>,
+    printer: &Printer,
+) -> Option<NonZeroUsize> {
+    let prefix = prefix?;
+    if asked.is_some() {
+        return asked;
+    }
+    // Where nothing can be learnt there is no `v6kit ndp` either.
+    let answered = v6kit_ndp::answered_prefixes().unwrap_or_default();
+    let on_link = answered
+        .iter()
+        .any(|other| other.contains(prefix.network()) || prefix.contains(other.network()));
+    if !on_link {
+        return None;
+    }
+    printer.note(format!(
+        "{prefix} is on-link (v6kit ndp answers for it): sending from {ON_LINK} addresses at a time, of which few \
+         change each second, so that the router's neighbour table does not overflow; --addresses sets another number"
+    ));
+    Some(ON_LINK)
+}
