@@ -10,6 +10,7 @@ mod tls;
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request};
@@ -33,6 +34,7 @@ pub use self::tls::TrustError;
 pub(crate) use self::tls::{ClientTls, client_tls};
 use crate::outcome::{ErrorKind, Fault};
 use crate::progress::Progress;
+use crate::tenure::{Drawn, Tenure, Term};
 
 /// The body type of every request.
 pub(crate) type RequestBody = Full<Bytes>;
@@ -87,7 +89,7 @@ pub(crate) struct Target<'a> {
     /// The destination.
     pub(crate) to: SocketAddrV6,
     /// The source address, or the kernel's choice.
-    pub(crate) from: Option<Ipv6Addr>,
+    pub(crate) from: Drawn,
     /// TLS with this server name, or plain TCP.
     pub(crate) tls: Option<(&'a ClientTls, &'a ServerName<'static>)>,
     /// When to give up.
@@ -125,7 +127,7 @@ enum Kind {
 
 struct One {
     http: Http1,
-    from: Ipv6Addr,
+    tenure: Tenure,
     served: u64,
     /// Counts open connections down when this one goes.
     _open: Open,
@@ -137,13 +139,11 @@ impl Connection {
     /// # Errors
     /// The failure of the first part that failed.
     pub(crate) async fn open(target: Target<'_>, progress: &Arc<Progress>) -> Result<Opened, Fault> {
-        let tcp = dial(target.to, target.from, target.deadline)
+        let tcp = dial(target.to, target.from.address(), target.deadline)
             .await
             .map_err(|error| dial_fault(&error))?;
-        let from = match target.from {
-            Some(from) => from,
-            None => local_address(&tcp),
-        };
+        let from = target.from.address().unwrap_or_else(|| local_address(&tcp));
+        let tenure = Tenure::begin(from, target.from);
         let meter = Meter::new();
         let (stream, protocol) = match target.tls {
             None => (Stream::plain(tcp, Rc::clone(&meter)), target.otherwise),
@@ -162,11 +162,13 @@ impl Connection {
             Ok(match protocol {
                 Protocol::Http1 => Opened::Exclusive(Self(Kind::One(Box::new(One {
                     http: Http1::open(io, meter).await?,
-                    from,
+                    tenure,
                     served: 0,
                     _open: open,
                 })))),
-                Protocol::Http2 => Opened::Shared(Http2::open(io, meter, from, target.changed, open).await?),
+                Protocol::Http2 => {
+                    Opened::Shared(Http2::open(io, meter, tenure, target.changed, open).await?)
+                }
             })
         };
         timeout_at(target.deadline, opened)
@@ -183,8 +185,8 @@ impl Connection {
     /// The source address.
     pub(crate) fn from(&self) -> Ipv6Addr {
         match &self.0 {
-            Kind::One(one) => one.from,
-            Kind::Two(stream) => stream.from(),
+            Kind::One(one) => one.tenure.from,
+            Kind::Two(stream) => stream.tenure().from,
         }
     }
 
@@ -204,21 +206,33 @@ impl Connection {
         }
     }
 
-    /// Whether to keep it for another request, with at most `requests` in all. A stream goes back to its
+    /// Whether what was answered last was the first that left from its source address.
+    pub(crate) fn is_first_visit(&self) -> bool {
+        let tenure = match &self.0 {
+            Kind::One(one) => &one.tenure,
+            Kind::Two(stream) => stream.tenure(),
+        };
+        self.served() == 1 && tenure.is_new()
+    }
+
+    /// Whether to keep it for another request before the term of its address is over. A stream goes back to its
     /// connection by itself.
-    pub(crate) fn is_worth_keeping(&self, requests: u64) -> bool {
+    pub(crate) fn is_worth_keeping(&self, term: &Term) -> bool {
         match &self.0 {
-            Kind::One(one) => one.served < requests && one.http.is_open(),
+            Kind::One(one) => !one.tenure.is_over(one.served, term) && one.http.is_open(),
             Kind::Two(_) => false,
         }
     }
 
-    /// Sees to it that its source address serves nothing new.
-    pub(crate) fn retire(self) {
+    /// Sees to it that its source address serves nothing new, for `wait` where the site said for how long.
+    pub(crate) fn retire(self, wait: Option<Duration>) {
         match &self.0 {
             // It is closed here.
-            Kind::One(_) => {}
-            Kind::Two(stream) => stream.retire(),
+            Kind::One(one) => one.tenure.refuse(wait),
+            Kind::Two(stream) => {
+                stream.tenure().refuse(wait);
+                stream.retire();
+            }
         }
     }
 
@@ -240,6 +254,7 @@ impl Connection {
         match result {
             Ok(answer) => {
                 one.served += 1;
+                one.tenure.count();
                 Ok(answer)
             }
             // A connection that never served is no idle one, whatever it died of.

@@ -8,14 +8,17 @@ use std::time::{Duration, Instant};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 use tokio::sync::watch;
-use v6kit_net::{PoolError, ResolveError, SourcePool};
+use v6kit_net::{PoolError, ResolveError, SourcePool, TurningPool, Wear};
 
 use crate::Hint;
+use crate::climb::{Climb, Limits, adapt};
 use crate::connection::{TrustError, client_tls};
 use crate::disk::{Disk, DiskLow};
+use crate::exposition::Exposition;
 use crate::frame::reserve_bytes;
-use crate::job::{Job, Settings};
+use crate::job::{ConcurrencyMode, Job, Settings};
 use crate::ledger::{Ledger, LedgerError, SqliteLedger, Standing};
+use crate::networks::{Networks, NetworksSummary, Seen};
 use crate::progress::{Progress, Sample};
 use crate::shard::{self, Equipment, Stop};
 use crate::site::Destinations;
@@ -92,6 +95,11 @@ pub struct Crawl {
     shards: Vec<JoinHandle<Result<Latencies, StoreError>>>,
     progress: Vec<Arc<Progress>>,
     ledger: Arc<SqliteLedger>,
+    seen: Option<Arc<Seen>>,
+    destinations: Arc<Destinations>,
+    limits: Limits,
+    /// What finds the limits, where they are not given.
+    adapting: Option<tokio::task::JoinHandle<()>>,
     stop: Stop,
     running: watch::Receiver<()>,
     began: Instant,
@@ -105,7 +113,7 @@ impl Crawl {
     /// # Errors
     /// [`CrawlError`].
     pub async fn start(job: Job, settings: Settings) -> Result<Self, CrawlError> {
-        let destinations = Arc::new(Destinations::new(settings.rate));
+        let destinations = Arc::new(Destinations::new(settings.rate, settings.rate_total));
         resolve_first(&job, &settings, &destinations).await?;
         let pools = source_pools(&settings)?;
         let ledger = Arc::new(SqliteLedger::open(
@@ -127,9 +135,22 @@ impl Crawl {
             .map_err(CrawlError::DiskLow)?;
         let before = ledger.standing()?;
         let (ended, running) = watch::channel(());
+        let seen = settings
+            .sources
+            .as_ref()
+            .map(|sources| Arc::new(Seen::new(sources.prefix)));
+        let turning = turning_pool(&settings);
+        let climb = (settings.concurrency_mode == ConcurrencyMode::Auto)
+            .then(|| Climb::new(settings.threads, settings.concurrency));
+        let slots = climb.as_ref().map_or(settings.concurrency, Climb::limit);
+        let limits = Limits::new(slots, settings.threads);
         let mut crawl = Self {
             shards: Vec::new(),
             progress: Vec::new(),
+            seen: seen.clone(),
+            destinations: Arc::clone(&destinations),
+            limits: limits.clone(),
+            adapting: None,
             ledger,
             stop: Stop::new(),
             running,
@@ -139,17 +160,26 @@ impl Crawl {
         };
         let (job, settings) = (Arc::new(job), Arc::new(settings));
         for (index, pool) in pools.into_iter().enumerate() {
-            let progress = Arc::new(Progress::default());
+            let progress = Arc::new(Progress {
+                networks: settings
+                    .sources
+                    .as_ref()
+                    .map(|sources| Networks::new(sources.prefix)),
+                ..Progress::default()
+            });
             let equipment = Equipment {
                 job: Arc::clone(&job),
                 settings: Arc::clone(&settings),
                 ledger: crawl.ledger.clone(),
                 destinations: Arc::clone(&destinations),
                 pool,
+                turning: turning.clone(),
+                seen: seen.clone(),
                 progress: Arc::clone(&progress),
                 stop: crawl.stop.clone(),
                 disk: disk.clone(),
-                slots: share(settings.concurrency, settings.threads, index),
+                index,
+                limits: limits.clone(),
                 seed: settings.seed.wrapping_add(index as u64),
             };
             let ended = ended.clone();
@@ -163,7 +193,30 @@ impl Crawl {
             crawl.shards.push(thread);
             crawl.progress.push(progress);
         }
+        if let Some(climb) = climb {
+            let shards = crawl.progress.clone();
+            crawl.adapting = Some(tokio::spawn(adapt(climb, limits, shards)));
+        }
         Ok(crawl)
+    }
+
+    /// The counters for whoever scrapes them.
+    #[must_use]
+    pub fn exposition(&self) -> Exposition {
+        Exposition {
+            shards: self.progress.clone(),
+            seen: self.seen.clone(),
+            destinations: Arc::clone(&self.destinations),
+            limits: self.limits.clone(),
+            total: self.before.total,
+            resumed: self.before.done.sum(),
+        }
+    }
+
+    /// How many requests may be in flight at present.
+    #[must_use]
+    pub fn concurrency(&self) -> usize {
+        self.limits.all()
     }
 
     /// What has been done so far.
@@ -240,8 +293,20 @@ impl Crawl {
             resumed: self.before.done.sum(),
             left: standing.left(),
             refused: self.stop.refused.get().cloned(),
+            concurrency: self.limits.all(),
+            concurrency_found: self.adapting.is_some(),
         };
-        Ok(Summary::new(&self.sample(), &latencies, &run))
+        let sample = self.sample();
+        let networks: Vec<&Networks> = self
+            .progress
+            .iter()
+            .filter_map(|shard| shard.networks.as_ref())
+            .collect();
+        let networks = (!networks.is_empty()).then(|| NetworksSummary::new(&networks, sample.addresses));
+        Ok(Summary {
+            networks,
+            ..Summary::new(&sample, &latencies, &run)
+        })
     }
 }
 
@@ -249,6 +314,9 @@ impl Crawl {
 impl Drop for Crawl {
     fn drop(&mut self) {
         self.stop.drain.cancel();
+        if let Some(adapting) = &self.adapting {
+            adapting.abort();
+        }
     }
 }
 
@@ -277,8 +345,18 @@ fn source_pools(settings: &Settings) -> Result<Vec<Option<SourcePool>>, PoolErro
     Ok(pool.split(settings.threads).into_iter().map(Some).collect())
 }
 
+/// The bound on addresses, where there is one.
+fn turning_pool(settings: &Settings) -> Option<Arc<TurningPool>> {
+    let sources = settings.sources.as_ref()?;
+    let wear = Wear {
+        requests: sources.requests_per_address,
+        age: sources.address_age,
+    };
+    Some(Arc::new(TurningPool::new(sources.addresses?, wear)))
+}
+
 /// The part of `all` that falls to `index` of `parts`, one more for the first ones.
-fn share(all: usize, parts: usize, index: usize) -> usize {
+pub(crate) fn share(all: usize, parts: usize, index: usize) -> usize {
     all / parts + usize::from(index < all % parts)
 }
 

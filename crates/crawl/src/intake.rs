@@ -87,6 +87,11 @@ impl Intake {
         }
     }
 
+    /// Whether no new item will come.
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.exhausted.get() && self.chunk.borrow().is_empty()
+    }
+
     /// Puts an item off.
     pub(crate) fn retry(&self, item: Item, pause: Duration) {
         self.retries

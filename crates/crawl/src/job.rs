@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::Ipv6Addr;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -372,8 +373,12 @@ pub struct Settings {
     pub sources: Option<Sources>,
     /// Requests per destination and time.
     pub rate: Rate,
+    /// Requests to all destinations together and time.
+    pub rate_total: Rate,
     /// Requests in flight, over all shards.
     pub concurrency: usize,
+    /// Whether as many as that are in flight, or as many as prove useful up to that.
+    pub concurrency_mode: ConcurrencyMode,
     /// Shards.
     pub threads: usize,
     /// Whether robots.txt counts.
@@ -417,6 +422,19 @@ pub struct Sources {
     pub seed: u64,
     /// How many requests leave from one address before another is drawn.
     pub requests_per_address: u64,
+    /// How old an address may become before another is drawn.
+    pub address_age: Option<Duration>,
+    /// How many addresses may be used at a time; `None` for any number.
+    pub addresses: Option<NonZeroUsize>,
+}
+
+/// What the number of requests in flight is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConcurrencyMode {
+    /// As given.
+    Fixed,
+    /// Found out, up to what is given.
+    Auto,
 }
 
 /// How long each part of a request may take.

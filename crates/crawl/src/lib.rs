@@ -17,12 +17,14 @@ mod brake;
 mod cat;
 mod challenge;
 mod check;
+mod climb;
 mod connection;
 mod crawl;
 mod decode;
 mod disk;
 mod encoder;
 mod expect;
+mod exposition;
 mod frame;
 mod health;
 mod intake;
@@ -31,6 +33,7 @@ mod judge;
 mod ledger;
 mod line;
 mod list;
+mod networks;
 mod order;
 mod outcome;
 mod pace;
@@ -50,9 +53,11 @@ mod store;
 mod summary;
 mod table;
 mod template;
+mod tenure;
 mod tracking;
 mod turns;
 mod url;
+mod waiting_room;
 mod warc;
 mod work;
 
@@ -63,16 +68,18 @@ pub use connection::{HttpVersion, TrustError};
 pub use crawl::{Crawl, CrawlError};
 pub use disk::{DiskLow, KeepFree, free_space};
 pub use expect::{Expectation, ExpectationError, Expectations};
+pub use exposition::Exposition;
 pub use health::ErrorBudget;
 pub use job::{
-    Coding, Deadlines, Description, Difference, Job, RequestError, RequestSpec, Settings, Sources, Trust,
-    USER_AGENT,
+    Coding, ConcurrencyMode, Deadlines, Description, Difference, Job, RequestError, RequestSpec, Settings,
+    Sources, Trust, USER_AGENT,
 };
 pub use ledger::{
     Chunk, CommittedFrame, Counts, Extent, FramePlace, Ledger, LedgerError, RecentPace, SqliteLedger,
     Standing,
 };
 pub use list::{List, ListError, ListSource};
+pub use networks::{NetworksSummary, Width};
 pub use order::{Itinerary, Order};
 pub use outcome::{ErrorKind, Fault, Outcome};
 pub use pace::{Pace, Rate};

@@ -56,6 +56,13 @@ impl Pace {
         self.interval.load(Ordering::Relaxed) == 0
     }
 
+    /// Requests per second; `None` for any number.
+    #[must_use]
+    pub fn per_second(&self) -> Option<f64> {
+        let interval = self.interval.load(Ordering::Relaxed);
+        (interval > 0).then(|| 1e9 / interval as f64)
+    }
+
     /// Changes the rate from now on.
     pub fn set(&self, rate: Rate) {
         self.interval.store(interval(rate), Ordering::Relaxed);

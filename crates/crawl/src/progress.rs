@@ -2,8 +2,16 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use std::time::Duration;
+
 use crate::ledger::Counts;
-use crate::outcome::Outcome;
+use crate::networks::Networks;
+use crate::outcome::{ErrorKind, Fault, Outcome};
+
+/// Upper bounds of the latencies that are counted apart, in seconds.
+pub(crate) const LATENCY_BOUNDS: [f64; 14] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
 
 /// A number with one writer and any number of readers: no locked instruction on either side.
 #[derive(Debug, Default)]
@@ -44,6 +52,16 @@ pub(crate) struct Progress {
     pub(crate) committed: Counter,
     /// How often a table of tracked connections looked full.
     pub(crate) table_full: Counter,
+    /// Failed attempts by kind.
+    pub(crate) errors: [Counter; ErrorKind::ALL.len()],
+    /// Whole answers, the microseconds that they took in all, and how many took how long.
+    pub(crate) answers: Counter,
+    pub(crate) latency_us: Counter,
+    pub(crate) latencies: [Counter; LATENCY_BOUNDS.len() + 1],
+    /// Attempts without a whole answer.
+    pub(crate) silences: Counter,
+    /// Outcomes by network; none without a prefix.
+    pub(crate) networks: Option<Networks>,
 }
 
 /// What all shards have done at one moment.
@@ -109,6 +127,21 @@ impl Sample {
 }
 
 impl Progress {
+    /// Counts a whole answer.
+    pub(crate) fn answered(&self, took: Duration) {
+        self.answers.add(1);
+        self.latency_us
+            .add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX / 2));
+        let seconds = took.as_secs_f64();
+        let bucket = LATENCY_BOUNDS.partition_point(|bound| *bound < seconds);
+        self.latencies[bucket].add(1);
+    }
+
+    /// Counts an attempt that failed.
+    pub(crate) fn failed(&self, fault: &Fault) {
+        self.errors[fault.kind as usize].add(1);
+    }
+
     pub(crate) fn finish(&self, outcome: Outcome) {
         self.outcomes[outcome as usize].add(1);
     }

@@ -33,8 +33,8 @@ pub(crate) enum Sequel {
 pub(crate) enum Address {
     /// It may serve on.
     Keep,
-    /// The site is told off by it.
-    Retire,
+    /// The site is told off by it, and perhaps told to wait for so long.
+    Retire(Option<Duration>),
 }
 
 /// Draws the consequences of an attempt, for the item, its address and its destination.
@@ -59,7 +59,7 @@ pub(crate) fn draw(
             (refused(shard, item, wait), Address::Keep)
         }
         (OnLimit::Rotate, _) if fault.kind.outcome() == Outcome::Blocked || limited.is_some() => {
-            (refused(shard, item, None), Address::Retire)
+            (refused(shard, item, None), Address::Retire(wait))
         }
         (OnLimit::Stop, Some(fault)) => {
             shard.refuse(format!("the site refuses: {}", fault.message));
@@ -75,7 +75,7 @@ pub(crate) fn draw(
 }
 
 /// 429, and 503, which asks for the same.
-fn is_limit(kind: ErrorKind) -> bool {
+pub(crate) fn is_limit(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::RateLimited | ErrorKind::Unavailable)
 }
 

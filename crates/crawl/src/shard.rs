@@ -12,27 +12,36 @@ use rand_xoshiro::rand_core::{Rng, SeedableRng};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
-use v6kit_net::SourcePool;
+use v6kit_net::{SourcePool, TurningPool};
 
+use crate::climb::Limits;
 use crate::connection::{ClientTls, Connection, client_tls};
+use crate::crawl::share;
 use crate::disk::{Disk, DiskLow};
 use crate::frame::{Fill, OpenFrame, frame_bytes};
 use crate::intake::Intake;
-use crate::job::{Job, Settings};
+use crate::job::{ConcurrencyMode, Job, Settings, Sources};
 use crate::ledger::Ledger;
 use crate::list::{Cursor, Particulars};
+use crate::networks::{Seen, Verdict, Visit};
 use crate::order::Itinerary;
-use crate::outcome::{ErrorKind, Fault};
+use crate::outcome::{ErrorKind, Fault, Outcome};
 use crate::progress::Progress;
 use crate::record::Record;
+use crate::sequel::is_limit;
 use crate::site::{Destinations, Site, Sites};
 use crate::slot::Slot;
 use crate::store::{Archive, Backlog, StoreError};
 use crate::summary::Latencies;
+use crate::tenure::{Drawn, Term};
+use crate::waiting_room::{Arrival, WaitingRoom};
 
 /// How often old frames are looked for.
 const SHORTEST_TICK: Duration = Duration::from_millis(10);
 const LONGEST_TICK: Duration = Duration::from_secs(1);
+
+/// How often it is looked whether there may be more slots.
+const GROWTH_TICK: Duration = Duration::from_millis(50);
 
 /// Prefixes with at most this many host bits have the addresses that were used told apart.
 const COUNTED_HOST_BITS: u32 = 20;
@@ -44,11 +53,17 @@ pub(crate) struct Equipment {
     pub(crate) ledger: Arc<dyn Ledger>,
     pub(crate) destinations: Arc<Destinations>,
     pub(crate) pool: Option<SourcePool>,
+    /// How many addresses may be used at a time, over all shards.
+    pub(crate) turning: Option<Arc<TurningPool>>,
+    /// Networks that any shard has sent from.
+    pub(crate) seen: Option<Arc<Seen>>,
     pub(crate) progress: Arc<Progress>,
     pub(crate) stop: Stop,
     pub(crate) disk: Disk,
-    /// Slots of this shard.
-    pub(crate) slots: usize,
+    /// Its number.
+    pub(crate) index: usize,
+    /// How many slots each shard may have.
+    pub(crate) limits: Limits,
     pub(crate) seed: u64,
 }
 
@@ -90,11 +105,24 @@ pub(crate) struct Shard {
     pub(crate) progress: Arc<Progress>,
     pub(crate) latencies: RefCell<Latencies>,
     pub(crate) stop: Stop,
+    /// Items of destinations that have their share of the slots; `None` where all go to the same one.
+    pub(crate) waiting_room: Option<WaitingRoom>,
+    /// Slots that are running.
+    running: Cell<usize>,
+    /// A slot found nothing left to do.
+    finishing: Cell<bool>,
+    index: usize,
+    limits: Limits,
+    turning: Option<Arc<TurningPool>>,
+    seen: Option<Arc<Seen>>,
     began: std::time::Instant,
-    cursor: RefCell<Cursor>,
+    /// For items that come in their turn, and for those that had to wait.
+    cursors: [RefCell<Cursor>; 2],
     frame: OpenFrame,
     pool: RefCell<Option<SourcePool>>,
     used: RefCell<HashSet<Ipv6Addr>>,
+    /// How long a source address serves.
+    pub(crate) term: Term,
     tls: OnceCell<ClientTls>,
     finished: Rc<Cell<u64>>,
     random: RefCell<Xoshiro256PlusPlus>,
@@ -109,7 +137,6 @@ pub(crate) fn run(equipment: Equipment) -> Result<Latencies, StoreError> {
         .map_err(|source| StoreError::Runtime { source })?;
     runtime.block_on(async {
         let ledger = Arc::clone(&equipment.ledger);
-        let slots = equipment.slots;
         let disk = equipment.disk.clone();
         let shard = Rc::new(Shard::new(equipment));
         let archive = Archive::new(
@@ -120,7 +147,7 @@ pub(crate) fn run(equipment: Equipment) -> Result<Latencies, StoreError> {
             disk,
         );
         let writing = shard.write_frames(archive);
-        let working = shard.work(&ledger, slots);
+        let working = shard.work(&ledger);
         let (worked, written) = tokio::join!(working, writing);
         if let Err(error) = written.and(worked) {
             // The others will not fare better, and no request should be sent whose record cannot be kept.
@@ -141,9 +168,13 @@ impl Shard {
             progress,
             stop,
             seed,
-            slots,
+            index,
+            limits,
+            turning,
+            seen,
             ..
         } = equipment;
+        let slots = share(settings.concurrency, settings.threads, index);
         let limit = frame_bytes(&job.storage, &settings);
         Self {
             itinerary: Itinerary::new(job.order, job.work.count()),
@@ -153,11 +184,19 @@ impl Shard {
             progress,
             latencies: RefCell::new(Latencies::new()),
             stop,
+            waiting_room: job.work.origin().is_none().then(WaitingRoom::default),
+            running: Cell::new(0),
+            finishing: Cell::new(false),
+            index,
+            limits,
+            turning,
+            seen,
             began: std::time::Instant::now(),
-            cursor: RefCell::default(),
+            cursors: Default::default(),
             frame: OpenFrame::new(&job.storage, limit, random_seed()),
             pool: RefCell::new(pool),
             used: RefCell::default(),
+            term: term(settings.sources.as_ref()),
             tls: OnceCell::new(),
             finished: Rc::default(),
             random: RefCell::new(Xoshiro256PlusPlus::seed_from_u64(seed)),
@@ -167,13 +206,12 @@ impl Shard {
     }
 
     /// Runs the slots until all of them are done, then hands in the last frame.
-    async fn work(self: &Rc<Self>, ledger: &Arc<dyn Ledger>, slots: usize) -> Result<(), StoreError> {
+    async fn work(self: &Rc<Self>, ledger: &Arc<dyn Ledger>) -> Result<(), StoreError> {
         let mut running = JoinSet::new();
-        for _ in 0..slots {
-            running.spawn_local(Slot::new(Rc::clone(self)).run());
-        }
+        self.fill_slots(&mut running);
         let shards = self.settings.threads as u64;
-        let supply = self.intake.supply(ledger, shards, slots as u64, &self.finished);
+        let slots = self.slots() as u64;
+        let supply = self.intake.supply(ledger, shards, slots, &self.finished);
         let result = tokio::select! {
             () = self.finish_slots(&mut running) => Ok(()),
             error = supply_error(supply) => Err(error),
@@ -186,13 +224,50 @@ impl Shard {
         result
     }
 
-    async fn finish_slots(&self, running: &mut JoinSet<()>) {
+    /// Starts slots until there are as many as there may be.
+    fn fill_slots(self: &Rc<Self>, running: &mut JoinSet<()>) {
+        while self.running.get() < self.slots() && !self.finishing.get() {
+            self.running.set(self.running.get() + 1);
+            running.spawn_local(Slot::new(Rc::clone(self)).run());
+        }
+    }
+
+    /// How many slots there may be.
+    pub(crate) fn slots(&self) -> usize {
+        self.limits.of(self.index)
+    }
+
+    /// Whether a slot should end because there are more than there may be. It is not counted any more then.
+    pub(crate) fn has_slot_too_many(&self) -> bool {
+        let many = self.running.get() > self.slots();
+        if many {
+            self.running.set(self.running.get() - 1);
+        }
+        many
+    }
+
+    /// A slot ends because there is nothing left to do.
+    pub(crate) fn finish_slot(&self) {
+        self.finishing.set(true);
+    }
+
+    async fn finish_slots(self: &Rc<Self>, running: &mut JoinSet<()>) {
+        let grows = self.settings.concurrency_mode == ConcurrencyMode::Auto;
         let all = async {
-            while let Some(ended) = running.join_next().await {
-                if let Err(error) = ended
-                    && error.is_panic()
-                {
-                    std::panic::resume_unwind(error.into_panic());
+            let mut tick = tokio::time::interval(GROWTH_TICK);
+            tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                let ended = tokio::select! {
+                    ended = running.join_next() => ended,
+                    _ = tick.tick(), if grows => {
+                        self.fill_slots(running);
+                        continue;
+                    }
+                };
+                match ended {
+                    None => return,
+                    Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                    Some(_) => {}
                 }
             }
         };
@@ -255,9 +330,16 @@ impl Shard {
     }
 
     /// Appends the URL of an item, and tells in what its request differs from the others.
-    pub(crate) fn item(&self, position: u64, url: &mut String) -> Result<Particulars, Fault> {
+    pub(crate) fn item(
+        &self,
+        position: u64,
+        arrival: Arrival,
+        url: &mut String,
+    ) -> Result<Particulars, Fault> {
         let Job { work, request, .. } = &*self.job;
-        work.item(position, &mut self.cursor.borrow_mut(), request, url)
+        // Those that had to wait are read behind the others, and would make a common cursor jump.
+        let mut cursor = self.cursors[arrival as usize].borrow_mut();
+        work.item(position, &mut cursor, request, url)
     }
 
     /// Records an item.
@@ -292,30 +374,51 @@ impl Shard {
 
     /// Keeps a connection for the next request, unless its address has served its time.
     pub(crate) fn keep(&self, site: &Site, connection: Connection) {
-        if connection.is_worth_keeping(self.requests_per_address()) {
+        if connection.is_worth_keeping(&self.term) {
             site.put_idle(connection);
         }
     }
 
-    /// How many requests may leave from one address.
-    pub(crate) fn requests_per_address(&self) -> u64 {
-        let sources = self.settings.sources.as_ref();
-        sources.map_or(u64::MAX, |sources| sources.requests_per_address)
+    /// The source address of the next connection.
+    pub(crate) fn draw_source(&self) -> Drawn {
+        let mut pool = self.pool.borrow_mut();
+        match (pool.as_mut(), &self.turning) {
+            (None, _) => Drawn::Kernel,
+            (Some(pool), None) => Drawn::Address(pool.draw()),
+            (Some(pool), Some(turning)) => {
+                Drawn::Leased(turning.lease(std::time::Instant::now(), || pool.draw()))
+            }
+        }
     }
 
-    /// The source address of the next connection; `None` leaves it to the kernel.
-    pub(crate) fn draw_source(&self) -> Option<Ipv6Addr> {
-        self.pool.borrow_mut().as_mut().map(SourcePool::draw)
+    /// Counts a whole answer, or how the attempt failed instead.
+    pub(crate) fn count_attempt(&self, answer: Option<(Duration, Visit, Ipv6Addr)>, fault: Option<&Fault>) {
+        if let Some(fault) = fault {
+            self.progress.failed(fault);
+        }
+        let Some((took, visit, from)) = answer else {
+            return self.progress.silences.add(1);
+        };
+        self.progress.answered(took);
+        if let (Some(networks), Some(seen)) = (&self.progress.networks, &self.seen) {
+            let refused =
+                fault.is_some_and(|fault| is_limit(fault.kind) || fault.kind.outcome() == Outcome::Blocked);
+            let verdict = if refused {
+                Verdict::Refused
+            } else {
+                Verdict::Served
+            };
+            networks.count(seen, from, visit, verdict);
+        }
     }
 
     /// Counts a connection and its source address.
     pub(crate) fn count_source(&self, from: Ipv6Addr) {
         self.progress.connections.add(1);
-        let wide = self
-            .settings
-            .sources
-            .as_ref()
-            .is_some_and(|sources| sources.prefix.host_bits() > COUNTED_HOST_BITS);
+        let sources = self.settings.sources.as_ref();
+        let wide = sources.is_some_and(|sources| {
+            sources.prefix.host_bits() > COUNTED_HOST_BITS && sources.addresses.is_none()
+        });
         // Two draws from that many addresses are hardly ever the same.
         if wide || self.used.borrow_mut().insert(from) {
             self.progress.addresses.add(1);
@@ -337,6 +440,20 @@ impl Shard {
         let share = self.random.borrow_mut().next_u64() as f64 / u64::MAX as f64;
         limit.mul_f64(share)
     }
+}
+
+/// How long a source address serves.
+fn term(sources: Option<&Sources>) -> Term {
+    sources.map_or(
+        Term {
+            requests: u64::MAX,
+            age: None,
+        },
+        |sources| Term {
+            requests: sources.requests_per_address,
+            age: sources.address_age,
+        },
+    )
 }
 
 /// Differs from run to run and shard to shard, also where the user's seed is the same.

@@ -17,18 +17,23 @@ use v6kit_net::{ResolveError, resolve};
 use crate::brake::Brake;
 use crate::connection::{Connection, Http2, HttpVersion, Opened, Protocol};
 use crate::health::{Admission, Attempted, ErrorBudget, Probation, Verdict, Window};
+use crate::intake::Item;
 use crate::job::RequestSpec;
 use crate::outcome::{ErrorKind, Fault};
 use crate::pace::{Pace, Rate};
 use crate::robots::Rules;
+use crate::tenure::Term;
 use crate::tracking::Tracking;
 use crate::url::{self, Origin, Scheme};
+use crate::waiting_room::{Bench, WaitingRoom};
 
 /// A destination as all shards share it: its budget and its addresses.
 #[derive(Debug)]
 pub(crate) struct Destination {
     origin: Origin,
     pace: Pace,
+    /// Shared with all other destinations.
+    total: Arc<Pace>,
     brake: Brake,
     probation: Probation,
     addresses: OnceCell<Vec<SocketAddrV6>>,
@@ -51,13 +56,16 @@ impl Destination {
 #[derive(Debug)]
 pub(crate) struct Destinations {
     rate: Rate,
+    /// The budget of all destinations together.
+    total: Arc<Pace>,
     known: Mutex<HashMap<Origin, Arc<Destination>>>,
 }
 
 impl Destinations {
-    pub(crate) fn new(rate: Rate) -> Self {
+    pub(crate) fn new(rate: Rate, total: Rate) -> Self {
         Self {
             rate,
+            total: Arc::new(Pace::new(total)),
             known: Mutex::default(),
         }
     }
@@ -68,6 +76,7 @@ impl Destinations {
             Arc::new(Destination {
                 origin: origin.clone(),
                 pace: Pace::new(self.rate),
+                total: Arc::clone(&self.total),
                 brake: Brake::new(self.rate),
                 probation: Probation::default(),
                 addresses: OnceCell::new(),
@@ -75,6 +84,18 @@ impl Destinations {
             })
         });
         Arc::clone(destination)
+    }
+
+    /// The names of at most `most` destinations that have a pace, and how many requests per second that is.
+    pub(crate) fn paces(&self, most: usize) -> Vec<(String, f64)> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut paces: Vec<(String, f64)> = known
+            .iter()
+            .filter_map(|(origin, destination)| Some((origin.to_string(), destination.pace.per_second()?)))
+            .take(most)
+            .collect();
+        paces.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        paces
     }
 }
 
@@ -105,6 +126,8 @@ pub(crate) struct Site {
     dialling: Cell<u64>,
     waiting: Cell<u64>,
     pub(crate) changed: Rc<Notify>,
+    /// Slots that serve it, and items that wait for one.
+    pub(crate) bench: Bench,
 }
 
 /// Whether a request may be sent.
@@ -164,6 +187,7 @@ impl Site {
             dialling: Cell::new(0),
             waiting: Cell::new(0),
             changed: Rc::default(),
+            bench: Bench::default(),
         })
     }
 
@@ -171,6 +195,9 @@ impl Site {
     pub(crate) async fn depart(&self, drain: &CancellationToken) -> Departure {
         loop {
             if self.wait_for_pace(drain).await == Departure::Stopped {
+                return Departure::Stopped;
+            }
+            if self.wait_for_total(drain).await == Departure::Stopped {
                 return Departure::Stopped;
             }
             let until = match self.destination.probation.admit(Instant::now()) {
@@ -206,6 +233,27 @@ impl Site {
                     tokio::time::sleep_until(departure.into()).await;
                 }
             })
+            .await;
+        if waited.is_some() {
+            Departure::Go
+        } else {
+            Departure::Stopped
+        }
+    }
+
+    /// Waits for the budget of all destinations together.
+    async fn wait_for_total(&self, drain: &CancellationToken) -> Departure {
+        let total = &self.destination.total;
+        if total.is_unlimited() {
+            return Departure::Go;
+        }
+        let now = Instant::now();
+        let departure = total.depart(now);
+        if departure <= now {
+            return Departure::Go;
+        }
+        let waited = drain
+            .run_until_cancelled(tokio::time::sleep_until(departure.into()))
             .await;
         if waited.is_some() {
             Departure::Go
@@ -276,18 +324,21 @@ impl Site {
     }
 
     /// A connection that is ready for a request, or a stream of one that has room.
-    pub(crate) fn take_idle(&self, streams: u64, requests: u64) -> Option<Connection> {
-        if let Some(connection) = self.idle.borrow_mut().pop() {
-            return Some(connection);
+    pub(crate) fn take_idle(&self, streams: u64, term: &Term) -> Option<Connection> {
+        while let Some(connection) = self.idle.borrow_mut().pop() {
+            // Without a limit to its age, whatever was kept may be used.
+            if term.age.is_none() || connection.is_worth_keeping(term) {
+                return Some(connection);
+            }
         }
         let mut shared = self.shared.borrow_mut();
         if shared.is_empty() {
             return None;
         }
-        shared.retain(|connection| connection.is_of_use(requests));
+        shared.retain(|connection| connection.is_of_use(term));
         let roomy = shared
             .iter()
-            .find(|connection| connection.has_room(streams, requests))?;
+            .find(|connection| connection.has_room(streams, term))?;
         Some(Connection::of_stream(roomy.stream()))
     }
 
@@ -381,6 +432,17 @@ impl Sites {
             known: RefCell::default(),
             last: RefCell::new(None),
         }
+    }
+
+    /// A site with parked items, that with the fewest slots first.
+    pub(crate) fn most_neglected(&self, room: &WaitingRoom) -> Option<Item> {
+        if room.parked() == 0 {
+            return None;
+        }
+        let known = self.known.borrow();
+        let waiting = known.values().filter(|site| site.bench.is_waited_at());
+        let site = waiting.min_by_key(|site| site.bench.slots())?;
+        room.call(&site.bench)
     }
 
     /// The site of `url`, and the path with the query.

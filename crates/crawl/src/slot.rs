@@ -19,6 +19,7 @@ use crate::intake::Item;
 use crate::job::{Coding, RequestSpec, Settings};
 use crate::judge::judge;
 use crate::list::Particulars;
+use crate::networks::Visit;
 use crate::outcome::{ErrorKind, Fault};
 use crate::record::{Payload, Record, Sent};
 use crate::robots::{self, RobotsPolicy, Rules};
@@ -26,12 +27,22 @@ use crate::sequel::{self, Address, Sequel};
 use crate::shard::Shard;
 use crate::site::{Departure, Site};
 use crate::tracking::Dialled;
+use crate::waiting_room::Arrival;
 
 /// A task of a shard that fetches one item after another.
 pub(crate) struct Slot {
     shard: Rc<Shard>,
     timer: Timer,
     url: String,
+}
+
+/// An item on its way to its destination.
+struct Errand<'a> {
+    item: Item,
+    position: u64,
+    url: &'a str,
+    /// The end of the URL.
+    path: &'a str,
 }
 
 /// One attempt at an item.
@@ -89,45 +100,98 @@ impl Slot {
 
     /// Fetches items until there is none left or the crawl is being stopped.
     pub(crate) async fn run(mut self) {
+        // The next item of the destination that was served last, which had to wait for it.
+        let mut called = None;
         loop {
             self.shard.backlog.room().await;
-            let Some(item) = self.shard.intake.next().await else {
-                return;
+            called = match called {
+                Some(_) if self.shard.stop.drain.is_cancelled() => return,
+                Some(item) => self.serve(item, Arrival::Called).await,
+                None if self.shard.has_slot_too_many() => return,
+                None => match self.next_item().await {
+                    Some((item, arrival)) => self.serve(item, arrival).await,
+                    None => return self.shard.finish_slot(),
+                },
             };
-            self.serve(item).await;
         }
     }
 
-    /// Brings an item to its record, puts it off, or leaves it to the next run when the crawl is stopped.
-    async fn serve(&mut self, item: Item) {
+    async fn next_item(&self) -> Option<(Item, Arrival)> {
+        let shard = &self.shard;
+        let parked = || {
+            let room = shard.waiting_room.as_ref()?;
+            shard
+                .sites
+                .most_neglected(room)
+                .map(|item| (item, Arrival::Called))
+        };
+        if shard.intake.is_exhausted()
+            && !shard.stop.drain.is_cancelled()
+            && let Some(parked) = parked()
+        {
+            return Some(parked);
+        }
+        let next = shard.intake.next().await.map(|item| (item, Arrival::New));
+        if next.is_none() && !shard.stop.drain.is_cancelled() {
+            return parked();
+        }
+        next
+    }
+
+    /// Brings an item to its record, parks it, puts it off, or leaves it to the next run when the crawl is
+    /// stopped. The result is an item of the same destination that had to wait.
+    async fn serve(&mut self, item: Item, arrival: Arrival) -> Option<Item> {
         let shard = Rc::clone(&self.shard);
         let position = shard.itinerary.position(item.turn);
         let mut url = std::mem::take(&mut self.url);
         url.clear();
-        let particulars = shard.item(position, &mut url);
-        self.serve_url(&shard, item, position, &url, particulars).await;
-        self.url = url;
-    }
-
-    async fn serve_url(
-        &mut self,
-        shard: &Shard,
-        item: Item,
-        position: u64,
-        url: &str,
-        particulars: Result<Particulars, Fault>,
-    ) {
-        let mut attempt = Attempt::new();
-        let found = particulars.and_then(|particulars| Ok((shard.sites.find(url)?, particulars)));
-        let ((site, path), particulars) = match found {
-            Ok(found) => found,
+        let particulars = shard.item(position, arrival, &mut url);
+        let found = particulars.and_then(|particulars| {
+            let (site, path) = shard.sites.find(&url)?;
+            Ok((site, path, particulars))
+        });
+        let called = match found {
             Err(fault) => {
-                let record = attempt.record(position, url, item, Some(&fault));
-                return shard.finish(item.turn, &record);
+                let record = Attempt::new().record(position, &url, item, Some(&fault));
+                shard.finish(item.turn, &record);
+                None
+            }
+            Ok((site, path, particulars)) => {
+                let errand = Errand {
+                    item,
+                    position,
+                    url: &url,
+                    path,
+                };
+                match &shard.waiting_room {
+                    None => {
+                        self.serve_at(&shard, &site, errand, particulars).await;
+                        None
+                    }
+                    Some(room) => match room.enter(&site.bench, item, arrival, shard.slots()) {
+                        None => None,
+                        Some(seat) => {
+                            self.serve_at(&shard, &site, errand, particulars).await;
+                            seat.leave(shard.slots())
+                        }
+                    },
+                }
             }
         };
+        self.url = url;
+        called
+    }
+
+    async fn serve_at(&mut self, shard: &Shard, site: &Site, errand: Errand<'_>, particulars: Particulars) {
+        let Errand {
+            item,
+            position,
+            url,
+            path,
+        } = errand;
+        let mut attempt = Attempt::new();
         if shard.settings.robots == RobotsPolicy::Obey
-            && let Err(fault) = self.ask_robots(shard, &site, url).await
+            && let Err(fault) = self.ask_robots(shard, site, url).await
         {
             let record = attempt.record(position, url, item, Some(&fault));
             return shard.finish(item.turn, &record);
@@ -138,19 +202,28 @@ impl Slot {
         }
         attempt.begin();
         let id = particulars.id.clone();
-        let outgoing = Outgoing::new(&shard.job.request, &site, path, particulars);
-        let fetched = self.fetch(shard, &site, &outgoing, &mut attempt).await;
+        let outgoing = Outgoing::new(&shard.job.request, site, path, particulars);
+        let fetched = self.fetch(shard, site, &outgoing, &mut attempt).await;
         attempt.took = attempt.began.elapsed();
         let (fetched, connection) = match fetched {
             Ok((answer, connection)) => (Ok(answer), Some(connection)),
             Err(fault) => (Err(fault), None),
         };
         let (answer, judged) = examine(shard, &attempt, fetched);
+        let answered = connection.as_ref().map(|connection| {
+            let visit = if connection.is_first_visit() {
+                Visit::First
+            } else {
+                Visit::Further
+            };
+            (attempt.took, visit, connection.from())
+        });
+        shard.count_attempt(answered, judged.as_ref().err());
         let headers = answer.as_ref().map(|answer| &answer.headers);
-        let (sequel, address) = sequel::draw(shard, &site, item, departure, judged.as_ref().err(), headers);
+        let (sequel, address) = sequel::draw(shard, site, item, departure, judged.as_ref().err(), headers);
         match (connection, address) {
-            (Some(connection), Address::Keep) => shard.keep(&site, connection),
-            (Some(connection), Address::Retire) => connection.retire(),
+            (Some(connection), Address::Keep) => shard.keep(site, connection),
+            (Some(connection), Address::Retire(wait)) => connection.retire(wait),
             (None, _) => {}
         }
         match sequel {
@@ -267,7 +340,7 @@ impl Slot {
     ) -> Result<Connection, Fault> {
         let Settings { http, streams, .. } = *shard.settings;
         loop {
-            if let Some(connection) = site.take_idle(streams, shard.requests_per_address()) {
+            if let Some(connection) = site.take_idle(streams, &shard.term) {
                 return Ok(connection);
             }
             if !site.should_dial(http, streams) {
@@ -300,7 +373,7 @@ impl Slot {
         let deadline = self.timer.connect_deadline();
         let to = site.address(deadline).await?;
         let from = shard.draw_source();
-        attempt.from = from;
+        attempt.from = from.address();
         let tls = match &site.server_name {
             Some(name) => Some((shard.tls()?, name)),
             None => None,

@@ -6,6 +6,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use crate::ledger::Counts;
+use crate::networks::NetworksSummary;
 use crate::outcome::Outcome;
 use crate::progress::Sample;
 
@@ -111,6 +112,12 @@ pub struct Summary {
     pub refused: Option<String>,
     /// What may be behind connections that failed.
     pub suspicion: Option<Suspicion>,
+    /// Requests that might be in flight in the end.
+    pub concurrency: usize,
+    /// Whether that was found out rather than given.
+    pub concurrency_found: bool,
+    /// How the outcomes differ between networks of the prefix; none without a prefix.
+    pub networks: Option<NetworksSummary>,
 }
 
 /// What the failures of a crawl look like, seen together.
@@ -132,6 +139,8 @@ pub(crate) struct Run {
     pub(crate) resumed: u64,
     pub(crate) left: u64,
     pub(crate) refused: Option<String>,
+    pub(crate) concurrency: usize,
+    pub(crate) concurrency_found: bool,
 }
 
 impl Summary {
@@ -161,6 +170,9 @@ impl Summary {
             left: run.left,
             refused: run.refused.clone(),
             suspicion: (sample.table_full > 0).then_some(Suspicion::Conntrack),
+            concurrency: run.concurrency,
+            concurrency_found: run.concurrency_found,
+            networks: None,
         }
     }
 

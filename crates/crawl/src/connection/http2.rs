@@ -3,7 +3,6 @@
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
-use std::net::Ipv6Addr;
 use std::rc::Rc;
 
 use http::{Request, StatusCode};
@@ -14,12 +13,13 @@ use tokio::sync::Notify;
 use super::stream::{Meter, Stream};
 use super::{Answer, Failed, Open, Reach, RequestBody, Timer, body, http1};
 use crate::outcome::{ErrorKind, Fault};
+use crate::tenure::{Tenure, Term};
 
 /// A connection with several streams.
 pub(crate) struct Http2 {
     sender: RefCell<http2::SendRequest<RequestBody>>,
     meter: Rc<Meter>,
-    from: Ipv6Addr,
+    tenure: Tenure,
     streams: Cell<u64>,
     served: Cell<u64>,
     /// No new stream is wanted on it.
@@ -42,7 +42,7 @@ impl Http2 {
     pub(super) async fn open(
         io: TokioIo<Stream>,
         meter: Rc<Meter>,
-        from: Ipv6Addr,
+        tenure: Tenure,
         changed: Rc<Notify>,
         open: Open,
     ) -> hyper::Result<Rc<Self>> {
@@ -54,7 +54,7 @@ impl Http2 {
         Ok(Rc::new(Self {
             sender: RefCell::new(sender),
             meter,
-            from,
+            tenure,
             streams: Cell::new(0),
             served: Cell::new(0),
             worn: Cell::new(false),
@@ -63,14 +63,15 @@ impl Http2 {
         }))
     }
 
-    /// Whether another stream may be opened, with at most `streams` at once and `requests` in all.
-    pub(crate) fn has_room(&self, streams: u64, requests: u64) -> bool {
-        self.is_open() && self.streams.get() < streams && self.served.get() + self.streams.get() < requests
+    /// Whether another stream may be opened, with at most `streams` at once, within the term of its address.
+    pub(crate) fn has_room(&self, streams: u64, term: &Term) -> bool {
+        let begun = self.served.get() + self.streams.get();
+        self.is_open() && self.streams.get() < streams && !self.tenure.is_over(begun, term)
     }
 
-    /// Whether it has a future: open, and not past `requests`, or still answering.
-    pub(crate) fn is_of_use(&self, requests: u64) -> bool {
-        self.streams.get() > 0 || (self.is_open() && self.served.get() < requests)
+    /// Whether it has a future: open, and within its term, or still answering.
+    pub(crate) fn is_of_use(&self, term: &Term) -> bool {
+        self.streams.get() > 0 || (self.is_open() && !self.tenure.is_over(self.served.get(), term))
     }
 
     fn is_open(&self) -> bool {
@@ -95,8 +96,8 @@ impl Drop for Http2Stream {
 }
 
 impl Http2Stream {
-    pub(super) fn from(&self) -> Ipv6Addr {
-        self.0.from
+    pub(super) fn tenure(&self) -> &Tenure {
+        &self.0.tenure
     }
 
     pub(super) fn meter(&self) -> &Meter {
@@ -126,6 +127,7 @@ impl Http2Stream {
         let (fault, reach) = match timer.limit(&pulse, whole).await {
             Ok(Ok(answer)) => {
                 self.0.served.set(self.0.served.get() + 1);
+                self.0.tenure.count();
                 return Ok(answer);
             }
             Ok(Err(failed)) => failed,

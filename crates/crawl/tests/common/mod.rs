@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 use v6kit_crawl::{
-    Coding, Compression, Crawl, Deadlines, Expectations, HttpVersion, Job, KeepFree, OnLimit, Order, Rate,
-    Reach, RequestSpec, RobotsPolicy, Selection, Settings, Storage, Summary, Trust, Work,
+    Coding, Compression, ConcurrencyMode, Crawl, Deadlines, Expectations, HttpVersion, Job, KeepFree,
+    OnLimit, Order, Rate, Reach, RequestSpec, RobotsPolicy, Selection, Settings, Storage, Summary, Trust,
+    Work,
 };
 
 pub(crate) fn job(url: &str) -> Job {
@@ -32,7 +33,9 @@ pub(crate) fn settings(output: &Path) -> Settings {
         output: output.to_owned(),
         sources: None,
         rate: Rate::Max,
+        rate_total: Rate::Max,
         concurrency: 4,
+        concurrency_mode: ConcurrencyMode::Fixed,
         threads: 1,
         robots: RobotsPolicy::Ignore,
         http: HttpVersion::Auto,

@@ -9,6 +9,8 @@ mod retry;
 mod settings;
 mod status;
 
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -109,13 +111,23 @@ struct RunArgs {
     /// Draw a new address after this many requests
     #[arg(long, value_name = "N", default_value = "100", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Source addresses")]
     requests_per_address: u64,
+    /// Draw a new address after this time, such as 60s
+    #[arg(long, value_name = "TIME", value_parser = settings::time, help_heading = "Source addresses")]
+    address_age: Option<Duration>,
+    /// Use so many addresses at a time and change them slowly, as an on-link prefix needs it; any number when
+    /// not given, 300 where `v6kit ndp` answers for the prefix
+    #[arg(long, value_name = "N", value_parser = settings::addresses, help_heading = "Source addresses")]
+    addresses: Option<NonZeroUsize>,
 
     /// How often a destination is asked, over all threads and addresses: 150/s, 90/min, or max
     #[arg(short, long, value_name = "RATE", default_value = "150/s", value_parser = settings::rate, help_heading = "Speed")]
     rate: Rate,
-    /// Requests in flight
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Speed")]
-    concurrency: Option<u32>,
+    /// How often all destinations together are asked
+    #[arg(long, value_name = "RATE", default_value = "max", value_parser = settings::rate, help_heading = "Speed")]
+    rate_total: Rate,
+    /// Requests in flight [default: 100]; auto finds out how many bring more answers rather than longer waits
+    #[arg(short, long, value_name = "N|auto", value_parser = settings::concurrency, help_heading = "Speed")]
+    concurrency: Option<settings::Concurrency>,
     /// Threads; as many as the rate needs when not given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Speed")]
     threads: Option<u16>,
@@ -249,6 +261,9 @@ struct RunArgs {
     /// How often progress is printed where there is no terminal
     #[arg(long, value_name = "TIME", value_parser = settings::time, help_heading = "Output")]
     stats_interval: Option<Duration>,
+    /// Serve counters for Prometheus at http://ADDR/metrics; a port alone is on loopback
+    #[arg(long, value_name = "ADDR", value_parser = super::metrics::address, help_heading = "Output")]
+    metrics: Option<SocketAddr>,
     #[command(flatten)]
     state: StateArgs,
 }
@@ -306,6 +321,10 @@ pub(crate) fn run(args: CrawlArgs, printer: &Printer) -> Result<Exit, Failure> {
 /// Crawls; `words` are the command that does so.
 async fn crawl(args: RunArgs, words: Vec<String>, printer: &Printer) -> Result<Exit, Failure> {
     let go_on = invocation::quoted(&words);
+    let metrics = match args.metrics {
+        Some(address) => Some(super::metrics::bind(address, printer).await?),
+        None => None,
+    };
     let mut plan = settings::plan(args, printer).await?;
     plan.settings.invocation = words;
     let mut interrupts = Interrupts::listen()?;
@@ -313,6 +332,11 @@ async fn crawl(args: RunArgs, words: Vec<String>, printer: &Printer) -> Result<E
     let crawl = Crawl::start(plan.job, plan.settings)
         .await
         .map_err(|error| failed(&error))?;
+    if let Some(metrics) = metrics {
+        printer.note(format!("counters at http://{}/metrics", metrics.address()));
+        let exposition = crawl.exposition();
+        tokio::spawn(metrics.serve(move || exposition.page()));
+    }
     let mut display = display::Display::new(&crawl, plan.stats_interval, printer);
     let interrupted = tokio::select! {
         () = crawl.ended() => false,

@@ -79,7 +79,7 @@ impl<'a> Display<'a> {
         let sample = crawl.sample();
         let rate = self.rate(&sample);
         let done = self.resumed + sample.finished();
-        let mut line = self.line(&sample, rate, done);
+        let mut line = self.line(&sample, rate, done, crawl.concurrency());
         if let Some(forecast) = crawl.forecast() {
             // Writing to a String does not fail.
             let _ = write!(
@@ -138,7 +138,7 @@ impl<'a> Display<'a> {
         (sample.finished() - finished) as f64 / (now - then).as_secs_f64().max(0.001)
     }
 
-    fn line(&self, sample: &Sample, rate: f64, done: u64) -> String {
+    fn line(&self, sample: &Sample, rate: f64, done: u64, slots: usize) -> String {
         let average = sample.finished() as f64 / self.began.elapsed().as_secs_f64().max(0.001);
         let left = self.total.saturating_sub(done) as f64;
         let eta = if average > 0.0 {
@@ -147,7 +147,7 @@ impl<'a> Display<'a> {
             "?".to_owned()
         };
         let mut line = format!(
-            "{rate:.0}/s (avg {average:.0}/s), {eta} left; {} in flight, {} connections, {} addresses;",
+            "{rate:.0}/s (avg {average:.0}/s), {eta} left; {} in flight of {slots}, {} connections, {} addresses;",
             sample.in_flight,
             sample.open_connections,
             HumanCount(sample.addresses),

@@ -1,7 +1,7 @@
 //! What a crawl came to, for people and for programs.
 
 use indicatif::{HumanBytes, HumanCount};
-use v6kit_crawl::{Rate, Summary};
+use v6kit_crawl::{NetworksSummary, Rate, Summary};
 
 use crate::printer::{Printer, Tone};
 
@@ -56,6 +56,20 @@ pub(super) fn print(summary: &Summary, rate: Rate, printer: &Printer) {
             ),
         ),
     ];
+    if summary.concurrency_found {
+        rows.push((
+            "concurrency",
+            format!(
+                "{} requests in flight, found by -c auto",
+                count(summary.concurrency as u64)
+            ),
+        ));
+    }
+    if let Some(networks) = &summary.networks
+        && let Some(finding) = finding(networks)
+    {
+        rows.push(("counted by", finding));
+    }
     if let Rate::PerSecond(_) = rate {
         rows.push((
             "pace",
@@ -63,6 +77,36 @@ pub(super) fn print(summary: &Summary, rate: Rate, printer: &Printer) {
         ));
     }
     printer.table(rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]));
+}
+
+/// At which width the site counts, where its refusals show it.
+fn finding(networks: &NetworksSummary) -> Option<String> {
+    let width = |length: u8| networks.widths.iter().find(|width| width.length == length);
+    let name = |length: u8| match length {
+        128 => "address".to_owned(),
+        length => format!("/{length}"),
+    };
+    let share = |length: u8| {
+        let width = width(length)?;
+        Some(format!(
+            "{} of {} new {} refused at once",
+            HumanCount(width.new_refused),
+            HumanCount(width.new),
+            match length {
+                128 => "addresses were".to_owned(),
+                length => format!("/{length}s were"),
+            }
+        ))
+    };
+    if let Some(length) = networks.counted_by {
+        return Some(format!("{}: {}", name(length), share(length)?));
+    }
+    let length = networks.wider_than?;
+    Some(format!(
+        "networks wider than one {}: {}",
+        name(length),
+        share(length)?
+    ))
 }
 
 fn done(summary: &Summary) -> String {

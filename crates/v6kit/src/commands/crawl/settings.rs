@@ -9,9 +9,9 @@ use bytesize::ByteSize;
 use http::header::{CONTENT_TYPE, USER_AGENT};
 use http::{HeaderName, HeaderValue, Method};
 use v6kit_crawl::{
-    Coding, Compression, Content, Deadlines, ErrorBudget, Expectation, Expectations, FieldPath, Format,
-    HttpVersion, Job, KeepFree, List, ListSource, OnLimit, Order, Rate, Reach, RequestSpec, RobotsPolicy,
-    Settings, Sources, Storage, Trust, Work,
+    Coding, Compression, ConcurrencyMode, Content, Deadlines, ErrorBudget, Expectation, Expectations,
+    FieldPath, Format, HttpVersion, Job, KeepFree, List, ListSource, OnLimit, Order, Rate, Reach,
+    RequestSpec, RobotsPolicy, Settings, Sources, Storage, Trust, Work,
 };
 use v6kit_net::Prefix;
 
@@ -22,6 +22,16 @@ use crate::printer::Printer;
 
 /// Requests in flight where nothing else is said.
 const CONCURRENCY: usize = 100;
+
+/// The most that `-c auto` tries.
+const MOST_AUTO: usize = 4096;
+
+/// A value of `--concurrency`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Concurrency {
+    Auto,
+    Fixed(usize),
+}
 
 /// File descriptors that are not connections: the ledger, a segment and a runtime per shard, the terminal.
 const OTHER_FILES: usize = 64;
@@ -48,7 +58,10 @@ pub(super) async fn plan(args: RunArgs, printer: &Printer) -> Result<Plan, Failu
         output,
         prefix,
         requests_per_address,
+        address_age,
+        addresses,
         rate,
+        rate_total,
         timeout,
         connect_timeout,
         first_byte_timeout,
@@ -94,11 +107,13 @@ pub(super) async fn plan(args: RunArgs, printer: &Printer) -> Result<Plan, Failu
             excluded: excluded(prefix).await?,
             seed: draw_seed,
             requests_per_address,
+            address_age,
+            addresses: super::super::sources::addresses(addresses, Some(prefix), printer),
         }),
         None => None,
     };
     let on_limit = on_limit_of(on_limit, sources.is_some())?;
-    let (concurrency, threads) = fit(concurrency, threads, rate, printer)?;
+    let (slots, threads) = fit(concurrency, threads, rate, printer)?;
     let job = Job {
         work,
         request,
@@ -120,7 +135,12 @@ pub(super) async fn plan(args: RunArgs, printer: &Printer) -> Result<Plan, Failu
         output,
         sources,
         rate,
-        concurrency,
+        rate_total,
+        concurrency: slots,
+        concurrency_mode: match concurrency {
+            Some(Concurrency::Auto) => ConcurrencyMode::Auto,
+            Some(Concurrency::Fixed(_)) | None => ConcurrencyMode::Fixed,
+        },
         threads,
         robots: match robots {
             RobotsChoice::Obey => RobotsPolicy::Obey,
@@ -278,12 +298,16 @@ fn trust(cacert: Option<PathBuf>, insecure: bool, printer: &Printer) -> Trust {
 
 /// Concurrency and threads, within what this process may open.
 fn fit(
-    concurrency: Option<u32>,
+    concurrency: Option<Concurrency>,
     threads: Option<u16>,
     rate: Rate,
     printer: &Printer,
 ) -> Result<(usize, usize), Failure> {
-    let wanted = concurrency.map_or(CONCURRENCY, |concurrency| concurrency as usize);
+    let wanted = match concurrency {
+        Some(Concurrency::Fixed(wanted)) => wanted,
+        Some(Concurrency::Auto) => MOST_AUTO,
+        None => CONCURRENCY,
+    };
     let threads = threads.map_or_else(|| threads_for(rate), usize::from).min(wanted);
     let others = OTHER_FILES + FILES_PER_SHARD * threads;
     let needed = wanted + others;
@@ -300,6 +324,9 @@ fn fit(
         "this process may open {} files (RLIMIT_NOFILE), {needed} are needed",
         limit.soft
     );
+    if concurrency == Some(Concurrency::Auto) && room > 0 {
+        return Ok((room, threads.min(room)));
+    }
     if concurrency.is_some() || room == 0 {
         return Err(
             Failure::new(Exit::Usage, format!("{wanted} requests in flight do not fit"))
@@ -409,6 +436,29 @@ pub(super) fn rate(text: &str) -> Result<Rate, BadValue> {
         return Err(bad());
     }
     Ok(Rate::PerSecond(count / seconds))
+}
+
+/// Parses `100` or `auto`.
+pub(super) fn concurrency(text: &str) -> Result<Concurrency, BadValue> {
+    match text.parse() {
+        _ if text == "auto" => Ok(Concurrency::Auto),
+        Ok(number @ 1..=4_000_000_000) => Ok(Concurrency::Fixed(number)),
+        _ => Err(BadValue::new(
+            "it is not a number of requests",
+            "write a number from 1 on, or auto",
+        )),
+    }
+}
+
+/// Parses how many source addresses there may be at a time.
+pub(super) fn addresses(text: &str) -> Result<NonZeroUsize, BadValue> {
+    match text.parse() {
+        Ok(number @ 1..=65_536) => Ok(NonZeroUsize::new(number).unwrap_or(NonZeroUsize::MIN)),
+        _ => Err(BadValue::new(
+            "it is not a number from 1 to 65536",
+            "an on-link prefix needs about 300; leave it out for any number",
+        )),
+    }
 }
 
 /// Parses `20%` or `0.2` to a part of 1.
