@@ -45,12 +45,13 @@ fn examples(help: &str) -> Vec<String> {
         .skip_while(|line| *line != "Examples:")
         .skip(1)
         .take_while(|line| line.starts_with(' '))
+        .map(str::trim)
         .collect();
     block
         .join("\n")
-        .replace("\\\n", " ")
+        .replace("\\\n", "")
         .lines()
-        .map(|line| line.trim().to_owned())
+        .map(ToOwned::to_owned)
         .collect()
 }
 
