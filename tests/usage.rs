@@ -33,6 +33,22 @@ fn json_failures_are_one_document_on_standard_output() {
 }
 
 #[test]
+fn a_hint_names_the_entry_of_the_catalogue_that_explains_it() {
+    let run = v6kit(&["verify", "--json", "--prefix", "2409:1:2:3:abcd::5/80"]).expect(2);
+    let code = run.json()["error"]["code"].clone();
+    assert_eq!(code, "bad-prefix");
+    assert!(run.stderr.contains("(more: `v6kit explain bad-prefix`)"), "{run}");
+    let explained = v6kit(&["explain", "bad-prefix"]).expect(0).stdout;
+    for part in ["has host bits set behind", "Cause: ", "What to do: "] {
+        assert!(explained.contains(part), "{explained}");
+    }
+    let unknown = v6kit(&["explain", "bad-perfix"]).expect(2);
+    assert!(unknown.stderr.contains("did you mean `bad-prefix`?"), "{unknown}");
+    let all = v6kit(&["explain"]).expect(0).stdout;
+    assert!(all.lines().any(|line| line == "no-route"), "{all}");
+}
+
+#[test]
 fn an_unknown_subcommand_is_explained_and_exits_2() {
     let run = v6kit(&["sutep"]).expect(2);
     assert_explained(&run.stderr);

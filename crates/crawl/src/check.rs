@@ -5,7 +5,6 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use crate::Hint;
 use crate::ledger::{CommittedFrame, Counts, FramePlace, Ledger, LedgerError, SqliteLedger};
 use crate::line::LineHead;
 use crate::order::Itinerary;
@@ -13,6 +12,7 @@ use crate::reading::{ReadError, for_each_line, itinerary, open};
 use crate::segment::{Segment, sync_directory};
 use crate::storage::Format;
 use crate::turns::Turns;
+use crate::{Code, Hint};
 
 /// Why a check or a repair does not come to its end.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +32,13 @@ pub enum CheckError {
 }
 
 impl Hint for CheckError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Ledger(error) => error.code(),
+            Self::Copy { .. } => Code::DiskFull,
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         match self {
             Self::Ledger(error) => error.hint(),

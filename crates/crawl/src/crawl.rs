@@ -10,7 +10,6 @@ use nix::sys::time::TimeValLike;
 use tokio::sync::watch;
 use v6kit_net::{PoolError, ResolveError, SourcePool, TurningPool, Wear};
 
-use crate::Hint;
 use crate::climb::{Climb, Limits, adapt};
 use crate::connection::{TrustError, client_tls};
 use crate::disk::{Disk, DiskLow};
@@ -26,6 +25,7 @@ use crate::status::Forecast;
 use crate::store::StoreError;
 use crate::summary::{Latencies, Run, Summary};
 use crate::url::Scheme;
+use crate::{Code, Hint};
 
 /// Why a crawl does not start, or ends early.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +60,19 @@ pub enum CrawlError {
 }
 
 impl Hint for CrawlError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Ledger(error) => error.code(),
+            Self::Store(error) => error.code(),
+            Self::DiskLow(error) => error.code(),
+            Self::Pool(error) => error.code(),
+            Self::Resolve(error) => error.code(),
+            Self::Trust(error) => error.code(),
+            Self::Thread(_) => Code::Thread,
+            Self::Panic { .. } => Code::Panic,
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         match self {
             Self::Ledger(error) => error.hint(),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::statvfs::statvfs;
 
-use crate::Hint;
+use crate::{Code, Hint};
 
 /// How much of the file system is left to others.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -52,6 +52,10 @@ pub struct DiskLow {
 }
 
 impl Hint for DiskLow {
+    fn code(&self) -> Code {
+        Code::DiskFull
+    }
+
     fn hint(&self) -> Option<String> {
         Some("make room, or lower --keep-free; then repeat the command to go on".to_owned())
     }

@@ -8,9 +8,9 @@ use http::header::HeaderName;
 use regex::bytes::{Regex, RegexSet};
 use serde_json::Value;
 
-use crate::Hint;
 use crate::connection::Answer;
 use crate::outcome::{ErrorKind, Fault};
+use crate::{Code, Hint};
 
 /// One demand on an answer.
 #[derive(Debug, Clone)]
@@ -67,6 +67,16 @@ pub enum ExpectationError {
 }
 
 impl Hint for ExpectationError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Form { .. }
+            | Self::Status { .. }
+            | Self::Size { .. }
+            | Self::Header { .. }
+            | Self::Pattern { .. } => Code::BadExpectation,
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Form { .. } => {

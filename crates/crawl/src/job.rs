@@ -24,7 +24,7 @@ use crate::list::{List, ListSource};
 use crate::robots::RobotsPolicy;
 use crate::storage::{Compression, Format, Storage};
 use crate::template::{Template, TemplateError};
-use crate::{Hint, Order, Rate, Work, WorkError};
+use crate::{Code, Hint, Order, Rate, Work, WorkError};
 
 /// Where a list lies. The same list may lie elsewhere the next time.
 const LIST_FILE: &str = "list-file";
@@ -282,6 +282,16 @@ pub enum RequestError {
 }
 
 impl Hint for RequestError {
+    fn code(&self) -> Code {
+        match self {
+            Self::NoColon { .. }
+            | Self::Name { .. }
+            | Self::Value { .. }
+            | Self::Reserved { .. }
+            | Self::Method { .. } => Code::BadRequest,
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::NoColon { .. } => "write it as 'Name: value'".to_owned(),

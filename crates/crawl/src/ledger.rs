@@ -9,10 +9,10 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 pub use self::sqlite::SqliteLedger;
-use crate::Hint;
 use crate::job::Difference;
 use crate::outcome::Outcome;
 use crate::turns::Turns;
+use crate::{Code, Hint};
 
 /// The table of a job's work, behind which one machine or many may share it.
 ///
@@ -300,6 +300,19 @@ pub(crate) fn is_disk(error: &io::Error) -> bool {
 }
 
 impl Hint for LedgerError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Directory { .. } => Code::JobDirectory,
+            Self::Foreign { .. } => Code::ForeignDirectory,
+            Self::Missing { .. } => Code::NoCrawl,
+            Self::Locked { .. } => Code::CrawlRunning,
+            Self::OtherJob { .. } => Code::OtherJob,
+            Self::Version { .. } => Code::OtherVersion,
+            Self::Damaged { .. } => Code::LedgerDamaged,
+            Self::Sqlite { .. } => Code::Ledger,
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Directory { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {

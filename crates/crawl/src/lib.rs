@@ -94,5 +94,5 @@ pub use summary::{Percentiles, Summary, Suspicion};
 pub use template::{Template, TemplateError};
 pub use turns::{NotTurns, Turns};
 pub use url::{Origin, Scheme, UrlError};
-pub use v6kit_net::Hint;
+pub use v6kit_net::{Code, Hint};
 pub use work::{PLACE, Work, WorkError};

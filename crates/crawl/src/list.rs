@@ -13,10 +13,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::Hint;
 use crate::job::RequestSpec;
 use crate::outcome::{ErrorKind, Fault};
 use crate::url;
+use crate::{Code, Hint};
 
 /// Where the lines are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +59,12 @@ pub enum ListError {
 }
 
 impl Hint for ListError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Read { .. } | Self::Unpack { .. } | Self::Empty { .. } => Code::BadList,
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Read { .. } => {

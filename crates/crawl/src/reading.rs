@@ -4,13 +4,13 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::PathBuf;
 
-use crate::Hint;
 use crate::job::Description;
 use crate::ledger::{CommittedFrame, LedgerError, SqliteLedger};
 use crate::order::Itinerary;
 use crate::storage::Format;
 use crate::table;
 use crate::warc::WarcReader;
+use crate::{Code, Hint};
 
 /// Why records cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +35,14 @@ pub enum ReadError {
 }
 
 impl Hint for ReadError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Ledger(error) => error.code(),
+            Self::Frame { .. } => Code::RecordsDamaged,
+            Self::Output(_) => Code::Output,
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         match self {
             Self::Ledger(error) => error.hint(),

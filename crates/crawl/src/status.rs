@@ -7,6 +7,7 @@ use crate::job::Description;
 use crate::ledger::{Ledger, LedgerError, SqliteLedger, Standing};
 use crate::reading::itinerary;
 use crate::work::WorkError;
+use crate::{Code, Hint};
 
 /// What a job directory holds.
 #[derive(Debug, Clone)]
@@ -96,7 +97,14 @@ pub enum MissingError {
     Work(#[from] WorkError),
 }
 
-impl crate::Hint for MissingError {
+impl Hint for MissingError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Ledger(error) => error.code(),
+            Self::Work(error) => error.code(),
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         match self {
             Self::Ledger(error) => error.hint(),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::Hint;
+use crate::{Code, Hint};
 
 /// The form of the segments.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -110,6 +110,10 @@ pub struct NotAPath {
 }
 
 impl Hint for NotAPath {
+    fn code(&self) -> Code {
+        Code::BadExpectation
+    }
+
     fn hint(&self) -> Option<String> {
         Some("write names joined by dots, such as data.owner.name or items.0.id".to_owned())
     }

@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-use crate::Hint;
 use crate::disk::{Disk, DiskLow};
 use crate::encoder::Encoder;
 use crate::frame::{Frame, now_milliseconds};
 use crate::ledger::{CommittedFrame, FramePlace, Ledger, LedgerError, is_disk};
 use crate::segment::Segment;
 use crate::storage::{Compression, Format};
+use crate::{Code, Hint};
 
 /// Frames that may wait for the disk before slots wait too.
 pub(crate) const QUEUE: usize = 2;
@@ -56,6 +56,14 @@ impl StoreError {
 }
 
 impl Hint for StoreError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Segment { .. } => Code::DiskFull,
+            Self::Runtime { .. } => Code::Thread,
+            Self::Ledger(error) => error.code(),
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         match self {
             Self::Segment { .. } => {

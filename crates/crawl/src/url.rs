@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::Hint;
+use crate::{Code, Hint};
 
 /// What kind of connection a URL asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -87,6 +87,10 @@ pub enum UrlError {
 }
 
 impl Hint for UrlError {
+    fn code(&self) -> Code {
+        Code::BadUrl
+    }
+
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::NoScheme { url } => format!("write https://{url}"),

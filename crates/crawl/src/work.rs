@@ -4,12 +4,12 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use crate::Hint;
 use crate::job::RequestSpec;
 use crate::list::{Cursor, List, ListError, Particulars, read_line};
 use crate::outcome::{ErrorKind, Fault};
 use crate::template::{Template, TemplateError};
 use crate::url::{self, Origin, UrlError};
+use crate::{Code, Hint};
 
 /// What stands for an item of a list in a URL, a header or a body.
 pub const PLACE: &str = "{}";
@@ -46,6 +46,14 @@ pub enum WorkError {
 }
 
 impl Hint for WorkError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Template(error) => error.code(),
+            Self::List(error) => error.code(),
+            Self::ListGone => Code::BadList,
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         match self {
             Self::Template(error) => error.hint(),

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::io;
 
-use v6kit_net::Hint;
+use v6kit_net::{Code, Hint};
 
 use crate::journal::JournalError;
 use crate::netlink::NetlinkError;
@@ -162,6 +162,24 @@ impl HostError {
 }
 
 impl Hint for HostError {
+    fn code(&self) -> Code {
+        match self {
+            Self::NoDevice { .. } => Code::NoDevice,
+            Self::DeviceDown { .. } => Code::DeviceDown,
+            Self::NoIpv6 | Self::Ipv6Off { .. } => Code::NoIpv6,
+            Self::NotPrivileged { .. } => Code::NotPermitted,
+            Self::Step { .. } => Code::Step,
+            Self::Impossible { .. } => Code::Impossible,
+            Self::Interrupted => Code::Interrupted,
+            Self::Resource(error) => error.code(),
+            Self::Facts { .. } => Code::Unreadable,
+            Self::Journal(error) => error.code(),
+            Self::StateDir(error) => error.code(),
+            Self::Summary(error) => error.code(),
+            Self::NotSetUp { .. } => Code::NotSetUp,
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         match self {
             Self::NoDevice { devices, .. } => Some(format!("there are: {}", devices.join(", "))),

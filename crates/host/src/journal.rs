@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use v6kit_net::{Hint, Prefix};
+use v6kit_net::{Code, Hint, Prefix};
 
 use crate::place::Place;
 use crate::resource::{Resource, Want};
@@ -153,6 +153,13 @@ pub enum JournalError {
 }
 
 impl Hint for JournalError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Read { .. } | Self::Write { .. } | Self::Damaged { .. } => Code::Journal,
+            Self::OtherNamespace { .. } => Code::OtherNamespace,
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Read { source, .. } if source.kind() == io::ErrorKind::NotADirectory => {

@@ -12,7 +12,7 @@ use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
 use rtnetlink::{Handle, RouteMessageBuilder};
-use v6kit_net::{Hint, Prefix};
+use v6kit_net::{Code, Hint, Prefix};
 
 /// The rtm_protocol of routes that setup adds (rtnetlink(7)); no routing daemon uses it
 /// (/etc/iproute2/rt_protos).
@@ -45,6 +45,12 @@ pub enum NetlinkError {
 }
 
 impl Hint for NetlinkError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Open(_) | Self::Request { .. } => Code::Netlink,
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         match self {
             Self::Open(_) => Some("check that this container or sandbox allows netlink sockets".to_owned()),

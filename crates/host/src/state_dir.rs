@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, FdFlag, Flock, FlockArg, OFlag, fcntl};
 use tokio::time::Instant;
-use v6kit_net::Hint;
+use v6kit_net::{Code, Hint};
 
 /// How long another v6kit may hold the lock before this one gives up.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -49,6 +49,13 @@ pub enum StateDirError {
 }
 
 impl Hint for StateDirError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Open { .. } => Code::StateDir,
+            Self::Busy { .. } => Code::Busy,
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Open { source, path } if source.kind() == io::ErrorKind::NotFound => format!(

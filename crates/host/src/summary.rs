@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use v6kit_net::{Hint, Prefix};
+use v6kit_net::{Code, Hint, Prefix};
 
 /// The file beside the journal.
 const FILE: &str = "summary.json";
@@ -70,6 +70,12 @@ pub enum SummaryError {
 }
 
 impl Hint for SummaryError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Read { .. } | Self::Write { .. } | Self::Damaged { .. } => Code::Summary,
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Read { path, .. } => {

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use v6kit_net::Hint;
+use v6kit_net::{Code, Hint};
 
 use crate::limits;
 use crate::netlink::{Link, Netlink, NetlinkError, PROTOCOL};
@@ -65,6 +65,16 @@ impl From<NftError> for ResourceError {
 }
 
 impl Hint for ResourceError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Netlink(error) => error.code(),
+            Self::NoDevice { .. } => Code::NoDevice,
+            Self::Sysctl { .. } => Code::Sysctl,
+            Self::Limits { .. } => Code::LimitsFile,
+            Self::Table(..) => Code::Nft,
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         match self {
             Self::Netlink(error) => error.hint(),

@@ -4,7 +4,7 @@ use std::io;
 use std::net::Ipv6Addr;
 
 use nix::errno::Errno;
-use v6kit_net::{Hint, Prefix};
+use v6kit_net::{Code, Hint, Prefix};
 
 /// Why there is no lab.
 #[derive(Debug, thiserror::Error)]
@@ -120,6 +120,22 @@ pub enum Refusal {
 }
 
 impl Hint for LabError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Refused { .. } | Self::MapUser { .. } => Code::NoNamespaces,
+            Self::Orphaned(_)
+            | Self::System { .. }
+            | Self::Sysctl { .. }
+            | Self::Netlink { .. }
+            | Self::NotReady { .. } => Code::Lab,
+            Self::NoNft(_) => Code::NoNft,
+            Self::Nft { .. } => Code::Nft,
+            Self::PrefixInUse { .. } => Code::LabPrefix,
+            Self::Target(error) => error.code(),
+            Self::Command { .. } => Code::LabCommand,
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         let advice = match self {
             Self::Refused {

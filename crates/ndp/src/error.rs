@@ -2,7 +2,7 @@
 
 use std::io;
 
-use v6kit_net::Hint;
+use v6kit_net::{Code, Hint};
 
 /// Why solicitations cannot be answered.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +53,20 @@ pub enum NdpError {
 }
 
 impl Hint for NdpError {
+    fn code(&self) -> Code {
+        match self {
+            Self::NotPermitted(_) => Code::NotPermitted,
+            Self::Listen(_) | Self::Netlink(_) => Code::Netlink,
+            Self::NoDevice { .. } => Code::NoDevice,
+            Self::NoNeighbours { .. } => Code::NoNeighbours,
+            Self::Port { .. } => Code::BridgePort,
+            Self::NoLinkLocal { .. } => Code::NoLinkLocal,
+            Self::SocketList(_) => Code::SocketList,
+            Self::Privileges(_) => Code::Privileges,
+            Self::Metrics { .. } => Code::Listen,
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::NotPermitted(_) => {

@@ -8,7 +8,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout_at};
 
-use crate::Hint;
+use crate::{Code, Hint};
 
 /// Why a connection was not made, told apart by system call and errno.
 #[derive(Debug, thiserror::Error)]
@@ -98,6 +98,22 @@ pub enum DialError {
 }
 
 impl Hint for DialError {
+    fn code(&self) -> Code {
+        match self {
+            Self::ProcessFiles | Self::SystemFiles => Code::OpenFiles,
+            Self::SourceNotLocal { .. } => Code::SourceNotLocal,
+            Self::SourcePorts { .. } | Self::TuplePorts { .. } => Code::Ports,
+            Self::NoRoute { .. } => Code::NoRoute,
+            Self::Prohibited { .. } => Code::Prohibited,
+            Self::Firewall { .. } => Code::Firewall,
+            Self::Refused { .. } => Code::Refused,
+            Self::Reset { .. } => Code::Reset,
+            Self::TimedOut { .. } => Code::TimedOut,
+            Self::Memory => Code::Memory,
+            Self::Other { .. } => Code::Socket,
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::ProcessFiles => "raise the limit on open files (`ulimit -n`), or use fewer connections".to_owned(),

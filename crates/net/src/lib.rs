@@ -2,6 +2,7 @@
 //!
 //! Nothing here needs privileges, speaks netlink or prints.
 
+mod code;
 mod dial;
 mod exposure;
 mod limits;
@@ -10,6 +11,7 @@ mod prefix;
 mod resolve;
 mod turning;
 
+pub use code::Code;
 pub use dial::{DialError, dial};
 pub use exposure::{Exposure, InboundFilter};
 pub use limits::{FileLimit, raise_file_limit};
@@ -23,6 +25,9 @@ pub use turning::{COOL_DOWN, HOLD, Lease, TurningPool, Wear};
 /// Every error that a user can meet implements this next to [`std::error::Error`]: the error's text
 /// says what failed, its source says why, and the hint says what to do.
 pub trait Hint {
+    /// Where the catalogue says more about it. Matched variant by variant, so that a new one is not forgotten.
+    fn code(&self) -> Code;
+
     /// One line of advice, without a full stop, or `None` where there is nothing sensible to say.
     fn hint(&self) -> Option<String>;
 }

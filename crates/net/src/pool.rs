@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 
-use crate::{Hint, Prefix};
+use crate::{Code, Hint, Prefix};
 
 /// Interface identifiers reserved for subnet anycast addresses in a /64 (RFC 2526 section 2).
 const RFC2526: std::ops::RangeInclusive<u64> = 0xfdff_ffff_ffff_ff80..=0xfdff_ffff_ffff_ffff;
@@ -51,6 +51,13 @@ pub enum PoolError {
 }
 
 impl Hint for PoolError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Empty { .. } => Code::NoAddress,
+            Self::NotASubnet { .. } => Code::BadPrefix,
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Empty { .. } => "give a wider prefix".to_owned(),

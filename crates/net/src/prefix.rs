@@ -7,7 +7,7 @@ use std::str::FromStr;
 use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
 
-use crate::Hint;
+use crate::{Code, Hint};
 
 /// A routed IPv6 prefix, /16 to /128, with no host bits set.
 ///
@@ -61,6 +61,10 @@ pub enum PrefixError {
 }
 
 impl Hint for PrefixError {
+    fn code(&self) -> Code {
+        Code::BadPrefix
+    }
+
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::HostBits { given } => format!("the network is {}", given.trunc()),

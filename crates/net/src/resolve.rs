@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
 use tokio::time::{Instant, timeout_at};
 
-use crate::Hint;
+use crate::{Code, Hint};
 
 /// Why a name has no IPv6 destination.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +36,14 @@ pub enum ResolveError {
 }
 
 impl Hint for ResolveError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Ipv4Only { .. } => Code::Ipv4Only,
+            Self::NotFound { .. } => Code::NoName,
+            Self::TimedOut { .. } => Code::NoName,
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Ipv4Only { host, .. } => {

@@ -9,7 +9,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem};
-use v6kit_net::Hint;
+use v6kit_net::{Code, Hint};
 
 /// Why a certificate cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +35,12 @@ pub enum CertificateError {
 }
 
 impl Hint for CertificateError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Read { .. } | Self::Empty { .. } | Self::Unusable(_) => Code::Certificate,
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Read { .. } | Self::Empty { .. } => {

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use http::StatusCode;
-use v6kit_net::{DialError, Hint, ResolveError};
+use v6kit_net::{Code, DialError, Hint, ResolveError};
 
 use crate::account::ByteBudget;
 use crate::socks::codec::Reply;
@@ -151,6 +151,26 @@ impl Refusal {
 }
 
 impl Hint for Refusal {
+    fn code(&self) -> Code {
+        match self {
+            Self::NoCredentials | Self::WrongCredentials | Self::UserName(_) => Code::ProxyUser,
+            Self::Target(_)
+            | Self::BadRequest { .. }
+            | Self::Unsupported { .. }
+            | Self::HeadTooLarge { .. } => Code::ProxyRequest,
+            Self::Denied { .. } => Code::ProxyDenied,
+            Self::PinOff | Self::Pin { .. } => Code::ProxyPin,
+            Self::Ipv4Only(error) | Self::Resolve(error) => error.code(),
+            Self::Dial(error) => error.code(),
+            Self::Upstream(_) | Self::Silent => Code::ProxyUpstream,
+            Self::Full(_) | Self::UserConnections { .. } | Self::UserRate { .. } | Self::UserBytes { .. } => {
+                Code::ProxyLimit
+            }
+            Self::Idle | Self::HandshakeTimeout => Code::ProxyIdle,
+            Self::System(_) => Code::Socket,
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         let text = match self {
             Self::Dial(error) => return error.hint(),

@@ -16,7 +16,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use tokio::runtime::LocalOptions;
 use tokio::sync::{Semaphore, mpsc, watch};
 use v6kit_metrics::MetricsListener;
-use v6kit_net::{Hint, PoolError, SourcePool};
+use v6kit_net::{Code, Hint, PoolError, SourcePool};
 
 use crate::access_log::{self, LogSender};
 use crate::auth::{Access, Accounts, Gate, Password};
@@ -66,6 +66,16 @@ pub enum StartError {
 }
 
 impl Hint for StartError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Listen { .. } => Code::Listen,
+            Self::Pool(error) => error.code(),
+            Self::Log(_) => Code::Output,
+            Self::Thread(_) => Code::Thread,
+            Self::Random => Code::Random,
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Listen { source, .. } if source.kind() == io::ErrorKind::AddrInUse => {

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
 
 use nix::ifaddrs::getifaddrs;
-use v6kit_net::Hint;
+use v6kit_net::{Code, Hint};
 
 use crate::ssh::{Ssh, SshError};
 use crate::values::LinkLocal;
@@ -35,6 +35,14 @@ pub enum OwnAddressError {
 }
 
 impl Hint for OwnAddressError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Ssh(error) => error.code(),
+            Self::Unreachable { .. } => Code::NoRoute,
+            Self::NoLinkLocal { .. } => Code::NoLinkLocal,
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         match self {
             Self::Ssh(error) => error.hint(),

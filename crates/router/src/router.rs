@@ -3,7 +3,7 @@
 //! Every one of them is a run of the same script with other arguments.
 
 use serde::{Deserialize, Serialize};
-use v6kit_net::{Hint, Prefix};
+use v6kit_net::{Code, Hint, Prefix};
 
 use crate::openwrt::{Base, Follow, Wanted, arguments};
 use crate::package::PROVISION;
@@ -200,6 +200,18 @@ pub enum RouterError {
 }
 
 impl Hint for RouterError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Ssh(error) => error.code(),
+            Self::Failed { .. } => Code::RouterFailed,
+            Self::Refused { .. } => Code::RouterSettings,
+            Self::DiskFull { .. } => Code::RouterDiskFull,
+            Self::Answer { .. } => Code::RouterAnswer,
+            Self::HoldsLan { .. } => Code::RouterLan,
+            Self::NothingToFollow { .. } => Code::RouterFollow,
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Ssh(error) => return error.hint(),

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::str::FromStr;
 
-use v6kit_net::Hint;
+use v6kit_net::{Code, Hint};
 
 use crate::values::ValueError;
 
@@ -77,6 +77,12 @@ pub enum SshError {
 }
 
 impl Hint for SshError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Start { .. } | Self::Connection { .. } | Self::Broken { .. } => Code::Ssh,
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Start { .. } => "install OpenSSH's client (openssh-client)".to_owned(),

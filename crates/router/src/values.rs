@@ -6,7 +6,7 @@ use std::net::Ipv6Addr;
 use std::str::FromStr;
 
 use serde::Serialize;
-use v6kit_net::Hint;
+use v6kit_net::{Code, Hint};
 
 /// Why a text is not the value it should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -21,6 +21,10 @@ pub struct ValueError {
 }
 
 impl Hint for ValueError {
+    fn code(&self) -> Code {
+        Code::BadValue
+    }
+
     fn hint(&self) -> Option<String> {
         Some(format!("give one such as {}", self.example))
     }

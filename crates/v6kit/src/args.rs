@@ -86,6 +86,8 @@ pub(crate) enum Command {
     Lab(commands::lab::LabArgs),
     /// Show what this host is and what is wrong with it, for a report of a fault
     Doctor(commands::doctor::DoctorArgs),
+    /// Say what an error means: messages, cause, what to do
+    Explain(commands::explain::ExplainArgs),
     /// Write the manual pages
     Man(commands::man::ManArgs),
     /// Print the completion script of a shell
@@ -144,6 +146,7 @@ pub(crate) fn parse_from(words: &[OsString]) -> Result<Args, Stop> {
 pub(crate) struct BadValue {
     why: String,
     hint: Option<String>,
+    code: v6kit_net::Code,
 }
 
 impl BadValue {
@@ -151,6 +154,7 @@ impl BadValue {
         Self {
             why: why.into(),
             hint: Some(hint.into()),
+            code: v6kit_net::Code::BadValue,
         }
     }
 }
@@ -160,6 +164,7 @@ impl<E: std::error::Error + v6kit_net::Hint> From<&E> for BadValue {
         Self {
             why: crate::failure::chain(error),
             hint: error.hint(),
+            code: error.code(),
         }
     }
 }
@@ -206,10 +211,18 @@ fn usage_failure(error: &clap::Error) -> Failure {
                 Some(BadValue {
                     why,
                     hint: Some(hint),
+                    code,
                 }),
                 _,
-            ) => failure.why(why).hint(hint),
-            (Some(BadValue { why, hint: None }), _) => failure.why(why),
+            ) => failure.why(why).hint(hint).code(*code),
+            (
+                Some(BadValue {
+                    why,
+                    hint: None,
+                    code,
+                }),
+                _,
+            ) => failure.why(why).code(*code),
             (None, Some(source)) => failure.why(source.to_string()).hint(HELP_HINT),
             (None, None) => failure.hint(HELP_HINT),
         };

@@ -5,8 +5,8 @@ use std::io;
 use std::process::ExitCode;
 
 use serde::Serialize;
-use v6kit_net::Hint;
 pub(crate) use v6kit_net::chain;
+use v6kit_net::{Code, Hint};
 
 /// How the process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +43,18 @@ impl Exit {
         }
     }
 
+    /// The entry of the catalogue for a failure that brings none of its own.
+    fn catalogued(self) -> Code {
+        match self {
+            Self::Usage => Code::Usage,
+            Self::DiskFull => Code::DiskFull,
+            Self::NotPermitted => Code::NotPermitted,
+            Self::Refused => Code::SiteRefused,
+            Self::Interrupted => Code::Interrupted,
+            Self::Done | Self::Failed | Self::Child(_) => Code::System,
+        }
+    }
+
     /// How the process ends when a file cannot be read or written.
     pub(crate) fn of_io(error: &io::Error) -> Self {
         match error.kind() {
@@ -70,6 +82,13 @@ pub(crate) struct Failure {
     pub(crate) what: String,
     pub(crate) why: Option<String>,
     pub(crate) hint: Option<String>,
+    /// Where the catalogue says more.
+    #[serde(serialize_with = "code_name")]
+    pub(crate) code: Code,
+}
+
+fn code_name<S: serde::Serializer>(code: &Code, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(code.name())
 }
 
 fn exit_code<S: serde::Serializer>(exit: &Exit, serializer: S) -> Result<S::Ok, S::Error> {
@@ -83,6 +102,7 @@ impl Failure {
             what: what.into(),
             why: None,
             hint: None,
+            code: exit.catalogued(),
         }
     }
 
@@ -93,11 +113,17 @@ impl Failure {
             what: what.into(),
             why: Some(chain(error)),
             hint: error.hint(),
+            code: error.code(),
         }
     }
 
     pub(crate) fn why(mut self, why: impl Into<String>) -> Self {
         self.why = Some(why.into());
+        self
+    }
+
+    pub(crate) fn code(mut self, code: Code) -> Self {
+        self.code = code;
         self
     }
 

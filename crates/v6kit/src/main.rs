@@ -1,6 +1,7 @@
 //! v6kit: fetch a very large number of things over IPv6 from one Linux box.
 
 mod args;
+mod catalogue;
 mod commands;
 mod failure;
 #[cfg(test)]
@@ -43,6 +44,7 @@ fn run(command: Command, printer: &Printer) -> Result<Exit, Failure> {
         Command::Router(args) => commands::router::run(args, printer),
         Command::Lab(args) => commands::lab::run(args, printer),
         Command::Doctor(args) => commands::doctor::run(&args, printer),
+        Command::Explain(args) => commands::explain::run(&args, printer),
         Command::Man(args) => commands::man::run(&args, printer),
         Command::Completions(args) => commands::completions::run(&args, printer),
     }

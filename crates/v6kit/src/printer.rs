@@ -141,12 +141,15 @@ impl Printer {
                 &format!("{} {why}", paint_stderr("why:", Tone::Strong)),
             );
         }
-        if let Some(hint) = &failure.hint {
-            write_line(
-                &mut stderr,
-                &format!("{} {hint}", paint_stderr("hint:", Tone::Good)),
-            );
-        }
+        let more = format!("`v6kit explain {}`", failure.code);
+        let hint = match &failure.hint {
+            Some(hint) => format!("{hint} (more: {more})"),
+            None => format!("{more} says more"),
+        };
+        write_line(
+            &mut stderr,
+            &format!("{} {hint}", paint_stderr("hint:", Tone::Good)),
+        );
         failure.exit
     }
 

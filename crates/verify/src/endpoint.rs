@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use http::Uri;
 use http::uri::{InvalidUri, PathAndQuery};
-use v6kit_net::Hint;
+use v6kit_net::{Code, Hint};
 
 /// Public servers that answer over IPv6 only, tried in turn.
 pub const PUBLIC_ENDPOINTS: [&str; 3] = [
@@ -74,6 +74,12 @@ pub enum EndpointError {
 }
 
 impl Hint for EndpointError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Syntax { .. } | Self::NoScheme { .. } | Self::UnknownScheme { .. } => Code::BadUrl,
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::NoScheme { text } => format!("write it as https://{text}"),

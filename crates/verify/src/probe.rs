@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
-use v6kit_net::{DialError, Hint, ResolveError, dial, resolve};
+use v6kit_net::{Code, DialError, Hint, ResolveError, dial, resolve};
 
 use crate::endpoint::{Endpoint, Scheme};
 use crate::reported;
@@ -104,6 +104,19 @@ pub(crate) enum ProbeError {
 }
 
 impl Hint for ProbeError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Resolve(error) => error.code(),
+            Self::Dial(error) => error.code(),
+            Self::Name { .. } | Self::Status { .. } | Self::NoAddress { .. } => Code::BadEndpoint,
+            Self::Roots { .. } => Code::NoRoots,
+            Self::Tls(_) => Code::Tls,
+            Self::Handshake { .. } => Code::Handshake,
+            Self::Http { .. } | Self::Body { .. } | Self::TimedOut { .. } => Code::EndpointSilent,
+            Self::Bound(_) => Code::Socket,
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Resolve(error) => return error.hint(),

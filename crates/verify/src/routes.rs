@@ -6,7 +6,7 @@ use std::net::Ipv6Addr;
 use futures_util::{TryStreamExt, pin_mut};
 use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteType};
 use rtnetlink::{Handle, RouteMessageBuilder};
-use v6kit_net::{Hint, Prefix};
+use v6kit_net::{Code, Hint, Prefix};
 
 /// Why the kernel's routing tables cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +27,12 @@ pub enum RoutesError {
 }
 
 impl Hint for RoutesError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Open(_) | Self::Request { .. } => Code::Netlink,
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         Some("check that this container or sandbox allows netlink sockets".to_owned())
     }

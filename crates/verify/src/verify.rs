@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use v6kit_net::{Exposure, Hint, PoolError, Prefix, SourcePool};
+use v6kit_net::{Code, Exposure, Hint, PoolError, Prefix, SourcePool};
 
 use crate::advice::Surroundings;
 use crate::attempt::{self, Attempt};
@@ -60,6 +60,14 @@ pub enum VerifyError {
 }
 
 impl Hint for VerifyError {
+    fn code(&self) -> Code {
+        match self {
+            Self::NoDevice { .. } => Code::NoDevice,
+            Self::Pool(error) => error.code(),
+            Self::Routes(error) => error.code(),
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         match self {
             Self::NoDevice { .. } => Some("see the devices of this host with `ip link`".to_owned()),

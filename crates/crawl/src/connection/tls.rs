@@ -11,9 +11,9 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::TlsConnector;
 
-use crate::Hint;
 use crate::job::Trust;
 use crate::outcome::{ErrorKind, Fault};
+use crate::{Code, Hint};
 
 /// What opens TLS connections. Each shard has its own, so that its session cache is nobody else's.
 pub(crate) type ClientTls = TlsConnector;
@@ -53,6 +53,14 @@ pub enum TrustError {
 }
 
 impl Hint for TrustError {
+    fn code(&self) -> Code {
+        match self {
+            Self::File { .. } => Code::Certificate,
+            Self::NoneOnSystem => Code::NoRoots,
+            Self::Setup(_) => Code::Tls,
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         match self {
             Self::File { .. } => Some("give a file with PEM certificates".to_owned()),

@@ -3,8 +3,8 @@
 use std::str::FromStr;
 
 use super::{Part, Template};
-use crate::Hint;
 use crate::url::{self, Origin, UrlError};
+use crate::{Code, Hint};
 
 /// Why a text is not a URL template.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -71,6 +71,10 @@ pub enum TemplateError {
 }
 
 impl Hint for TemplateError {
+    fn code(&self) -> Code {
+        Code::BadTemplate
+    }
+
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Unclosed { .. } | Self::Unopened { .. } => {

@@ -7,7 +7,7 @@ pub(crate) mod ruleset;
 use std::io::{self, Write as _};
 use std::process::{Command, Stdio};
 
-use v6kit_net::Hint;
+use v6kit_net::{Code, Hint};
 
 pub(crate) use listing::{describe_listing, drops_inbound, is_same_listing};
 pub(crate) use rules::{InboundRules, NotrackRules, Udp, script};
@@ -46,6 +46,13 @@ impl NftError {
 }
 
 impl Hint for NftError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Missing => Code::NoNft,
+            Self::Run(_) | Self::Failed { .. } | Self::Output(_) => Code::Nft,
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Missing => "install it: `apt install nftables`".to_owned(),

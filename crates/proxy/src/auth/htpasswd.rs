@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use v6kit_net::Hint;
+use v6kit_net::{Code, Hint};
 
 use super::password::{Password, PasswordError};
 
@@ -40,6 +40,12 @@ pub enum HtpasswdError {
 }
 
 impl Hint for HtpasswdError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Line { .. } | Self::Hash { .. } | Self::Twice { .. } | Self::Empty => Code::Htpasswd,
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         Some("make the lines with `htpasswd -B FILE USER`, or `argon2 SALT -id -e`".to_owned())
     }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use rustls_pki_types::pem;
-use v6kit_net::Hint;
+use v6kit_net::{Code, Hint};
 
 /// Why the echo server cannot listen or serve.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +84,22 @@ pub enum EchoError {
 }
 
 impl Hint for EchoError {
+    fn code(&self) -> Code {
+        match self {
+            Self::NothingToListenOn
+            | Self::AddressInUse { .. }
+            | Self::NotLocal { .. }
+            | Self::Listen { .. } => Code::Listen,
+            Self::NotPermitted { .. } => Code::NotPermitted,
+            Self::CertificateFile { .. }
+            | Self::KeyFile { .. }
+            | Self::Mismatch { .. }
+            | Self::SelfSigned(_) => Code::Certificate,
+            Self::Tls(_) => Code::Tls,
+            Self::Start(_) => Code::Thread,
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::NothingToListenOn => "give an address, such as [::1]:8080".to_owned(),
