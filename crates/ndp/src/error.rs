@@ -63,7 +63,6 @@ impl Hint for NdpError {
             Self::NoLinkLocal { .. } => Code::NoLinkLocal,
             Self::SocketList(_) => Code::SocketList,
             Self::Privileges(_) => Code::Privileges,
-            Self::Metrics { .. } => Code::Listen,
         }
     }
 

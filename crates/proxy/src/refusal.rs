@@ -163,9 +163,11 @@ impl Hint for Refusal {
             Self::Ipv4Only(error) | Self::Resolve(error) => error.code(),
             Self::Dial(error) => error.code(),
             Self::Upstream(_) | Self::Silent => Code::ProxyUpstream,
-            Self::Full(_) | Self::UserConnections { .. } | Self::UserRate { .. } | Self::UserBytes { .. } => {
-                Code::ProxyLimit
-            }
+            Self::Full(_)
+            | Self::Addresses { .. }
+            | Self::UserConnections { .. }
+            | Self::UserRate { .. }
+            | Self::UserBytes { .. } => Code::ProxyLimit,
             Self::Idle | Self::HandshakeTimeout => Code::ProxyIdle,
             Self::System(_) => Code::Socket,
         }
