@@ -1,6 +1,28 @@
 # Shared by the benchmarks: a private network namespace, nginx on the second core, CPU per request.
 # Source it after `set -euo pipefail`.
 
+repository=$(cd "$(dirname "$0")/../.." && pwd)
+
+fail() { echo "$1" >&2; exit 2; }
+
+need() {
+    for program in "$@"; do
+        command -v "$program" >/dev/null || fail "this benchmark needs $program"
+    done
+}
+
+# build_example NAME: a program of the benchmarks themselves. Before enter_namespace, as is install_tool.
+build_example() {
+    [[ -n ${V6KIT_BENCH_INSIDE:-} ]] ||
+        nice cargo build --release --locked --quiet --manifest-path "$repository/Cargo.toml" --workspace --example "$1"
+}
+
+# install_tool NAME VERSION: a peer from crates.io, built once into target/tools.
+install_tool() {
+    [[ -n ${V6KIT_BENCH_INSIDE:-} || -x $repository/target/tools/bin/$1 ]] ||
+        nice -n 19 cargo install "$1" --version "$2" --locked --root "$repository/target/tools"
+}
+
 # Runs the script again inside a namespace of its own, where ports and addresses are ours alone.
 enter_namespace() {
     if [[ -z ${V6KIT_BENCH_INSIDE:-} ]]; then
@@ -11,20 +33,15 @@ enter_namespace() {
     PATH=$PATH:/usr/sbin:/sbin
     work=$(mktemp -d)
     trap 'rm -rf "$work"' EXIT
-    repository=$(cd "$(dirname "$0")/../.." && pwd)
     v6kit=${V6KIT:-$repository/target/release/v6kit}
-    [[ -x $v6kit ]] || { echo "build it first: cargo build --release" >&2; exit 2; }
-    client_core=${CLIENT_CORE:-0}
-    server_core=${SERVER_CORE:-1}
+    [[ -x $v6kit ]] || fail "build it first: cargo build --release"
+    # Replies to any address of the prefix come back.
+    ip -6 route add local 2001:db8:7::/64 dev lo
+    client_core=${client_core:-${CLIENT_CORE:-0}}
+    server_core=${server_core:-${SERVER_CORE:-1}}
 }
 
-need() {
-    for program in "$@"; do
-        command -v "$program" >/dev/null || { echo "this benchmark needs $program" >&2; exit 2; }
-    done
-}
-
-# nginx with one worker on the server's core: 320 bytes of JSON on [::1]:8080, and with TLS on 8443.
+# nginx with one worker, or $server_workers, on the server's core: 320 bytes of JSON on [::1]:8080, and with TLS on 8443.
 start_nginx() {
     need nginx openssl
     local body='{"id":1234567,"name":"item 1234567","price":64208,"stock":2816,"rating":4,"text":"'
@@ -37,7 +54,7 @@ user root;
 daemon on;
 pid $work/nginx.pid;
 error_log $work/error.log;
-worker_processes 1;
+worker_processes ${server_workers:-1};
 worker_rlimit_nofile 20000;
 events { worker_connections 8192; }
 http {
@@ -70,6 +87,29 @@ median() { sort -n | awk '{ a[NR] = $1 } END { print (a[int((NR + 1) / 2)] + a[i
 
 per_request() { awk -v cpu="$1" -v n="$2" 'BEGIN { printf "%.2f\n", cpu * 1e6 / n }'; }
 
-row() { printf '%-44s %10s %8s\n' "$@"; }
+# crawl_all URL REQUESTS OPTION...: a crawl with everything on, whose CPU per request joins $work/v6kit.
+crawl_all() {
+    local url=$1 requests=$2 used
+    shift 2
+    rm -rf "$work/job"
+    used=$(cpu "$v6kit" crawl "$url/items/{1..$requests}" -o "$work/job" --prefix 2001:db8:7::/64 -r 1000000/s \
+        --threads 1 --cacert "$work/cert.pem" --json "$@")
+    [[ $(jq .ok "$work/out") == "$requests" ]] || fail "items were lost: $(cat "$work/out")"
+    per_request "$used" "$requests" >> "$work/v6kit"
+    jq -c '{requests, rate, connections, addresses, bytes_stored}' "$work/out" > "$work/notes"
+}
+
+# compare TITLE PEER FILE: the peer's median and ours, and the ratio.
+compare() {
+    local peer ours
+    peer=$(median < "$3")
+    ours=$(median < "$work/v6kit")
+    row "$1" "us/request" "ratio"
+    row "  $2" "$peer" "1.00"
+    row "  v6kit crawl" "$ours" "$(ratio "$ours" "$peer")"
+    cat "$work/notes"
+}
+
+row() { printf '%-76s %10s %8s\n' "$@"; }
 
 ratio() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f\n", a / b }'; }

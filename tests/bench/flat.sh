@@ -9,7 +9,6 @@ need jq
 start_nginx
 
 requests=${REQUESTS:-10000000}
-ip -6 route add local 2001:db8:7::/64 dev lo
 ulimit -n "$(ulimit -Hn)"
 taskset -c "$client_core" /usr/bin/time -o "$work/time" -f '%M' "$v6kit" crawl \
     "http://[::1]:8080/items/{1..$requests}" -o "$work/job" --prefix 2001:db8:7::/64 -r max \

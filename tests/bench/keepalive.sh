@@ -6,7 +6,7 @@
 set -euo pipefail
 source "$(dirname "$0")/common.sh"
 enter_namespace "$@"
-need wrk
+need wrk jq
 start_nginx
 
 scheme=${1:-http}
@@ -14,25 +14,12 @@ runs=${RUNS:-5}
 seconds=${SECONDS_EACH:-5}
 connections=${CONNECTIONS:-64}
 if [[ $scheme == https ]]; then url=https://[::1]:8443; else url=http://[::1]:8080; fi
-# Replies to any address of the prefix come back.
-ip -6 route add local 2001:db8:7::/64 dev lo
 
-for run in $(seq "$runs"); do
+for _ in $(seq "$runs"); do
     used=$(cpu wrk -t1 -c"$connections" -d"${seconds}s" "$url/items/1")
     requests=$(awk '/requests in/ { print $1 }' "$work/out")
     per_request "$used" "$requests" >> "$work/wrk"
-
-    rm -rf "$work/job"
-    used=$(cpu "$v6kit" crawl "$url/items/{1..$requests}" -o "$work/job" --prefix 2001:db8:7::/64 -r 1000000/s \
-        -c "$connections" --threads 1 --http 1 --requests-per-address 1000 --cacert "$work/cert.pem" --json)
-    [[ $(jq .ok "$work/out") == "$requests" ]]
-    per_request "$used" "$requests" >> "$work/v6kit"
-    jq -c '{rate, connections, addresses, bytes_stored}' "$work/out" >> "$work/notes"
+    crawl_all "$url" "$requests" -c "$connections" --http 1 --requests-per-address 1000
 done
 
-wrk=$(median < "$work/wrk")
-ours=$(median < "$work/v6kit")
-row "$scheme keep-alive, $connections connections, $runs runs" "us/request" "ratio"
-row "wrk 4.1" "$wrk" "1.00"
-row "v6kit crawl" "$ours" "$(ratio "$ours" "$wrk")"
-tail -1 "$work/notes"
+compare "$scheme keep-alive, $connections connections, $runs runs" "wrk 4.1" "$work/wrk"
