@@ -111,10 +111,11 @@ impl Brake {
     }
 
     /// The site answered. Costs one load unless the brake is pulled.
-    pub(crate) fn ease(&self, pace: &Pace, now: Instant) {
+    pub(crate) fn ease(&self, pace: &Pace, now: impl FnOnce() -> Instant) {
         if !self.pulled.load(Ordering::Relaxed) {
             return;
         }
+        let now = now();
         let mut state = self.state();
         let since =
             |moment: Option<Instant>| moment.map_or(Duration::MAX, |at| now.saturating_duration_since(at));
@@ -184,12 +185,12 @@ mod tests {
         let start = Instant::now();
         brake.pull(&pace, start, None, 100.0);
         for milliseconds in 0..10_000 {
-            brake.ease(&pace, start + Duration::from_millis(milliseconds));
+            brake.ease(&pace, || start + Duration::from_millis(milliseconds));
         }
         // Eight seconds behind the gap, two per cent each.
         assert_eq!(rate(&brake), 66.0);
         for seconds in 10..40 {
-            brake.ease(&pace, start + Duration::from_secs(seconds));
+            brake.ease(&pace, || start + Duration::from_secs(seconds));
         }
         assert!(
             !brake.pulled.load(Ordering::Relaxed),

@@ -40,7 +40,7 @@ use crate::tenure::{Drawn, Tenure, Term};
 pub(crate) type RequestBody = Full<Bytes>;
 
 /// What a server answered.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Answer {
     /// The status.
     pub(crate) status: http::StatusCode,
@@ -246,13 +246,21 @@ impl Connection {
         max_body: u64,
         timer: &mut Timer,
     ) -> Result<Answer, Failed> {
+        // Both stay where they are: each layer that they went through by value would copy them.
+        let (mut request, mut answer) = (Some(request), Answer::default());
         let one = match &mut self.0 {
             Kind::One(one) => one,
-            Kind::Two(stream) => return stream.exchange(request, max_body, timer).await,
+            Kind::Two(stream) => {
+                let result = stream.exchange(&mut request, max_body, timer, &mut answer);
+                return result.await.map(|()| answer);
+            }
         };
-        let result = one.http.exchange(request, max_body, timer).await;
+        let result = one
+            .http
+            .exchange(&mut request, max_body, timer, &mut answer)
+            .await;
         match result {
-            Ok(answer) => {
+            Ok(()) => {
                 one.served += 1;
                 one.tenure.count();
                 Ok(answer)
@@ -266,11 +274,20 @@ impl Connection {
         }
     }
 
+    /// When a byte came last.
+    pub(crate) fn last_read(&self) -> std::time::Instant {
+        self.meter().last_read()
+    }
+
     /// Bytes read and written since this was asked last.
     pub(crate) fn news(&self) -> (u64, u64) {
+        self.meter().news()
+    }
+
+    fn meter(&self) -> &Meter {
         match &self.0 {
-            Kind::One(one) => one.http.meter().news(),
-            Kind::Two(stream) => stream.meter().news(),
+            Kind::One(one) => one.http.meter(),
+            Kind::Two(stream) => stream.meter(),
         }
     }
 }

@@ -120,10 +120,11 @@ impl Probation {
     }
 
     /// Costs one load unless there is a pause.
-    pub(crate) fn admit(&self, now: Instant) -> Admission {
+    pub(crate) fn admit(&self, now: impl FnOnce() -> Instant) -> Admission {
         if !self.active.load(Ordering::Acquire) {
             return Admission::Open;
         }
+        let now = now();
         let mut state = self.state();
         match (state.until, state.probe) {
             (Some(until), _) if now < until => Admission::Wait(until),
@@ -178,14 +179,14 @@ mod tests {
     fn one_probe_at_a_time_and_three_failures_are_the_end() {
         let (probation, pause) = (Probation::default(), Duration::from_secs(10));
         let mut now = Instant::now();
-        assert_eq!(probation.admit(now), Admission::Open);
+        assert_eq!(probation.admit(|| now), Admission::Open);
         probation.begin(now, pause);
-        assert_eq!(probation.admit(now), Admission::Wait(now + pause));
+        assert_eq!(probation.admit(|| now), Admission::Wait(now + pause));
         for verdict in [Verdict::Paused, Verdict::Paused, Verdict::Hopeless] {
             now += 10 * pause;
-            assert_eq!(probation.admit(now), Admission::Probe);
+            assert_eq!(probation.admit(|| now), Admission::Probe);
             assert!(
-                matches!(probation.admit(now), Admission::Wait(_)),
+                matches!(probation.admit(|| now), Admission::Wait(_)),
                 "one at a time"
             );
             assert_eq!(probation.probed(Attempted::Badly, now, pause), verdict);
@@ -197,12 +198,12 @@ mod tests {
         let (probation, pause) = (Probation::default(), Duration::from_secs(10));
         let now = Instant::now();
         probation.begin(now, pause);
-        assert_eq!(probation.admit(now + pause), Admission::Probe);
+        assert_eq!(probation.admit(|| now + pause), Admission::Probe);
         assert_eq!(
             probation.probed(Attempted::Well, now + pause, pause),
             Verdict::Recovered
         );
-        assert_eq!(probation.admit(now + pause), Admission::Open);
+        assert_eq!(probation.admit(|| now + pause), Admission::Open);
     }
 
     #[test]
@@ -210,7 +211,7 @@ mod tests {
         let (probation, pause) = (Probation::default(), Duration::from_secs(10));
         let now = Instant::now();
         probation.begin(now, pause);
-        assert_eq!(probation.admit(now + pause), Admission::Probe);
-        assert_eq!(probation.admit(now + pause + PROBE_LOST), Admission::Probe);
+        assert_eq!(probation.admit(|| now + pause), Admission::Probe);
+        assert_eq!(probation.admit(|| now + pause + PROBE_LOST), Admission::Probe);
     }
 }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 
+use crate::drain::Drain;
 use crate::ledger::{Ledger, LedgerError};
 use crate::turns::Turns;
 
@@ -44,13 +44,13 @@ pub(crate) struct Intake {
     asked: Cell<bool>,
     hungry: Notify,
     supplied: Notify,
-    drain: CancellationToken,
+    drain: Drain,
     /// How many items may be put off before no new one is begun.
     most_put_off: usize,
 }
 
 impl Intake {
-    pub(crate) fn new(drain: CancellationToken, slots: usize) -> Self {
+    pub(crate) fn new(drain: Drain, slots: usize) -> Self {
         Self {
             chunk: RefCell::default(),
             retries: RefCell::default(),

@@ -22,6 +22,7 @@ mod connection;
 mod crawl;
 mod decode;
 mod disk;
+mod drain;
 mod encoder;
 mod expect;
 mod exposition;

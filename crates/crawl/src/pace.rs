@@ -70,28 +70,46 @@ impl Pace {
 
     /// Lets nobody leave before `until`.
     pub fn hold(&self, until: Instant) {
-        let until = nanoseconds(until.saturating_duration_since(self.epoch));
-        self.next.fetch_max(until, Ordering::Relaxed);
+        self.next.fetch_max(self.since_epoch(until), Ordering::Relaxed);
     }
 
     /// Takes the next departure and returns its time, which may have passed already.
     pub fn depart(&self, now: Instant) -> Instant {
+        let departure = self.take(self.since_epoch(now), u64::MAX);
+        // No departure is later than that.
+        self.epoch + Duration::from_nanos(departure.unwrap_or(u64::MAX))
+    }
+
+    /// Takes the next departure where its time has come, and says whether it has.
+    pub fn depart_if_due(&self, now: Instant) -> bool {
+        let now = self.since_epoch(now);
+        self.take(now, now).is_some()
+    }
+
+    /// Takes the next departure unless it is after `latest`; all times in nanoseconds since the epoch.
+    fn take(&self, now: u64, latest: u64) -> Option<u64> {
         let interval = self.interval.load(Ordering::Relaxed);
-        let now = nanoseconds(now.saturating_duration_since(self.epoch));
         let earliest = now.saturating_sub(nanoseconds(SLACK));
         let mut next = self.next.load(Ordering::Relaxed);
         loop {
             let departure = next.max(earliest);
+            if departure > latest {
+                return None;
+            }
             match self.next.compare_exchange_weak(
                 next,
                 departure + interval,
                 Ordering::Relaxed,
                 Ordering::Relaxed,
             ) {
-                Ok(_) => return self.epoch + Duration::from_nanos(departure),
+                Ok(_) => return Some(departure),
                 Err(current) => next = current,
             }
         }
+    }
+
+    fn since_epoch(&self, now: Instant) -> u64 {
+        nanoseconds(now.saturating_duration_since(self.epoch))
     }
 }
 
@@ -147,6 +165,16 @@ mod tests {
         let resumed = pace.epoch + Duration::from_secs(60);
         let due = (0..20).filter(|_| pace.depart(resumed) <= resumed).count();
         assert_eq!(due, 6, "50 ms of slack and the present one");
+    }
+
+    #[test]
+    fn whoever_only_asks_takes_no_departure_that_is_still_to_come() {
+        let pace = Pace::new(Rate::PerSecond(100.0));
+        assert!(pace.depart_if_due(pace.epoch));
+        assert!(!pace.depart_if_due(pace.epoch));
+        assert!(!pace.depart_if_due(pace.epoch + Duration::from_millis(9)));
+        assert!(pace.depart_if_due(pace.epoch + Duration::from_millis(10)));
+        assert_eq!(pace.depart(pace.epoch) - pace.epoch, Duration::from_millis(20));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What follows from an attempt: a record, another attempt, a slower pace, or the end.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::HeaderMap;
 
@@ -49,7 +49,7 @@ pub(crate) fn draw(
     let limited = fault.filter(|fault| is_limit(fault.kind));
     watch(shard, site, departure, fault, limited);
     let Some(fault) = fault else {
-        site.answered(Instant::now());
+        site.answered();
         return (Sequel::Record, Address::Keep);
     };
     let wait = headers.and_then(retry_after);
@@ -67,7 +67,7 @@ pub(crate) fn draw(
         }
         _ => {
             if fault.kind.outcome() == Outcome::Absent {
-                site.answered(Instant::now());
+                site.answered();
             }
             (failed(shard, item, fault, wait), Address::Keep)
         }

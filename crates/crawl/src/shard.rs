@@ -11,13 +11,13 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
-use tokio_util::sync::CancellationToken;
 use v6kit_net::{SourcePool, TurningPool};
 
 use crate::climb::Limits;
 use crate::connection::{ClientTls, Connection, client_tls};
 use crate::crawl::share;
 use crate::disk::{Disk, DiskLow};
+use crate::drain::Drain;
 use crate::frame::{Fill, OpenFrame, frame_bytes};
 use crate::intake::Intake;
 use crate::job::{ConcurrencyMode, Job, Settings, Sources};
@@ -71,7 +71,7 @@ pub(crate) struct Equipment {
 #[derive(Debug, Clone)]
 pub(crate) struct Stop {
     /// Send nothing new; what is under way has until [`Settings::grace`] to come in.
-    pub(crate) drain: CancellationToken,
+    pub(crate) drain: Drain,
     /// Why it ends, when it is for want of room.
     pub(crate) disk_low: Arc<OnceLock<DiskLow>>,
     /// Why the site leaves no point in going on.
@@ -81,7 +81,7 @@ pub(crate) struct Stop {
 impl Stop {
     pub(crate) fn new() -> Self {
         Self {
-            drain: CancellationToken::new(),
+            drain: Drain::default(),
             disk_low: Arc::default(),
             refused: Arc::default(),
         }

@@ -11,11 +11,11 @@ use http::header::{HOST, HeaderMap, HeaderValue};
 use http::uri::Authority;
 use rustls_pki_types::ServerName;
 use tokio::sync::{Notify, OnceCell, Semaphore};
-use tokio_util::sync::CancellationToken;
 use v6kit_net::{ResolveError, resolve};
 
 use crate::brake::Brake;
 use crate::connection::{Connection, Http2, HttpVersion, Opened, Protocol};
+use crate::drain::Drain;
 use crate::health::{Admission, Attempted, ErrorBudget, Probation, Verdict, Window};
 use crate::intake::Item;
 use crate::job::RequestSpec;
@@ -192,7 +192,7 @@ impl Site {
     }
 
     /// Waits until the destination may be asked again.
-    pub(crate) async fn depart(&self, drain: &CancellationToken) -> Departure {
+    pub(crate) async fn depart(&self, drain: &Drain) -> Departure {
         loop {
             if self.wait_for_pace(drain).await == Departure::Stopped {
                 return Departure::Stopped;
@@ -200,7 +200,7 @@ impl Site {
             if self.wait_for_total(drain).await == Departure::Stopped {
                 return Departure::Stopped;
             }
-            let until = match self.destination.probation.admit(Instant::now()) {
+            let until = match self.destination.probation.admit(Instant::now) {
                 Admission::Open => return Departure::Go,
                 Admission::Probe => return Departure::Probe,
                 Admission::Wait(until) => until,
@@ -214,14 +214,14 @@ impl Site {
         }
     }
 
-    async fn wait_for_pace(&self, drain: &CancellationToken) -> Departure {
+    async fn wait_for_pace(&self, drain: &Drain) -> Departure {
         let pace = &self.destination.pace;
-        if pace.is_unlimited() {
-            return if drain.is_cancelled() {
-                Departure::Stopped
-            } else {
-                Departure::Go
-            };
+        if drain.is_cancelled() {
+            return Departure::Stopped;
+        }
+        let nobody_waits = self.queue.available_permits() > 0;
+        if pace.is_unlimited() || nobody_waits && pace.depart_if_due(Instant::now()) {
+            return Departure::Go;
         }
         let waited = drain
             .run_until_cancelled(async {
@@ -242,7 +242,7 @@ impl Site {
     }
 
     /// Waits for the budget of all destinations together.
-    async fn wait_for_total(&self, drain: &CancellationToken) -> Departure {
+    async fn wait_for_total(&self, drain: &Drain) -> Departure {
         let total = &self.destination.total;
         if total.is_unlimited() {
             return Departure::Go;
@@ -262,18 +262,26 @@ impl Site {
         }
     }
 
+    /// What robots.txt says, where it was fetched already.
+    pub(crate) fn known_robots(&self) -> Option<&Rules> {
+        self.destination.robots.get()
+    }
+
     /// What robots.txt says, which whoever comes first gets for all by `fetch`.
     pub(crate) async fn robots(&self, fetch: impl AsyncFnOnce() -> Rules) -> &Rules {
         let Destination {
             robots, pace, brake, ..
         } = &*self.destination;
         robots
-            .get_or_init(|| async {
-                let rules = fetch().await;
-                if let Some(delay) = rules.delay() {
-                    brake.limit(pace, delay);
-                }
-                rules
+            .get_or_init(|| {
+                // Of all that wait here one makes the request, and only that one needs the room for it.
+                Box::pin(async {
+                    let rules = fetch().await;
+                    if let Some(delay) = rules.delay() {
+                        brake.limit(pace, delay);
+                    }
+                    rules
+                })
             })
             .await
     }
@@ -285,8 +293,8 @@ impl Site {
     }
 
     /// The site answered as it should.
-    pub(crate) fn answered(&self, now: Instant) {
-        self.destination.brake.ease(&self.destination.pace, now);
+    pub(crate) fn answered(&self) {
+        self.destination.brake.ease(&self.destination.pace, Instant::now);
     }
 
     /// Counts an attempt, and pauses the destination when too many fail.

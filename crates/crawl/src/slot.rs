@@ -65,12 +65,6 @@ impl Attempt {
         }
     }
 
-    /// The wait for the pace is over.
-    fn begin(&mut self) {
-        self.at = SystemTime::now();
-        self.began = Instant::now();
-    }
-
     /// The record of an item whose last attempt this was, without what was sent and answered.
     fn record<'a>(&self, position: u64, url: &'a str, item: Item, fault: Option<&'a Fault>) -> Record<'a> {
         Record {
@@ -189,18 +183,17 @@ impl Slot {
             url,
             path,
         } = errand;
-        let mut attempt = Attempt::new();
         if shard.settings.robots == RobotsPolicy::Obey
             && let Err(fault) = self.ask_robots(shard, site, url).await
         {
-            let record = attempt.record(position, url, item, Some(&fault));
+            let record = Attempt::new().record(position, url, item, Some(&fault));
             return shard.finish(item.turn, &record);
         }
         let departure = site.depart(&shard.stop.drain).await;
         if departure == Departure::Stopped {
             return;
         }
-        attempt.begin();
+        let mut attempt = Attempt::new();
         let id = particulars.id.clone();
         let outgoing = Outgoing::new(&shard.job.request, site, path, particulars);
         let fetched = self.fetch(shard, site, &outgoing, &mut attempt).await;
@@ -248,9 +241,11 @@ impl Slot {
 
     /// Whether robots.txt allows `url`.
     async fn ask_robots(&mut self, shard: &Shard, site: &Site, url: &str) -> Result<(), Fault> {
-        site.robots(async || self.fetch_robots(shard, site).await)
-            .await
-            .judge(url)
+        let rules = match site.known_robots() {
+            Some(rules) => rules,
+            None => site.robots(async || self.fetch_robots(shard, site).await).await,
+        };
+        rules.judge(url)
     }
 
     /// A site that does not answer at all restricts nobody: its items tell what is wrong with it.
@@ -297,7 +292,7 @@ impl Slot {
                     return Ok((answer, connection));
                 }
                 // The server hung up while the connection was idle: nobody's failure, and no attempt.
-                Err(failed) if failed.may_repeat(&outgoing.method) => {}
+                Err(failed) if failed.may_repeat(&outgoing.method) => self.timer.postpone(),
                 Err(failed) => {
                     attempt.status = failed.status;
                     return Err(failed.fault);
@@ -314,7 +309,11 @@ impl Slot {
         attempt: &mut Attempt,
     ) -> Result<(Result<Answer, Failed>, Connection), Fault> {
         let target = origin_form(outgoing.path)?;
-        let mut connection = self.connection(shard, site, attempt).await?;
+        let mut connection = match site.take_idle(shard.settings.streams, &shard.term) {
+            Some(connection) => connection,
+            // Rare, and large: most of the time its room is better not held.
+            None => Box::pin(self.new_connection(shard, site, attempt)).await?,
+        };
         let request = outgoing.request(site, target, connection.protocol());
         attempt.from = Some(connection.from());
         let flight = shard.take_off();
@@ -323,7 +322,7 @@ impl Slot {
             .await;
         drop(flight);
         if result.is_ok() && connection.served() > 1 {
-            site.tracking.answered(Instant::now());
+            site.tracking.answered(connection.last_read());
         }
         let (read, written) = connection.news();
         shard.progress.bytes_in.add(read);
@@ -331,42 +330,39 @@ impl Slot {
         Ok((result, connection))
     }
 
-    /// A connection that waits, one that was just made, or a stream of one that somebody made.
-    async fn connection(
-        &self,
+    /// A connection that was just made, or one that somebody else made or is done with.
+    async fn new_connection(
+        &mut self,
         shard: &Shard,
         site: &Site,
         attempt: &mut Attempt,
     ) -> Result<Connection, Fault> {
         let Settings { http, streams, .. } = *shard.settings;
-        loop {
-            if let Some(connection) = site.take_idle(streams, &shard.term) {
-                return Ok(connection);
-            }
+        let connection = loop {
             if !site.should_dial(http, streams) {
                 tokio::time::timeout_at(self.timer.total().into(), site.wait_for_change())
                     .await
                     .map_err(|_elapsed| {
                         Fault::new(ErrorKind::ConnectTimeout, "no connection was free in time")
                     })?;
-                continue;
+                match site.take_idle(streams, &shard.term) {
+                    Some(connection) => break connection,
+                    None => continue,
+                }
             }
             let dialling = site.dialling();
             let opened = self.connect(shard, site, attempt).await;
             site.learn(opened.as_ref().map_err(|_fault| ()));
             drop(dialling);
-            match opened? {
-                Opened::Exclusive(connection) => {
-                    shard.count_source(connection.from());
-                    return Ok(connection);
-                }
-                Opened::Shared(http2) => {
-                    let connection = Connection::of_stream(http2.stream());
-                    shard.count_source(connection.from());
-                    return Ok(connection);
-                }
-            }
-        }
+            let connection = match opened? {
+                Opened::Exclusive(connection) => connection,
+                Opened::Shared(http2) => Connection::of_stream(http2.stream()),
+            };
+            shard.count_source(connection.from());
+            break connection;
+        };
+        self.timer.postpone();
+        Ok(connection)
     }
 
     async fn connect(&self, shard: &Shard, site: &Site, attempt: &mut Attempt) -> Result<Opened, Fault> {

@@ -20,7 +20,7 @@ pub(crate) struct Timer {
     deadlines: Deadlines,
     /// When everything must be done.
     total: Instant,
-    /// When the request was sent, and the bytes read until then.
+    /// When the request was sent, or a moment before, and the bytes read until then.
     sent: Instant,
     read_before: u64,
 }
@@ -48,9 +48,15 @@ impl Timer {
         }
     }
 
-    /// An item's time begins.
+    /// An item's time begins, and its request is about to be sent.
     pub(crate) fn start(&mut self, now: Instant) {
         self.total = now + self.deadlines.total;
+        self.sent = now;
+    }
+
+    /// The request is sent only now, or once more: a connection had to be made or waited for.
+    pub(crate) fn postpone(&mut self) {
+        self.sent = Instant::now();
     }
 
     /// When everything must be done.
@@ -63,9 +69,8 @@ impl Timer {
         self.total.min(Instant::now() + self.deadlines.connect)
     }
 
-    /// A request is about to be sent over the connection of `meter`.
+    /// The request is sent over the connection of `meter`.
     pub(crate) fn sending(&mut self, meter: &Meter) {
-        self.sent = Instant::now();
         self.read_before = meter.read();
     }
 

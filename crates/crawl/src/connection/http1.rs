@@ -4,7 +4,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
@@ -38,14 +38,19 @@ impl Driver {
     }
 
     /// Runs `work`, which waits for something that the connection brings.
+    ///
+    /// Nothing but polling the connection lets `work` go on, and `work` is polled after that every time. So it
+    /// has nobody to wake: waking this very task would only have everything polled once more. Nor may it wait
+    /// for the task's budget, as nobody would end that wait.
     async fn drive<F: Future>(&mut self, work: F) -> F::Output {
-        let mut work = std::pin::pin!(work);
+        let mut work = std::pin::pin!(tokio::task::unconstrained(work));
+        let mut nobody = Context::from_waker(Waker::noop());
         std::future::poll_fn(|cx| {
-            if let Poll::Ready(output) = work.as_mut().poll(cx) {
+            if let Poll::Ready(output) = work.as_mut().poll(&mut nobody) {
                 return Poll::Ready(output);
             }
             self.poll(cx);
-            work.as_mut().poll(cx)
+            work.as_mut().poll(&mut nobody)
         })
         .await
     }
@@ -53,7 +58,8 @@ impl Driver {
 
 impl Http1 {
     pub(super) async fn open(io: TokioIo<Stream>, meter: Rc<Meter>) -> hyper::Result<Self> {
-        let (sender, connection) = http1::Builder::new().handshake(io).await?;
+        // A request is one small buffer: gathering costs more than copying does.
+        let (sender, connection) = http1::Builder::new().writev(false).handshake(io).await?;
         Ok(Self {
             sender,
             driver: Driver(Some(connection)),
@@ -69,12 +75,14 @@ impl Http1 {
         &self.meter
     }
 
+    /// Takes the request and fills in the answer.
     pub(super) async fn exchange(
         &mut self,
-        request: Request<RequestBody>,
+        request: &mut Option<Request<RequestBody>>,
         max_body: u64,
         timer: &mut Timer,
-    ) -> Result<Answer, Failed> {
+        answer: &mut Answer,
+    ) -> Result<(), Failed> {
         let Self {
             sender,
             driver,
@@ -82,9 +90,9 @@ impl Http1 {
         } = self;
         timer.sending(meter);
         let mut status = None;
-        let whole = read_answer(sender, driver, request, max_body, &mut status);
+        let whole = read_answer(sender, driver, request, max_body, &mut status, answer);
         let failed = match timer.limit(meter, whole).await {
-            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Ok(())) => return Ok(()),
             Ok(Err(failed)) => failed,
             Err(elapsed) => (elapsed_fault(elapsed), Sent::Yes),
         };
@@ -112,17 +120,18 @@ enum Sent {
 async fn read_answer(
     sender: &mut http1::SendRequest<RequestBody>,
     driver: &mut Driver,
-    request: Request<RequestBody>,
+    request: &mut Option<Request<RequestBody>>,
     max_body: u64,
     status: &mut Option<StatusCode>,
-) -> Result<Answer, (Fault, Sent)> {
+    answer: &mut Answer,
+) -> Result<(), (Fault, Sent)> {
     // Learns whether the server has hung up meanwhile, and finishes the answer before.
     driver
         .drive(sender.ready())
         .await
         .map_err(|error| (fault(&error), Sent::No))?;
     let response = driver
-        .drive(sender.try_send_request(request))
+        .drive(sender.try_send_request(request.take().unwrap_or_default()))
         .await
         .map_err(|mut error| {
             let sent = if error.take_message().is_some() {
@@ -134,17 +143,15 @@ async fn read_answer(
         })?;
     let (head, incoming) = response.into_parts();
     *status = Some(head.status);
-    let body = body::read(incoming, max_body, async |body| driver.drive(body.frame()).await)
+    answer.status = head.status;
+    answer.headers = head.headers;
+    answer.body = body::read(incoming, max_body, async |body| driver.drive(body.frame()).await)
         .await
         .map_err(|error| match error {
             BodyError::TooLarge(fault) => (fault, Sent::Yes),
             BodyError::Broken(error) => (body_fault(&error), Sent::Yes),
         })?;
-    Ok(Answer {
-        status: head.status,
-        headers: head.headers,
-        body,
-    })
+    Ok(())
 }
 
 pub(super) fn elapsed_fault(elapsed: Elapsed) -> Fault {

@@ -113,22 +113,24 @@ impl Http2Stream {
         self.0.worn.set(true);
     }
 
+    /// Takes the request and fills in the answer.
     pub(super) async fn exchange(
         &self,
-        request: Request<RequestBody>,
+        request: &mut Option<Request<RequestBody>>,
         max_body: u64,
         timer: &mut Timer,
-    ) -> Result<Answer, Failed> {
+        answer: &mut Answer,
+    ) -> Result<(), Failed> {
         // What other streams bring is no sign of life of this one.
         let pulse = Meter::start();
         timer.sending(&pulse);
         let mut status = None;
-        let whole = self.read_answer(request, max_body, &pulse, &mut status);
+        let whole = self.read_answer(request, max_body, &pulse, &mut status, answer);
         let (fault, reach) = match timer.limit(&pulse, whole).await {
-            Ok(Ok(answer)) => {
+            Ok(Ok(())) => {
                 self.0.served.set(self.0.served.get() + 1);
                 self.0.tenure.count();
-                return Ok(answer);
+                return Ok(());
             }
             Ok(Err(failed)) => failed,
             Err(elapsed) => {
@@ -142,11 +144,13 @@ impl Http2Stream {
 
     async fn read_answer(
         &self,
-        request: Request<RequestBody>,
+        request: &mut Option<Request<RequestBody>>,
         max_body: u64,
         pulse: &Meter,
         status: &mut Option<StatusCode>,
-    ) -> Result<Answer, (Fault, Reach)> {
+        answer: &mut Answer,
+    ) -> Result<(), (Fault, Reach)> {
+        let request = request.take().unwrap_or_default();
         let sending = self.0.sender.borrow_mut().try_send_request(request);
         let response = sending.await.map_err(|mut error| {
             let unsent = error.take_message().is_some();
@@ -161,7 +165,9 @@ impl Http2Stream {
         pulse.beat();
         let (head, incoming) = response.into_parts();
         *status = Some(head.status);
-        let body = body::read(incoming, max_body, async |body| {
+        answer.status = head.status;
+        answer.headers = head.headers;
+        answer.body = body::read(incoming, max_body, async |body| {
             let frame = http_body_util::BodyExt::frame(body).await;
             pulse.beat();
             frame
@@ -171,11 +177,7 @@ impl Http2Stream {
             body::BodyError::TooLarge(fault) => (fault, Reach::Arrived),
             body::BodyError::Broken(error) => (body_fault(&error), Reach::Arrived),
         })?;
-        Ok(Answer {
-            status: head.status,
-            headers: head.headers,
-            body,
-        })
+        Ok(())
     }
 }
 
