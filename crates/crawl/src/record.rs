@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::net::Ipv6Addr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,6 +11,7 @@ use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use serde_json::value::RawValue;
 
+use crate::address_text::AddressTexts;
 use crate::outcome::{Fault, Outcome};
 use crate::storage::{Content, FieldPath, Storage};
 
@@ -80,9 +80,7 @@ pub(crate) struct RecordWriter {
     second: u64,
     /// `2026-01-01T00:00:00.`
     prefix: String,
-    /// The address of `from`, and its text.
-    address: Option<Ipv6Addr>,
-    from: String,
+    addresses: AddressTexts,
 }
 
 impl RecordWriter {
@@ -114,7 +112,7 @@ impl RecordWriter {
         }
         if let Some(from) = record.from {
             out.extend_from_slice(b",\"from\":\"");
-            out.extend_from_slice(self.address_text(from).as_bytes());
+            out.extend_from_slice(self.addresses.get(from).as_bytes());
             out.push(b'"');
         }
         out.extend_from_slice(b",\"at\":\"");
@@ -156,16 +154,6 @@ impl RecordWriter {
             );
         }
         out.push(b'}');
-    }
-
-    fn address_text(&mut self, from: Ipv6Addr) -> &str {
-        if self.address != Some(from) {
-            self.address = Some(from);
-            self.from.clear();
-            // Writing to a String does not fail.
-            let _ = write!(self.from, "{from}");
-        }
-        &self.from
     }
 
     /// RFC 3339 in UTC with milliseconds.
