@@ -260,6 +260,29 @@ fn the_pace_is_never_exceeded_over_threads_and_the_summary_names_it() {
 }
 
 #[test]
+fn a_thousand_connections_take_little_memory() {
+    let scratch = scratch();
+    let run = with_echo(
+        scratch.path(),
+        "",
+        r#"
+        "$V6KIT" crawl "$url/items/{1..30000}" -o "$T/job" -r max -c 1000 --threads 2 --keep-free 0 -q & pid=$!
+        while memory=$(awk '/RssAnon/ { print $2 }' /proc/$pid/status 2>/dev/null) && [ -n "$memory" ]; do
+            echo "$memory"
+            sleep 0.02
+        done | sort -n | tail -1
+        wait $pid
+        "$V6KIT" crawl status "$T/job" --json | grep -o '"ok":[0-9]*'
+        "#,
+    )
+    .expect(0);
+    let (kilobytes, ok) = run.stdout.trim().split_once('\n').unwrap();
+    assert_eq!(ok, "\"ok\":30000", "{run}");
+    let kilobytes: u64 = kilobytes.parse().unwrap();
+    assert!((10_000..60_000).contains(&kilobytes), "{kilobytes} kB");
+}
+
+#[test]
 fn shuffled_and_limited_items_come_once_each() {
     let scratch = scratch();
     with_echo(

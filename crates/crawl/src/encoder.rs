@@ -92,7 +92,8 @@ impl Encoder {
             Some(zstd) => zstd,
             vacant => vacant.insert(zstd_context(self.compression)?),
         };
-        out.reserve(zstd::zstd_safe::compress_bound(records.len()));
+        // Frames are of one size: room for more would never be used.
+        out.reserve_exact(zstd::zstd_safe::compress_bound(records.len()));
         zstd.compress_to_buffer(records, out).map(drop)
     }
 }

@@ -19,6 +19,9 @@ const MEMORY: usize = 12 << 20;
 /// The same where large frames pay: a file each, or searched as a whole for what is alike.
 const LARGE_MEMORY: usize = 64 << 20;
 
+/// Room behind the limit for the record that reaches it.
+const LAST_RECORD: usize = 64 << 10;
+
 /// How many frames a shard has in memory at most.
 const FRAMES: usize = 2 + crate::store::QUEUE;
 
@@ -54,6 +57,11 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
+    /// Memory that is never written to costs nothing, and buffers that grow leave holes behind.
+    fn new(limit: usize) -> Self {
+        Self::with_buffers(Vec::with_capacity(limit + LAST_RECORD), Vec::new())
+    }
+
     fn with_buffers(records: Vec<u8>, turns: Vec<u64>) -> Self {
         Self {
             records,
@@ -111,7 +119,7 @@ impl OpenFrame {
     /// `limit` is the size in bytes at which a frame counts as full; `seed` makes the names of WARC records.
     pub(crate) fn new(storage: &Storage, limit: usize, seed: u64) -> Self {
         Self {
-            frame: RefCell::new(Frame::with_buffers(Vec::new(), Vec::new())),
+            frame: RefCell::new(Frame::new(limit)),
             spare: RefCell::default(),
             writer: RefCell::new(Writer::new(storage, seed)),
             limit,
@@ -144,12 +152,9 @@ impl OpenFrame {
 
     /// Takes the frame out and opens another, on used buffers where there are some.
     pub(crate) fn take(&self) -> Frame {
-        let next = self
-            .spare
-            .borrow_mut()
-            .pop()
-            .unwrap_or_else(|| Frame::with_buffers(Vec::new(), Vec::new()));
-        self.frame.replace(next)
+        let spare = self.spare.borrow_mut().pop();
+        self.frame
+            .replace(spare.unwrap_or_else(|| Frame::new(self.limit)))
     }
 
     /// Gives the buffers of a written frame back.
@@ -160,7 +165,7 @@ impl OpenFrame {
             ..
         } = frame;
         // One large body must not be paid for until the end.
-        if records.capacity() <= 2 * self.limit {
+        if records.capacity() <= self.limit + LAST_RECORD {
             records.clear();
             turns.clear();
             self.spare.borrow_mut().push(Frame::with_buffers(records, turns));

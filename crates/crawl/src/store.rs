@@ -215,9 +215,7 @@ impl Archive {
         let segment = match &mut self.segment {
             Some(segment) => segment,
             vacant => {
-                let mut first = self.encoder.preamble()?;
-                first.append(&mut self.encoded);
-                self.encoded = first;
+                self.encoded.splice(..0, self.encoder.preamble()?);
                 let number = self.ledger.next_segment();
                 vacant.insert(Segment::create(&self.directory, number, self.format)?)
             }

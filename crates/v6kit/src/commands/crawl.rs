@@ -318,8 +318,16 @@ pub(crate) fn run(args: CrawlArgs, printer: &Printer) -> Result<Exit, Failure> {
     }
 }
 
+/// A connection touches a few pages of its buffers. With transparent huge pages, which the allocator asks
+/// for, these grow to 2 MiB each: a thousand connections take 95 MiB then rather than 59, and are no faster.
+fn keep_pages_small() {
+    // A kernel that cannot do this only costs memory.
+    let _ = nix::sys::prctl::set_thp_disable(true);
+}
+
 /// Crawls; `words` are the command that does so.
 async fn crawl(args: RunArgs, words: Vec<String>, printer: &Printer) -> Result<Exit, Failure> {
+    keep_pages_small();
     let go_on = invocation::quoted(&words);
     let metrics = match args.metrics {
         Some(address) => Some(super::metrics::bind(address, printer).await?),
