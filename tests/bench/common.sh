@@ -11,10 +11,10 @@ need() {
     done
 }
 
-# build_example NAME: a program of the benchmarks themselves. Before enter_namespace, as is install_tool.
+# build_example PACKAGE NAME: a program of the benchmarks themselves. Before enter_namespace, as is install_tool.
 build_example() {
     [[ -n ${V6KIT_BENCH_INSIDE:-} ]] ||
-        nice cargo build --release --locked --quiet --manifest-path "$repository/Cargo.toml" --workspace --example "$1"
+        nice cargo build --release --locked --quiet --manifest-path "$repository/Cargo.toml" --package "$1" --example "$2"
 }
 
 # install_tool NAME VERSION: a peer from crates.io, built once into target/tools.

@@ -5,7 +5,7 @@
 #   tests/bench/connections.sh    RUNS=5 REQUESTS=40000 CONNECTIONS=64 V6KIT=target/release/v6kit
 set -euo pipefail
 source "$(dirname "$0")/common.sh"
-build_example bare-connect
+build_example v6kit-crawl bare-connect
 enter_namespace "$@"
 need jq
 start_nginx

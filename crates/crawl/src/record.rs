@@ -275,14 +275,10 @@ fn push_json(out: &mut Vec<u8>, json: &[u8]) {
 /// A JSON string (RFC 8259 section 7).
 pub(crate) fn push_text(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
-    let mut plain = 0;
-    for (at, byte) in text.bytes().enumerate() {
-        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
-            continue;
-        }
-        out.extend_from_slice(&text.as_bytes()[plain..at]);
-        plain = at + 1;
-        match byte {
+    let mut rest = text.as_bytes();
+    while let Some(at) = find_escaped(rest) {
+        out.extend_from_slice(&rest[..at]);
+        match rest[at] {
             b'"' => out.extend_from_slice(b"\\\""),
             b'\\' => out.extend_from_slice(b"\\\\"),
             b'\n' => out.extend_from_slice(b"\\n"),
@@ -294,9 +290,23 @@ pub(crate) fn push_text(out: &mut Vec<u8>, text: &str) {
                 out.extend([hex[usize::from(control >> 4)], hex[usize::from(control & 15)]]);
             }
         }
+        rest = &rest[at + 1..];
     }
-    out.extend_from_slice(&text.as_bytes()[plain..]);
+    out.extend_from_slice(rest);
     out.push(b'"');
+}
+
+/// The first byte that a JSON string cannot hold as it is. Looked for by blocks, each in a few vector
+/// instructions.
+fn find_escaped(bytes: &[u8]) -> Option<usize> {
+    let is_escaped = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
+    let (blocks, _) = bytes.as_chunks::<16>();
+    let clean = blocks
+        .iter()
+        .take_while(|block| !block.iter().fold(false, |found, byte| found | is_escaped(byte)))
+        .count();
+    let from = 16 * clean;
+    bytes[from..].iter().position(is_escaped).map(|at| from + at)
 }
 
 #[cfg(test)]
@@ -393,6 +403,18 @@ mod tests {
             "\"body\":12e3"
         );
         assert_eq!(body_of(None, b"[1,2]"), "\"body\":[1,2]");
+    }
+
+    #[test]
+    fn text_is_read_again_wherever_something_is_escaped() {
+        for special in ["\"", "\\", "\n", "\u{1}", "\"\"", "é"] {
+            for before in 0..40 {
+                let text = "a".repeat(before) + special + &"b".repeat(40 - before) + special;
+                let mut out = Vec::new();
+                push_text(&mut out, &text);
+                assert_eq!(serde_json::from_slice::<String>(&out).unwrap(), text);
+            }
+        }
     }
 
     #[test]
