@@ -21,6 +21,8 @@ pub(crate) struct Tally {
     counts: Mutex<Counts>,
     log_lines_dropped: AtomicU64,
     accept_errors: AtomicU64,
+    /// The last sign of life that was asked for and given.
+    pulse: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -115,6 +117,14 @@ impl Tally {
 
     pub(crate) fn accept_error(&self) {
         self.accept_errors.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn answer_pulse(&self, asked: u64) {
+        self.pulse.store(asked, Ordering::Relaxed);
+    }
+
+    pub(crate) fn pulse(&self) -> u64 {
+        self.pulse.load(Ordering::Relaxed)
     }
 }
 

@@ -39,6 +39,8 @@ pub(crate) enum Refusal {
     Dial(#[source] DialError),
     #[error("the destination sent no valid HTTP response")]
     Upstream(#[source] hyper::Error),
+    #[error("{why}")]
+    BadResponse { why: &'static str },
     #[error("the destination did not respond in time")]
     Silent,
     #[error("{0} connections are open, as many as this proxy takes")]
@@ -77,7 +79,7 @@ impl Refusal {
             Self::Resolve(ResolveError::TimedOut { .. }) => "name_timeout",
             Self::Resolve(_) => "name_not_found",
             Self::Dial(error) => dial_kind(error),
-            Self::Upstream(_) => "bad_response",
+            Self::Upstream(_) | Self::BadResponse { .. } => "bad_response",
             Self::Silent => "response_timeout",
             Self::Full(_) => "full",
             Self::UserConnections { .. } => "user_connections",
@@ -103,7 +105,9 @@ impl Refusal {
             Self::Resolve(ResolveError::TimedOut { .. })
             | Self::Dial(DialError::TimedOut { .. })
             | Self::Silent => StatusCode::GATEWAY_TIMEOUT,
-            Self::Resolve(_) | Self::Dial(_) | Self::Upstream(_) => StatusCode::BAD_GATEWAY,
+            Self::Resolve(_) | Self::Dial(_) | Self::Upstream(_) | Self::BadResponse { .. } => {
+                StatusCode::BAD_GATEWAY
+            }
             Self::Full(_) | Self::Addresses { .. } | Self::System(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::UserConnections { .. } | Self::UserRate { .. } | Self::UserBytes { .. } => {
                 StatusCode::TOO_MANY_REQUESTS
@@ -162,7 +166,7 @@ impl Hint for Refusal {
             Self::PinOff | Self::Pin { .. } => Code::ProxyPin,
             Self::Ipv4Only(error) | Self::Resolve(error) => error.code(),
             Self::Dial(error) => error.code(),
-            Self::Upstream(_) | Self::Silent => Code::ProxyUpstream,
+            Self::Upstream(_) | Self::BadResponse { .. } | Self::Silent => Code::ProxyUpstream,
             Self::Full(_)
             | Self::Addresses { .. }
             | Self::UserConnections { .. }

@@ -1,43 +1,25 @@
-//! Threads that accept, and how they are started, told to reload, drained and stopped.
+//! The proxy as its caller sees it: started, told to reload, drained and stopped.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
-use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use ring::rand::{SecureRandom, SystemRandom};
-use tokio::runtime::LocalOptions;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::watch;
 use v6kit_metrics::MetricsListener;
-use v6kit_net::{Code, Hint, PoolError, SourcePool};
+use v6kit_net::{Code, Hint, PoolError};
 
 use crate::access_log::{self, LogSender};
 use crate::auth::{Access, Accounts, Gate, Password};
-use crate::egress::Egress;
-use crate::http::Upstreams;
-use crate::listen::{self, Address, Bound, Listener};
-use crate::lookup::Names;
+use crate::listen::{self, Address, Bound};
 use crate::metrics::{Metrics, Tally};
-use crate::policy::Policy;
-use crate::session::{self, Admitted};
 use crate::settings::Settings;
-use crate::source::{Bounds, SessionKey, Sources};
-use crate::worker::{Admission, Phase, Room, Worker};
-
-/// getaddrinfo(3) and password hashes of one thread at a time.
-const BLOCKING_THREADS: usize = 64;
-const HASHES_AT_A_TIME: usize = 2;
-/// How long accepting rests when there is no descriptor for the next connection.
-const REST: Duration = Duration::from_millis(50);
-/// How often connections to origin servers are looked through.
-const SWEEP: Duration = Duration::from_secs(5);
+use crate::source::{Bounds, SessionKey};
+use crate::threads::{self, Common, Threads};
+use crate::worker::{Phase, Room};
 
 /// Why the proxy does not start.
 #[derive(Debug, thiserror::Error)]
@@ -175,15 +157,17 @@ impl Proxy {
             limit: settings.max_connections,
         };
         let tallies: Arc<[Arc<Tally>]> = (0..settings.threads).map(|_| Arc::default()).collect();
-        let metrics_page = Metrics {
+        let counters = Metrics {
             tallies: Arc::clone(&tallies),
             open: Arc::clone(&room.open),
         };
+        let (pulse, pulses) = watch::channel(0);
         let common = Common {
             bounds: settings.addresses.map(Bounds::new),
             settings,
             gates,
             phases,
+            pulses,
             log: log.clone(),
             room,
             last_net64: Arc::default(),
@@ -193,12 +177,15 @@ impl Proxy {
             Address::Tcp { .. } => None,
         });
         let unix_paths = unix_paths.collect();
-        let threads = start_threads(common, bound, &tallies)?;
-        let metrics = metrics.map(|listener| tokio::spawn(listener.serve(move || metrics_page.render())));
+        let threads = threads::start(&common, bound, &tallies)?;
+        let page = counters.clone();
+        let metrics = metrics.map(|listener| tokio::spawn(listener.serve(move || page.render())));
         Ok(Running {
             gate,
             accounts,
             phase,
+            pulse,
+            counters,
             log,
             log_thread,
             threads,
@@ -209,7 +196,7 @@ impl Proxy {
 }
 
 /// Random bytes from the system.
-fn random<const N: usize>() -> Result<[u8; N], StartError> {
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], StartError> {
     let mut bytes = [0; N];
     SystemRandom::new()
         .fill(&mut bytes)
@@ -233,238 +220,14 @@ fn new_gate(access: Access, accounts: &Arc<Accounts>) -> Result<Arc<Gate>, Start
         .map_err(|ring::error::Unspecified| StartError::Random)
 }
 
-/// What every thread is given.
-struct Common {
-    settings: Settings,
-    gates: watch::Receiver<Arc<Gate>>,
-    phases: watch::Receiver<Phase>,
-    log: Option<LogSender>,
-    room: Room,
-    last_net64: Arc<AtomicU64>,
-    bounds: Option<Bounds>,
-}
-
-impl Common {
-    fn worker(&self, pool: Option<SourcePool>, tally: &Arc<Tally>) -> WorkerParts {
-        let settings = &self.settings;
-        let (prefix, allowed) = (settings.prefix, settings.allowed_destinations.clone());
-        let (key, v4, timeout) = (settings.session_key, settings.v4, settings.connect_timeout);
-        let (gate, phase) = (self.gates.clone(), self.phases.clone());
-        let (pin, idle_timeout) = (settings.pin, settings.idle_timeout);
-        let (handshake_timeout, room) = (settings.handshake_timeout, self.room.clone());
-        let (log, tally) = (self.log.clone(), Arc::clone(tally));
-        let (last_net64, bounds) = (Arc::clone(&self.last_net64), self.bounds.clone());
-        // What a thread does not share is made on that thread.
-        Box::new(move || Worker {
-            egress: Egress {
-                sources: pool.map(|pool| Sources::new(pool, key, last_net64, bounds)),
-                policy: Policy::new(prefix, allowed),
-                v4,
-                timeout,
-                names: Names::default(),
-                warned: RefCell::default(),
-            },
-            gate,
-            phase,
-            pin,
-            handshake_timeout,
-            idle_timeout,
-            upstreams: Upstreams::default(),
-            tally,
-            log,
-            hashing: Semaphore::new(HASHES_AT_A_TIME),
-            room,
-        })
-    }
-}
-
-type WorkerParts = Box<dyn FnOnce() -> Worker + Send>;
-
-fn start_threads(common: Common, bound: Vec<Bound>, tallies: &[Arc<Tally>]) -> Result<Threads, StartError> {
-    let settings = &common.settings;
-    let seed = u64::from_ne_bytes(random()?);
-    let pools: Vec<Option<SourcePool>> = match settings.prefix {
-        Some(prefix) => SourcePool::new(prefix, seed, settings.excluded.iter().copied())?
-            .split(settings.threads)
-            .into_iter()
-            .map(Some)
-            .collect(),
-        None => vec![None; settings.threads],
-    };
-    let mut sockets = sockets_by_thread(bound, settings.threads);
-    let (ended, all_ended) = mpsc::channel(1);
-    let mut handles = Vec::new();
-    for (index, (pool, tally)) in pools.into_iter().zip(tallies).enumerate() {
-        let worker = common.worker(pool, tally);
-        let sockets = sockets.pop().unwrap_or_default();
-        let ended = ended.clone();
-        let handle = std::thread::Builder::new()
-            .name(format!("proxy-{index}"))
-            .spawn(move || {
-                let result = run_thread(worker, sockets);
-                drop(ended);
-                result
-            })
-            .map_err(StartError::Thread)?;
-        handles.push(handle);
-    }
-    Ok(Threads { handles, all_ended })
-}
-
-#[derive(Debug)]
-struct Threads {
-    handles: Vec<JoinHandle<io::Result<()>>>,
-    /// Closed when the last thread is done.
-    all_ended: mpsc::Receiver<Infallible>,
-}
-
-/// One socket of a listener.
-struct ThreadSocket {
-    socket: OwnedFd,
-    address: Address,
-    tls: Option<Arc<rustls::ServerConfig>>,
-}
-
-fn sockets_by_thread(bound: Vec<Bound>, threads: usize) -> Vec<Vec<ThreadSocket>> {
-    let mut by_thread: Vec<Vec<ThreadSocket>> = (0..threads).map(|_| Vec::new()).collect();
-    for Bound {
-        address,
-        sockets,
-        tls,
-    } in bound
-    {
-        for (thread, socket) in by_thread.iter_mut().zip(sockets) {
-            thread.push(ThreadSocket {
-                socket,
-                address: address.clone(),
-                tls: tls.clone(),
-            });
-        }
-    }
-    by_thread
-}
-
-fn run_thread(worker: WorkerParts, sockets: Vec<ThreadSocket>) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(BLOCKING_THREADS)
-        .build_local(LocalOptions::default())?;
-    runtime.block_on(async {
-        let worker = Rc::new(worker());
-        let sessions = Rc::new(Sessions::default());
-        for ThreadSocket { socket, address, tls } in sockets {
-            let listener = Listener::new(socket, &address, tls)?;
-            tokio::task::spawn_local(accept(Rc::clone(&worker), Rc::clone(&sessions), listener));
-        }
-        tokio::task::spawn_local(sweep(Rc::clone(&worker)));
-        worker.draining().await;
-        let mut phase = worker.phase.clone();
-        tokio::select! {
-            () = sessions.all_ended() => {}
-            _ = phase.wait_for(|phase| *phase == Phase::Stopped) => {}
-        }
-        Ok(())
-    })
-    // Dropping the runtime drops the sessions that are left, whose visits are logged as cut.
-}
-
-/// How many sessions a thread has.
-#[derive(Debug, Default)]
-struct Sessions {
-    running: std::cell::Cell<usize>,
-    changed: tokio::sync::Notify,
-}
-
-impl Sessions {
-    fn begin(self: &Rc<Self>) -> SessionGuard {
-        self.running.set(self.running.get() + 1);
-        SessionGuard(Rc::clone(self))
-    }
-
-    async fn all_ended(&self) {
-        while self.running.get() > 0 {
-            self.changed.notified().await;
-        }
-    }
-}
-
-struct SessionGuard(Rc<Sessions>);
-
-impl Drop for SessionGuard {
-    fn drop(&mut self) {
-        self.0.running.set(self.0.running.get() - 1);
-        if self.0.running.get() == 0 {
-            self.0.changed.notify_one();
-        }
-    }
-}
-
-/// Accepts until the proxy drains.
-async fn accept(worker: Rc<Worker>, sessions: Rc<Sessions>, listener: Listener) {
-    // While this runs the thread has not finished: what waits in the queue is accepted first.
-    let _accepting = sessions.begin();
-    let mut draining = std::pin::pin!(worker.draining());
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            accepted = listener.accept() => accepted,
-            () = draining.as_mut() => return,
-        };
-        let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) if is_of_the_client(&error) => continue,
-            Err(error) => {
-                worker.tally.accept_error();
-                tracing::warn!("a connection cannot be accepted: {error}");
-                tokio::time::sleep(REST).await;
-                continue;
-            }
-        };
-        let (admitted, place) = match worker.room.admit() {
-            Admission::Served(place) => (Admitted::Served, place),
-            Admission::Turned(place) => (Admitted::TurnedAway, place),
-            Admission::Dropped => continue,
-        };
-        let session = session::serve(
-            Rc::clone(&worker),
-            stream,
-            peer,
-            listener.tls.clone(),
-            admitted,
-            place,
-        );
-        let guard = sessions.begin();
-        tokio::task::spawn_local(async move {
-            session.await;
-            drop(guard);
-        });
-    }
-}
-
-/// Whether accept(2) failed because of the connection it would have returned.
-fn is_of_the_client(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
-    )
-}
-
-async fn sweep(worker: Rc<Worker>) {
-    let mut ticks = tokio::time::interval(SWEEP);
-    loop {
-        tokio::select! {
-            _ = ticks.tick() => worker.upstreams.sweep(),
-            () = worker.draining() => return worker.upstreams.clear(),
-        }
-    }
-}
-
 /// A proxy at work.
 #[derive(Debug)]
 pub struct Running {
     gate: watch::Sender<Arc<Gate>>,
     accounts: Arc<Accounts>,
     phase: watch::Sender<Phase>,
+    pulse: watch::Sender<u64>,
+    counters: Metrics,
     log: Option<LogSender>,
     log_thread: Option<JoinHandle<()>>,
     threads: Threads,
@@ -488,6 +251,20 @@ impl Running {
         if let Some(log) = &self.log {
             log.reopen();
         }
+    }
+
+    /// Client connections that are open now.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.counters.open.load(Ordering::Relaxed)
+    }
+
+    /// Asks every thread for a sign of life, and tells whether all gave the one that was asked for last.
+    pub fn pulse(&self) -> bool {
+        let asked = *self.pulse.borrow();
+        let alive = self.counters.tallies.iter().all(|tally| tally.pulse() == asked);
+        self.pulse.send_replace(asked + 1);
+        alive
     }
 
     /// Accepts nothing more. What runs may finish.

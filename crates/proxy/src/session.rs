@@ -332,7 +332,18 @@ impl Begun {
     pub(crate) async fn say_goodbye(&mut self, answer: &[u8]) {
         let goodbye = async {
             self.stream.write_all(answer).await?;
-            self.stream.shutdown().await?;
+            self.stream.shutdown().await
+        };
+        // Whoever does not listen misses it.
+        if matches!(timeout(LINGER, goodbye).await, Ok(Ok(()))) {
+            self.linger().await;
+        }
+    }
+
+    /// Reads on after the last answer, for a while: a close with bytes unread would be a reset, which can
+    /// overtake the answer.
+    pub(crate) async fn linger(&mut self) {
+        let reading = async {
             let mut rest = [0; 4096];
             let mut read = 0;
             while read < LINGER_BYTES {
@@ -343,7 +354,7 @@ impl Begun {
             }
             Ok::<(), io::Error>(())
         };
-        // Whoever does not listen misses it.
-        let _ = timeout(LINGER, goodbye).await;
+        // The answer is out: nothing is lost by an error.
+        let _ = timeout(LINGER, reading).await;
     }
 }

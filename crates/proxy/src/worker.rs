@@ -30,6 +30,8 @@ pub(crate) struct Worker {
     pub(crate) egress: Egress,
     pub(crate) gate: watch::Receiver<Arc<Gate>>,
     pub(crate) phase: watch::Receiver<Phase>,
+    /// Changes whenever a sign of life is wanted.
+    pub(crate) pulse: watch::Receiver<u64>,
     pub(crate) pin: PinRule,
     pub(crate) handshake_timeout: Duration,
     pub(crate) idle_timeout: Duration,

@@ -1,10 +1,10 @@
-//! Header fields that end at a proxy, and requests that two parsers could read differently.
+//! Header fields that end at a proxy, and responses that two parsers could read differently.
 
+use http::StatusCode;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION,
+    TE, TRANSFER_ENCODING, UPGRADE,
 };
-use http::{Method, Version};
 
 use crate::refusal::Refusal;
 
@@ -43,33 +43,47 @@ pub(super) fn strip_hop_by_hop(fields: &mut HeaderMap) {
     }
 }
 
-/// Refuses requests whose end two parsers could see in different places, or that name two hosts
-/// (RFC 9112 sections 3.2 and 6.3). What is malformed in itself is refused by hyper before.
-pub(super) fn check_framing(method: &Method, version: Version, fields: &HeaderMap) -> Result<(), Refusal> {
-    let bad = |why| Err(Refusal::BadRequest { why });
-    let codings: Vec<&HeaderValue> = fields.get_all(TRANSFER_ENCODING).iter().collect();
-    let lengths: Vec<&HeaderValue> = fields.get_all(CONTENT_LENGTH).iter().collect();
-    match (codings.as_slice(), lengths.as_slice()) {
-        ([], []) => {}
-        ([], [length]) if is_number(length) => {}
-        ([], _) => return bad("Content-Length is not one number"),
-        (_, [_, ..]) => return bad("Transfer-Encoding and Content-Length exclude each other"),
-        ([coding], []) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => {}
-        _ => return bad("Transfer-Encoding is not just `chunked`"),
-    }
-    if *method == Method::TRACE && !(codings.is_empty() && lengths.is_empty()) {
-        return bad("a TRACE request has no content");
-    }
-    match fields.get_all(HOST).iter().count() {
-        0 if version >= Version::HTTP_11 => bad("the Host field is missing"),
-        0 | 1 => Ok(()),
-        _ => bad("the Host field occurs twice"),
-    }
+/// Whether a connection to an origin server may carry another request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reuse {
+    Permitted,
+    /// The origin's idea of where its response ends is in doubt.
+    Forbidden,
 }
 
-fn is_number(value: &HeaderValue) -> bool {
-    let bytes = value.as_bytes();
-    !bytes.is_empty() && bytes.len() <= 19 && bytes.iter().all(u8::is_ascii_digit)
+/// Leaves one statement of where a response ends, the one that hyper goes by (RFC 9112 sections 6.1 and
+/// 6.3). `length` is what hyper makes of the response. What is malformed in itself is refused by hyper.
+pub(super) fn settle_response(
+    status: StatusCode,
+    fields: &mut HeaderMap,
+    length: Option<u64>,
+) -> Result<Reuse, Refusal> {
+    if status == StatusCode::SWITCHING_PROTOCOLS {
+        return Err(Refusal::BadResponse {
+            why: "the destination switches to another protocol, unasked",
+        });
+    }
+    let codings: Vec<&HeaderValue> = fields.get_all(TRANSFER_ENCODING).iter().collect();
+    let lengths = fields.get_all(CONTENT_LENGTH).iter().count();
+    match (codings.as_slice(), lengths) {
+        ([], 0 | 1) => Ok(Reuse::Permitted),
+        ([], _) => {
+            let length = length.ok_or(Refusal::BadResponse {
+                why: "the response has several lengths",
+            })?;
+            fields.insert(CONTENT_LENGTH, length.into());
+            Ok(Reuse::Forbidden)
+        }
+        ([coding], _) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => {
+            match fields.remove(CONTENT_LENGTH) {
+                Some(_contradicts) => Ok(Reuse::Forbidden),
+                None => Ok(Reuse::Permitted),
+            }
+        }
+        _ => Err(Refusal::BadResponse {
+            why: "the response's Transfer-Encoding is not just `chunked`",
+        }),
+    }
 }
 
 #[cfg(test)]
@@ -81,12 +95,6 @@ mod tests {
             .iter()
             .map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap()))
             .collect()
-    }
-
-    fn check(lines: &[(&str, &str)]) -> Result<(), Refusal> {
-        let mut fields = fields(lines);
-        fields.entry(HOST).or_insert(HeaderValue::from_static("a"));
-        check_framing(&Method::POST, Version::HTTP_11, &fields)
     }
 
     #[test]
@@ -115,25 +123,41 @@ mod tests {
         assert_eq!(fields.len(), 2);
     }
 
+    fn settle(lines: &[(&str, &str)], length: Option<u64>) -> Result<(Reuse, HeaderMap), Refusal> {
+        let mut fields = fields(lines);
+        settle_response(StatusCode::OK, &mut fields, length).map(|reuse| (reuse, fields))
+    }
+
     #[test]
-    fn requests_with_two_possible_ends_are_refused() {
-        assert!(check(&[]).is_ok());
-        assert!(check(&[("content-length", "5")]).is_ok());
-        assert!(check(&[("transfer-encoding", "Chunked")]).is_ok());
-        for lines in [
-            &[("content-length", "5"), ("transfer-encoding", "chunked")][..],
-            &[("content-length", "5"), ("content-length", "6")],
-            &[("content-length", "5"), ("content-length", "5")],
-            &[("content-length", "5, 5")],
-            &[("content-length", "+5")],
-            &[("content-length", "99999999999999999999")],
-            &[("transfer-encoding", "gzip, chunked")],
-            &[("transfer-encoding", "chunked, identity")],
-            &[("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")],
-            &[("transfer-encoding", "xchunked")],
-            &[("host", "a"), ("host", "b")],
+    fn a_response_keeps_one_statement_of_its_end() {
+        for (lines, length, left) in [
+            (&[][..], None, 0),
+            (&[("content-length", "5")], Some(5), 1),
+            (&[("transfer-encoding", "Chunked")], None, 0),
         ] {
-            assert!(check(lines).is_err(), "{lines:?}");
+            let (reuse, fields) = settle(lines, length).unwrap();
+            assert_eq!(reuse, Reuse::Permitted, "{lines:?}");
+            assert_eq!(fields.get_all(CONTENT_LENGTH).iter().count(), left, "{lines:?}");
         }
+        let (reuse, fields) =
+            settle(&[("content-length", "5"), ("transfer-encoding", "chunked")], None).unwrap();
+        assert_eq!((reuse, fields.get(CONTENT_LENGTH)), (Reuse::Forbidden, None));
+        let (reuse, fields) = settle(&[("content-length", "5"), ("content-length", "5")], Some(5)).unwrap();
+        assert_eq!(
+            (reuse, fields.get_all(CONTENT_LENGTH).iter().count()),
+            (Reuse::Forbidden, 1)
+        );
+    }
+
+    #[test]
+    fn responses_that_nobody_asked_for_or_can_read_are_refused() {
+        for coding in ["gzip, chunked", "gzip", "chunked, chunked", "identity"] {
+            assert!(
+                settle(&[("transfer-encoding", coding)], None).is_err(),
+                "{coding}"
+            );
+        }
+        let switched = settle_response(StatusCode::SWITCHING_PROTOCOLS, &mut HeaderMap::new(), None);
+        assert!(switched.is_err());
     }
 }

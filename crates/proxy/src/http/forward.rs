@@ -3,14 +3,14 @@
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::net::Ipv6Addr;
-use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, HOST, HeaderValue, MAX_FORWARDS, PROXY_AUTHORIZATION};
 use http::uri::{PathAndQuery, Scheme};
-use http::{HeaderMap, Method, Request, Response, Uri, Version};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 use http_body_util::Full;
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1 as client;
@@ -20,7 +20,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::timeout;
 
 use super::body::{Content, Passing, SharedVisit, Way};
-use super::fields::{check_framing, strip_hop_by_hop};
+use super::checked::{Checked, Verdict};
+use super::fields::{Reuse, settle_response, strip_hop_by_hop};
 use super::head::{Connect, MAX_FIELDS, MAX_HEAD, basic_credentials};
 use super::upstreams::{Key, Origin};
 use super::{SOURCE_FIELD, parse_pin};
@@ -35,29 +36,35 @@ const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
 /// Serves requests until the client leaves, one asks for a tunnel, or the proxy drains.
 pub(super) async fn serve(session: Rc<Session>, begun: Begun) {
+    let verdict = Verdict::default();
     let service = service_fn(|request| {
-        let session = Rc::clone(&session);
-        async move { Ok::<_, Infallible>(answer(session, request).await) }
+        let (session, verdict) = (Rc::clone(&session), Arc::clone(&verdict));
+        async move { Ok::<_, Infallible>(answer(session, &verdict, request).await) }
     });
-    let mut connection = pin!(
-        server::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(KEEP_ALIVE.max(session.worker.handshake_timeout))
-            .max_header_size(MAX_HEAD)
-            .max_headers(MAX_FIELDS)
-            .preserve_header_case(true)
-            .auto_date_header(false)
-            .half_close(true)
-            .serve_connection(TokioIo::new(begun), service)
-            .with_upgrades()
-    );
+    let checked = Checked::new(begun, Arc::clone(&verdict));
+    let mut connection = server::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(KEEP_ALIVE.max(session.worker.handshake_timeout))
+        .max_header_size(MAX_HEAD)
+        .max_headers(MAX_FIELDS)
+        .preserve_header_case(true)
+        .auto_date_header(false)
+        .half_close(true)
+        .serve_connection(TokioIo::new(checked), service)
+        .with_upgrades();
     let served = tokio::select! {
-        served = connection.as_mut() => served,
+        served = &mut connection => served,
         () = session.worker.draining() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+            std::pin::Pin::new(&mut connection).graceful_shutdown();
+            (&mut connection).await
         }
     };
+    if let Some(parts) = connection.into_parts()
+        && let checked = parts.io.into_inner()
+        && checked.is_refused()
+    {
+        checked.into_inner().linger().await;
+    }
     if let Err(error) = served
         && (error.is_parse() || error.is_parse_too_large())
     {
@@ -68,12 +75,17 @@ pub(super) async fn serve(session: Rc<Session>, begun: Begun) {
     }
 }
 
-async fn answer(session: Rc<Session>, request: Request<Incoming>) -> Response<Content> {
-    if request.method() == Method::CONNECT {
+async fn answer(session: Rc<Session>, verdict: &Verdict, request: Request<Incoming>) -> Response<Content> {
+    let refused_head = verdict.get();
+    if refused_head.is_none() && request.method() == Method::CONNECT {
         return connect(session, request).await;
     }
     let visit: SharedVisit = Rc::new(RefCell::new(session.visit(Protocol::Forward)));
-    match forward(&session, &visit, request).await {
+    let forwarded = match refused_head {
+        Some(violation) => Err((*violation).into()),
+        None => forward(&session, &visit, request).await,
+    };
+    match forwarded {
         Ok(response) => {
             let mut visit = visit.borrow_mut();
             visit.answered(response.status().as_u16());
@@ -82,6 +94,8 @@ async fn answer(session: Rc<Session>, request: Request<Incoming>) -> Response<Co
             response
         }
         Err(refusal) => {
+            // Content that broke off because it was refused is the cause of whatever came after.
+            let refusal = verdict.get().map_or(refusal, |violation| (*violation).into());
             let response = refused(&refusal);
             let mut visit = visit.borrow_mut();
             visit.answered(response.status().as_u16());
@@ -93,7 +107,9 @@ async fn answer(session: Rc<Session>, request: Request<Incoming>) -> Response<Co
 
 fn refused(refusal: &Refusal) -> Response<Content> {
     let mut response = super::response(refusal).map(|text| Content::Own(Full::new(text)));
-    if matches!(refusal, Refusal::Full(_) | Refusal::BadRequest { .. }) {
+    // A client that makes no sense may not mean as a request what comes next.
+    let close = matches!(refusal, Refusal::Full(_) | Refusal::HeadTooLarge { .. });
+    if close || response.status() == StatusCode::BAD_REQUEST {
         response
             .headers_mut()
             .insert(CONNECTION, HeaderValue::from_static("close"));
@@ -117,7 +133,10 @@ async fn connect(session: Rc<Session>, mut request: Request<Incoming>) -> Respon
     let opened = match super::open(&session, &mut visit, &connect).await {
         Ok(opened) => opened,
         Err(refusal) => {
-            let response = refused(&refusal);
+            let mut response = refused(&refusal);
+            // What follows a CONNECT is not read as requests, whatever became of it.
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(CONNECTION, close);
             visit.answered(response.status().as_u16());
             visit.refused(&refusal);
             return response;
@@ -131,12 +150,12 @@ async fn connect(session: Rc<Session>, mut request: Request<Incoming>) -> Respon
         let Some(parts) = upgrade
             .await
             .ok()
-            .and_then(|upgraded| upgraded.downcast::<TokioIo<Begun>>().ok())
+            .and_then(|upgraded| upgraded.downcast::<TokioIo<Checked>>().ok())
         else {
             visit.ended("client_gone");
             return;
         };
-        let mut begun = parts.io.into_inner();
+        let mut begun = parts.io.into_inner().into_inner();
         begun.read.splice(..0, parts.read_buf);
         let tunnel = Tunnel {
             client: begun.stream,
@@ -160,7 +179,6 @@ async fn forward(
     request: Request<Incoming>,
 ) -> Result<Response<Content>, Refusal> {
     let (mut head, body) = request.into_parts();
-    check_framing(&head.method, head.version, &head.headers)?;
     let target = target(&head.uri)?;
     visit.borrow_mut().aims_at(&target);
     let client = authorize(session, &mut head.headers).await?;
@@ -181,10 +199,11 @@ async fn forward(
     let request = Request::from_parts(head, content);
     let (origin, response) = exchange(session, visit, &client, &target, request).await?;
     let source = origin.from;
-    if client.steadiness == Steadiness::Steady {
+    let (mut head, body) = response.into_parts();
+    let reuse = settle_response(head.status, &mut head.headers, body.size_hint().exact())?;
+    if client.steadiness == Steadiness::Steady && reuse == Reuse::Permitted {
         session.worker.upstreams.keep(key(&client, &target), origin);
     }
-    let (mut head, body) = response.into_parts();
     strip_hop_by_hop(&mut head.headers);
     tell_source(&mut head.headers, source);
     head.version = Version::HTTP_11;

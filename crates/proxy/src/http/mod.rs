@@ -1,8 +1,10 @@
 //! HTTP/1.1: CONNECT by hand, everything else through hyper.
 
 mod body;
+mod checked;
 mod fields;
 mod forward;
+pub mod framing;
 pub mod head;
 mod upstreams;
 

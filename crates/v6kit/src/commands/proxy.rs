@@ -1,6 +1,7 @@
 //! `v6kit proxy`.
 
 mod settings;
+mod supervisor;
 mod values;
 
 use std::net::SocketAddr;
@@ -19,6 +20,7 @@ use v6kit_proxy::{ByteBudget, Proxy, Running, Settings, StartError};
 use crate::args::StateArgs;
 use crate::failure::{Exit, Failure};
 use crate::printer::Printer;
+use supervisor::Supervisor;
 use values::{ListenAddress, UserPassword};
 
 /// Let other programs send from addresses of the prefix: HTTP and SOCKS5.
@@ -164,7 +166,7 @@ async fn serve(args: ProxyArgs, printer: &Printer) -> Result<Exit, Failure> {
     let announcement = announcement.with_addresses(&proxy);
     let mut running = proxy.start().map_err(|error| failed(&error))?;
     announcement.print(printer);
-    tell_systemd(&[NotifyState::Ready]);
+    supervisor::tell(&[NotifyState::Ready]);
     until_told_to_end(&mut running, signals, grace, &sources, printer).await;
     running.finish().map_err(|error| failed(&error))?;
     Ok(Exit::Done)
@@ -178,17 +180,19 @@ async fn until_told_to_end(
     sources: &settings::Sources,
     printer: &Printer,
 ) {
+    let mut supervisor = Supervisor::new();
     loop {
         tokio::select! {
             told = signals.next() => match told {
                 Told::End => break,
                 Told::Reload => reload(running, sources, printer),
             },
+            () = supervisor.turn() => supervisor.report(running),
             // A thread that ended early: `finish` says why.
             () = running.ended() => return,
         }
     }
-    tell_systemd(&[NotifyState::Stopping]);
+    supervisor::tell_of_the_end(running, grace);
     running.drain();
     tokio::select! {
         () = running.ended() => return,
@@ -201,15 +205,10 @@ async fn until_told_to_end(
 
 fn reload(running: &Running, sources: &settings::Sources, printer: &Printer) {
     if let Ok(now) = NotifyState::monotonic_usec_now() {
-        tell_systemd(&[NotifyState::Reloading, now]);
+        supervisor::tell(&[NotifyState::Reloading, now]);
     }
     sources.reload(running, printer);
-    tell_systemd(&[NotifyState::Ready]);
-}
-
-fn tell_systemd(state: &[NotifyState<'_>]) {
-    // Without systemd there is nobody to tell.
-    let _ = sd_notify::notify(state);
+    supervisor::tell(&[NotifyState::Ready]);
 }
 
 struct Signals {
