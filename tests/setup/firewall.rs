@@ -86,6 +86,77 @@ fn a_crawler_takes_no_datagrams_and_a_proxy_only_those_to_its_own_sockets() {
     ));
 }
 
+/// A client of `v6kit proxy` with one UDP association, a server at the peer that answers, and a stranger there.
+const ASSOCIATION: &str = r#"
+cat > "$T/log/server.py" <<'PY'
+# Answers each datagram with the address it came from, and tells it to the stranger as well.
+import socket, sys
+peer, stranger = sys.argv[1:]
+server = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+server.bind((peer, 5300))
+other = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+other.bind((stranger, 5300))
+print("up", flush=True)
+while True:
+    got, source = server.recvfrom(65536)
+    other.sendto(b"unsolicited", source[:2])
+    server.sendto(b"%s seen at %s" % (got, source[0].encode()), source)
+PY
+cat > "$T/log/client.py" <<'PY'
+import socket, struct, sys
+host, port = sys.argv[1].rsplit(":", 1)
+peer, = sys.argv[2:]
+control = socket.create_connection((host, int(port)), timeout=60)
+control.sendall(b"\x05\x01\x00\x05\x03\x00\x01\0\0\0\0\0\0")
+reply = control.recv(100)
+while len(reply) < 12:
+    reply += control.recv(100)
+assert reply[2:6] == b"\x05\x00\x00\x01", reply
+relay = socket.inet_ntoa(reply[6:10]), struct.unpack(">H", reply[10:12])[0]
+mine = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+mine.settimeout(60)
+header = b"\0\0\0\x04" + socket.inet_pton(socket.AF_INET6, peer) + struct.pack(">H", 5300)
+for question in (b"first", b"second"):
+    mine.sendto(header + question, relay)
+    answer = mine.recv(65536)
+    # The stranger's datagram was sent before this one.
+    assert answer.startswith(header + question + b" seen at "), answer
+print(answer.split()[-1].decode())
+PY
+"#;
+
+#[test]
+fn a_proxys_datagrams_come_back_and_nothing_else_comes_in() {
+    on_host(&format!(
+        r#"{DATAGRAMS}{SERVICE}{ASSOCIATION}
+        STRANGER=2001:db8:ffff::66
+        in_peer ip addr add $STRANGER/64 dev down0 nodad
+        until in_peer bash -c "is_usable $STRANGER down0"; do :; done
+        $SETUP --for proxy
+        started in_peer python3 "$T/log/server.py" $PEER $STRANGER
+        "$V6KIT" proxy --json --listen 127.0.0.1:0 >"$T/log/ready" &
+        proxy=$!
+        until [ -s "$T/log/ready" ]; do sleep 0.05; done
+        at=$(jq -r '.listening[0]' "$T/log/ready")
+        source=$(python3 "$T/log/client.py" "$at" $PEER)
+        [[ $source == 2001:db8:1:0:* ]] || fail "the datagrams came from $source"
+        # Services on every address of the host are reached at its own one only, whatever the protocol.
+        reaches $OWN
+        ! reaches $A
+        ! reaches "$source"
+        listen service ::
+        service=$!
+        send $A closed
+        send "$source" closed
+        send $OWN open
+        wait $service
+        same "$(cat "$T/log/service")" open
+        kill $proxy
+        wait $proxy
+        $V6KIT teardown"#
+    ));
+}
+
 #[test]
 fn without_nft_setup_warns_and_lists_the_services_that_are_now_reached() {
     on_host(&format!(

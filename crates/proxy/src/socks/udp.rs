@@ -1,9 +1,10 @@
 //! UDP ASSOCIATE: datagrams between a client and any number of destinations (RFC 1928 section 7).
 //!
 //! The association has one source address and port, so that answers from anywhere find their way back.
+//! Only who was sent to may answer, from whatever port (address-dependent filtering, RFC 4787 section 5).
 //! It lives as long as the TCP connection that asked for it, and no longer than datagrams move.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::rc::Rc;
@@ -29,6 +30,8 @@ const MAX_DATAGRAM: usize = 65_536;
 const HEADER_ROOM: usize = 22;
 /// Destinations by name that an association remembers.
 const MAX_TARGETS: usize = 256;
+/// Addresses that may answer. Who sends to more has to send again to the first ones.
+const MAX_PEERS: usize = 4096;
 /// For the resolution of a datagram's destination: a sender would rather send again.
 const RESOLVE_TIME: Duration = Duration::from_secs(5);
 
@@ -87,6 +90,7 @@ impl Association {
     pub(super) async fn run(mut self, session: &Rc<Session>, mut begun: Begun, mut visit: Visit) {
         let mut buffer = vec![0; HEADER_ROOM + MAX_DATAGRAM].into_boxed_slice();
         let mut targets = Targets::default();
+        let mut peers = HashSet::new();
         let idle = session.worker.idle_timeout;
         let mut deadline = Instant::now() + idle;
         let mut word = [0; 64];
@@ -97,12 +101,13 @@ impl Association {
                 ready = self.near.readable() => match ready.and_then(|()| self.near.try_recv_from(near_buffer)) {
                     Ok((length, from)) if self.client.claims(from) => {
                         let datagram = &near_buffer[..length];
-                        self.send_out(session, &mut visit, &mut targets, datagram).await
+                        self.send_out(session, &mut visit, &mut targets, &mut peers, datagram).await
                     }
                     // Somebody else's, or nothing after all.
                     _ => Ok(()),
                 },
                 ready = self.far.readable() => match ready.and_then(|()| self.far.try_recv_from(near_buffer)) {
+                    Ok((_, from)) if !peers.contains(&from.ip()) => continue,
                     Ok((length, from)) => self.send_back(&mut visit, &mut buffer, room, length, from).await,
                     // Such as an ICMP error from one of the destinations, which says nothing about the others.
                     Err(_) => Ok(()),
@@ -127,6 +132,7 @@ impl Association {
         session: &Session,
         visit: &mut Visit,
         targets: &mut Targets,
+        peers: &mut HashSet<IpAddr>,
         datagram: &[u8],
     ) -> Result<(), Refusal> {
         let Ok((header, at)) = codec::parse_udp_header(datagram) else {
@@ -144,6 +150,10 @@ impl Association {
                 return Ok(());
             }
         };
+        if peers.len() >= MAX_PEERS {
+            peers.clear();
+        }
+        peers.insert(IpAddr::V6(*to.ip()));
         let payload = &datagram[at..];
         if self.far.send_to(payload, to).await.is_err() {
             return Ok(());
