@@ -5,6 +5,7 @@ use std::net::{Ipv6Addr, SocketAddrV6};
 
 use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt};
+use socket2::SockRef;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout_at};
 
@@ -158,6 +159,27 @@ pub async fn dial(
     from: Option<Ipv6Addr>,
     deadline: Instant,
 ) -> Result<TcpStream, DialError> {
+    connect(socket(to, from)?, to, from, deadline).await
+}
+
+/// [`dial`] for protocols in which the client speaks first, such as HTTP and TLS: the acknowledgement that
+/// completes the handshake waits for the first bytes, at most 200 ms, and saves a packet.
+///
+/// # Errors
+/// As [`dial`].
+pub async fn dial_to_speak(
+    to: SocketAddrV6,
+    from: Option<Ipv6Addr>,
+    deadline: Instant,
+) -> Result<TcpStream, DialError> {
+    let socket = socket(to, from)?;
+    // What cannot be had (tcp(7), TCP_QUICKACK) costs a packet and nothing else.
+    let _ = SockRef::from(&socket).set_tcp_quickack(false);
+    connect(socket, to, from, deadline).await
+}
+
+/// A socket at `from`, or at the address that the kernel chooses.
+fn socket(to: SocketAddrV6, from: Option<Ipv6Addr>) -> Result<TcpSocket, DialError> {
     let socket = TcpSocket::new_v6().map_err(|source| socket_error(source, to))?;
     if let Some(from) = from {
         bind(&socket, from, to)?;
@@ -167,6 +189,15 @@ pub async fn dial(
         to,
         source,
     })?;
+    Ok(socket)
+}
+
+async fn connect(
+    socket: TcpSocket,
+    to: SocketAddrV6,
+    from: Option<Ipv6Addr>,
+    deadline: Instant,
+) -> Result<TcpStream, DialError> {
     match timeout_at(deadline, socket.connect(to.into())).await {
         Ok(Ok(stream)) => Ok(stream),
         Ok(Err(source)) => Err(connect_error(source, from.unwrap_or(Ipv6Addr::UNSPECIFIED), to)),
@@ -236,6 +267,8 @@ fn errno(error: &io::Error) -> Option<Errno> {
 mod tests {
     use std::time::Duration;
 
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
     use super::*;
 
     fn soon() -> Instant {
@@ -251,6 +284,23 @@ mod tests {
         let stream = dial(to, Some(Ipv6Addr::LOCALHOST), soon()).await.unwrap();
         assert_eq!(stream.local_addr().unwrap().ip(), Ipv6Addr::LOCALHOST);
         assert!(stream.nodelay().unwrap());
+    }
+
+    #[tokio::test]
+    async fn who_speaks_first_and_who_does_not_are_both_heard() {
+        let listener = tokio::net::TcpListener::bind("[::1]:0").await.unwrap();
+        let std::net::SocketAddr::V6(to) = listener.local_addr().unwrap() else {
+            panic!("IPv6 listener")
+        };
+        let mut near = dial_to_speak(to, Some(Ipv6Addr::LOCALHOST), soon())
+            .await
+            .unwrap();
+        // Accepted although nothing was said yet: the acknowledgement is late, not missing.
+        let (mut far, _) = listener.accept().await.unwrap();
+        far.write_all(b"220 ready").await.unwrap();
+        let mut heard = [0; 9];
+        near.read_exact(&mut heard).await.unwrap();
+        assert_eq!(&heard, b"220 ready");
     }
 
     #[tokio::test]

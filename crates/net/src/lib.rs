@@ -12,7 +12,7 @@ mod resolve;
 mod turning;
 
 pub use code::Code;
-pub use dial::{DialError, dial};
+pub use dial::{DialError, dial, dial_to_speak};
 pub use exposure::{Exposure, InboundFilter};
 pub use limits::{FileLimit, raise_file_limit};
 pub use pool::{PoolError, SourcePool};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
-use v6kit_net::{DialError, ResolveError, dial};
+use v6kit_net::{DialError, ResolveError, dial, dial_to_speak};
 
 use crate::lookup::Names;
 use crate::policy::Policy;
@@ -91,7 +91,12 @@ impl Egress {
         let mut failed = None;
         for (index, to) in addresses.iter().enumerate() {
             let share = share_of(deadline, addresses.len() - index);
-            match dial(*to, source, share).await {
+            let dialled = if target.is_asked_first() {
+                dial_to_speak(*to, source, share).await
+            } else {
+                dial(*to, source, share).await
+            };
+            match dialled {
                 Ok(stream) => return Ok(Upstream { stream, to: *to }),
                 Err(error) if is_local(&error) => return Err(Refusal::Dial(error)),
                 Err(error) => failed = Some(error),

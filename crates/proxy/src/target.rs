@@ -73,6 +73,11 @@ impl Target {
         })
     }
 
+    /// Whether the client of what is mostly found at this port, HTTP or TLS, speaks before the server does.
+    pub(crate) fn is_asked_first(&self) -> bool {
+        matches!(self.port, 80 | 443 | 8080 | 8443)
+    }
+
     /// Parses `host:port` (RFC 9110 section 4.2, authority without userinfo).
     ///
     /// Where a port must be given, an IPv6 literal without brackets is taken as well, as proxychains-ng
