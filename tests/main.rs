@@ -1,5 +1,6 @@
 //! The end-to-end suite: the real binary against a real kernel, each test in namespaces of its own.
 
+mod boot;
 mod crawl;
 mod doctor;
 mod echo;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands;
 use crate::failure::{Exit, Failure};
@@ -125,19 +125,26 @@ pub(crate) fn parse_from(words: &[OsString]) -> Result<Args, Stop> {
         .iter()
         .take_while(|word| *word != "--")
         .any(|word| word == "--json");
-    Args::try_parse_from(words).map_err(|error| {
+    let output = OutputArgs {
+        json,
+        ..OutputArgs::default()
+    };
+    let stop = |error: clap::Error| {
         if error.use_stderr() {
-            Stop::Usage(
-                usage_failure(&error),
-                OutputArgs {
-                    json,
-                    ..OutputArgs::default()
-                },
-            )
+            Stop::Usage(usage_failure(&error), output.clone())
         } else {
             Stop::Shown(error)
         }
-    })
+    };
+    let matches = Args::command().try_get_matches_from(words).map_err(stop)?;
+    match commands::crawl::expanded(&matches) {
+        Ok(Some(args)) => Ok(args),
+        Ok(None) => {
+            Args::from_arg_matches(&matches).map_err(|error| stop(error.format(&mut Args::command())))
+        }
+        Err(Stop::Usage(failure, _)) => Err(Stop::Usage(failure, output)),
+        Err(shown) => Err(shown),
+    }
 }
 
 /// A value that an argument does not take, with advice. Value parsers return it.
@@ -263,8 +270,6 @@ fn suggestion(text: &impl Fn(ContextKind) -> Option<String>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -7,6 +7,7 @@ mod failure;
 #[cfg(test)]
 mod help;
 mod manual;
+mod options;
 mod printer;
 
 use std::process::ExitCode;

@@ -3,6 +3,7 @@
 mod check;
 mod display;
 mod invocation;
+mod job_file;
 mod read;
 mod report;
 mod retry;
@@ -24,6 +25,8 @@ use v6kit_crawl::{
 };
 use v6kit_net::Prefix;
 
+pub(crate) use job_file::expanded;
+
 use crate::args::StateArgs;
 use crate::failure::{Exit, Failure};
 use crate::printer::Printer;
@@ -43,6 +46,7 @@ use crate::printer::Printer;
     after_help = "Examples:\n  \
         v6kit crawl 'https://api.example.org/items/{1..1000000}' -o items\n  \
         v6kit crawl 'https://{de,fr}.example.org/{1..500}?lang={a,b}' -o items -r 20/s -c 50\n  \
+        v6kit crawl --job items.toml -r 5/s\n  \
         v6kit crawl status items\n  \
         v6kit crawl cat items --outcome ok | jq .body\n  \
         v6kit crawl retry items --outcome transient,blocked"
@@ -95,14 +99,14 @@ struct JobDirectory {
 struct RunArgs {
     /// What to fetch: http:// or https://, with ranges and sets in braces; or, with -i, a URL with {} where
     /// each line goes; - reads lines from standard input
-    #[arg(value_name = "URL", required_unless_present = "input", value_parser = settings::url)]
+    #[arg(value_name = "URL", required_unless_present_any = ["input", "job"], value_parser = settings::url)]
     urls: Vec<Target>,
     /// Take items from a file, plain or packed with gzip or zstd: a URL per line, or a JSON object with
     /// "url" and perhaps "method", "headers", "body" and "id"
     #[arg(short, long, value_name = "FILE", help_heading = "Items")]
     input: Option<PathBuf>,
     /// The job directory; made where there is none
-    #[arg(short, long, value_name = "DIR", required = true)]
+    #[arg(short, long, value_name = "DIR", required_unless_present = "job")]
     output: Option<PathBuf>,
 
     /// Send from random addresses of this prefix; by default that of the last setup
@@ -264,6 +268,12 @@ struct RunArgs {
     /// Serve counters for Prometheus at http://ADDR/metrics; a port alone is on loopback
     #[arg(long, value_name = "ADDR", value_parser = super::metrics::address, help_heading = "Output")]
     metrics: Option<SocketAddr>,
+    /// Take options from this file; what is given here wins over it
+    #[arg(long, value_name = "FILE.toml", help_heading = "Job file")]
+    job: Option<PathBuf>,
+    /// Write these options as a job file to standard output, and crawl nothing
+    #[arg(long, help_heading = "Job file")]
+    print_job: bool,
     #[command(flatten)]
     state: StateArgs,
 }
@@ -314,6 +324,7 @@ pub(crate) fn run(args: CrawlArgs, printer: &Printer) -> Result<Exit, Failure> {
         Some(ReadCommand::Cat(args)) => read::cat(args),
         Some(ReadCommand::Retry(args)) => retry::retry(args, printer),
         Some(ReadCommand::Check(args)) => check::check(args, printer),
+        None if args.run.print_job => job_file::print(&invocation::words(), printer),
         None => super::block_on(crawl(args.run, invocation::words(), printer)),
     }
 }
