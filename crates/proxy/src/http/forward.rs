@@ -53,6 +53,8 @@ pub(super) async fn serve(session: Rc<Session>, begun: Begun) {
         .serve_connection(TokioIo::new(checked), service)
         .with_upgrades();
     let served = tokio::select! {
+        // A request that was read before the proxy began to drain is answered.
+        biased;
         served = &mut connection => served,
         () = session.worker.draining() => {
             std::pin::Pin::new(&mut connection).graceful_shutdown();
