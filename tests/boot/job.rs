@@ -7,6 +7,7 @@ fn a_printed_job_file_crawls_the_same_and_goes_on_where_it_was_left() {
     in_lab(
         "routed",
         r#"
+        ip -6 route add local "$V6KIT_LAB_PREFIX" dev lo
         "$V6KIT" crawl "$V6KIT_LAB_TARGET/items/{1..300}" -o "$T/items" --prefix "$V6KIT_LAB_PREFIX" -r max -c 8 \
             -H 'Accept: application/json' --expect key=id --extract id,name --print-job >"$T/items.toml"
         test ! -e "$T/items"

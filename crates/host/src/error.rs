@@ -5,6 +5,7 @@ use std::io;
 
 use v6kit_net::{Code, Hint};
 
+use crate::boot::BootError;
 use crate::journal::JournalError;
 use crate::netlink::NetlinkError;
 use crate::state_dir::StateDirError;
@@ -88,6 +89,9 @@ pub enum HostError {
     /// The summary.
     #[error(transparent)]
     Summary(#[from] SummaryError),
+    /// What shall be at the next boot.
+    #[error(transparent)]
+    Boot(#[from] BootError),
     /// The prefix named is not set up.
     #[error("{prefix} is not set up")]
     NotSetUp {
@@ -138,6 +142,12 @@ impl HostError {
             {
                 FailureKind::Usage
             }
+            Self::Boot(
+                BootError::NotToml { .. }
+                | BootError::NotTables
+                | BootError::Binary { .. }
+                | BootError::ForeignUnit { .. },
+            ) => FailureKind::Usage,
             Self::Interrupted => FailureKind::Interrupted,
             _ => match self.io_kind() {
                 Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => FailureKind::DiskFull,
@@ -176,6 +186,7 @@ impl Hint for HostError {
             Self::Journal(error) => error.code(),
             Self::StateDir(error) => error.code(),
             Self::Summary(error) => error.code(),
+            Self::Boot(error) => error.code(),
             Self::NotSetUp { .. } => Code::NotSetUp,
         }
     }
@@ -199,6 +210,7 @@ impl Hint for HostError {
             Self::Journal(error) => error.hint(),
             Self::StateDir(error) => error.hint(),
             Self::Summary(error) => error.hint(),
+            Self::Boot(error) => error.hint(),
             Self::NotSetUp { others, .. } if others.is_empty() => Some("nothing is set up here".to_owned()),
             Self::NotSetUp { others, .. } => {
                 let others: Vec<String> = others.iter().map(ToString::to_string).collect();

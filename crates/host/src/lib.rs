@@ -7,6 +7,7 @@
 //!
 //! Nothing here prints, reads the environment or exits.
 
+pub mod boot;
 mod change;
 mod doctor;
 mod error;

@@ -170,10 +170,18 @@ impl StateDir {
             return Ok(());
         }
         match fs::remove_dir(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::DirectoryNotEmpty => Err(failed(error)),
+            Err(error) if !is_in_use(error.kind()) => Err(failed(error)),
             _ => Ok(()),
         }
     }
+}
+
+/// Whether a directory cannot go because something lies in it, or because a service has it as a mount.
+fn is_in_use(kind: io::ErrorKind) -> bool {
+    matches!(
+        kind,
+        io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::ResourceBusy | io::ErrorKind::ReadOnlyFilesystem
+    )
 }
 
 /// Whether the locked directory is the one at `path`.

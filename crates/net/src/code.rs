@@ -26,6 +26,8 @@ macro_rules! codes {
 }
 
 codes! {
+    /// What setup was to do at every boot could not be arranged: the file of wishes, a unit, or systemd stands against it.
+    AtBoot => "at-boot",
     /// The server that verify asked does not answer with the caller's address, or its name cannot stand in a certificate.
     BadEndpoint => "bad-endpoint",
     /// `--expect`, `--block-pattern` or a field path is not in the form that is understood.

@@ -65,7 +65,7 @@ pub(crate) struct StateArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Prepare this host to send from every address of a prefix
-    Setup(commands::setup::SetupArgs),
+    Setup(Box<commands::setup::SetupArgs>),
     /// Say whether everything that setup did is still in order
     Status(commands::status::StatusArgs),
     /// Put back everything that setup changed

@@ -131,4 +131,14 @@ impl Failure {
         self.hint = Some(hint.into());
         self
     }
+
+    /// All of it for a log.
+    pub(crate) fn on_one_line(&self) -> String {
+        let Self { what, why, hint, .. } = self;
+        let parts = [why.as_deref(), hint.as_deref()];
+        parts
+            .into_iter()
+            .flatten()
+            .fold(what.clone(), |line, part| format!("{line}: {part}"))
+    }
 }

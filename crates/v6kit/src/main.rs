@@ -9,6 +9,7 @@ mod help;
 mod manual;
 mod options;
 mod printer;
+mod service;
 
 use std::process::ExitCode;
 
@@ -34,7 +35,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command, printer: &Printer) -> Result<Exit, Failure> {
     match command {
-        Command::Setup(args) => commands::setup::run(&args, printer),
+        Command::Setup(args) => commands::setup::run(*args, printer),
         Command::Status(args) => commands::status::run(&args, printer),
         Command::Teardown(args) => commands::teardown::run(&args, printer),
         Command::Verify(args) => commands::verify::run(&args, printer),

@@ -92,6 +92,15 @@ impl Options {
         self
     }
 
+    /// The values of the option with this key.
+    pub(crate) fn values(&self, key: &str) -> Option<&[String]> {
+        let said = self.said.iter().find(|said| said.key == key)?;
+        match &said.what {
+            What::Values(values) => Some(values),
+            What::Times(_) => None,
+        }
+    }
+
     /// These, and of `weaker` what they neither say nor exclude.
     pub(crate) fn over(self, weaker: Self, command: &Command) -> Self {
         let excluded = |key: &str| {
@@ -276,7 +285,7 @@ impl OptionFile {
             .get_arguments()
             .filter_map(key)
             .chain(apart.iter().map(|key| (*key).to_owned()))
-            .filter(|key| !FILE_OPTIONS.contains(&key.as_str()))
+            .filter(|key| !FILE_OPTIONS.contains(&key.as_str()) || apart.contains(&key.as_str()))
             .collect();
         let nearest = known
             .iter()
@@ -303,7 +312,7 @@ impl OptionFile {
 }
 
 /// Options that name a file of options, or write one: no file says them.
-const FILE_OPTIONS: [&str; 5] = ["job", "print-job", "config", "persist", "dry-run"];
+const FILE_OPTIONS: [&str; 6] = ["job", "print-job", "config", "persist", "on-drift", "dry-run"];
 
 fn what(arg: &Arg, item: &Item) -> Result<What, (String, String)> {
     let example = |text: &str| format!("write {} = {text}", key(arg).unwrap_or_default());

@@ -30,6 +30,7 @@ pub(crate) use job_file::expanded;
 use crate::args::StateArgs;
 use crate::failure::{Exit, Failure};
 use crate::printer::Printer;
+use crate::service;
 
 /// Fetch everything that a URL template names, each item into one record.
 ///
@@ -356,20 +357,25 @@ async fn crawl(args: RunArgs, words: Vec<String>, printer: &Printer) -> Result<E
         let exposition = crawl.exposition();
         tokio::spawn(metrics.serve(move || exposition.page()));
     }
+    service::ready();
+    let status = || display::status(&crawl);
     let mut display = display::Display::new(&crawl, plan.stats_interval, printer);
     let interrupted = tokio::select! {
         () = crawl.ended() => false,
         () = display.run(&crawl) => false,
+        () = service::report(status) => false,
         () = interrupts.next() => true,
     };
     if interrupted {
         crawl.drain();
+        service::stopping("requests under way come in");
         display.note(
             "stopping: requests under way come in, the rest stays for the next run; again to stop at once",
         );
         tokio::select! {
             () = crawl.ended() => {}
             () = display.run(&crawl) => {}
+            () = service::report(status) => {}
             () = interrupts.next() => {
                 display.close();
                 return Err(interrupted_at_once(&go_on));

@@ -17,6 +17,7 @@ use super::metrics;
 use crate::args::{BadValue, StateArgs};
 use crate::failure::{Exit, Failure};
 use crate::printer::{Form, Printer};
+use crate::service;
 
 /// Answer neighbour solicitations for a prefix that is on-link rather than routed.
 ///
@@ -187,10 +188,14 @@ async fn answer(settings: Settings, metrics: Option<SocketAddr>, printer: &Print
     // Another one for the same prefix has said so already, or nothing can be said: answering is what counts.
     let _presence = Presence::announce(settings.prefix).ok();
     tell_ready(&ready, printer);
-    let summary = responder
-        .run(stop, &mut |event| tell(event, printer))
-        .await
-        .map_err(|error| failed(&error))?;
+    let status = format!("answering for {} on {}", settings.prefix, settings.device);
+    let mut told = |event: &Event| tell(event, printer);
+    let running = responder.run(stop, &mut told);
+    let summary = tokio::select! {
+        summary = running => summary.map_err(|error| failed(&error))?,
+        () = service::report(|| status.clone()) => return Ok(Exit::Done),
+    };
+    service::stopping("done");
     tell_summary(&summary, printer);
     Ok(Exit::Done)
 }
@@ -298,10 +303,7 @@ fn tell_ready(ready: &Ready, printer: &Printer) {
     if let Some(address) = ready.metrics {
         printer.line(format!("counters at http://{address}/metrics"));
     }
-    // Without a service manager that asks for it this does nothing.
-    if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Ready]) {
-        printer.warning(format!("the service manager was not told: {error}"));
-    }
+    service::ready();
 }
 
 fn tell(event: &Event, printer: &Printer) {

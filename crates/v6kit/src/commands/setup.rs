@@ -1,11 +1,16 @@
 //! `v6kit setup`.
 
+pub(crate) mod config;
+
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use clap::ValueEnum;
+use serde::Serialize;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
+use v6kit_host::boot::{self, Persisted, Wish};
 use v6kit_host::{
     Conntrack, FailureKind, HostError, Inbound, Purpose, SetupReport, SetupState, SetupStep, Wanted,
 };
@@ -14,7 +19,9 @@ use v6kit_net::Prefix;
 use super::block_on;
 use crate::args::{BadValue, StateArgs};
 use crate::failure::{Exit, Failure};
-use crate::printer::{Printer, Tone};
+use crate::options::Options;
+use crate::printer::{Form, Printer, Tone};
+use config::Config;
 
 /// Each value of `--conntrack` and what it means.
 const CONNTRACK_HINT: &str =
@@ -23,17 +30,18 @@ const CONNTRACK_HINT: &str =
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     sudo v6kit setup --prefix 2001:db8:1:2::/64 --dev eth0\n  \
-    v6kit setup --prefix 2001:db8:1:2::/64 --dev eth0 --for proxy --dry-run\n\n\
+    v6kit setup --prefix 2001:db8:1:2::/64 --dev eth0 --for proxy --dry-run\n  \
+    sudo v6kit setup --prefix 2001:db8:1:2::/64 --dev eth0 --persist\n\n\
     Everything is journaled before it is changed; `v6kit teardown` puts it back, also after a kill or\n\
     a crash. Run twice, it changes nothing. Several prefixes may be set up side by side.\n\
     Exit: 0 done, 1 something stands against a step, 2 wrong usage, 4 not permitted.")]
 pub(crate) struct SetupArgs {
     /// The prefix that is routed to this host
-    #[arg(long, value_name = "P", value_parser = crate::args::prefix)]
-    prefix: Prefix,
+    #[arg(long, value_name = "P", required_unless_present = "config", value_parser = crate::args::prefix)]
+    prefix: Option<Prefix>,
     /// The device that it arrives on
-    #[arg(long, value_name = "DEV")]
-    dev: String,
+    #[arg(long, value_name = "DEV", required_unless_present = "config")]
+    dev: Option<String>,
     /// The device that carries the local route; on lo it outlives every link
     #[arg(long, value_name = "DEV", default_value = "lo")]
     route_dev: String,
@@ -54,8 +62,38 @@ pub(crate) struct SetupArgs {
     /// Show the plan and change nothing; needs no root
     #[arg(long)]
     dry_run: bool,
+    /// Set it up again at every boot: write /etc/v6kit/host.toml and enable v6kit-setup.service
+    #[arg(long)]
+    persist: bool,
+    /// What the regular check does when something drifted: report it, or repair it
+    #[arg(long, value_name = "report|repair", requires = "persist")]
+    on_drift: Option<OnDriftArg>,
+    /// Take options from this TOML file, which may name several prefixes; what is given here wins over it
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     #[command(flatten)]
     state: StateArgs,
+    /// What was said about this prefix, on the command line and in a file.
+    #[arg(skip)]
+    wish: Options,
+}
+
+/// What to do about drift.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnDriftArg {
+    /// Say so
+    Report,
+    /// Set up again
+    Repair,
+}
+
+impl OnDriftArg {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Report => "report",
+            Self::Repair => "repair",
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -94,8 +132,8 @@ fn conntrack(text: &str) -> Result<Conntrack, BadValue> {
 impl SetupArgs {
     fn wanted(&self) -> Wanted {
         Wanted {
-            prefix: self.prefix,
-            device: self.dev.clone(),
+            prefix: self.prefix(),
+            device: self.dev.clone().expect("clap requires it without a file"),
             route_device: self.route_dev.clone(),
             conntrack: self.conntrack,
             inbound: match self.inbound {
@@ -110,21 +148,137 @@ impl SetupArgs {
             },
         }
     }
+
+    pub(crate) fn prefix(&self) -> Prefix {
+        self.prefix.expect("clap requires it without a file")
+    }
+
+    fn wish(&self, on_drift: Option<OnDriftArg>) -> Wish {
+        let wish = self.wish.clone().without(&[
+            "config",
+            "persist",
+            "on-drift",
+            "dry-run",
+            "state-dir",
+            "json",
+            "quiet",
+            "verbose",
+        ]);
+        Wish {
+            prefix: self.prefix(),
+            entry: wish.table(&config::command()),
+            on_drift: on_drift.map(|choice| choice.as_str().to_owned()),
+        }
+    }
 }
 
-pub(crate) fn run(args: &SetupArgs, printer: &Printer) -> Result<Exit, Failure> {
+/// What setup says, and what was arranged for the next boot.
+#[derive(Debug, Serialize)]
+struct Document {
+    #[serde(flatten)]
+    report: SetupReport,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at_boot: Option<Persisted>,
+}
+
+pub(crate) fn run(mut args: SetupArgs, printer: &Printer) -> Result<Exit, Failure> {
+    let said = config::said();
+    let Some(path) = args.config.clone() else {
+        args.wish = said;
+        let on_drift = args.on_drift;
+        let document = one(&args, on_drift)?;
+        printer.json(&document);
+        return print(&document, printer);
+    };
+    let Config { setups, on_drift } = Config::read(&path, &said)?;
+    let (mut documents, mut failures, mut exit) = (Vec::new(), Vec::new(), Exit::Done);
+    for setup in &setups {
+        if setups.len() > 1 {
+            printer.line(printer.paint(setup.prefix(), Tone::Strong));
+        }
+        let outcome = one(setup, args.on_drift.or(on_drift)).and_then(|document| {
+            let outcome = print(&document, printer);
+            documents.push(document);
+            outcome
+        });
+        match outcome {
+            Ok(Exit::Done) => {}
+            Ok(other) => exit = other,
+            Err(failure) => failures.push(failure),
+        }
+    }
+    printer.json(&serde_json::json!({ "setups": documents, "errors": failures }));
+    conclude(exit, failures, printer)
+}
+
+/// One prefix that fails keeps no other from being set up; the last failure is the command's.
+fn conclude(exit: Exit, mut failures: Vec<Failure>, printer: &Printer) -> Result<Exit, Failure> {
+    let Some(last) = failures.pop() else {
+        return Ok(exit);
+    };
+    for failure in failures {
+        printer.warning(failure.on_one_line());
+    }
+    if printer.form() == Form::Json {
+        printer.warning(last.on_one_line());
+        return Ok(last.exit);
+    }
+    Err(last)
+}
+
+/// Sets one prefix up, and arranges the next boot where that is asked for.
+fn one(args: &SetupArgs, on_drift: Option<OnDriftArg>) -> Result<Document, Failure> {
+    let wish = args.persist.then(|| args.wish(on_drift));
+    if let Some(wish) = &wish {
+        may_persist(wish, &args.state.state_dir)?;
+    }
+    let report = set_up(args, args.dry_run)?;
+    let mut document = Document {
+        report,
+        at_boot: None,
+    };
+    if let Some(wish) = wish
+        && !args.dry_run
+        && document.report.blocked_by.is_none()
+    {
+        let what = format!("{} is set up until the next boot only", wish.prefix);
+        document.at_boot = Some(block_on(async {
+            boot::persist(&wish)
+                .await
+                .map_err(|error| failure(what, &HostError::from(error)))
+        })?);
+    }
+    Ok(document)
+}
+
+/// What stands against `--persist` is told before anything is changed.
+fn may_persist(wish: &Wish, state_dir: &Path) -> Result<(), Failure> {
+    let what = format!("{} cannot be set up at boot", wish.prefix);
+    if state_dir != Path::new(boot::STATE_DIR) {
+        return Err(Failure::new(Exit::Usage, what)
+            .why(format!(
+                "the service keeps its journal in {}, and --state-dir is {}",
+                boot::STATE_DIR,
+                state_dir.display()
+            ))
+            .hint("leave --state-dir and V6KIT_STATE_DIR out"));
+    }
+    boot::check(wish).map_err(|error| failure(what, &HostError::from(error)))
+}
+
+/// Sets one prefix up.
+pub(crate) fn set_up(args: &SetupArgs, is_dry_run: bool) -> Result<SetupReport, Failure> {
     let wanted = args.wanted();
     let what = format!("setup of {} failed", wanted.prefix);
-    let report = block_on(async {
-        let report = if args.dry_run {
+    block_on(async {
+        let report = if is_dry_run {
             v6kit_host::dry_run(&wanted, &args.state.state_dir).await
         } else {
             let stop = stop_on_signal()?;
             v6kit_host::setup(&wanted, &args.state.state_dir, &stop).await
         };
         report.map_err(|error| failure(what, &error))
-    })?;
-    print(&report, printer)
+    })
 }
 
 /// Becomes true when the user asks to stop, which setup looks at between its steps. Asked again, the
@@ -151,8 +305,8 @@ pub(crate) fn failure(what: impl Into<String>, error: &HostError) -> Failure {
     Failure::because(exit, what, error)
 }
 
-fn print(report: &SetupReport, printer: &Printer) -> Result<Exit, Failure> {
-    printer.json(report);
+fn print(document: &Document, printer: &Printer) -> Result<Exit, Failure> {
+    let report = &document.report;
     let header = ["step", "", "before -> after", "why"].map(|title| printer.paint(title, Tone::Faint));
     let rows = report.steps.iter().map(|step| row(step, printer));
     printer.table(std::iter::once(header.to_vec()).chain(rows));
@@ -173,8 +327,43 @@ fn print(report: &SetupReport, printer: &Printer) -> Result<Exit, Failure> {
     }
     printer.line("");
     printer.line(conclusion(report));
+    if let Some(at_boot) = &document.at_boot {
+        print_at_boot(at_boot, printer)?;
+    }
     let has_conflict = report.steps.iter().any(|step| step.state == SetupState::Conflict);
-    Ok(if has_conflict { Exit::Failed } else { Exit::Done })
+    let is_promised = document.at_boot.as_ref().is_none_or(|at_boot| at_boot.enabled);
+    Ok(if has_conflict || !is_promised {
+        Exit::Failed
+    } else {
+        Exit::Done
+    })
+}
+
+fn print_at_boot(at_boot: &Persisted, printer: &Printer) -> Result<(), Failure> {
+    let file = at_boot.file.display();
+    if let Some(replaced) = &at_boot.replaced {
+        printer.note(format!("{file} said of this prefix before: {replaced}"));
+    }
+    for unit in &at_boot.units {
+        printer.line(format!("Written, as no package brought it: {}", unit.display()));
+    }
+    if at_boot.enabled {
+        printer.line(format!(
+            "At every boot: {file}, by v6kit-setup.service; checked by v6kit-check.timer. Undo: sudo v6kit teardown --persist"
+        ));
+        return Ok(());
+    }
+    if printer.form() == Form::Json {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Exit::Failed,
+        "it is set up now, and nothing will do so at the next boot",
+    )
+    .why(format!("this system does not run systemd; {file} is written"))
+    .hint(format!(
+        "have your init run `v6kit setup --config {file}` once the network is up"
+    )))
 }
 
 fn blocking(report: &SetupReport) -> Option<&SetupStep> {
@@ -184,7 +373,7 @@ fn blocking(report: &SetupReport) -> Option<&SetupStep> {
 
 /// With `--json` the report is the one document, and it says all.
 fn blocked_exit(report: &SetupReport, step: &SetupStep, printer: &Printer) -> Result<Exit, Failure> {
-    if printer.form() == crate::printer::Form::Json {
+    if printer.form() == Form::Json {
         return Ok(Exit::Failed);
     }
     let failure = Failure::new(

@@ -1,61 +1,195 @@
 //! `v6kit status`.
 
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
 use serde_json::json;
-use v6kit_host::{StatusReport, StatusState, StatusStep};
+use v6kit_host::boot::{self, AtBoot};
+use v6kit_host::{HostError, SetupState, StatusReport, StatusState, StatusStep};
 use v6kit_net::Prefix;
 
 use super::block_on;
-use super::setup::{failure, shown};
+use super::setup::config::Config;
+use super::setup::{OnDriftArg, failure, set_up, shown};
 use crate::args::StateArgs;
 use crate::failure::{Exit, Failure};
+use crate::options::Options;
 use crate::printer::{Printer, Tone};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     sudo v6kit status\n  \
-    sudo v6kit status --json --prefix 2001:db8:1:2::/64\n\n\
+    sudo v6kit status --json --prefix 2001:db8:1:2::/64\n  \
+    sudo v6kit status --config /etc/v6kit/host.toml --on-drift repair\n\n\
     Exit: 0 all in order, 1 something drifted or is missing, or nothing is set up, 4 not permitted.")]
 pub(crate) struct StatusArgs {
     /// Of this prefix only
     #[arg(long, value_name = "P", value_parser = crate::args::prefix)]
     prefix: Option<Prefix>,
+    /// Compare with what this file wishes for, as `setup --config` reads it
+    #[arg(long, value_name = "FILE", conflicts_with = "prefix")]
+    config: Option<PathBuf>,
+    /// What to do when something drifted: report it, or set up again; by default as the file says
+    #[arg(long, value_name = "report|repair", requires = "config")]
+    on_drift: Option<OnDriftArg>,
     #[command(flatten)]
     state: StateArgs,
 }
 
+/// What status says.
+#[derive(Debug, Serialize)]
+struct Document {
+    in_order: bool,
+    steps: Vec<StatusStep>,
+    prefixes: Vec<Prefix>,
+    remarks: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at_boot: Option<AtBoot>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repaired: Option<bool>,
+}
+
 pub(crate) fn run(args: &StatusArgs, printer: &Printer) -> Result<Exit, Failure> {
-    let report = block_on(async {
-        v6kit_host::status(&args.state.state_dir, args.prefix)
-            .await
-            .map_err(|error| failure("cannot tell the status", &error))
-    })?;
-    let Some(report) = report else {
+    let state_dir = &args.state.state_dir;
+    let document = match &args.config {
+        Some(path) => compared(args, path, printer)?,
+        None => found(state_dir, args.prefix)?,
+    };
+    let Some(document) = document else {
         printer.json(
             &json!({ "in_order": false, "steps": [], "prefixes": [], "remarks": ["nothing is set up"] }),
         );
         printer.line("Nothing is set up. Next: sudo v6kit setup --prefix P --dev DEV");
         return Ok(Exit::Failed);
     };
-    print(&report, printer);
-    Ok(if report.in_order { Exit::Done } else { Exit::Failed })
+    printer.json(&document);
+    print(&document, printer);
+    Ok(if document.in_order {
+        Exit::Done
+    } else {
+        Exit::Failed
+    })
 }
 
-fn print(report: &StatusReport, printer: &Printer) {
-    printer.json(report);
-    for prefix in &report.prefixes {
+/// What there is.
+fn found(state_dir: &Path, prefix: Option<Prefix>) -> Result<Option<Document>, Failure> {
+    let failed = |error: HostError| failure("cannot tell the status", &error);
+    let at_boot = boot::at_boot(state_dir).map_err(|error| failed(error.into()))?;
+    let report = block_on(async { v6kit_host::status(state_dir, prefix).await.map_err(failed) })?;
+    if report.is_none() && at_boot.is_none() {
+        return Ok(None);
+    }
+    let StatusReport {
+        in_order,
+        steps,
+        prefixes,
+        mut remarks,
+    } = report.unwrap_or_else(|| StatusReport {
+        in_order: false,
+        steps: Vec::new(),
+        prefixes: Vec::new(),
+        remarks: vec!["nothing is set up".to_owned()],
+    });
+    let is_cut_off = at_boot.as_ref().is_some_and(|at_boot| at_boot.cut_off);
+    if is_cut_off {
+        remarks.push("`setup --persist` was cut off: run it again, or `v6kit teardown --persist`".to_owned());
+    }
+    Ok(Some(Document {
+        in_order,
+        steps,
+        prefixes,
+        remarks,
+        at_boot,
+        repaired: None,
+    }))
+}
+
+/// What there is, against what `path` wishes for; drift is repaired where that is wanted.
+fn compared(args: &StatusArgs, path: &Path, printer: &Printer) -> Result<Option<Document>, Failure> {
+    let wished = Config::read(path, &Options::default())?;
+    let prefixes: Vec<Prefix> = wished
+        .setups
+        .iter()
+        .map(super::setup::SetupArgs::prefix)
+        .collect();
+    let before = against(&args.state.state_dir, &prefixes)?;
+    let on_drift = args.on_drift.or(wished.on_drift).unwrap_or(OnDriftArg::Report);
+    if before.in_order || on_drift == OnDriftArg::Report {
+        return Ok(Some(before));
+    }
+    for setup in &wished.setups {
+        let report = set_up(setup, false)?;
+        for step in report
+            .steps
+            .iter()
+            .filter(|step| step.state == SetupState::Changed)
+        {
+            printer.note(format!(
+                "repaired {} of {}: {} -> {}",
+                step.id,
+                report.prefix,
+                shown(step.before.as_deref()),
+                shown(step.after.as_deref())
+            ));
+        }
+    }
+    let after = against(&args.state.state_dir, &prefixes)?;
+    Ok(Some(Document {
+        repaired: Some(after.in_order),
+        ..after
+    }))
+}
+
+fn against(state_dir: &Path, wished: &[Prefix]) -> Result<Document, Failure> {
+    let mut document = found(state_dir, None)?.unwrap_or(Document {
+        in_order: false,
+        steps: Vec::new(),
+        prefixes: Vec::new(),
+        remarks: Vec::new(),
+        at_boot: None,
+        repaired: None,
+    });
+    for prefix in wished.iter().filter(|prefix| !document.prefixes.contains(prefix)) {
+        document.in_order = false;
+        document
+            .remarks
+            .push(format!("{prefix} is wished for and not set up"));
+    }
+    Ok(document)
+}
+
+fn print(document: &Document, printer: &Printer) {
+    for prefix in &document.prefixes {
         printer.line(printer.paint(prefix, Tone::Strong));
-        let steps = report.steps.iter().filter(|step| step.prefix == *prefix);
+        let steps = document.steps.iter().filter(|step| step.prefix == *prefix);
         printer.table(steps.map(|step| row(step, printer)));
     }
-    for remark in &report.remarks {
+    for remark in &document.remarks {
         printer.line(format!("{} {remark}", printer.paint("note:", Tone::Warning)));
     }
     printer.line("");
-    printer.line(if report.in_order {
-        "Everything is in order. Next: v6kit verify. Undo: sudo v6kit teardown"
-    } else {
-        "Not in order. Repair: run v6kit setup again. Undo: sudo v6kit teardown"
+    if let Some(at_boot) = &document.at_boot {
+        printer.line(at_next_boot(at_boot));
+    }
+    printer.line(match (document.in_order, document.repaired) {
+        (true, Some(_)) => "Repaired: everything is in order again.",
+        (true, None) => "Everything is in order. Next: v6kit verify. Undo: sudo v6kit teardown",
+        (false, _) => "Not in order. Repair: run v6kit setup again. Undo: sudo v6kit teardown",
     });
+}
+
+fn at_next_boot(at_boot: &AtBoot) -> String {
+    match (&at_boot.file, at_boot.enabled) {
+        (Some(file), true) => format!("At the next boot: {}, by v6kit-setup.service.", file.display()),
+        (Some(file), false) => format!(
+            "At the next boot: nothing; {} is there, and v6kit-setup.service is not enabled.",
+            file.display()
+        ),
+        (None, _) => format!(
+            "At the next boot: nothing; v6kit-setup.service is enabled, and there is no {}.",
+            boot::HOST_FILE
+        ),
+    }
 }
 
 fn row(step: &StatusStep, printer: &Printer) -> Vec<String> {

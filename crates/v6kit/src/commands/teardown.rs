@@ -1,6 +1,8 @@
 //! `v6kit teardown`.
 
-use v6kit_host::{TeardownReport, TeardownState, TeardownStep};
+use serde::Serialize;
+use v6kit_host::boot::{self, Forgotten};
+use v6kit_host::{HostError, TeardownReport, TeardownState, TeardownStep};
 use v6kit_net::Prefix;
 
 use super::block_on;
@@ -12,24 +14,63 @@ use crate::printer::{Printer, Tone};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     sudo v6kit teardown\n  \
-    sudo v6kit teardown --prefix 2001:db8:1:2::/64\n\n\
+    sudo v6kit teardown --prefix 2001:db8:1:2::/64\n  \
+    sudo v6kit teardown --persist\n\n\
     What somebody else changed since setup is left alone and named. What another prefix needs stays.\n\
     Exit: 0 done or nothing to do, 1 a step could not be put back, 4 not permitted.")]
 pub(crate) struct TeardownArgs {
     /// Of this prefix only
     #[arg(long, value_name = "P", value_parser = crate::args::prefix)]
     prefix: Option<Prefix>,
+    /// Do not set it up at the next boot either: undo what `setup --persist` wrote
+    #[arg(long)]
+    persist: bool,
     #[command(flatten)]
     state: StateArgs,
 }
 
+/// What teardown says, and what was taken back for the next boot.
+#[derive(Debug, Serialize)]
+struct Document {
+    #[serde(flatten)]
+    report: TeardownReport,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at_boot: Option<Forgotten>,
+}
+
 pub(crate) fn run(args: &TeardownArgs, printer: &Printer) -> Result<Exit, Failure> {
-    let report = block_on(async {
-        v6kit_host::teardown(&args.state.state_dir, args.prefix)
+    let failed = |error: HostError| failure("teardown failed", &error);
+    let document = block_on(async {
+        if !args.persist {
+            let report = v6kit_host::teardown(&args.state.state_dir, args.prefix).await;
+            let report = report.map_err(failed)?;
+            return Ok(Document {
+                report,
+                at_boot: None,
+            });
+        }
+        boot::stop_checks().map_err(|error| failed(error.into()))?;
+        let report = match v6kit_host::teardown(&args.state.state_dir, args.prefix).await {
+            // After a boot that went without, only the wish is left.
+            Err(HostError::NotSetUp { .. }) => TeardownReport::default(),
+            report => report.map_err(failed)?,
+        };
+        let forgotten = boot::forget(args.prefix)
             .await
-            .map_err(|error| failure("teardown failed", &error))
+            .map_err(|error| failed(error.into()))?;
+        Ok(Document {
+            report,
+            at_boot: Some(forgotten),
+        })
     })?;
-    print(&report, printer);
+    printer.json(&document);
+    let report = &document.report;
+    print(report, printer);
+    match &document.at_boot {
+        Some(forgotten) => print_forgotten(forgotten, printer),
+        None if !report.prefixes.is_empty() => remind(args, printer),
+        None => {}
+    }
     let failed = report
         .steps
         .iter()
@@ -37,8 +78,30 @@ pub(crate) fn run(args: &TeardownArgs, printer: &Printer) -> Result<Exit, Failur
     Ok(if failed { Exit::Failed } else { Exit::Done })
 }
 
+fn print_forgotten(forgotten: &Forgotten, printer: &Printer) {
+    for file in &forgotten.removed {
+        printer.line(format!("Removed: {}", file.display()));
+    }
+    for kept in &forgotten.kept {
+        printer.line(format!("{} {kept}", printer.paint("note:", Tone::Warning)));
+    }
+    printer.line(if forgotten.changed {
+        "The next boot does not set it up any more."
+    } else {
+        "Nothing was arranged for the next boot."
+    });
+}
+
+/// Whoever undoes what comes back at the next boot is told so.
+fn remind(args: &TeardownArgs, printer: &Printer) {
+    if let Ok(Some(at_boot)) = boot::at_boot(&args.state.state_dir)
+        && at_boot.enabled
+    {
+        printer.note("the next boot sets it up again; to end that as well: sudo v6kit teardown --persist");
+    }
+}
+
 fn print(report: &TeardownReport, printer: &Printer) {
-    printer.json(report);
     if report.prefixes.is_empty() {
         printer.line("Nothing is set up: nothing to do.");
         return;

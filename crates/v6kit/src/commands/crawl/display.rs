@@ -173,6 +173,18 @@ impl<'a> Display<'a> {
     }
 }
 
+/// One line for a service manager.
+pub(super) fn status(crawl: &Crawl) -> String {
+    let (before, sample) = (crawl.before(), crawl.sample());
+    format!(
+        "{} of {} done, {} in flight, {} failed",
+        HumanCount(before.done.sum() + sample.finished()),
+        HumanCount(before.total),
+        sample.in_flight,
+        HumanCount(sample.finished() - sample.outcomes.of(Outcome::Ok)),
+    )
+}
+
 fn bar(total: u64) -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:24} {human_pos}/{human_len} {percent}%\n{wide_msg}");
     let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());

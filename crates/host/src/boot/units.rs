@@ -1,0 +1,187 @@
+//! The units that carry the wish out.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde::{Deserialize, Serialize};
+
+use super::{BootError, file};
+
+/// Where an administrator's units lie.
+const OWN: &str = "/etc/systemd/system";
+
+/// Where packages put units, see systemd.unit(5).
+const PACKAGED: [&str; 3] = [
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+];
+
+/// The binary that the units name.
+const BINARY: &str = "/usr/bin/v6kit";
+
+const SETUP: &str = "v6kit-setup.service";
+const TIMER: &str = "v6kit-check.timer";
+
+/// The units that setting up at boot needs, as a package has them.
+const UNITS: [(&str, &str); 3] = [
+    (SETUP, include_str!("../../../../systemd/v6kit-setup.service")),
+    (
+        "v6kit-check.service",
+        include_str!("../../../../systemd/v6kit-check.service"),
+    ),
+    (TIMER, include_str!("../../../../systemd/v6kit-check.timer")),
+];
+
+/// A unit that is written where no package brought it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Unit {
+    pub(super) path: PathBuf,
+    pub(super) text: String,
+}
+
+/// The units that have to be written: none where a package brought them.
+pub(super) fn needed() -> Result<Vec<Unit>, BootError> {
+    let is_packaged = |name: &str| {
+        PACKAGED
+            .iter()
+            .any(|directory| Path::new(directory).join(name).exists())
+    };
+    if UNITS.iter().all(|(name, _)| is_packaged(name)) {
+        return Ok(Vec::new());
+    }
+    let binary = binary()?;
+    UNITS
+        .iter()
+        .map(|(name, text)| {
+            let unit = Unit {
+                path: Path::new(OWN).join(name),
+                text: text.replace(BINARY, &binary),
+            };
+            match file::read(&unit.path)? {
+                Some(found) if !is_ours(&found, text) => Err(BootError::ForeignUnit { path: unit.path }),
+                _ => Ok(unit),
+            }
+        })
+        .collect()
+}
+
+/// Whether a unit is what we write, whatever binary it names.
+fn is_ours(found: &str, text: &str) -> bool {
+    found.lines().next() == text.lines().next()
+}
+
+/// The running binary, where a service may run it as root.
+fn binary() -> Result<String, BootError> {
+    let path = std::env::current_exe().map_err(BootError::read(Path::new("/proc/self/exe")))?;
+    let refused = |why| {
+        Err(BootError::Binary {
+            path: path.clone(),
+            why,
+        })
+    };
+    if ["/home", "/root", "/tmp", "/var/tmp", "/run"]
+        .iter()
+        .any(|place| path.starts_with(place))
+    {
+        return refused("services see no home directory and no temporary one");
+    }
+    for part in path.ancestors() {
+        let is_safe = fs::metadata(part)
+            .is_ok_and(|found| found.uid() == 0 && (found.mode() & 0o022 == 0 || found.mode() & 0o1000 != 0));
+        if !is_safe {
+            return refused("others than root may change it");
+        }
+    }
+    match path.to_str() {
+        Some(text)
+            if text
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"/._+-".contains(&byte)) =>
+        {
+            Ok(text.to_owned())
+        }
+        _ => refused("its name needs quoting in a unit"),
+    }
+}
+
+/// sd_booted(3).
+fn has_systemd() -> bool {
+    Path::new("/run/systemd/system").is_dir()
+}
+
+/// Whether the setup is started at boot.
+pub(super) fn is_enabled() -> bool {
+    fs::symlink_metadata(Path::new(OWN).join("multi-user.target.wants").join(SETUP)).is_ok()
+}
+
+/// Has systemd set up at boot and check regularly, from now on. False where there is no systemd.
+pub(super) fn enable() -> Result<bool, BootError> {
+    if !has_systemd() {
+        return Ok(false);
+    }
+    reload()?;
+    // Active from now on, so that a restarted firewall finds it.
+    systemctl(&["--quiet", "enable", "--now", SETUP, TIMER])?;
+    Ok(true)
+}
+
+/// Undoes [`enable`]. Says whether there was anything to undo.
+pub(super) fn disable() -> Result<bool, BootError> {
+    let was_enabled = is_enabled();
+    take_down(&["disable", "--now"], &[TIMER, SETUP])?;
+    Ok(was_enabled)
+}
+
+pub(super) fn stop_checks() -> Result<(), BootError> {
+    take_down(&["stop"], &[TIMER])
+}
+
+/// Does so to the units that are there: a run that was cut off may have left some, not yet read by systemd.
+fn take_down(how: &[&str], units: &[&str]) -> Result<(), BootError> {
+    let known: Vec<&str> = units.iter().copied().filter(|unit| is_known(unit)).collect();
+    if !has_systemd() || known.is_empty() {
+        return Ok(());
+    }
+    reload()?;
+    systemctl(&[&["--quiet"], how, &known].concat())
+}
+
+pub(super) fn reload() -> Result<(), BootError> {
+    if has_systemd() {
+        systemctl(&["daemon-reload"])?;
+    }
+    Ok(())
+}
+
+fn is_known(unit: &str) -> bool {
+    PACKAGED
+        .iter()
+        .chain([&OWN])
+        .any(|directory| Path::new(directory).join(unit).exists())
+}
+
+fn systemctl(words: &[&str]) -> Result<(), BootError> {
+    let failed = |said: String| BootError::Systemctl {
+        words: words.join(" "),
+        said,
+    };
+    let output = Command::new("systemctl")
+        .args(words)
+        .env("SYSTEMD_COLORS", "0")
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| failed(error.to_string()))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let lines: Vec<&str> = said
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
+    Err(failed(lines.join("; ")))
+}
