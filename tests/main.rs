@@ -5,6 +5,7 @@ mod crawl;
 mod doctor;
 mod echo;
 mod harness;
+mod http;
 mod lab;
 mod manual;
 mod ndp;

@@ -79,6 +79,7 @@ pub fn store(
                 at: UNIX_EPOCH + Duration::from_micros(1_767_225_600_000_000 + turn * 50),
                 took: Duration::from_micros(900 + turn * 7919 % 5000),
                 attempts: 1,
+                final_url: None,
                 sent: Some(Sent {
                     method: &Method::GET,
                     path: &url["https://api.example.org".len()..],

@@ -4,6 +4,7 @@ mod body;
 pub(crate) mod deadline;
 mod http1;
 mod http2;
+mod proxy;
 mod stream;
 mod tls;
 
@@ -27,6 +28,7 @@ pub(crate) use self::deadline::Timer;
 use self::http1::Http1;
 pub(crate) use self::http2::Http2;
 use self::http2::Http2Stream;
+pub(crate) use self::proxy::{Far, Tunnel};
 pub(crate) use self::stream::Meter;
 use self::stream::Stream;
 pub use self::tls::HttpVersion;
@@ -34,6 +36,7 @@ pub use self::tls::TrustError;
 pub(crate) use self::tls::{ClientTls, client_tls};
 use crate::outcome::{ErrorKind, Fault};
 use crate::progress::Progress;
+use crate::proxy::Proxy;
 use crate::tenure::{Drawn, Tenure, Term};
 
 /// The body type of every request.
@@ -90,6 +93,9 @@ pub(crate) struct Target<'a> {
     pub(crate) to: SocketAddrV6,
     /// The source address, or the kernel's choice.
     pub(crate) from: Drawn,
+    /// Whose address `to` is, where it is not the destination's, and what it has to be told.
+    pub(crate) proxy: Option<&'a Proxy>,
+    pub(crate) tunnel: Option<Tunnel<'a>>,
     /// TLS with this server name, or plain TCP.
     pub(crate) tls: Option<(&'a ClientTls, &'a ServerName<'static>)>,
     /// When to give up.
@@ -141,9 +147,20 @@ impl Connection {
     pub(crate) async fn open(target: Target<'_>, progress: &Arc<Progress>) -> Result<Opened, Fault> {
         let tcp = dial(target.to, target.from.address(), target.deadline)
             .await
-            .map_err(|error| dial_fault(&error))?;
+            .map_err(|error| match target.proxy {
+                None => dial_fault(&error),
+                Some(proxy) => unreachable_proxy(proxy, &error),
+            })?;
         let from = target.from.address().unwrap_or_else(|| local_address(&tcp));
         let tenure = Tenure::begin(from, target.from);
+        let tcp = match &target.tunnel {
+            None => tcp,
+            Some(tunnel) => timeout_at(target.deadline, proxy::pass(tcp, tunnel))
+                .await
+                .map_err(|_elapsed| {
+                    Fault::new(ErrorKind::ConnectTimeout, "the proxy did not connect in time")
+                })??,
+        };
         let meter = Meter::new();
         let (stream, protocol) = match target.tls {
             None => (Stream::plain(tcp, Rc::clone(&meter)), target.otherwise),
@@ -329,6 +346,17 @@ fn local_address(tcp: &TcpStream) -> Ipv6Addr {
     match tcp.local_addr() {
         Ok(SocketAddr::V6(address)) => *address.ip(),
         Ok(SocketAddr::V4(_)) | Err(_) => Ipv6Addr::UNSPECIFIED,
+    }
+}
+
+fn unreachable_proxy(proxy: &Proxy, error: &DialError) -> Fault {
+    let fault = dial_fault(error);
+    match fault.kind {
+        ErrorKind::SourceAddress | ErrorKind::Ports | ErrorKind::Resources => fault,
+        _ => Fault::new(
+            ErrorKind::Proxy,
+            format!("the proxy {proxy} cannot be reached: {}", fault.message),
+        ),
     }
 }
 

@@ -18,6 +18,7 @@ use crate::frame::reserve_bytes;
 use crate::job::{ConcurrencyMode, Job, Settings};
 use crate::ledger::{Ledger, LedgerError, SqliteLedger, Standing};
 use crate::networks::{Networks, NetworksSummary, Seen};
+use crate::notices::{self, News};
 use crate::progress::{Progress, Sample};
 use crate::shard::{self, Equipment, Stop};
 use crate::site::Destinations;
@@ -44,7 +45,7 @@ pub enum CrawlError {
     Pool(#[from] PoolError),
     /// The destination has no IPv6 address.
     #[error(transparent)]
-    Resolve(#[from] ResolveError),
+    Resolve(Arc<ResolveError>),
     /// Nobody is trusted.
     #[error(transparent)]
     Trust(#[from] TrustError),
@@ -118,6 +119,7 @@ pub struct Crawl {
     began: Instant,
     cpu_before: Duration,
     before: Standing,
+    news: News,
 }
 
 impl Crawl {
@@ -126,7 +128,8 @@ impl Crawl {
     /// # Errors
     /// [`CrawlError`].
     pub async fn start(job: Job, settings: Settings) -> Result<Self, CrawlError> {
-        let destinations = Arc::new(Destinations::new(settings.rate, settings.rate_total));
+        let (notices, news) = notices::channel();
+        let destinations = Arc::new(Destinations::new(&settings, notices));
         resolve_first(&job, &settings, &destinations).await?;
         let pools = source_pools(&settings)?;
         let ledger = Arc::new(SqliteLedger::open(
@@ -170,6 +173,7 @@ impl Crawl {
             began: Instant::now(),
             cpu_before: cpu_time(),
             before,
+            news,
         };
         let (job, settings) = (Arc::new(job), Arc::new(settings));
         for (index, pool) in pools.into_iter().enumerate() {
@@ -271,6 +275,11 @@ impl Crawl {
         self.stop.disk_low.get().cloned()
     }
 
+    /// The next thing that somebody should be told while the crawl is running: one line.
+    pub async fn notice(&self) -> String {
+        self.news.next().await
+    }
+
     /// Waits until all shards have ended.
     pub async fn ended(&self) {
         let mut running = self.running.clone();
@@ -343,11 +352,14 @@ async fn resolve_first(
         return Ok(());
     };
     if origin.scheme == Scheme::Https {
-        client_tls(&settings.trust, settings.http)?;
+        client_tls(&settings.trust, settings.identity.as_ref(), settings.http)?;
     }
     let deadline = Instant::now() + settings.deadlines.total;
-    destinations.get(&origin).addresses(deadline).await?;
-    Ok(())
+    destinations
+        .get(&origin)
+        .resolve(deadline)
+        .await
+        .map_err(CrawlError::Resolve)
 }
 
 fn source_pools(settings: &Settings) -> Result<Vec<Option<SourcePool>>, PoolError> {

@@ -5,21 +5,27 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::outcome::{Fault, Outcome};
+
 /// How much of what a destination answers may be failures.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ErrorBudget {
     /// The part, 0 to 1, of the last attempts.
     pub share: f64,
-    /// The pause before the first probe; twice as long before each further one.
+    /// The pause before the first probe; twice as long before each further one. At most a second where
+    /// nothing was answered well yet: whatever is not there at all need not be spared.
     pub pause: Duration,
 }
+
+/// The pause before the first probe of a destination that never answered well, at most.
+const PAUSE_OF_THE_DEAD: Duration = Duration::from_secs(1);
 
 /// Attempts that are looked at, and how many there must be before anything is concluded.
 const WINDOW: u32 = 256;
 const ENOUGH: u32 = 100;
 
 /// Probes that may fail before the crawl ends.
-const PROBES: u32 = 3;
+pub(crate) const PROBES: u32 = 3;
 
 /// How long a probe may be out before another is sent in its place.
 const PROBE_LOST: Duration = Duration::from_secs(120);
@@ -32,6 +38,8 @@ pub(crate) struct Window {
     next: Cell<u32>,
     seen: Cell<u32>,
     failed: Cell<u32>,
+    /// Whether any attempt ever went well.
+    alive: Cell<bool>,
 }
 
 /// How an attempt ended, for the window.
@@ -41,12 +49,24 @@ pub(crate) enum Attempted {
     Badly,
 }
 
+impl From<Option<&Fault>> for Attempted {
+    /// What does not exist is as good an answer as any.
+    fn from(fault: Option<&Fault>) -> Self {
+        match fault {
+            Some(fault) if fault.kind.outcome() != Outcome::Absent => Self::Badly,
+            Some(_) | None => Self::Well,
+        }
+    }
+}
+
 impl Window {
     /// Adds an attempt, and says which part of the window failed once there are enough.
-    pub(crate) fn push(&self, attempted: Attempted) -> Option<f64> {
+    pub(crate) fn push(&self, attempted: impl Into<Attempted>) -> Option<f64> {
+        let attempted = attempted.into();
         let (mut bits, at) = (self.bits.get(), self.next.get());
         let (word, bit) = ((at / 64) as usize, 1u64 << (at % 64));
         let failed = attempted == Attempted::Badly;
+        self.alive.set(self.alive.get() || !failed);
         let before = bits[word] & bit != 0;
         if failed {
             bits[word] |= bit;
@@ -59,6 +79,15 @@ impl Window {
         self.failed
             .set(self.failed.get() + u32::from(failed) - u32::from(before));
         (self.seen.get() >= ENOUGH).then(|| f64::from(self.failed.get()) / f64::from(self.seen.get()))
+    }
+
+    /// How long to pause before the first probe.
+    pub(crate) fn pause(&self, budget: &ErrorBudget) -> Duration {
+        if self.alive.get() {
+            budget.pause
+        } else {
+            budget.pause.min(PAUSE_OF_THE_DEAD)
+        }
     }
 
     /// Forgets all attempts.
@@ -82,6 +111,8 @@ struct State {
     /// When the probe left that is under way.
     probe: Option<Instant>,
     failures: u32,
+    /// The pause before the first probe.
+    pause: Duration,
 }
 
 /// Whether a request may leave.
@@ -101,22 +132,30 @@ pub(crate) enum Verdict {
     /// All may go on.
     Recovered,
     /// Another probe follows.
-    Paused,
+    Paused {
+        /// Probes that failed so far.
+        failures: u32,
+        /// The pause before the next.
+        pause: Duration,
+    },
     /// There is no point in going on.
     Hopeless,
 }
 
 impl Probation {
-    /// Too much failed: everybody pauses.
-    pub(crate) fn begin(&self, now: Instant, pause: Duration) {
+    /// Too much failed: everybody pauses. Whether that is new.
+    pub(crate) fn begin(&self, now: Instant, pause: Duration) -> bool {
         let mut state = self.state();
-        if !self.active.load(Ordering::Relaxed) {
-            *state = State {
-                until: Some(now + pause),
-                ..State::default()
-            };
-            self.active.store(true, Ordering::Release);
+        if self.active.load(Ordering::Relaxed) {
+            return false;
         }
+        *state = State {
+            until: Some(now + pause),
+            pause,
+            ..State::default()
+        };
+        self.active.store(true, Ordering::Release);
+        true
     }
 
     /// Costs one load unless there is a pause.
@@ -137,7 +176,7 @@ impl Probation {
     }
 
     /// What the probe showed.
-    pub(crate) fn probed(&self, attempted: Attempted, now: Instant, pause: Duration) -> Verdict {
+    pub(crate) fn probed(&self, attempted: Attempted, now: Instant) -> Verdict {
         let mut state = self.state();
         state.probe = None;
         if attempted == Attempted::Well {
@@ -145,11 +184,13 @@ impl Probation {
             return Verdict::Recovered;
         }
         state.failures += 1;
-        state.until = Some(now + pause * (1 << state.failures.min(10)));
-        if state.failures >= PROBES {
+        let failures = state.failures;
+        let pause = state.pause * (1 << failures.min(10));
+        state.until = Some(now + pause);
+        if failures >= PROBES {
             Verdict::Hopeless
         } else {
-            Verdict::Paused
+            Verdict::Paused { failures, pause }
         }
     }
 
@@ -176,20 +217,35 @@ mod tests {
     }
 
     #[test]
+    fn what_never_answered_is_judged_sooner() {
+        let budget = ErrorBudget {
+            share: 0.2,
+            pause: Duration::from_secs(10),
+        };
+        let window = Window::default();
+        window.push(Attempted::Badly);
+        assert_eq!(window.pause(&budget), PAUSE_OF_THE_DEAD);
+        window.push(Attempted::Well);
+        window.clear();
+        assert_eq!(window.pause(&budget), budget.pause);
+    }
+
+    #[test]
     fn one_probe_at_a_time_and_three_failures_are_the_end() {
         let (probation, pause) = (Probation::default(), Duration::from_secs(10));
         let mut now = Instant::now();
         assert_eq!(probation.admit(|| now), Admission::Open);
         probation.begin(now, pause);
         assert_eq!(probation.admit(|| now), Admission::Wait(now + pause));
-        for verdict in [Verdict::Paused, Verdict::Paused, Verdict::Hopeless] {
+        let paused = |failures, pause| Verdict::Paused { failures, pause };
+        for verdict in [paused(1, 2 * pause), paused(2, 4 * pause), Verdict::Hopeless] {
             now += 10 * pause;
             assert_eq!(probation.admit(|| now), Admission::Probe);
             assert!(
                 matches!(probation.admit(|| now), Admission::Wait(_)),
                 "one at a time"
             );
-            assert_eq!(probation.probed(Attempted::Badly, now, pause), verdict);
+            assert_eq!(probation.probed(Attempted::Badly, now), verdict);
         }
     }
 
@@ -199,10 +255,7 @@ mod tests {
         let now = Instant::now();
         probation.begin(now, pause);
         assert_eq!(probation.admit(|| now + pause), Admission::Probe);
-        assert_eq!(
-            probation.probed(Attempted::Well, now + pause, pause),
-            Verdict::Recovered
-        );
+        assert_eq!(probation.probed(Attempted::Well, now + pause), Verdict::Recovered);
         assert_eq!(probation.admit(|| now + pause), Admission::Open);
     }
 

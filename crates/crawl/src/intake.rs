@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -23,6 +23,12 @@ const CHUNK_TIME: Duration = Duration::from_secs(30);
 /// Items that wait for another attempt are held in memory: so many for each that is under way.
 const PUT_OFF_PER_SLOT: usize = 8;
 
+/// Items that wait until their destination is found, which may be many of few destinations.
+const MOST_UNFOUND: usize = 10_000;
+
+/// How long such an item waits before it is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
 /// An item on its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Item {
@@ -38,6 +44,8 @@ pub(crate) struct Item {
 pub(crate) struct Intake {
     chunk: RefCell<Turns>,
     retries: RefCell<BinaryHeap<Reverse<(Instant, Item)>>>,
+    /// Items whose destination is being looked up, in the order in which they are due.
+    unfound: RefCell<VecDeque<(Instant, Item)>>,
     /// No turn is open any more.
     exhausted: Cell<bool>,
     /// A lease has been asked for.
@@ -54,6 +62,7 @@ impl Intake {
         Self {
             chunk: RefCell::default(),
             retries: RefCell::default(),
+            unfound: RefCell::default(),
             exhausted: Cell::new(false),
             asked: Cell::new(false),
             hungry: Notify::new(),
@@ -72,7 +81,7 @@ impl Intake {
             if let Some(item) = self.due_retry().or_else(|| self.new_item()) {
                 return Some(item);
             }
-            let pause = self.retries.borrow().peek().map(|Reverse((due, _))| *due);
+            let pause = self.next_due();
             let only_old = self.exhausted.get() || self.has_put_off_enough();
             match (only_old, pause) {
                 // Whoever puts an item off afterwards is there to take it up again.
@@ -99,18 +108,32 @@ impl Intake {
             .push(Reverse((Instant::now() + pause, item)));
     }
 
+    /// Puts an item off until its destination may have been found.
+    pub(crate) fn wait_for_name(&self, item: Item) {
+        self.unfound
+            .borrow_mut()
+            .push_back((Instant::now() + LOOK_AGAIN, item));
+    }
+
+    fn next_due(&self) -> Option<Instant> {
+        let retry = self.retries.borrow().peek().map(|Reverse((due, _))| *due);
+        let unfound = self.unfound.borrow().front().map(|(due, _)| *due);
+        retry.into_iter().chain(unfound).min()
+    }
+
     fn due_retry(&self) -> Option<Item> {
-        let mut retries = self.retries.borrow_mut();
-        let Reverse((due, item)) = *retries.peek()?;
-        if due > Instant::now() {
-            return None;
+        // The clock is asked only where something is put off.
+        let now = self.next_due().map(|due| (due, Instant::now()));
+        let (_, now) = now.filter(|(due, now)| due <= now)?;
+        let mut unfound = self.unfound.borrow_mut();
+        if unfound.front().is_some_and(|(due, _)| *due <= now) {
+            return unfound.pop_front().map(|(_, item)| item);
         }
-        retries.pop();
-        Some(item)
+        self.retries.borrow_mut().pop().map(|Reverse((_, item))| item)
     }
 
     fn has_put_off_enough(&self) -> bool {
-        self.retries.borrow().len() >= self.most_put_off
+        self.retries.borrow().len() >= self.most_put_off || self.unfound.borrow().len() >= MOST_UNFOUND
     }
 
     fn new_item(&self) -> Option<Item> {

@@ -1,5 +1,6 @@
 //! What is to be fetched, and how.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -21,6 +22,8 @@ use crate::expect::Expectations;
 use crate::health::ErrorBudget;
 use crate::ledger::Extent;
 use crate::list::{List, ListSource};
+use crate::names::Pin;
+use crate::proxy::{self, Proxy};
 use crate::robots::RobotsPolicy;
 use crate::storage::{Compression, Format, Storage};
 use crate::template::{Template, TemplateError};
@@ -48,6 +51,19 @@ pub struct Job {
     pub expect: Expectations,
     /// What becomes of content codings.
     pub coding: Coding,
+    /// How many redirects are followed for an item.
+    pub redirects: u32,
+    /// What becomes of cookies.
+    pub cookies: CookiePolicy,
+}
+
+/// What becomes of cookies (RFC 6265).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CookiePolicy {
+    /// They are forgotten.
+    Forget,
+    /// Each source address keeps those that it was given, and sends no others.
+    PerAddress,
 }
 
 /// What becomes of content codings (RFC 9110 section 8.4).
@@ -77,7 +93,7 @@ impl Job {
             .request
             .headers
             .iter()
-            .map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value.as_bytes())))
+            .map(|(name, value)| format!("{name}: {}", shown(value)))
             .collect();
         let entries = [
             ("url", self.work.to_string()),
@@ -113,6 +129,15 @@ impl Job {
             ("store", self.storage.content.to_string()),
             ("extract", self.storage.extract_text()),
             ("expect", self.expect.to_string()),
+            ("redirects", self.redirects.to_string()),
+            (
+                "cookies",
+                match self.cookies {
+                    CookiePolicy::Forget => "no".to_owned(),
+                    CookiePolicy::PerAddress => "yes".to_owned(),
+                },
+            ),
+            ("user", self.request.login.to_string()),
             (
                 "raw",
                 match self.coding {
@@ -226,6 +251,15 @@ impl Description {
     }
 }
 
+/// The text of a header, unless it is a secret: then what stands for any.
+pub(crate) fn shown(value: &HeaderValue) -> Cow<'_, str> {
+    if value.is_sensitive() {
+        "(not stored)".into()
+    } else {
+        String::from_utf8_lossy(value.as_bytes())
+    }
+}
+
 /// What is sent for every item.
 #[derive(Debug, Clone)]
 pub struct RequestSpec {
@@ -235,7 +269,44 @@ pub struct RequestSpec {
     pub headers: HeaderMap,
     /// The body; empty for none.
     pub body: Bytes,
+    /// Who is said to ask. What proves it is among the headers.
+    pub login: Login,
 }
+
+/// Who is said to ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Login {
+    /// Nobody in particular.
+    None,
+    /// A user with a password (RFC 7617).
+    Basic {
+        /// The name.
+        user: String,
+    },
+    /// Whoever holds the token (RFC 6750).
+    Bearer,
+}
+
+impl fmt::Display for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("none"),
+            Self::Basic { user } => f.write_str(user),
+            Self::Bearer => f.write_str("bearer"),
+        }
+    }
+}
+
+/// Headers whose values prove who asks, and are kept out of what is stored and printed.
+pub const SECRET_HEADERS: [&str; 7] = [
+    "authorization",
+    "proxy-authorization",
+    "cookie",
+    "x-api-key",
+    "api-key",
+    "x-auth-token",
+    "private-token",
+];
 
 /// The default `User-Agent`: who asks, and where to complain.
 pub const USER_AGENT: &str = concat!(
@@ -273,6 +344,9 @@ pub enum RequestError {
         /// The header.
         name: HeaderName,
     },
+    /// Nothing that can be shown as a bearer token.
+    #[error("it holds no bearer token")]
+    Token,
     /// Not a token.
     #[error("`{method}` is not a method")]
     Method {
@@ -288,6 +362,7 @@ impl Hint for RequestError {
             | Self::Name { .. }
             | Self::Value { .. }
             | Self::Reserved { .. }
+            | Self::Token
             | Self::Method { .. } => Code::BadRequest,
         }
     }
@@ -298,6 +373,7 @@ impl Hint for RequestError {
             Self::Name { .. } => "a name is made of letters, digits and hyphens".to_owned(),
             Self::Value { .. } => "headers hold one line of text".to_owned(),
             Self::Reserved { .. } => "leave it out".to_owned(),
+            Self::Token => "a token is one line of letters, digits and -._~+/=".to_owned(),
             Self::Method { .. } => "use a method such as GET, HEAD or POST".to_owned(),
         })
     }
@@ -320,7 +396,35 @@ impl RequestSpec {
             method,
             headers,
             body: Bytes::new(),
+            login: Login::None,
         }
+    }
+
+    /// Says with every request who asks (RFC 7617).
+    pub fn log_in(&mut self, user: &str, password: &str) {
+        self.headers
+            .insert(header::AUTHORIZATION, proxy::basic(user, password));
+        self.login = Login::Basic {
+            user: user.to_owned(),
+        };
+    }
+
+    /// Shows a token with every request (RFC 6750).
+    ///
+    /// # Errors
+    /// [`RequestError::Token`].
+    pub fn bear(&mut self, token: &str) -> Result<(), RequestError> {
+        // RFC 6750 section 2.1: b64token.
+        let known = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
+        if token.is_empty() || !token.bytes().all(known) {
+            return Err(RequestError::Token);
+        }
+        let mut value =
+            HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_invalid| RequestError::Token)?;
+        value.set_sensitive(true);
+        self.headers.insert(header::AUTHORIZATION, value);
+        self.login = Login::Bearer;
+        Ok(())
     }
 
     /// Parses a method.
@@ -354,10 +458,11 @@ impl RequestSpec {
         if reserved.contains(&name) {
             return Err(RequestError::Reserved { name });
         }
-        let value =
+        let mut value =
             HeaderValue::from_bytes(value.trim().as_bytes()).map_err(|_invalid| RequestError::Value {
                 name: name.to_string(),
             })?;
+        value.set_sensitive(SECRET_HEADERS.contains(&name.as_str()));
         Ok((name, value))
     }
 
@@ -407,6 +512,12 @@ pub struct Settings {
     pub deadlines: Deadlines,
     /// What is trusted.
     pub trust: Trust,
+    /// Who we are to servers that ask.
+    pub identity: Option<Identity>,
+    /// Names whose addresses are given.
+    pub resolve: Vec<Pin>,
+    /// What is between us and the destinations.
+    pub proxy: Option<Proxy>,
     /// How records are compressed.
     pub compression: Compression,
     /// How long a record waits for others before it is committed with them, at most.
@@ -419,6 +530,15 @@ pub struct Settings {
     pub grace: Duration,
     /// Where jitter and the like begin.
     pub seed: u64,
+}
+
+/// A certificate of ours and its key, both PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The file with the certificate, and those between it and the authority.
+    pub certificate: PathBuf,
+    /// The file with the key; may be the same.
+    pub key: PathBuf,
 }
 
 /// The prefix to send from.

@@ -27,6 +27,8 @@ fn judge_status(status: StatusCode) -> Result<(), Fault> {
     let kind = match status.as_u16() {
         200..=299 => return Ok(()),
         404 | 410 => ErrorKind::NotFound,
+        // Only a proxy says so.
+        407 => ErrorKind::ProxyAuth,
         429 => ErrorKind::RateLimited,
         // 403 Forbidden, 412 as some sites' answer to too many requests, 451 for legal reasons.
         403 | 412 | 451 => ErrorKind::Forbidden,

@@ -20,8 +20,10 @@ mod challenge;
 mod check;
 mod climb;
 mod connection;
+mod cookies;
 mod crawl;
 mod decode;
+mod dialling;
 mod disk;
 mod drain;
 mod encoder;
@@ -35,13 +37,17 @@ mod judge;
 mod ledger;
 mod line;
 mod list;
+mod names;
 mod networks;
+mod notices;
 mod order;
 mod outcome;
 mod pace;
 mod progress;
+mod proxy;
 mod reading;
 mod record;
+mod redirect;
 mod retry;
 mod robots;
 mod segment;
@@ -73,19 +79,21 @@ pub use expect::{Expectation, ExpectationError, Expectations};
 pub use exposition::Exposition;
 pub use health::ErrorBudget;
 pub use job::{
-    Coding, ConcurrencyMode, Deadlines, Description, Difference, Job, RequestError, RequestSpec, Settings,
-    Sources, Trust, USER_AGENT,
+    Coding, ConcurrencyMode, CookiePolicy, Deadlines, Description, Difference, Identity, Job, Login,
+    RequestError, RequestSpec, SECRET_HEADERS, Settings, Sources, Trust, USER_AGENT,
 };
 pub use ledger::{
     Chunk, CommittedFrame, Counts, Extent, FramePlace, Ledger, LedgerError, RecentPace, SqliteLedger,
     Standing,
 };
 pub use list::{List, ListError, ListSource};
+pub use names::{Pin, PinError};
 pub use networks::{NetworksSummary, Width};
 pub use order::{Itinerary, Order};
 pub use outcome::{ErrorKind, Fault, Outcome};
 pub use pace::{Pace, Rate};
 pub use progress::Sample;
+pub use proxy::{Proxy, ProxyError};
 pub use reading::ReadError;
 pub use retry::{Retried, retry};
 pub use robots::RobotsPolicy;

@@ -64,6 +64,8 @@ pub(crate) struct Line<'a> {
     pub(crate) ms: f64,
     pub(crate) attempts: u32,
     #[serde(borrow)]
+    pub(crate) final_url: Option<Cow<'a, str>>,
+    #[serde(borrow)]
     pub(crate) headers: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(crate) body: Option<&'a RawValue>,

@@ -93,6 +93,10 @@ error_kinds! {
     Ports = "ports", Transient;
     /// No file descriptor or socket memory is left.
     Resources = "resources", Transient;
+    /// The proxy cannot be reached, or does not connect.
+    Proxy = "proxy", Transient;
+    /// The proxy does not accept who we are.
+    ProxyAuth = "proxy_auth", Fatal;
     /// The TLS handshake failed in a way that may pass.
     Tls = "tls", Transient;
     /// The server's certificate is not trusted.
@@ -135,6 +139,8 @@ error_kinds! {
     ServerError = "server_error", Transient;
     /// 3xx that is not followed.
     Redirect = "redirect", Fatal;
+    /// It was led on and on.
+    TooManyRedirects = "too_many_redirects", Fatal;
     /// A status that is none of these.
     Status = "status", Fatal;
     /// The item is not a URL that can be fetched.

@@ -35,6 +35,24 @@ impl Counter {
     }
 }
 
+/// A counter for each kind of error.
+#[derive(Debug)]
+pub(crate) struct ErrorCounters([Counter; ErrorKind::ALL.len()]);
+
+impl Default for ErrorCounters {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Counter::default()))
+    }
+}
+
+impl std::ops::Index<usize> for ErrorCounters {
+    type Output = Counter;
+
+    fn index(&self, kind: usize) -> &Counter {
+        &self.0[kind]
+    }
+}
+
 /// What one shard has done so far. Only its own thread writes.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
@@ -53,7 +71,7 @@ pub(crate) struct Progress {
     /// How often a table of tracked connections looked full.
     pub(crate) table_full: Counter,
     /// Failed attempts by kind.
-    pub(crate) errors: [Counter; ErrorKind::ALL.len()],
+    pub(crate) errors: ErrorCounters,
     /// Whole answers, the microseconds that they took in all, and how many took how long.
     pub(crate) answers: Counter,
     pub(crate) latency_us: Counter,

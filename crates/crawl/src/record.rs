@@ -34,6 +34,8 @@ pub(crate) struct Record<'a> {
     pub(crate) took: Duration,
     /// How many there were.
     pub(crate) attempts: u32,
+    /// Where redirects led to, where they were followed.
+    pub(crate) final_url: Option<&'a str>,
     /// What the last attempt sent, where it got as far as that.
     pub(crate) sent: Option<Sent<'a>>,
     /// The whole answer, where one came, whether it is data or not.
@@ -121,6 +123,10 @@ impl RecordWriter {
         push_milliseconds(out, record.took);
         out.extend_from_slice(b",\"attempts\":");
         push_number(out, record.attempts.into());
+        if let Some(url) = record.final_url {
+            out.extend_from_slice(b",\"final_url\":");
+            push_text(out, url);
+        }
         if let Some(answer) = &record.answer
             && self.content == Content::BodyAndHeaders
         {
@@ -336,6 +342,7 @@ mod tests {
             at: UNIX_EPOCH + Duration::from_millis(1_767_225_600_123),
             took: Duration::from_micros(12_345),
             attempts: 1,
+            final_url: None,
             sent: None,
             answer,
             fault,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::HeaderMap;
 
 use crate::brake::{OnLimit, retry_after};
-use crate::health::{Attempted, Verdict};
+use crate::health::Verdict;
 use crate::intake::Item;
 use crate::outcome::{ErrorKind, Fault, Outcome};
 use crate::shard::Shard;
@@ -87,20 +87,22 @@ fn watch(shard: &Shard, site: &Site, departure: Departure, fault: Option<&Fault>
     if limited.is_some() && shard.settings.on_limit == OnLimit::Slow && departure != Departure::Probe {
         return;
     }
-    let attempted = match fault {
-        None => Attempted::Well,
-        Some(fault) if fault.kind.outcome() == Outcome::Absent => Attempted::Well,
-        Some(_) => Attempted::Badly,
-    };
     if departure != Departure::Probe {
-        return site.attempted(attempted, budget);
+        return site.attempted(fault, budget);
     }
-    if site.probed(attempted, budget) == Verdict::Hopeless {
+    if site.probed(fault) == Verdict::Hopeless {
         let share = budget.share * 100.0;
+        let last = fault.map(|fault| format!(": {fault}")).unwrap_or_default();
         shard.refuse(format!(
-            "more than {share}% of the answers were failures, and so were three probes"
+            "more than {share}% of the answers were failures, and so were three probes{last}"
         ));
     }
+}
+
+/// Keeps the account of an answer that led elsewhere.
+pub(crate) fn pass(shard: &Shard, site: &Site, departure: Departure) {
+    watch(shard, site, departure, None, None);
+    site.answered();
 }
 
 /// An item that was refused for being asked too often.

@@ -15,12 +15,13 @@ use v6kit_net::{SourcePool, TurningPool};
 
 use crate::climb::Limits;
 use crate::connection::{ClientTls, Connection, client_tls};
+use crate::cookies::Jars;
 use crate::crawl::share;
 use crate::disk::{Disk, DiskLow};
 use crate::drain::Drain;
 use crate::frame::{Fill, OpenFrame, frame_bytes};
 use crate::intake::Intake;
-use crate::job::{ConcurrencyMode, Job, Settings, Sources};
+use crate::job::{ConcurrencyMode, CookiePolicy, Job, Settings, Sources};
 use crate::ledger::Ledger;
 use crate::list::{Cursor, Particulars};
 use crate::networks::{Seen, Verdict, Visit};
@@ -104,6 +105,8 @@ pub(crate) struct Shard {
     pub(crate) backlog: Backlog,
     pub(crate) progress: Arc<Progress>,
     pub(crate) latencies: RefCell<Latencies>,
+    /// Where cookies are kept, if they are.
+    pub(crate) jars: Option<Jars>,
     pub(crate) stop: Stop,
     /// Items of destinations that have their share of the slots; `None` where all go to the same one.
     pub(crate) waiting_room: Option<WaitingRoom>,
@@ -183,6 +186,10 @@ impl Shard {
             backlog: Backlog::default(),
             progress,
             latencies: RefCell::new(Latencies::new()),
+            jars: match job.cookies {
+                CookiePolicy::Forget => None,
+                CookiePolicy::PerAddress => Some(Jars::new()),
+            },
             stop,
             waiting_room: job.work.origin().is_none().then(WaitingRoom::default),
             running: Cell::new(0),
@@ -430,7 +437,13 @@ impl Shard {
         if let Some(tls) = self.tls.get() {
             return Ok(tls);
         }
-        let tls = client_tls(&self.settings.trust, self.settings.http)
+        let Settings {
+            trust,
+            identity,
+            http,
+            ..
+        } = &*self.settings;
+        let tls = client_tls(trust, identity.as_ref(), *http)
             .map_err(|error| Fault::from_error(ErrorKind::Certificate, &error))?;
         Ok(self.tls.get_or_init(|| tls))
     }

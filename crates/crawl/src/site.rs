@@ -2,25 +2,29 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::net::SocketAddrV6;
+use std::net::{Ipv6Addr, SocketAddrV6};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use http::header::{HOST, HeaderMap, HeaderValue};
+use http::header::{HOST, HeaderMap, HeaderValue, PROXY_AUTHORIZATION};
 use http::uri::Authority;
 use rustls_pki_types::ServerName;
 use tokio::sync::{Notify, OnceCell, Semaphore};
-use v6kit_net::{ResolveError, resolve};
+use v6kit_net::ResolveError;
 
 use crate::brake::Brake;
 use crate::connection::{Connection, Http2, HttpVersion, Opened, Protocol};
+use crate::dialling::Rota;
 use crate::drain::Drain;
-use crate::health::{Admission, Attempted, ErrorBudget, Probation, Verdict, Window};
+use crate::health::{Admission, ErrorBudget, PROBES, Probation, Verdict, Window};
 use crate::intake::Item;
-use crate::job::RequestSpec;
+use crate::job::{RequestSpec, Settings};
+use crate::names::{Name, Names, Standing};
+use crate::notices::Notices;
 use crate::outcome::{ErrorKind, Fault};
 use crate::pace::{Pace, Rate};
+use crate::proxy::{Proxy, ProxyKind};
 use crate::robots::Rules;
 use crate::tenure::Term;
 use crate::tracking::Tracking;
@@ -36,19 +40,80 @@ pub(crate) struct Destination {
     total: Arc<Pace>,
     brake: Brake,
     probation: Probation,
-    addresses: OnceCell<Vec<SocketAddrV6>>,
+    name: Arc<Name>,
+    way: Arc<Way>,
     robots: OnceCell<Rules>,
 }
 
+/// What all destinations have in common.
+#[derive(Debug)]
+struct Way {
+    names: Names,
+    proxy: Option<Reached>,
+    http: HttpVersion,
+    notices: Notices,
+}
+
+/// A proxy, and the name under which it is reached.
+#[derive(Debug)]
+pub(crate) struct Reached {
+    pub(crate) proxy: Arc<Proxy>,
+    pub(crate) name: Arc<Name>,
+}
+
 impl Destination {
-    /// The addresses of the name, resolved by whoever asks first.
-    pub(crate) async fn addresses(&self, deadline: Instant) -> Result<&[SocketAddrV6], ResolveError> {
-        let Origin { host, port, .. } = &self.origin;
-        let found = self
-            .addresses
-            .get_or_try_init(|| resolve(host, *port, deadline.into()))
-            .await?;
-        Ok(found)
+    pub(crate) fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// The proxy that leads there.
+    pub(crate) fn proxy(&self) -> Option<&Reached> {
+        self.way.proxy.as_ref()
+    }
+
+    /// The addresses of its name.
+    pub(crate) async fn addresses(
+        &self,
+        deadline: Instant,
+    ) -> Result<Arc<[SocketAddrV6]>, Arc<ResolveError>> {
+        self.look_up(&self.name, deadline).await
+    }
+
+    /// Finds out whether it can be found, as far as that is for us to know.
+    pub(crate) async fn resolve(&self, deadline: Instant) -> Result<(), Arc<ResolveError>> {
+        if let Some(Reached { proxy, name }) = self.proxy() {
+            match self.look_up(name, deadline).await {
+                Err(error) if !matches!(*error, ResolveError::Ipv4Only { .. }) => return Err(error),
+                _ if proxy.resolves() => return Ok(()),
+                _ => {}
+            }
+        }
+        self.addresses(deadline).await.map(drop)
+    }
+
+    /// The addresses of a name.
+    pub(crate) async fn look_up(
+        &self,
+        name: &Arc<Name>,
+        deadline: Instant,
+    ) -> Result<Arc<[SocketAddrV6]>, Arc<ResolveError>> {
+        self.way.names.addresses(name, deadline).await
+    }
+
+    /// What is known about where to dial.
+    fn standing(&self) -> Standing {
+        match &self.way.proxy {
+            Some(reached) if reached.proxy.resolves() => Standing::Found,
+            _ => self.way.names.standing(&self.name),
+        }
+    }
+
+    /// Whether its requests go to the proxy as they are (RFC 9112 section 3.2.2).
+    fn is_forwarded(&self) -> bool {
+        let by_http = self
+            .proxy()
+            .is_some_and(|reached| reached.proxy.kind == ProxyKind::Http);
+        by_http && self.origin.scheme == Scheme::Http && self.way.http != HttpVersion::Two
     }
 }
 
@@ -58,14 +123,26 @@ pub(crate) struct Destinations {
     rate: Rate,
     /// The budget of all destinations together.
     total: Arc<Pace>,
+    way: Arc<Way>,
     known: Mutex<HashMap<Origin, Arc<Destination>>>,
 }
 
 impl Destinations {
-    pub(crate) fn new(rate: Rate, total: Rate) -> Self {
+    pub(crate) fn new(settings: &Settings, notices: Notices) -> Self {
+        let names = Names::new(settings.resolve.clone());
+        let proxy = settings.proxy.as_ref().map(|proxy| Reached {
+            name: names.name(&proxy.host, proxy.port),
+            proxy: Arc::new(proxy.clone()),
+        });
         Self {
-            rate,
-            total: Arc::new(Pace::new(total)),
+            rate: settings.rate,
+            total: Arc::new(Pace::new(settings.rate_total)),
+            way: Arc::new(Way {
+                names,
+                proxy,
+                http: settings.http,
+                notices,
+            }),
             known: Mutex::default(),
         }
     }
@@ -79,7 +156,8 @@ impl Destinations {
                 total: Arc::clone(&self.total),
                 brake: Brake::new(self.rate),
                 probation: Probation::default(),
-                addresses: OnceCell::new(),
+                name: self.way.names.name(&origin.host, origin.port),
+                way: Arc::clone(&self.way),
                 robots: OnceCell::new(),
             })
         });
@@ -115,7 +193,13 @@ pub(crate) struct Site {
     idle: RefCell<Vec<Connection>>,
     /// Whose turn it is to wait for the pace: one at a time, in the order of asking.
     queue: Semaphore,
-    next_address: Cell<usize>,
+    /// Whose turn it is among the addresses that are dialled, and among those that a proxy is told.
+    pub(crate) rota: Rota,
+    pub(crate) far_rota: Rota,
+    /// Whether requests go to a proxy as they are.
+    pub(crate) is_forwarded: bool,
+    /// Whether it has ever been known where to dial.
+    found: Cell<bool>,
     window: Window,
     pub(crate) tracking: Tracking,
     /// What the server speaks, once that is known.
@@ -161,6 +245,14 @@ impl Site {
                 HeaderValue::from_str(&origin.authority()).map_err(|_invalid| bad())?,
             );
         }
+        let is_forwarded = destination.is_forwarded();
+        if is_forwarded
+            && let Some(authorization) = destination
+                .proxy()
+                .and_then(|reached| reached.proxy.authorization())
+        {
+            headers.insert(PROXY_AUTHORIZATION, authorization);
+        }
         let authority = origin.authority().parse().map_err(|_invalid| bad())?;
         let scheme = match origin.scheme {
             Scheme::Http => http::uri::Scheme::HTTP,
@@ -179,7 +271,10 @@ impl Site {
             server_name,
             idle: RefCell::default(),
             queue: Semaphore::new(1),
-            next_address: Cell::new(0),
+            rota: Rota::default(),
+            far_rota: Rota::default(),
+            is_forwarded,
+            found: Cell::new(false),
             window: Window::default(),
             tracking: Tracking::default(),
             protocol: Cell::new(None),
@@ -214,7 +309,7 @@ impl Site {
         }
     }
 
-    async fn wait_for_pace(&self, drain: &Drain) -> Departure {
+    pub(crate) async fn wait_for_pace(&self, drain: &Drain) -> Departure {
         let pace = &self.destination.pace;
         if drain.is_cancelled() {
             return Departure::Stopped;
@@ -298,37 +393,93 @@ impl Site {
     }
 
     /// Counts an attempt, and pauses the destination when too many fail.
-    pub(crate) fn attempted(&self, attempted: Attempted, budget: &ErrorBudget) {
-        if self
-            .window
-            .push(attempted)
-            .is_some_and(|share| share > budget.share)
-        {
-            self.window.clear();
-            self.destination.probation.begin(Instant::now(), budget.pause);
+    pub(crate) fn attempted(&self, fault: Option<&Fault>, budget: &ErrorBudget) {
+        let Some(share) = self.window.push(fault).filter(|share| *share > budget.share) else {
+            return;
+        };
+        let pause = self.window.pause(budget);
+        self.window.clear();
+        if let (true, Some(fault)) = (self.destination.probation.begin(Instant::now(), pause), fault) {
+            self.notify(format_args!(
+                "{:.0}% of the last attempts failed, most recently by {fault}; pausing for {pause:?}, then a probe",
+                100.0 * share
+            ));
         }
     }
 
     /// Tells all shards what a probe showed.
-    pub(crate) fn probed(&self, attempted: Attempted, budget: &ErrorBudget) -> Verdict {
+    pub(crate) fn probed(&self, fault: Option<&Fault>) -> Verdict {
         self.window.clear();
-        self.destination
-            .probation
-            .probed(attempted, Instant::now(), budget.pause)
+        let verdict = self.destination.probation.probed(fault.into(), Instant::now());
+        match (verdict, fault) {
+            (Verdict::Recovered, _) => self.notify(format_args!("the probe was answered, going on")),
+            (Verdict::Paused { failures, pause }, Some(fault)) => self.notify(format_args!(
+                "probe {failures} of {PROBES} failed by {fault}; the next in {pause:?}"
+            )),
+            (Verdict::Paused { .. } | Verdict::Hopeless, _) => {}
+        }
+        verdict
     }
 
-    /// The next of the destination's addresses, in turn.
-    pub(crate) async fn address(&self, deadline: Instant) -> Result<SocketAddrV6, Fault> {
-        let addresses = self.destination.addresses(deadline).await.map_err(|error| {
-            let kind = match error {
-                ResolveError::Ipv4Only { .. } => ErrorKind::NoIpv6,
-                ResolveError::NotFound { .. } | ResolveError::TimedOut { .. } => ErrorKind::Dns,
-            };
-            Fault::from_error(kind, &error)
-        })?;
-        let turn = self.next_address.get();
-        self.next_address.set(turn.wrapping_add(1));
-        Ok(addresses[turn % addresses.len()])
+    fn notify(&self, what: std::fmt::Arguments<'_>) {
+        let Destination { way, origin, .. } = &*self.destination;
+        way.notices.push(format!("{origin}: {what}"));
+    }
+
+    /// The path and query of a URL of this site.
+    pub(crate) fn path_of<'u>(&self, url: &'u str) -> &'u str {
+        &url[self.spelling.len().min(url.len())..]
+    }
+
+    /// The whole URL of a path and query.
+    ///
+    /// # Errors
+    /// [`ErrorKind::BadItem`].
+    pub(crate) fn url_of(&self, path: &str) -> Result<::url::Url, Fault> {
+        let slash = if path.starts_with('/') { "" } else { "/" };
+        format!("{}{slash}{path}", self.spelling)
+            .parse()
+            .map_err(|error: ::url::ParseError| Fault::from_error(ErrorKind::BadItem, &error))
+    }
+
+    /// Gives headers of another site those of this one that depend on where they go.
+    pub(crate) fn label(&self, headers: &mut HeaderMap) {
+        if !headers.contains_key(HOST)
+            && let Ok(host) = HeaderValue::from_str(self.authority.as_str())
+        {
+            headers.insert(HOST, host);
+        }
+        headers.remove(PROXY_AUTHORIZATION);
+        if let Some(authorization) = self.headers.get(PROXY_AUTHORIZATION) {
+            headers.insert(PROXY_AUTHORIZATION, authorization.clone());
+        }
+    }
+
+    pub(crate) fn destination(&self) -> &Destination {
+        &self.destination
+    }
+
+    /// Whether it is still being found out where to dial.
+    pub(crate) fn is_being_looked_up(&self) -> bool {
+        if self.found.get() {
+            return false;
+        }
+        let standing = self.destination.standing();
+        self.found.set(standing == Standing::Found);
+        standing == Standing::Pending
+    }
+
+    /// [`Site::take_idle`], with `from` as the source address.
+    pub(crate) fn take_idle_from(&self, from: Ipv6Addr, streams: u64, term: &Term) -> Option<Connection> {
+        let mut idle = self.idle.borrow_mut();
+        if let Some(at) = idle.iter().rposition(|connection| connection.from() == from) {
+            return Some(idle.remove(at));
+        }
+        let shared = self.shared.borrow();
+        let roomy = shared
+            .iter()
+            .find(|connection| connection.from() == from && connection.has_room(streams, term))?;
+        Some(Connection::of_stream(roomy.stream()))
     }
 
     /// A connection that is ready for a request, or a stream of one that has room.

@@ -1,5 +1,7 @@
 //! A slot: one request in flight, one item after another.
 
+mod follow;
+
 use std::borrow::Cow;
 use std::net::Ipv6Addr;
 use std::rc::Rc;
@@ -7,14 +9,14 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use http::header::{HOST, USER_AGENT};
-use http::uri::PathAndQuery;
+use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, Method, Request, StatusCode, Uri};
 use http_body_util::Full;
+use serde_json::value::RawValue;
 
-use crate::connection::{
-    Answer, Connection, Failed, HttpVersion, Opened, Protocol, RequestBody, Target, Timer,
-};
+use crate::connection::{Answer, Connection, Failed, Opened, Protocol, RequestBody, Timer};
 use crate::decode::decode;
+use crate::dialling::{self, Departing};
 use crate::intake::Item;
 use crate::job::{Coding, RequestSpec, Settings};
 use crate::judge::judge;
@@ -22,11 +24,11 @@ use crate::list::Particulars;
 use crate::networks::Visit;
 use crate::outcome::{ErrorKind, Fault};
 use crate::record::{Payload, Record, Sent};
+use crate::redirect;
 use crate::robots::{self, RobotsPolicy, Rules};
 use crate::sequel::{self, Address, Sequel};
 use crate::shard::Shard;
 use crate::site::{Departure, Site};
-use crate::tracking::Dialled;
 use crate::waiting_room::Arrival;
 
 /// A task of a shard that fetches one item after another.
@@ -34,6 +36,8 @@ pub(crate) struct Slot {
     shard: Rc<Shard>,
     timer: Timer,
     url: String,
+    /// The only source address that will do for the next request.
+    bound: Option<Ipv6Addr>,
 }
 
 /// An item on its way to its destination.
@@ -75,6 +79,7 @@ impl Attempt {
             at: self.at,
             took: self.took,
             attempts: item.attempts + 1,
+            final_url: None,
             id: None,
             sent: None,
             answer: None,
@@ -89,6 +94,7 @@ impl Slot {
             timer: Timer::new(shard.settings.deadlines),
             shard,
             url: String::new(),
+            bound: None,
         }
     }
 
@@ -150,6 +156,11 @@ impl Slot {
                 shard.finish(item.turn, &record);
                 None
             }
+            // No slot waits for a name server while there is other work.
+            Ok((site, ..)) if site.is_being_looked_up() => {
+                shard.intake.wait_for_name(item);
+                None
+            }
             Ok((site, path, particulars)) => {
                 let errand = Errand {
                     item,
@@ -176,7 +187,13 @@ impl Slot {
         called
     }
 
-    async fn serve_at(&mut self, shard: &Shard, site: &Site, errand: Errand<'_>, particulars: Particulars) {
+    async fn serve_at(
+        &mut self,
+        shard: &Shard,
+        site: &Rc<Site>,
+        errand: Errand<'_>,
+        particulars: Particulars,
+    ) {
         let Errand {
             item,
             position,
@@ -198,44 +215,21 @@ impl Slot {
         let outgoing = Outgoing::new(&shard.job.request, site, path, particulars);
         let fetched = self.fetch(shard, site, &outgoing, &mut attempt).await;
         attempt.took = attempt.began.elapsed();
-        let (fetched, connection) = match fetched {
-            Ok((answer, connection)) => (Ok(answer), Some(connection)),
-            Err(fault) => (Err(fault), None),
+        let stage = Stage {
+            item,
+            position,
+            url,
+            id: id.as_deref(),
+            site,
+            departure,
         };
-        let (answer, judged) = examine(shard, &attempt, fetched);
-        let answered = connection.as_ref().map(|connection| {
-            let visit = if connection.is_first_visit() {
-                Visit::First
-            } else {
-                Visit::Further
-            };
-            (attempt.took, visit, connection.from())
-        });
-        shard.count_attempt(answered, judged.as_ref().err());
-        let headers = answer.as_ref().map(|answer| &answer.headers);
-        let (sequel, address) = sequel::draw(shard, site, item, departure, judged.as_ref().err(), headers);
-        match (connection, address) {
-            (Some(connection), Address::Keep) => shard.keep(site, connection),
-            (Some(connection), Address::Retire(wait)) => connection.retire(wait),
-            (None, _) => {}
-        }
-        match sequel {
-            Sequel::Again(item, pause) => {
-                shard.progress.retries.add(1);
-                shard.intake.retry(item, pause);
+        match fetched {
+            Ok(fetched) if shard.job.redirects > 0 && redirect::is_redirect(fetched.0.status) => {
+                let luggage = outgoing.take();
+                // Rare, and large.
+                Box::pin(self.follow(shard, stage, luggage, attempt, fetched)).await;
             }
-            Sequel::Record => {
-                let record = Record {
-                    id: id.as_deref(),
-                    sent: Some(outgoing.sent()),
-                    answer: answer.as_ref().map(|answer| Payload {
-                        headers: &answer.headers,
-                        body: &answer.body,
-                    }),
-                    ..attempt.record(position, url, item, judged.as_ref().err())
-                };
-                shard.finish(item.turn, &record);
-            }
+            fetched => conclude(shard, &stage, &attempt, &outgoing, fetched, None),
         }
     }
 
@@ -255,9 +249,8 @@ impl Slot {
         let mut outgoing = Outgoing::new(&spec, site, "/robots.txt", Particulars::default());
         outgoing.method = Method::GET;
         outgoing.body = Bytes::new();
-        match self.fetch(shard, site, &outgoing, &mut Attempt::new()).await {
-            Ok((mut answer, connection)) => {
-                shard.keep(site, connection);
+        match self.fetch_robots_file(shard, site, &outgoing).await {
+            Ok(mut answer) => {
                 let decoded = match shard.job.coding {
                     Coding::Undo => decode(&mut answer, shard.job.max_body),
                     Coding::Keep => Ok(()),
@@ -309,18 +302,33 @@ impl Slot {
         attempt: &mut Attempt,
     ) -> Result<(Result<Answer, Failed>, Connection), Fault> {
         let target = origin_form(outgoing.path)?;
-        let mut connection = match site.take_idle(shard.settings.streams, &shard.term) {
+        let idle = match self.bound {
+            None => site.take_idle(shard.settings.streams, &shard.term),
+            Some(_) => None,
+        };
+        let mut connection = match idle {
             Some(connection) => connection,
             // Rare, and large: most of the time its room is better not held.
             None => Box::pin(self.new_connection(shard, site, attempt)).await?,
         };
-        let request = outgoing.request(site, target, connection.protocol());
+        let mut request = outgoing.request(site, target, connection.protocol());
         attempt.from = Some(connection.from());
+        let jar = match &shard.jars {
+            None => None,
+            Some(jars) => {
+                let url = site.url_of(outgoing.path)?;
+                jars.fill(connection.from(), &url, request.headers_mut());
+                Some((jars, Box::new(url)))
+            }
+        };
         let flight = shard.take_off();
         let result = connection
             .fetch(request, shard.job.max_body, &mut self.timer)
             .await;
         drop(flight);
+        if let (Some((jars, url)), Ok(answer)) = (jar, &result) {
+            jars.keep(connection.from(), &url, &answer.headers);
+        }
         if result.is_ok() && connection.served() > 1 {
             site.tracking.answered(connection.last_read());
         }
@@ -338,6 +346,9 @@ impl Slot {
         attempt: &mut Attempt,
     ) -> Result<Connection, Fault> {
         let Settings { http, streams, .. } = *shard.settings;
+        if let Some(from) = self.bound {
+            return self.connection_from(from, shard, site, attempt).await;
+        }
         let connection = loop {
             if !site.should_dial(http, streams) {
                 tokio::time::timeout_at(self.timer.total().into(), site.wait_for_change())
@@ -351,52 +362,105 @@ impl Slot {
                 }
             }
             let dialling = site.dialling();
-            let opened = self.connect(shard, site, attempt).await;
+            let deadline = self.timer.connect_deadline();
+            let opened =
+                dialling::connect(shard, site, Departing::Anywhere, deadline, &mut attempt.from).await;
             site.learn(opened.as_ref().map_err(|_fault| ()));
             drop(dialling);
-            let connection = match opened? {
-                Opened::Exclusive(connection) => connection,
-                Opened::Shared(http2) => Connection::of_stream(http2.stream()),
-            };
-            shard.count_source(connection.from());
-            break connection;
+            break counted(shard, opened?);
         };
         self.timer.postpone();
         Ok(connection)
     }
+}
 
-    async fn connect(&self, shard: &Shard, site: &Site, attempt: &mut Attempt) -> Result<Opened, Fault> {
-        let deadline = self.timer.connect_deadline();
-        let to = site.address(deadline).await?;
-        let from = shard.draw_source();
-        attempt.from = from.address();
-        let tls = match &site.server_name {
-            Some(name) => Some((shard.tls()?, name)),
-            None => None,
-        };
-        let target = Target {
-            to,
-            from,
-            tls,
-            deadline: deadline.into(),
-            otherwise: match shard.settings.http {
-                HttpVersion::Two => Protocol::Http2,
-                HttpVersion::Auto | HttpVersion::One => Protocol::Http1,
-            },
-            changed: Rc::clone(&site.changed),
-        };
-        let began = Instant::now();
-        let opened = Connection::open(target, &shard.progress).await;
-        let dialled = match &opened {
-            Ok(_) => Dialled::Connected,
-            Err(fault) if fault.kind == ErrorKind::ConnectTimeout => Dialled::TimedOut,
-            Err(_) => Dialled::Failed,
-        };
-        if site.tracking.dialled(dialled, began, Instant::now()) {
-            shard.progress.table_full.add(1);
-        }
-        opened
+/// A connection that was just made, and counted.
+fn counted(shard: &Shard, opened: Opened) -> Connection {
+    let connection = match opened {
+        Opened::Exclusive(connection) => connection,
+        Opened::Shared(http2) => Connection::of_stream(http2.stream()),
+    };
+    shard.count_source(connection.from());
+    connection
+}
+
+/// What is known about an item and about who was asked for it last.
+struct Stage<'a> {
+    item: Item,
+    position: u64,
+    url: &'a str,
+    id: Option<&'a RawValue>,
+    site: &'a Rc<Site>,
+    departure: Departure,
+}
+
+/// Where redirects led to.
+struct End<'a> {
+    url: &'a str,
+    /// Why it went no further.
+    fault: Option<Fault>,
+}
+
+/// Brings an item to its record, or puts it off.
+fn conclude(
+    shard: &Shard,
+    stage: &Stage<'_>,
+    attempt: &Attempt,
+    outgoing: &Outgoing<'_>,
+    fetched: Result<(Answer, Connection), Fault>,
+    end: Option<End<'_>>,
+) {
+    let (fetched, connection) = match fetched {
+        Ok((answer, connection)) => (Ok(answer), Some(connection)),
+        Err(fault) => (Err(fault), None),
+    };
+    let (answer, judged) = examine(shard, attempt, fetched);
+    let (final_url, judged) = match end {
+        None => (None, judged),
+        Some(End { url, fault }) => (Some(url), fault.map_or(judged, Err)),
+    };
+    let fault = judged.as_ref().err();
+    count(shard, attempt, connection.as_ref(), fault);
+    let Stage { item, site, .. } = *stage;
+    let headers = answer.as_ref().map(|answer| &answer.headers);
+    let (sequel, address) = sequel::draw(shard, site, item, stage.departure, fault, headers);
+    match (connection, address) {
+        (Some(connection), Address::Keep) => shard.keep(site, connection),
+        (Some(connection), Address::Retire(wait)) => connection.retire(wait),
+        (None, _) => {}
     }
+    match sequel {
+        Sequel::Again(item, pause) => {
+            shard.progress.retries.add(1);
+            shard.intake.retry(item, pause);
+        }
+        Sequel::Record => {
+            let record = Record {
+                id: stage.id,
+                final_url,
+                sent: Some(outgoing.sent()),
+                answer: answer.as_ref().map(|answer| Payload {
+                    headers: &answer.headers,
+                    body: &answer.body,
+                }),
+                ..attempt.record(stage.position, stage.url, item, fault)
+            };
+            shard.finish(item.turn, &record);
+        }
+    }
+}
+
+/// Counts an attempt for whoever looks at how they go.
+fn count(shard: &Shard, attempt: &Attempt, connection: Option<&Connection>, fault: Option<&Fault>) {
+    let answered = connection.map(|connection| {
+        let visit = if connection.is_first_visit() {
+            Visit::First
+        } else {
+            Visit::Further
+        };
+        (attempt.took, visit, connection.from())
+    });
+    shard.count_attempt(answered, fault);
 }
 
 /// A request as it will be sent.
@@ -437,17 +501,16 @@ impl<'a> Outgoing<'a> {
         *request.method_mut() = self.method.clone();
         *request.headers_mut() = HeaderMap::clone(&self.headers);
         match protocol {
+            Protocol::Http1 if site.is_forwarded => {
+                *request.uri_mut() = absolute_form(site, site.authority.clone(), target);
+            }
             Protocol::Http1 => *request.uri_mut() = Uri::from(target),
             Protocol::Http2 => {
                 // The authority takes the place of Host (RFC 9113 section 8.3.1).
                 let host = request.headers_mut().remove(HOST);
                 let own = host.and_then(|host| host.to_str().ok()?.parse().ok());
-                let mut parts = http::uri::Parts::default();
-                parts.scheme = Some(site.scheme.clone());
-                parts.authority = Some(own.unwrap_or_else(|| site.authority.clone()));
-                parts.path_and_query = Some(target);
-                // All three parts are there.
-                *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
+                let authority = own.unwrap_or_else(|| site.authority.clone());
+                *request.uri_mut() = absolute_form(site, authority, target);
                 *request.version_mut() = http::Version::HTTP_2;
             }
         }
@@ -462,6 +525,16 @@ impl<'a> Outgoing<'a> {
             body: &self.body,
         }
     }
+}
+
+/// `scheme://authority/path?query` (RFC 9112 section 3.2.2).
+fn absolute_form(site: &Site, authority: Authority, target: PathAndQuery) -> Uri {
+    let mut parts = http::uri::Parts::default();
+    parts.scheme = Some(site.scheme.clone());
+    parts.authority = Some(authority);
+    parts.path_and_query = Some(target);
+    // All three parts are there.
+    Uri::from_parts(parts).unwrap_or_default()
 }
 
 /// `/path?query` (RFC 9112 section 3.2.1).

@@ -271,6 +271,7 @@ mod tests {
                 at: SystemTime::now(),
                 took: Duration::ZERO,
                 attempts: 1,
+                final_url: None,
                 sent: None,
                 answer: None,
                 fault: Some(&fault),

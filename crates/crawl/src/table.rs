@@ -33,6 +33,7 @@ const SCHEMA: &str = "
         REQUIRED INT64 at (TIMESTAMP(MILLIS,true));
         REQUIRED DOUBLE ms;
         REQUIRED INT32 attempts (INTEGER(32,false));
+        OPTIONAL BYTE_ARRAY final_url (UTF8);
         OPTIONAL BYTE_ARRAY error_kind (UTF8);
         OPTIONAL BYTE_ARRAY error_message (UTF8);
         OPTIONAL BYTE_ARRAY headers (UTF8);
@@ -54,6 +55,7 @@ struct Columns {
     at: Vec<i64>,
     ms: Vec<f64>,
     attempts: Vec<i32>,
+    final_url: Optional<ByteArray>,
     error_kind: Optional<ByteArray>,
     error_message: Optional<ByteArray>,
     headers: Optional<ByteArray>,
@@ -100,6 +102,7 @@ impl Columns {
         self.at.push(at.as_millisecond());
         self.ms.push(line.ms);
         self.attempts.push(line.attempts as i32);
+        self.final_url.push(line.final_url.as_deref().map(text));
         let error = line.error.as_ref();
         self.error_kind.push(error.map(|error| text(&error.kind)));
         self.error_message.push(error.map(|error| text(&error.message)));
@@ -145,6 +148,7 @@ impl Columns {
         put::<DoubleType, _>(&mut rows, &self.ms, None)?;
         put::<Int32Type, _>(&mut rows, &self.attempts, None)?;
         for column in [
+            &self.final_url,
             &self.error_kind,
             &self.error_message,
             &self.headers,
@@ -210,7 +214,7 @@ fn push_row(row: &Row, times: &mut RecordWriter, out: &mut Vec<u8>) -> io::Resul
                 out.extend_from_slice(b"{\"pos\":");
                 push_number(out, *position);
             }
-            ("url" | "outcome" | "from", Field::Str(text)) => push_string(out, name, text),
+            ("url" | "outcome" | "from" | "final_url", Field::Str(text)) => push_string(out, name, text),
             ("status", Field::UShort(status)) => push_raw(out, name, &status.to_string()),
             ("at", Field::TimestampMillis(at)) => {
                 out.extend_from_slice(b",\"at\":\"");

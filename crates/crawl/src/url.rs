@@ -104,7 +104,7 @@ impl Hint for UrlError {
                     .to_owned()
             }
             Self::Port { .. } => "a port is a number from 1 to 65535".to_owned(),
-            Self::Credentials => "send them as a header: -H 'Authorization: Basic …'".to_owned(),
+            Self::Credentials => "leave them out of the URL, and give them with -u USER:PASS".to_owned(),
         })
     }
 }

@@ -15,6 +15,7 @@ use rand_xoshiro::rand_core::Rng;
 use serde_json::value::RawValue;
 use sha1::{Digest, Sha1};
 
+use crate::job::shown;
 use crate::outcome::{ErrorKind, Fault};
 use crate::record::{Payload, Record, RecordWriter, Sent};
 
@@ -84,7 +85,7 @@ impl WarcWriter {
         self.block.extend_from_slice(answer.body);
 
         let id = self.id();
-        self.begin("response", &id, record, out);
+        self.begin("response", &id, target(record), record, out);
         push(out, &["WARC-Payload-Digest: ", &payload_digest, "\r\n"]);
         self.push_fields(record, out);
         self.finish("application/http;msgtype=response", out);
@@ -104,7 +105,7 @@ impl WarcWriter {
         self.block.extend_from_slice(sent.body);
 
         let id = self.id();
-        self.begin("request", &id, record, out);
+        self.begin("request", &id, target(record), record, out);
         push(out, &["WARC-Concurrent-To: <", response, ">\r\n"]);
         self.finish("application/http;msgtype=request", out);
     }
@@ -115,17 +116,17 @@ impl WarcWriter {
         self.lines.write(record, &mut line);
         self.block = line;
         let id = self.id();
-        self.begin("metadata", &id, record, out);
+        self.begin("metadata", &id, record.url, record, out);
         push(out, &["V6kit-Outcome: ", record.outcome().as_str(), "\r\n"]);
         self.finish("application/json", out);
     }
 
-    fn begin(&mut self, kind: &str, id: &str, record: &Record<'_>, out: &mut Vec<u8>) {
+    fn begin(&mut self, kind: &str, id: &str, target: &str, record: &Record<'_>, out: &mut Vec<u8>) {
         push(
             out,
             &["WARC/1.1\r\nWARC-Type: ", kind, "\r\nWARC-Record-ID: <", id],
         );
-        push(out, &[">\r\nWARC-Target-URI: ", record.url, "\r\nWARC-Date: "]);
+        push(out, &[">\r\nWARC-Target-URI: ", target, "\r\nWARC-Date: "]);
         self.lines.push_time(out, record.at);
         out.extend_from_slice(CRLF);
     }
@@ -141,6 +142,9 @@ impl WarcWriter {
         // Writing to a String does not fail.
         if let Some(id) = record.id {
             let _ = write!(fields, "V6kit-Id: {id}\r\n");
+        }
+        if record.final_url.is_some() {
+            let _ = write!(fields, "V6kit-Url: {}\r\n", record.url);
         }
         if let Some(from) = record.from {
             let _ = write!(fields, "V6kit-From: {from}\r\n");
@@ -167,6 +171,11 @@ impl WarcWriter {
         self.random.fill_bytes(&mut bytes);
         urn(bytes)
     }
+}
+
+/// Where the answer came from: behind all redirects.
+fn target<'a>(record: &Record<'a>) -> &'a str {
+    record.final_url.unwrap_or(record.url)
 }
 
 /// The `warcinfo` record that a file begins with.
@@ -227,7 +236,11 @@ fn push_headers<'h>(out: &mut Vec<u8>, headers: impl Iterator<Item = (&'h Header
     out.extend_from_slice(CRLF);
     for (name, value) in headers {
         push(out, &[name.as_str(), ": "]);
-        out.extend_from_slice(value.as_bytes());
+        if value.is_sensitive() {
+            out.extend_from_slice(shown(value).as_bytes());
+        } else {
+            out.extend_from_slice(value.as_bytes());
+        }
         out.extend_from_slice(CRLF);
     }
     out.extend_from_slice(CRLF);
@@ -289,10 +302,13 @@ impl WarcReader {
             Some(json) => Some(serde_json::from_str(json)?),
             None => None,
         };
+        let target = fields.require("WARC-Target-URI")?;
+        let asked = fields.get("V6kit-Url");
         let record = Record {
             id: id.as_deref(),
             position: fields.parse("V6kit-Pos")?,
-            url: fields.require("WARC-Target-URI")?,
+            url: asked.unwrap_or(target),
+            final_url: asked.map(|_| target),
             status: Some(status),
             from: from.transpose()?,
             at: at.into(),

@@ -34,6 +34,11 @@ async fn every_fault_ends_in_its_error_kind() {
         ("garbage", "protocol"),
         ("bad-chunk", "protocol"),
         ("bad-length", "protocol"),
+        ("two-lengths", "protocol"),
+        ("negative-length", "protocol"),
+        ("huge-chunk", "protocol"),
+        ("half-head", "closed"),
+        ("early-hints", "timeout"),
         ("many-headers", "protocol"),
     ];
     let words: Vec<&str> = expected.iter().map(|(path, _)| *path).collect();
@@ -42,7 +47,7 @@ async fn every_fault_ends_in_its_error_kind() {
     let (summary, records) = crawl(
         job(&url),
         Settings {
-            concurrency: 16,
+            concurrency: expected.len(),
             ..settings(scratch.path())
         },
     )
@@ -55,6 +60,57 @@ async fn every_fault_ends_in_its_error_kind() {
     }
     assert!(summary.complete);
     assert_eq!(summary.failed(), expected.len() as u64);
+}
+
+/// A server that does the same with every connection, whatever comes.
+fn bare_server(answer: &'static [u8]) -> String {
+    let listener = std::net::TcpListener::bind("[::1]:0").unwrap();
+    let authority = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        let mut kept = Vec::new();
+        for mut stream in listener.incoming().flatten() {
+            let hangs_up = std::io::Write::write_all(&mut stream, answer).is_err() || answer == b"\n";
+            if !hangs_up {
+                kept.push(stream);
+            }
+        }
+    });
+    authority
+}
+
+#[tokio::test]
+async fn handshakes_that_come_to_nothing_end_in_their_error_kind() {
+    let cases: [(&str, &'static [u8], &str); 6] = [
+        // Connected, and then silence.
+        ("https", b"", "connect_timeout"),
+        ("https", b"SSH-2.0-OpenSSH_9.2\r\n", "tls"),
+        // An alert of TLS: handshake_failure.
+        ("https", b"\x15\x03\x03\x00\x02\x02\x28", "tls"),
+        ("https", b"\n", "tls"),
+        ("http", b"", "first_byte_timeout"),
+        ("http", b"HTTP/1.1 400 This is not HTTP/2\r\n\r\n", "protocol"),
+    ];
+    for (scheme, answer, kind) in cases {
+        let scratch = tempfile::tempdir().unwrap();
+        let settings = Settings {
+            deadlines: v6kit_crawl::Deadlines {
+                total: Duration::from_secs(6),
+                connect: Duration::from_secs(1),
+                first_byte: Duration::from_secs(1),
+                idle: Duration::from_secs(1),
+            },
+            trust: v6kit_crawl::Trust::Anyone,
+            http: v6kit_crawl::HttpVersion::Two,
+            ..settings(scratch.path())
+        };
+        let url = format!("{scheme}://{}/", bare_server(answer));
+        let (_, records) = crawl(job(&url), settings).await;
+        assert_eq!(
+            records[0]["error"]["kind"], kind,
+            "{scheme} {answer:?}: {}",
+            records[0]
+        );
+    }
 }
 
 #[tokio::test]

@@ -164,6 +164,10 @@ pub(super) fn elapsed_fault(elapsed: Elapsed) -> Fault {
 
 /// An error before the body.
 fn fault(error: &hyper::Error) -> Fault {
+    if let Some(tls) = tls_error(error) {
+        // TLS 1.3 refuses a client's certificate only after the handshake.
+        return Fault::from_error(ErrorKind::Tls, tls);
+    }
     let kind = match io_kind(error) {
         Some(io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => ErrorKind::Reset,
         Some(io::ErrorKind::UnexpectedEof) => ErrorKind::Closed,
@@ -181,6 +185,17 @@ fn body_fault(error: &hyper::Error) -> Fault {
         _ => ErrorKind::Incomplete,
     };
     Fault::from_error(kind, error)
+}
+
+fn tls_error(error: &hyper::Error) -> Option<&rustls::Error> {
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        if let Some(io) = error.downcast_ref::<io::Error>() {
+            return io.get_ref()?.downcast_ref();
+        }
+        source = error.source();
+    }
+    None
 }
 
 fn io_kind(error: &hyper::Error) -> Option<io::ErrorKind> {

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
+use std::net::Ipv6Addr;
 use std::rc::Rc;
 
 use http::{Request, StatusCode};
@@ -76,6 +77,11 @@ impl Http2 {
 
     fn is_open(&self) -> bool {
         !self.worn.get() && !self.sender.borrow().is_closed()
+    }
+
+    /// The source address.
+    pub(crate) fn from(&self) -> Ipv6Addr {
+        self.tenure.from
     }
 
     /// Takes a stream.
@@ -203,6 +209,10 @@ fn reach_of(error: &hyper::Error) -> Reach {
 }
 
 fn fault(error: &hyper::Error) -> Fault {
+    let io = h2_error(error).and_then(h2::Error::get_io);
+    if let Some(tls) = io.and_then(|io| io.get_ref()?.downcast_ref::<rustls::Error>()) {
+        return Fault::from_error(ErrorKind::Tls, tls);
+    }
     let kind = match h2_error(error) {
         Some(h2) if h2.is_io() => match h2.get_io().map(io::Error::kind) {
             Some(io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => ErrorKind::Reset,

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 use v6kit_crawl::{
-    Coding, Compression, ConcurrencyMode, Crawl, Deadlines, Expectations, HttpVersion, Job, KeepFree,
-    OnLimit, Order, Rate, Reach, RequestSpec, RobotsPolicy, Selection, Settings, Storage, Summary, Trust,
-    Work,
+    Coding, Compression, ConcurrencyMode, CookiePolicy, Crawl, Deadlines, Expectations, HttpVersion, Job,
+    KeepFree, OnLimit, Order, Rate, Reach, RequestSpec, RobotsPolicy, Selection, Settings, Storage, Summary,
+    Trust, Work,
 };
 
 pub(crate) fn job(url: &str) -> Job {
@@ -25,6 +25,8 @@ pub(crate) fn job(url: &str) -> Job {
         storage: Storage::default(),
         expect: Expectations::default(),
         coding: Coding::Undo,
+        redirects: 0,
+        cookies: CookiePolicy::Forget,
     }
 }
 
@@ -50,6 +52,9 @@ pub(crate) fn settings(output: &Path) -> Settings {
             idle: Duration::from_secs(3),
         },
         trust: Trust::System,
+        identity: None,
+        resolve: Vec::new(),
+        proxy: None,
         compression: Compression {
             level: 1,
             reach: Reach::OfLevel,

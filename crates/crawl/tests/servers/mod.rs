@@ -147,6 +147,22 @@ fn answer(mut out: &TcpStream, input: &mut impl Read, what: &str, served: u64) -
             hang_up(out)
         }
         "bad-chunk" => out.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nZZZ\r\nx\r\n"),
+        "two-lengths" => {
+            out.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}{")
+        }
+        "negative-length" => out.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\n{}"),
+        "huge-chunk" => {
+            out.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFFF\r\nx\r\n")
+        }
+        "half-head" => {
+            out.write_all(b"HTTP/1.1 200 OK\r\nContent-Le")?;
+            hang_up(out)
+        }
+        // Answers that are none, for ever.
+        "early-hints" => loop {
+            out.write_all(b"HTTP/1.1 103 Early Hints\r\n\r\n")?;
+            std::thread::sleep(DRIP);
+        },
         "bad-length" => out.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n{}"),
         "many-headers" => {
             out.write_all(b"HTTP/1.1 200 OK\r\n")?;

@@ -1,5 +1,6 @@
 //! `v6kit crawl`.
 
+mod access;
 mod check;
 mod display;
 mod invocation;
@@ -48,6 +49,8 @@ use crate::service;
         v6kit crawl 'https://api.example.org/items/{1..1000000}' -o items\n  \
         v6kit crawl 'https://{de,fr}.example.org/{1..500}?lang={a,b}' -o items -r 20/s -c 50\n  \
         v6kit crawl --job items.toml -r 5/s\n  \
+        v6kit crawl 'https://api.example.org/{1..500}' -o items --bearer-file token --redirects 5 \\\n    \
+            -x 'socks5h://[::1]:1080'\n  \
         v6kit crawl status items\n  \
         v6kit crawl cat items --outcome ok | jq .body\n  \
         v6kit crawl retry items --outcome transient,blocked"
@@ -202,6 +205,14 @@ struct RunArgs {
     /// HTTP/2 streams on one connection at a time
     #[arg(long, value_name = "N", default_value = "10", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Request")]
     streams: u64,
+    /// Follow as many redirects for an item; each of them keeps to the pace and the robots.txt of where it leads
+    #[arg(long, value_name = "N", default_value = "0", help_heading = "Request")]
+    redirects: u32,
+    /// Let each source address keep the cookies that it is given; no address shows those of another
+    #[arg(long, help_heading = "Request")]
+    cookies: bool,
+    #[command(flatten)]
+    access: access::AccessArgs,
     /// Trust the PEM certificates in this file instead of the system's
     #[arg(
         long,
@@ -326,7 +337,11 @@ pub(crate) fn run(args: CrawlArgs, printer: &Printer) -> Result<Exit, Failure> {
         Some(ReadCommand::Retry(args)) => retry::retry(args, printer),
         Some(ReadCommand::Check(args)) => check::check(args, printer),
         None if args.run.print_job => job_file::print(&invocation::words(), printer),
-        None => super::block_on(crawl(args.run, invocation::words(), printer)),
+        None => super::block_on(crawl(
+            args.run,
+            invocation::without_secrets(invocation::words()),
+            printer,
+        )),
     }
 }
 

@@ -55,8 +55,10 @@ impl<'a> Display<'a> {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         tick.tick().await;
         loop {
-            tick.tick().await;
-            self.show(crawl);
+            tokio::select! {
+                _ = tick.tick() => self.show(crawl),
+                notice = crawl.notice() => self.note(&notice),
+            }
         }
     }
 

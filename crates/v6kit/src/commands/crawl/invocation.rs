@@ -2,6 +2,11 @@
 
 use std::ffi::OsString;
 
+use v6kit_crawl::SECRET_HEADERS;
+
+/// What stands for a secret in words that are stored and printed.
+pub(super) const NOT_STORED: &str = "NOT-STORED";
+
 /// The words of this command.
 pub(super) fn words() -> Vec<String> {
     std::env::args_os()
@@ -12,4 +17,120 @@ pub(super) fn words() -> Vec<String> {
 /// `words` as a line for a shell.
 pub(super) fn quoted(words: &[String]) -> String {
     shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_nul| words.join(" "))
+}
+
+/// `words` with [`NOT_STORED`] for passwords and for the values of headers that prove who asks.
+pub(super) fn without_secrets(words: Vec<String>) -> Vec<String> {
+    let mut option = None;
+    words
+        .into_iter()
+        .map(|word| {
+            let before = std::mem::replace(&mut option, option_of(&word));
+            match before {
+                Some(before) => mask(before, &word, 0),
+                None => match attached(&word) {
+                    Some((option, at)) => mask(option, &word, at),
+                    None => word,
+                },
+            }
+        })
+        .collect()
+}
+
+/// What kind of value an option has that may hold a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Secret {
+    User,
+    Password,
+    Proxy,
+    Header,
+}
+
+const OPTIONS: [(&str, &str, Secret); 4] = [
+    ("-u", "--user", Secret::User),
+    ("--password", "--password", Secret::Password),
+    ("-x", "--proxy", Secret::Proxy),
+    ("-H", "--header", Secret::Header),
+];
+
+/// The option that `word` is, when its value is the next word.
+fn option_of(word: &str) -> Option<Secret> {
+    let found = OPTIONS
+        .iter()
+        .find(|(short, long, _)| word == *short || word == *long);
+    found.map(|(_, _, option)| *option)
+}
+
+/// The option that `word` begins with, and where its value does.
+fn attached(word: &str) -> Option<(Secret, usize)> {
+    OPTIONS.iter().find_map(|(short, long, option)| {
+        let long_end = word.strip_prefix(long).and_then(|rest| rest.strip_prefix('='));
+        let at = match (long_end, word.strip_prefix(short)) {
+            (Some(value), _) => word.len() - value.len(),
+            (None, Some(value)) if !value.is_empty() => {
+                let value = value.strip_prefix('=').unwrap_or(value);
+                word.len() - value.len()
+            }
+            _ => return None,
+        };
+        Some((*option, at))
+    })
+}
+
+/// `word`, whose value begins at `at`, without its secret.
+fn mask(option: Secret, word: &str, at: usize) -> String {
+    let (option_text, value) = word.split_at(at);
+    let masked = match option {
+        Secret::User => value
+            .split_once(':')
+            .map(|(user, _)| format!("{user}:{NOT_STORED}")),
+        Secret::Password => Some(NOT_STORED.to_owned()),
+        Secret::Header => value.split_once(':').and_then(|(name, _)| {
+            let known = SECRET_HEADERS.contains(&name.trim().to_ascii_lowercase().as_str());
+            known.then(|| format!("{name}: {NOT_STORED}"))
+        }),
+        Secret::Proxy => value.rsplit_once('@').map(|(before, host)| {
+            let (scheme, user) = match before.split_once("://") {
+                Some((scheme, user)) => (format!("{scheme}://"), user),
+                None => (String::new(), before),
+            };
+            let user = user.split(':').next().unwrap_or_default();
+            format!("{scheme}{user}:{NOT_STORED}@{host}")
+        }),
+    };
+    match masked {
+        Some(masked) => format!("{option_text}{masked}"),
+        None => word.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_left_out_of_whatever_form_they_come_in() {
+        for (words, expected) in [
+            (&["-u", "alice:s:3"][..], &["-u", "alice:NOT-STORED"][..]),
+            (&["--user=alice:s3"], &["--user=alice:NOT-STORED"]),
+            (&["-ualice:s3"], &["-ualice:NOT-STORED"]),
+            (&["-u", "alice"], &["-u", "alice"]),
+            (
+                &["-x", "socks5://u:p@ss@[::1]:9"],
+                &["-x", "socks5://u:NOT-STORED@[::1]:9"],
+            ),
+            (&["--proxy", "u:p@h:1"], &["--proxy", "u:NOT-STORED@h:1"]),
+            (&["-x", "http://h:1"], &["-x", "http://h:1"]),
+            (
+                &["-H", "authorization: Bearer x"],
+                &["-H", "authorization: NOT-STORED"],
+            ),
+            (&["-HCookie:a=b"], &["-HCookie: NOT-STORED"]),
+            (&["--header=X-Page: 1"], &["--header=X-Page: 1"]),
+            (&["http://u:p@h/", "-o", "x"], &["http://u:p@h/", "-o", "x"]),
+        ] {
+            let words = words.iter().map(|&word| word.to_owned()).collect();
+            assert_eq!(without_secrets(words), expected);
+        }
+    }
 }

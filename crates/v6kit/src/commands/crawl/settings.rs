@@ -9,9 +9,9 @@ use bytesize::ByteSize;
 use http::header::{CONTENT_TYPE, USER_AGENT};
 use http::{HeaderName, HeaderValue, Method};
 use v6kit_crawl::{
-    Coding, Compression, ConcurrencyMode, Content, Deadlines, ErrorBudget, Expectation, Expectations,
-    FieldPath, Format, HttpVersion, Job, KeepFree, List, ListSource, OnLimit, Order, Rate, Reach,
-    RequestSpec, RobotsPolicy, Settings, Sources, Storage, Trust, Work,
+    Coding, Compression, ConcurrencyMode, Content, CookiePolicy, Deadlines, ErrorBudget, Expectation,
+    Expectations, FieldPath, Format, HttpVersion, Job, KeepFree, List, ListSource, OnLimit, Order, Rate,
+    Reach, RequestSpec, RobotsPolicy, Settings, Sources, Storage, Trust, Work,
 };
 use v6kit_net::Prefix;
 
@@ -33,8 +33,9 @@ pub(super) enum Concurrency {
     Fixed(usize),
 }
 
-/// File descriptors that are not connections: the ledger, a segment and a runtime per shard, the terminal.
-const OTHER_FILES: usize = 64;
+/// File descriptors that are not connections: the ledger, a segment and a runtime per shard, the terminal,
+/// name servers.
+const OTHER_FILES: usize = 128;
 const FILES_PER_SHARD: usize = 8;
 
 /// Requests per second that one shard is good for without being busy.
@@ -94,8 +95,12 @@ pub(super) async fn plan(args: RunArgs, printer: &Printer) -> Result<Plan, Failu
         raw,
         concurrency,
         threads,
+        redirects,
+        cookies,
+        access,
         ..
     } = args;
+    let way = access.way()?;
     let output = output.expect("clap requires it");
     let work = work(urls, input, &output)?;
     let storage = storage(format, store, extract)?;
@@ -130,6 +135,12 @@ pub(super) async fn plan(args: RunArgs, printer: &Printer) -> Result<Plan, Failu
         expect: Expectations::new(expect, &block_pattern)
             .map_err(|error| Failure::because(Exit::Usage, "the patterns cannot be used", &error))?,
         coding: coding(raw),
+        redirects,
+        cookies: if cookies {
+            CookiePolicy::PerAddress
+        } else {
+            CookiePolicy::Forget
+        },
     };
     let settings = Settings {
         output,
@@ -166,6 +177,9 @@ pub(super) async fn plan(args: RunArgs, printer: &Printer) -> Result<Plan, Failu
             idle: idle_timeout,
         },
         trust: trust(cacert, insecure, printer),
+        identity: way.identity,
+        resolve: way.resolve,
+        proxy: way.proxy,
         compression: Compression {
             level,
             reach: if long { Reach::Long } else { Reach::OfLevel },
@@ -224,6 +238,7 @@ fn request(args: &RunArgs) -> Result<RequestSpec, Failure> {
         request.headers.insert(CONTENT_TYPE, form);
     }
     request.add_headers(args.headers.iter().cloned());
+    args.access.log_in(&mut request)?;
     Ok(request)
 }
 

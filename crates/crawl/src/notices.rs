@@ -1,0 +1,35 @@
+//! What somebody should be told while a crawl is running.
+
+use tokio::sync::Mutex;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// Where to say it. Never used per request.
+#[derive(Debug, Clone)]
+pub(crate) struct Notices(UnboundedSender<String>);
+
+/// Where to hear it.
+#[derive(Debug)]
+pub(crate) struct News(Mutex<UnboundedReceiver<String>>);
+
+pub(crate) fn channel() -> (Notices, News) {
+    let (sender, receiver) = unbounded_channel();
+    (Notices(sender), News(Mutex::new(receiver)))
+}
+
+impl Notices {
+    /// Says one line.
+    pub(crate) fn push(&self, line: String) {
+        // Nobody has to listen.
+        let _ = self.0.send(line);
+    }
+}
+
+impl News {
+    /// The next line; waits for ever where none can come.
+    pub(crate) async fn next(&self) -> String {
+        match self.0.lock().await.recv().await {
+            Some(line) => line,
+            None => std::future::pending().await,
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Who asks, and on which way.
+
+use std::path::PathBuf;
+
+use v6kit_crawl::{Identity, Pin, Proxy, RequestSpec, SECRET_HEADERS};
+
+use super::invocation::NOT_STORED;
+use crate::args::BadValue;
+use crate::failure::{Exit, Failure};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct AccessArgs {
+    /// Who asks, with a password (HTTP basic authentication); without one it is taken from V6KIT_PASSWORD
+    #[arg(short, long, value_name = "USER[:PASS]", value_parser = user, conflicts_with = "bearer_file", help_heading = "Request")]
+    user: Option<User>,
+    /// The password of -u
+    #[arg(long, env = "V6KIT_PASSWORD", hide = true, hide_env_values = true)]
+    password: Option<String>,
+    /// Show the bearer token that this file holds
+    #[arg(long, value_name = "FILE", help_heading = "Request")]
+    bearer_file: Option<PathBuf>,
+    /// Show this certificate to servers that ask for one: PEM, with those between it and the authority
+    #[arg(long, value_name = "FILE", help_heading = "Request")]
+    cert: Option<PathBuf>,
+    /// The key of --cert: PEM without a passphrase; by default in the same file
+    #[arg(long, value_name = "FILE", requires = "cert", help_heading = "Request")]
+    key: Option<PathBuf>,
+    /// Where a host is: HOST:PORT:ADDR, with commas between several addresses; * for every host; may be
+    /// given several times
+    #[arg(long, value_name = "HOST:PORT:ADDR", value_parser = pin, help_heading = "Request")]
+    resolve: Vec<Pin>,
+    /// Send everything through a proxy: http://HOST:PORT, socks5://HOST:PORT, or socks5h://HOST:PORT, which
+    /// looks names up; with USER:PASS@ before HOST where it asks for that
+    #[arg(short = 'x', long, value_name = "URL", value_parser = proxy, help_heading = "Request")]
+    proxy: Option<Proxy>,
+}
+
+/// The way to the destinations.
+pub(super) struct Way {
+    pub(super) identity: Option<Identity>,
+    pub(super) resolve: Vec<Pin>,
+    pub(super) proxy: Option<Proxy>,
+}
+
+/// A user, and perhaps the password.
+#[derive(Clone)]
+struct User {
+    name: String,
+    password: Option<String>,
+}
+
+/// Without the password.
+impl std::fmt::Debug for User {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+impl AccessArgs {
+    /// Lets `request` say who asks.
+    pub(super) fn log_in(&self, request: &mut RequestSpec) -> Result<(), Failure> {
+        if let Some(user) = &self.user {
+            let password = user.password.as_ref().or(self.password.as_ref());
+            let password = password.ok_or_else(|| no_password(&user.name))?;
+            require_secret(
+                password,
+                "the password of -u",
+                "give -u USER:PASS again, or -u USER with V6KIT_PASSWORD set",
+            )?;
+            request.log_in(&user.name, password);
+        }
+        if let Some(path) = &self.bearer_file {
+            let what = || format!("{} cannot be used as a bearer token", path.display());
+            let text = std::fs::read_to_string(path).map_err(|error| {
+                Failure::new(Exit::Usage, what())
+                    .why(error.to_string())
+                    .hint("give --bearer-file the file that holds the token and nothing else")
+            })?;
+            request
+                .bear(text.trim())
+                .map_err(|error| Failure::because(Exit::Usage, what(), &error))?;
+        }
+        for name in SECRET_HEADERS {
+            if let Some(value) = request.headers.get(name) {
+                let value = String::from_utf8_lossy(value.as_bytes());
+                require_secret(
+                    &value,
+                    &format!("the header {name}"),
+                    &format!("give -H '{name}: …' again"),
+                )?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn way(self) -> Result<Way, Failure> {
+        if let Some(password) = self.proxy.as_ref().and_then(Proxy::password) {
+            require_secret(password, "the password of -x", "give -x with USER:PASS@ again")?;
+        }
+        Ok(Way {
+            identity: self.cert.map(|certificate| Identity {
+                key: self.key.unwrap_or_else(|| certificate.clone()),
+                certificate,
+            }),
+            resolve: self.resolve,
+            proxy: self.proxy,
+        })
+    }
+}
+
+fn no_password(user: &str) -> Failure {
+    Failure::new(Exit::Usage, format!("there is no password for {user}"))
+        .why("-u holds none, and V6KIT_PASSWORD is not set")
+        .hint(format!("write -u {user}:PASS, or set V6KIT_PASSWORD"))
+}
+
+/// Refuses what stands for a secret in a command that was stored or printed.
+fn require_secret(value: &str, what: &str, hint: &str) -> Result<(), Failure> {
+    if value == NOT_STORED {
+        return Err(Failure::new(Exit::Usage, format!("{what} is missing"))
+            .why("passwords and the like are kept out of what is stored and printed")
+            .hint(hint));
+    }
+    Ok(())
+}
+
+/// Parses `USER` or `USER:PASS`.
+fn user(text: &str) -> Result<User, BadValue> {
+    let (name, password) = match text.split_once(':') {
+        Some((name, password)) => (name, Some(password.to_owned())),
+        None => (text, None),
+    };
+    if name.is_empty() || text.contains(char::is_control) {
+        return Err(BadValue::new(
+            "it names no user",
+            "write -u USER:PASS, or -u USER and set V6KIT_PASSWORD",
+        ));
+    }
+    Ok(User {
+        name: name.to_owned(),
+        password,
+    })
+}
+
+/// Parses `HOST:PORT:ADDR`.
+fn pin(text: &str) -> Result<Pin, BadValue> {
+    text.parse()
+        .map_err(|error: v6kit_crawl::PinError| BadValue::from(&error))
+}
+
+/// Parses the URL of a proxy.
+fn proxy(text: &str) -> Result<Proxy, BadValue> {
+    text.parse()
+        .map_err(|error: v6kit_crawl::ProxyError| BadValue::from(&error))
+}

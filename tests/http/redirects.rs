@@ -1,0 +1,162 @@
+//! Redirects: where they lead, what goes along, and whom they are asked for.
+
+use super::Scene;
+
+/// A site on port 8080 that leads to itself and to others, and others on 8081 and 8082.
+const SITES: &str = r#"
+    nginx_with 8080 <<'CONF'
+        server {
+            listen [::1]:8080; absolute_redirect off;
+            location /chain/1 { return 301 ../chain/2; }
+            location /chain/2 { return 302 /chain/3?x=y; }
+            location /chain/3 { return 308 "http://[::1]:8080/end"; }
+            location /end { return 200 "$request_method $request_uri $http_authorization"; }
+            location /loop { return 302 /loop; }
+            location /post { return 302 /end; }
+            location /keep { return 307 /end; }
+            location /away { return 302 http://[::1]:8081/there; }
+            location /hidden { return 302 http://[::1]:8081/private; }
+            location /odd { return 302 gopher://example.org/; }
+            location /nowhere { return 304; }
+            location / { return 404; }
+        }
+        server {
+            listen [::1]:8081;
+            location = /robots.txt { return 301 http://[::1]:8082/rules; }
+            location / { return 200 "$http_host $http_authorization$http_cookie"; }
+        }
+        server {
+            listen [::1]:8082;
+            location = /rules { return 200 "User-agent: *\nDisallow: /private\n"; }
+            location /private { return 200 open; }
+        }
+CONF
+"#;
+
+#[test]
+fn redirects_are_followed_as_far_as_asked() {
+    let scene = Scene::play(&format!(
+        r#"{SITES}
+        crawl none 'http://[::1]:8080/chain/1'
+        crawl few 'http://[::1]:8080/chain/1' --redirects 2
+        crawl all 'http://[::1]:8080/chain/{{1,2,3}}' --redirects 3 -u a:b
+        crawl loop 'http://[::1]:8080/{{loop,odd,nowhere}}' --redirects 10
+        "$V6KIT" crawl cat "$T/all" >"$T/all.ndjson"
+        for format in warc parquet; do
+            crawl $format 'http://[::1]:8080/chain/{{1,2,3}}' --redirects 3 -u a:b --format $format
+            "$V6KIT" crawl cat "$T/$format" >"$T/$format.ndjson"
+        done
+        zcat "$T"/warc/*.warc.gz | grep -a WARC-Target-URI | sort | uniq -c
+        crawl all 'http://[::1]:8080/chain/{{1,2,3}}' --redirects 4 -u a:b
+        "#
+    ));
+    assert_eq!(
+        scene.run.stdout,
+        "none 1\nfew 1\nall 0\nloop 1\nwarc 0\nparquet 0\n      6 WARC-Target-URI: http://[::1]:8080/end\r\nall 2\n",
+        "{}",
+        scene.run
+    );
+    assert_eq!(scene.kinds("none"), ["redirect"]);
+    let few = &scene.records("few")[0];
+    assert_eq!(few["error"]["kind"], "too_many_redirects");
+    assert_eq!(
+        (&few["status"], &few["final_url"]),
+        (&308.into(), &"http://[::1]:8080/chain/3?x=y".into())
+    );
+    for record in scene.records("all") {
+        assert_eq!(record["body"], "GET /end Basic YTpi", "{record}");
+        assert_eq!(record["final_url"], "http://[::1]:8080/end", "{record}");
+    }
+    assert_eq!(
+        scene.kinds("loop"),
+        ["too_many_redirects", "redirect", "redirect"]
+    );
+    // Three, two and one hop, and robots.txt.
+    let summary: serde_json::Value = serde_json::from_str(&scene.file("warc.json")).unwrap();
+    assert_eq!(summary["requests"], 4 + 3 + 2 + 1, "{summary}");
+    assert!(scene.file("all.json").contains("redirects was `3`"));
+    let shape = |name: &str| {
+        let text = scene.file(name);
+        let lines = text.lines().map(|line| {
+            let record: serde_json::Value = serde_json::from_str(line).unwrap();
+            [
+                &record["pos"],
+                &record["url"],
+                &record["final_url"],
+                &record["body"],
+            ]
+            .map(ToString::to_string)
+        });
+        let mut lines: Vec<_> = lines.collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(shape("warc.ndjson"), shape("all.ndjson"));
+    assert_eq!(shape("parquet.ndjson"), shape("all.ndjson"));
+}
+
+#[test]
+fn what_goes_along_depends_on_status_and_origin() {
+    let scene = Scene::play(&format!(
+        r#"{SITES}
+        for job in post keep away; do
+            crawl $job "http://[::1]:8080/$job" --redirects 1 -d x=y -H 'Authorization: Bearer x' -H 'Cookie: a=b'
+        done
+        # The same with curl.
+        for job in post keep away; do
+            curl -gsL "http://[::1]:8080/$job" -d x=y -H 'Authorization: Bearer x'
+            echo
+        done
+        "#
+    ));
+    let curl = "GET /end Bearer x\nPOST /end Bearer x\n[::1]:8081 \n";
+    assert_eq!(
+        scene.run.stdout,
+        format!("post 0\nkeep 0\naway 0\n{curl}"),
+        "{}",
+        scene.run
+    );
+    let bodies: Vec<String> = ["post", "keep", "away"]
+        .iter()
+        .flat_map(|job| scene.bodies(job))
+        .collect();
+    assert_eq!(bodies, curl.lines().collect::<Vec<_>>());
+}
+
+#[test]
+fn robots_txt_counts_wherever_it_lies_and_wherever_one_is_led() {
+    let scene = Scene::play(&format!(
+        r#"{SITES}
+        crawl direct 'http://[::1]:8081/{{private,public}}'
+        crawl led 'http://[::1]:8080/{{hidden,away}}' --redirects 3
+        # The rules are those of the site that was asked, not of where they lie.
+        crawl other 'http://[::1]:8082/private'
+        "#
+    ));
+    assert_eq!(scene.run.stdout, "direct 1\nled 1\nother 0\n", "{}", scene.run);
+    assert_eq!(scene.kinds("direct"), ["robots", ""]);
+    assert_eq!(scene.kinds("led"), ["robots", ""]);
+    assert_eq!(scene.records("led")[0]["final_url"], "http://[::1]:8081/private");
+    let log = scene.file("nginx/access.log");
+    assert!(
+        !log.contains("GET /private HTTP/1.1\" 200 0 \"-\" \"v6kit")
+            || log.matches("GET /private").count() == 1,
+        "{log}"
+    );
+}
+
+#[test]
+fn every_hop_keeps_to_the_pace() {
+    let scene = Scene::play(&format!(
+        r#"{SITES}
+        crawl job 'http://[::1]:8080/post?{{1..20}}' --redirects 1 -r 20/s --robots ignore
+        "#
+    ));
+    assert_eq!(scene.run.stdout, "job 0\n", "{}", scene.run);
+    let summary: serde_json::Value = serde_json::from_str(&scene.file("job.json")).unwrap();
+    assert_eq!(summary["requests"], 40, "{summary}");
+    assert!(
+        summary["seconds"].as_f64().unwrap() > 1.8,
+        "40 requests at 20/s: {summary}"
+    );
+}
