@@ -339,6 +339,7 @@ mod tests {
             ("header", "cookie: a=b"),
             ("header", "X-Auth-Token: 1"),
             ("user", "me:secret"),
+            ("password", "secret"),
             ("url", "https://me:secret@example.org/"),
             ("proxy", "http://me:secret@[::1]:1"),
         ] {
@@ -348,6 +349,7 @@ mod tests {
             ("header", "Accept: a"),
             ("url", "https://example.org/@me"),
             ("bearer-file", "token"),
+            ("user", "me"),
         ] {
             assert!(!is_secret(key, value), "{key} {value}");
         }
