@@ -13,6 +13,7 @@ mod openwrt;
 mod proxy;
 mod router;
 mod setup;
+mod site;
 mod store;
 mod tracking;
 mod usage;

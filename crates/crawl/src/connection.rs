@@ -223,13 +223,17 @@ impl Connection {
         }
     }
 
+    /// Whether it is the first connection from its source address, as far as this is known.
+    pub(crate) fn is_from_new_address(&self) -> bool {
+        match &self.0 {
+            Kind::One(one) => one.tenure.is_new(),
+            Kind::Two(stream) => stream.tenure().is_new(),
+        }
+    }
+
     /// Whether what was answered last was the first that left from its source address.
     pub(crate) fn is_first_visit(&self) -> bool {
-        let tenure = match &self.0 {
-            Kind::One(one) => &one.tenure,
-            Kind::Two(stream) => stream.tenure(),
-        };
-        self.served() == 1 && tenure.is_new()
+        self.served() == 1 && self.is_from_new_address()
     }
 
     /// Whether to keep it for another request before the term of its address is over. A stream goes back to its

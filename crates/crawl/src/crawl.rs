@@ -20,7 +20,7 @@ use crate::ledger::{Ledger, LedgerError, SqliteLedger, Standing};
 use crate::networks::{Networks, NetworksSummary, Seen};
 use crate::notices::{self, News};
 use crate::progress::{Progress, Sample};
-use crate::shard::{self, Equipment, Stop};
+use crate::shard::{self, Equipment, Stop, UsedAddresses};
 use crate::site::Destinations;
 use crate::status::Forecast;
 use crate::store::StoreError;
@@ -156,6 +156,7 @@ impl Crawl {
             .as_ref()
             .map(|sources| Arc::new(Seen::new(sources.prefix)));
         let turning = turning_pool(&settings);
+        let used = UsedAddresses::default();
         let climb = (settings.concurrency_mode == ConcurrencyMode::Auto)
             .then(|| Climb::new(settings.threads, settings.concurrency));
         let slots = climb.as_ref().map_or(settings.concurrency, Climb::limit);
@@ -192,6 +193,7 @@ impl Crawl {
                 pool,
                 turning: turning.clone(),
                 seen: seen.clone(),
+                used: Arc::clone(&used),
                 progress: Arc::clone(&progress),
                 stop: crawl.stop.clone(),
                 disk: disk.clone(),

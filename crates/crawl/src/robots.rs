@@ -6,6 +6,7 @@ use http::StatusCode;
 use texting_robots::Robot;
 
 use crate::outcome::{ErrorKind, Fault};
+use crate::robots_text::{standardized, unescaped};
 
 /// Whether robots.txt counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +51,7 @@ impl Rules {
         if !status.is_success() || !says(body, b"disallow") && !says(body, b"crawl-delay") {
             return Self::All;
         }
-        match Robot::new(agent, body) {
+        match Robot::new(agent, &standardized(body)) {
             Ok(robot) => Self::Robot(Box::new(robot)),
             // What cannot be parsed at all restricts nobody.
             Err(_) => Self::All,
@@ -71,7 +72,9 @@ impl Rules {
                     status.as_u16()
                 ),
             )),
-            Self::Robot(robot) if robot.allowed(url) => Ok(()),
+            Self::Robot(robot) if robot.allowed(&String::from_utf8_lossy(&unescaped(url.as_bytes()))) => {
+                Ok(())
+            }
             Self::Robot(_) => Err(Fault::new(ErrorKind::Robots, "robots.txt disallows it")),
         }
     }
@@ -122,6 +125,12 @@ mod tests {
         let own = "User-agent: *\nDisallow: /\n\nUser-agent: V6KIT\nDisallow: /private\n";
         assert!(allowed(own, "/items/1") && !allowed(own, "/private/1"));
         assert!(!allowed("user-agent: *\ndisallow: /", "/"));
+        assert!(!allowed("user-agent: *\ndisallow: /\ndisallow:\n", "/x"));
+        assert!(
+            !allowed("user-agent: *\ndisallow: /%61/\n", "/a/")
+                && !allowed("user-agent: *\ndisallow: /a/\n", "/%61/")
+        );
+        assert!(allowed("user-agent: *\ndisallow: /a%2Fb\n", "/a/b"));
     }
 
     #[test]

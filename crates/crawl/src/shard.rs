@@ -4,7 +4,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashSet;
 use std::net::Ipv6Addr;
 use std::rc::Rc;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -27,6 +27,7 @@ use crate::list::{Cursor, Particulars};
 use crate::networks::{Seen, Verdict, Visit};
 use crate::order::Itinerary;
 use crate::outcome::{ErrorKind, Fault, Outcome};
+use crate::places::has_places;
 use crate::progress::Progress;
 use crate::record::Record;
 use crate::sequel::is_limit;
@@ -58,6 +59,7 @@ pub(crate) struct Equipment {
     pub(crate) turning: Option<Arc<TurningPool>>,
     /// Networks that any shard has sent from.
     pub(crate) seen: Option<Arc<Seen>>,
+    pub(crate) used: UsedAddresses,
     pub(crate) progress: Arc<Progress>,
     pub(crate) stop: Stop,
     pub(crate) disk: Disk,
@@ -67,6 +69,10 @@ pub(crate) struct Equipment {
     pub(crate) limits: Limits,
     pub(crate) seed: u64,
 }
+
+/// The addresses that any shard has sent from, where they are few enough to tell apart. Touched for each
+/// connection, never for a request.
+pub(crate) type UsedAddresses = Arc<Mutex<HashSet<Ipv6Addr>>>;
 
 /// How a crawl is told to end.
 #[derive(Debug, Clone)]
@@ -118,12 +124,14 @@ pub(crate) struct Shard {
     limits: Limits,
     turning: Option<Arc<TurningPool>>,
     seen: Option<Arc<Seen>>,
+    /// Headers or the body differ from item to item.
+    has_places: bool,
     began: std::time::Instant,
     /// For items that come in their turn, and for those that had to wait.
     cursors: [RefCell<Cursor>; 2],
     frame: OpenFrame,
     pool: RefCell<Option<SourcePool>>,
-    used: RefCell<HashSet<Ipv6Addr>>,
+    used: UsedAddresses,
     /// How long a source address serves.
     pub(crate) term: Term,
     tls: OnceCell<ClientTls>,
@@ -175,6 +183,7 @@ impl Shard {
             limits,
             turning,
             seen,
+            used,
             ..
         } = equipment;
         let slots = share(settings.concurrency, settings.threads, index);
@@ -198,11 +207,12 @@ impl Shard {
             limits,
             turning,
             seen,
+            has_places: has_places(&job.request),
             began: std::time::Instant::now(),
             cursors: Default::default(),
             frame: OpenFrame::new(&job.storage, limit, random_seed()),
             pool: RefCell::new(pool),
-            used: RefCell::default(),
+            used,
             term: term(settings.sources.as_ref()),
             tls: OnceCell::new(),
             finished: Rc::default(),
@@ -346,7 +356,7 @@ impl Shard {
         let Job { work, request, .. } = &*self.job;
         // Those that had to wait are read behind the others, and would make a common cursor jump.
         let mut cursor = self.cursors[arrival as usize].borrow_mut();
-        work.item(position, &mut cursor, request, url)
+        work.item(position, &mut cursor, self.has_places.then_some(request), url)
     }
 
     /// Records an item.
@@ -420,14 +430,14 @@ impl Shard {
     }
 
     /// Counts a connection and its source address.
-    pub(crate) fn count_source(&self, from: Ipv6Addr) {
+    pub(crate) fn count_source(&self, connection: &Connection) {
         self.progress.connections.add(1);
         let sources = self.settings.sources.as_ref();
-        let wide = sources.is_some_and(|sources| {
-            sources.prefix.host_bits() > COUNTED_HOST_BITS && sources.addresses.is_none()
-        });
+        let wide = sources.is_some_and(|sources| sources.prefix.host_bits() > COUNTED_HOST_BITS);
         // Two draws from that many addresses are hardly ever the same.
-        if wide || self.used.borrow_mut().insert(from) {
+        let is_new = connection.is_from_new_address();
+        let used = || self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_new && (wide || used().insert(connection.from())) {
             self.progress.addresses.add(1);
         }
     }

@@ -380,7 +380,7 @@ fn counted(shard: &Shard, opened: Opened) -> Connection {
         Opened::Exclusive(connection) => connection,
         Opened::Shared(http2) => Connection::of_stream(http2.stream()),
     };
-    shard.count_source(connection.from());
+    shard.count_source(&connection);
     connection
 }
 

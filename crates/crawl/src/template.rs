@@ -52,6 +52,10 @@ impl Part {
         }
     }
 
+    fn is_value(&self) -> bool {
+        !matches!(self, Self::Literal(_) | Self::Unsent { .. })
+    }
+
     fn write(&self, index: u64, out: &mut String) {
         match self {
             Self::Literal(text) => out.push_str(text),
@@ -90,6 +94,28 @@ impl Template {
     #[must_use]
     pub fn origin(&self) -> Option<&Origin> {
         self.origin.as_ref()
+    }
+
+    /// Whether its URLs differ.
+    pub(crate) fn has_values(&self) -> bool {
+        self.parts.iter().any(Part::is_value)
+    }
+
+    /// What the braces come to at `position`, from left to right.
+    pub(crate) fn values(&self, position: u64) -> Vec<String> {
+        let mut below = self.count;
+        let mut rest = position;
+        let mut values = Vec::new();
+        for part in &self.parts {
+            below /= part.count();
+            if part.is_value() {
+                let mut value = String::new();
+                part.write(rest / below, &mut value);
+                values.push(value);
+            }
+            rest %= below;
+        }
+        values
     }
 
     /// Appends the URL at `position`, counted from 0.

@@ -55,7 +55,7 @@ impl Tenure {
         };
         Self {
             from,
-            is_new: lease.as_ref().is_none_or(|lease| lease.requests() == 0),
+            is_new: lease.as_ref().is_none_or(Lease::connect),
             lease,
             born: Instant::now(),
         }

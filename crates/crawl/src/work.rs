@@ -2,11 +2,10 @@
 
 use std::fmt;
 
-use bytes::Bytes;
-
 use crate::job::RequestSpec;
 use crate::list::{Cursor, List, ListError, Particulars, read_line};
 use crate::outcome::{ErrorKind, Fault};
+use crate::places::substitute;
 use crate::template::{Template, TemplateError};
 use crate::url::{self, Origin, UrlError};
 use crate::{Code, Hint};
@@ -145,12 +144,12 @@ impl Work {
     /// # Panics
     /// When `position` is not below [`Work::count`].
     pub fn write(&self, position: u64, out: &mut String) {
-        let spec = RequestSpec::new(http::Method::GET, crate::Coding::Keep);
         // What is wrong with it does not matter here.
-        let _ = self.item(position, &mut Cursor::default(), &spec, out);
+        let _ = self.item(position, &mut Cursor::default(), None, out);
     }
 
-    /// Appends the URL at `position`, and tells in what its request differs from `spec`.
+    /// Appends the URL at `position`, and tells in what its request differs from `spec`, which has
+    /// places for what the item is.
     ///
     /// # Errors
     /// [`ErrorKind::BadItem`].
@@ -158,15 +157,20 @@ impl Work {
         &self,
         position: u64,
         cursor: &mut Cursor,
-        spec: &RequestSpec,
+        spec: Option<&RequestSpec>,
         out: &mut String,
     ) -> Result<Particulars, Fault> {
         match &self.0 {
             Kind::Templates { templates, ends } => {
                 let index = ends.partition_point(|&end| end <= position);
                 let template = &templates[index];
-                template.write(position - (ends[index] - template.count()), out);
-                Ok(Particulars::default())
+                let position = position - (ends[index] - template.count());
+                template.write(position, out);
+                match spec {
+                    Some(spec) if template.has_values() => substitute(spec, &template.values(position))
+                        .map_err(|error| Fault::from_error(ErrorKind::BadItem, &error)),
+                    _ => Ok(Particulars::default()),
+                }
             }
             Kind::Lines(list) => {
                 let (line, number) = cursor.line(list, position)?;
@@ -174,36 +178,21 @@ impl Work {
             }
             Kind::Substituted { list, url } => {
                 let (line, number) = cursor.line(list, position)?;
-                let line = String::from_utf8_lossy(line);
+                let text = String::from_utf8_lossy(line);
                 let mut parts = url.split(PLACE);
                 out.push_str(parts.next().unwrap_or_default());
                 for part in parts {
-                    out.push_str(&url::encode(&line.replace('#', "%23")));
+                    out.push_str(&url::encode(&text.replace('#', "%23")));
                     out.push_str(part);
                 }
-                substitute(spec, &line)
+                let Some(spec) = spec else {
+                    return Ok(Particulars::default());
+                };
+                substitute(spec, &[line])
                     .map_err(|why| Fault::new(ErrorKind::BadItem, format!("line {number}: {why}")))
             }
         }
     }
-}
-
-/// The headers and the body of `spec` with `line` where they say [`PLACE`].
-fn substitute(spec: &RequestSpec, line: &str) -> Result<Particulars, http::header::InvalidHeaderValue> {
-    let mut particulars = Particulars::default();
-    for (name, value) in &spec.headers {
-        if let Ok(text) = value.to_str()
-            && text.contains(PLACE)
-        {
-            let value = text.replace(PLACE, line).parse()?;
-            particulars.headers.push((name.clone(), value));
-        }
-    }
-    if memchr::memmem::find(&spec.body, PLACE.as_bytes()).is_some() {
-        let body = String::from_utf8_lossy(&spec.body).replace(PLACE, line);
-        particulars.body = Some(Bytes::from(body));
-    }
-    Ok(particulars)
 }
 
 /// The templates, a line each, or the URL that lines are put into.

@@ -67,6 +67,8 @@ struct Place {
     /// Not to be used before, when it was refused.
     cool: AtomicU64,
     refused: AtomicBool,
+    /// Somebody has connected from it.
+    connected: AtomicBool,
 }
 
 /// The right of a connection to leave from an address. The address keeps its place until it is dropped.
@@ -223,6 +225,7 @@ impl Place {
             used: AtomicU64::new(0),
             cool: AtomicU64::new(0),
             refused: AtomicBool::new(false),
+            connected: AtomicBool::new(false),
         }
     }
 
@@ -241,10 +244,9 @@ impl Lease {
         self.place.address
     }
 
-    /// Requests so far, over all connections.
-    #[must_use]
-    pub fn requests(&self) -> u64 {
-        self.place.requests.load(Ordering::Relaxed)
+    /// A connection was made, and the result says whether it is the first one from the address.
+    pub fn connect(&self) -> bool {
+        !self.place.connected.swap(true, Ordering::Relaxed)
     }
 
     /// Counts a request, and says how many there have been over all connections.

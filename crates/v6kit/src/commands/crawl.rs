@@ -51,6 +51,7 @@ use crate::service;
         v6kit crawl --job items.toml -r 5/s\n  \
         v6kit crawl 'https://api.example.org/{1..500}' -o items --bearer-file token --redirects 5 \\\n    \
             -x 'socks5h://[::1]:1080'\n  \
+        v6kit crawl 'https://api.example.org/search?page={1..500}' -d '{\"page\":{}}' -o pages -c auto --rate-total 50/s\n  \
         v6kit crawl status items\n  \
         v6kit crawl cat items --outcome ok | jq .body\n  \
         v6kit crawl retry items --outcome transient,blocked"
@@ -185,7 +186,8 @@ struct RunArgs {
     /// The method; GET, or POST with a body
     #[arg(short = 'X', long = "method", value_name = "METHOD", value_parser = settings::method, help_heading = "Request")]
     method: Option<Method>,
-    /// A header; may be given several times
+    /// A header; may be given several times. In headers and body {} stands for the line, or for what the braces
+    /// of the URL came to; {1}, {2} for one of several; {{}} for {}
     #[arg(short = 'H', long = "header", value_name = "'K: V'", value_parser = settings::header, help_heading = "Request")]
     headers: Vec<(HeaderName, HeaderValue)>,
     /// The body, or the file that holds it

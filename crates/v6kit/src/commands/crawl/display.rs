@@ -1,6 +1,5 @@
 //! What somebody sees while a crawl is running.
 
-use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -81,27 +80,34 @@ impl<'a> Display<'a> {
         let sample = crawl.sample();
         let rate = self.rate(&sample);
         let done = self.resumed + sample.finished();
-        let mut line = self.line(&sample, rate, done, crawl.concurrency());
+        let mut lines = self.lines(&sample, rate, done, crawl.concurrency());
         if let Some(forecast) = crawl.forecast() {
-            // Writing to a String does not fail.
-            let _ = write!(
-                line,
-                ", {} in the end ({:.0} B per item)",
+            lines.push(format!(
+                "{} in the end ({:.0} B per item)",
                 HumanBytes(forecast.total_bytes),
                 forecast.bytes_per_item
-            );
+            ));
             self.warn_once(&forecast);
         }
+        let shards = if self.printer.is_verbose() {
+            shard_lines(crawl)
+        } else {
+            Vec::new()
+        };
         match &self.bar {
             Some(bar) => {
+                let width = usize::from(console::Term::stderr().size().1);
+                lines.extend(shards);
+                let fitted = lines.iter().map(|line| console::truncate_str(line, width, "…"));
                 bar.set_position(done.min(self.total));
-                bar.set_message(line);
+                bar.set_message(fitted.collect::<Vec<_>>().join("\n"));
             }
             None if !self.printer.is_quiet() => {
+                let line = lines.join("; ");
                 self.printer
                     .note(format!("{}/{} {line}", HumanCount(done), HumanCount(self.total)));
-                if self.printer.is_verbose() {
-                    self.show_shards(crawl);
+                for shard in shards {
+                    self.printer.note(shard);
                 }
             }
             None => {}
@@ -118,17 +124,6 @@ impl<'a> Display<'a> {
         }
     }
 
-    fn show_shards(&self, crawl: &Crawl) {
-        for (index, shard) in crawl.sample_by_shard().iter().enumerate() {
-            self.printer.note(format!(
-                "  shard {index}: {} done, {} in flight, {} connections open",
-                HumanCount(shard.finished()),
-                shard.in_flight,
-                shard.open_connections,
-            ));
-        }
-    }
-
     /// Finished items per second over the last few.
     fn rate(&mut self, sample: &Sample) -> f64 {
         let now = Instant::now();
@@ -140,7 +135,8 @@ impl<'a> Display<'a> {
         (sample.finished() - finished) as f64 / (now - then).as_secs_f64().max(0.001)
     }
 
-    fn line(&self, sample: &Sample, rate: f64, done: u64, slots: usize) -> String {
+    /// How fast, from where, what came of it, how much: a line each.
+    fn lines(&self, sample: &Sample, rate: f64, done: u64, slots: usize) -> Vec<String> {
         let average = sample.finished() as f64 / self.began.elapsed().as_secs_f64().max(0.001);
         let left = self.total.saturating_sub(done) as f64;
         let eta = if average > 0.0 {
@@ -148,30 +144,34 @@ impl<'a> Display<'a> {
         } else {
             "?".to_owned()
         };
-        let mut line = format!(
-            "{rate:.0}/s (avg {average:.0}/s), {eta} left; {} in flight of {slots}, {} connections, {} addresses;",
-            sample.in_flight,
-            sample.open_connections,
-            HumanCount(sample.addresses),
-        );
-        for outcome in Outcome::ALL {
-            let count = sample.outcomes.of(outcome);
-            if count > 0 {
-                // Writing to a String does not fail.
-                let _ = write!(line, " {outcome} {}", HumanCount(count));
-            }
-        }
+        let mut outcomes: Vec<String> = Outcome::ALL
+            .into_iter()
+            .map(|outcome| (outcome, sample.outcomes.of(outcome)))
+            .filter(|(_, count)| *count > 0)
+            .map(|(outcome, count)| format!("{outcome} {}", HumanCount(count)))
+            .collect();
         if sample.retries > 0 {
-            let _ = write!(line, " retries {}", HumanCount(sample.retries));
+            outcomes.push(format!("retries {}", HumanCount(sample.retries)));
         }
-        let _ = write!(
-            line,
-            "; in {}, out {}, stored {}",
+        let mut lines = vec![
+            format!("{rate:.0}/s (avg {average:.0}/s), {eta} left"),
+            format!(
+                "{} in flight of {slots}, {} connections, {} addresses",
+                sample.in_flight,
+                sample.open_connections,
+                HumanCount(sample.addresses),
+            ),
+        ];
+        if !outcomes.is_empty() {
+            lines.push(outcomes.join(", "));
+        }
+        lines.push(format!(
+            "in {}, out {}, stored {}",
             HumanBytes(sample.bytes_in),
             HumanBytes(sample.bytes_out),
             HumanBytes(sample.bytes_stored)
-        );
-        line
+        ));
+        lines
     }
 }
 
@@ -187,8 +187,21 @@ pub(super) fn status(crawl: &Crawl) -> String {
     )
 }
 
+fn shard_lines(crawl: &Crawl) -> Vec<String> {
+    let shards = crawl.sample_by_shard();
+    let lines = shards.iter().enumerate().map(|(index, shard)| {
+        format!(
+            "  shard {index}: {} done, {} in flight, {} connections open",
+            HumanCount(shard.finished()),
+            shard.in_flight,
+            shard.open_connections,
+        )
+    });
+    lines.collect()
+}
+
 fn bar(total: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:24} {human_pos}/{human_len} {percent}%\n{wide_msg}");
+    let style = ProgressStyle::with_template("{bar:24} {human_pos}/{human_len} {percent}%\n{msg}");
     let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
     bar.set_style(style.unwrap_or_else(|_invalid| ProgressStyle::default_bar()));
     bar

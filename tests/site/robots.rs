@@ -1,0 +1,102 @@
+//! robots.txt, as nginx serves it and as others read it.
+
+use super::{on_loopback, records, scratch};
+use crate::harness::repository;
+
+#[test]
+fn robots_txt_is_obeyed_unless_told_otherwise() {
+    let scratch = scratch();
+    on_loopback(
+        scratch.path(),
+        r#"
+        start_nginx '
+            server { listen [::1]:8080; default_type text/plain;
+                location = /robots.txt { return 200 "User-agent: *\nDisallow: /private/\nCrawl-delay: 0.4\n"; }
+                location / { return 200 "here"; } }
+            server { listen [::1]:8081;
+                location = /robots.txt { return 503; }
+                location / { return 200 "here"; } }
+            server { listen [::1]:8082;
+                location = /robots.txt { return 404; }
+                location / { return 200 "here"; } }'
+        run() { "$V6KIT" crawl "$@" --json >/dev/null 2>"$T/err" || true; }
+        run 'http://[::1]:8080/{public,private}/{1..4}' -o "$T/obeyed" --threads 2 -r max
+        run 'http://[::1]:8080/{public,private}/{1..4}' -o "$T/ignored" --robots ignore -r max
+        run 'http://[::1]:8081/{1..3}' -o "$T/unavailable"
+        run 'http://[::1]:8082/{1..3}' -o "$T/none"
+        "#,
+    )
+    .expect(0);
+    let obeyed = records(scratch.path(), "obeyed");
+    let (public, private) = obeyed.split_at(4);
+    assert!(
+        public.iter().all(|record| record["outcome"] == "ok"),
+        "{public:?}"
+    );
+    assert!(
+        private.iter().all(|record| record["error"]["kind"] == "robots"),
+        "{private:?}"
+    );
+    let mut left: Vec<i64> = public
+        .iter()
+        .map(|record| {
+            let at = record["at"]
+                .as_str()
+                .and_then(|at| at.parse::<jiff::Timestamp>().ok());
+            at.expect("a time").as_millisecond()
+        })
+        .collect();
+    left.sort_unstable();
+    // Late timers are made up for by 50 ms at most.
+    assert!(left.windows(2).all(|pair| pair[1] - pair[0] >= 340), "{left:?}");
+    for (name, outcome) in [("ignored", "ok"), ("none", "ok"), ("unavailable", "robots")] {
+        let records = records(scratch.path(), name);
+        assert!(
+            records
+                .iter()
+                .all(|record| record["outcome"] == outcome || record["error"]["kind"] == outcome),
+            "{name}: {records:?}"
+        );
+    }
+}
+
+#[test]
+fn hundreds_of_real_robots_txt_are_read_as_another_reader_does() {
+    let scratch = scratch();
+    let sdist = repository().join("target/python/sdists/protego-0.7.0.tar.gz");
+    assert!(
+        sdist.exists(),
+        "{} is missing: run tests/install",
+        sdist.display()
+    );
+    let run = on_loopback(
+        scratch.path(),
+        &format!(
+            r#"
+            mkdir "$T/sites"
+            "$PYTHON" "$TESTS/site/robots_oracle.py" prepare '{}' 400 "$T/sites"
+            cat "$T/sites/hosts" >> /etc/hosts
+            start_nginx 'server {{ listen [::1]:8080 backlog=4096; keepalive_timeout 2s;
+                location = /robots.txt {{ root $T/sites/robots/$host; default_type text/plain; }}
+                location / {{ return 200 "here"; }} }}'
+            sed 's|^\([^/]*\)|http://\1:8080|' "$T/sites/paths" > "$T/list"
+            for agent in v6kit Googlebot; do
+                "$V6KIT" crawl -i "$T/list" -o "$T/$agent" -A "$agent/1.0" -r max -c 50 --threads 1 \
+                    --max-error-rate 100% -q 2>"$T/err" || true
+                "$V6KIT" crawl cat "$T/$agent" |
+                    "$PYTHON" "$TESTS/site/robots_oracle.py" compare "$T/sites" 8080 "$agent"
+            done
+            "#,
+            sdist.display()
+        )
+        .replace("$T/sites/robots/$host", "'\"$T\"'/sites/robots/$host"),
+    )
+    .expect(0);
+    for verdict in super::json_lines(&run.stdout) {
+        assert_eq!(verdict["wrong"], serde_json::json!([]), "{run}");
+        assert!(verdict["files"].as_u64() > Some(500), "{run}");
+        assert!(verdict["refused"].as_u64() > Some(1000), "{run}");
+        assert!(verdict["allowed"].as_u64() > Some(1000), "{run}");
+    }
+    assert_eq!(run.stdout.lines().count(), 2, "{run}");
+}
