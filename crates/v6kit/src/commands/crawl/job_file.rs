@@ -111,7 +111,8 @@ fn is_secret(key: &str, value: &str) -> bool {
             .is_some_and(|authority| authority.contains('@'))
     };
     match key {
-        "user" | "password" | "bearer" | "proxy-user" => !value.starts_with('@'),
+        "password" => true,
+        "user" => value.contains(':'),
         "url" | "proxy" => has_password(value),
         "header" => {
             let name = value.split(':').next().unwrap_or_default().trim().to_lowercase();
