@@ -10,6 +10,7 @@ mod lab;
 mod manual;
 mod ndp;
 mod openwrt;
+mod package;
 mod proxy;
 mod router;
 mod setup;
