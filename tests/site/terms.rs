@@ -144,7 +144,7 @@ fn a_limit_of_nginx_slows_the_crawl_down_until_all_is_fetched() {
         "{slow}"
     );
     let requests = slow["requests"].as_u64().expect("a number");
-    // Halved every two seconds, it takes a while to come down from what loopback gives.
+    // For two seconds it goes on at half of what loopback gives; then it is known what the site accepts.
     assert!(
         (251..=1500).contains(&requests),
         "{requests} requests for 250 items"

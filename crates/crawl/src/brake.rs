@@ -26,7 +26,14 @@ const CUT_GAP: Duration = Duration::from_secs(2);
 /// Between two steps of recovery.
 const STEP_GAP: Duration = Duration::from_secs(1);
 
-/// A cut halves the rate; a step gives back this part of what it was before the first cut.
+/// What comes in for so long after a cut was mostly sent before it, and says nothing of the new rate.
+const SETTLING: Duration = Duration::from_secs(1);
+
+/// So many answers at the new rate say what share of them the site refuses.
+const ENOUGH: u64 = 20;
+
+/// A cut halves the rate, or takes as much of it as the site refused; a step gives back this part of what the
+/// user asked for, or, where that is the machine's limit, of what it was before the last cut.
 const CUT: f64 = 0.5;
 const STEP: f64 = 0.02;
 
@@ -52,8 +59,41 @@ struct State {
     /// What it was before the first cut.
     full: f64,
     now: f64,
+    /// What a step gives back.
+    step: f64,
     last_cut: Option<Instant>,
     last_step: Option<Instant>,
+    /// Answers that were no refusals, and refusals, at the present rate.
+    accepted: u64,
+    refused: u64,
+}
+
+impl State {
+    fn has_settled(&self, now: Instant) -> bool {
+        self.last_cut
+            .is_some_and(|last| now.saturating_duration_since(last) >= SETTLING)
+    }
+
+    /// Cuts the rate that was in fact sent at, when that is known.
+    fn cut(&mut self, now: Instant) {
+        let answers = self.accepted + self.refused;
+        let settled = self.last_cut.map(|last| last + SETTLING);
+        let (before, share) = match settled {
+            Some(since) if answers >= ENOUGH => {
+                let seconds = now.saturating_duration_since(since).as_secs_f64().max(0.001);
+                let accepted = (self.accepted + 1) as f64 / answers as f64;
+                (self.now.min(answers as f64 / seconds), accepted.min(CUT))
+            }
+            _ => (self.now, CUT),
+        };
+        self.step = STEP
+            * match self.configured {
+                Rate::PerSecond(_) => self.full,
+                Rate::Max => before,
+            };
+        self.now = (before * share).max(SLOWEST);
+        (self.accepted, self.refused) = (0, 0);
+    }
 }
 
 impl Brake {
@@ -64,8 +104,11 @@ impl Brake {
                 configured,
                 full: 0.0,
                 now: 0.0,
+                step: 0.0,
                 last_cut: None,
                 last_step: None,
+                accepted: 0,
+                refused: 0,
             }),
         }
     }
@@ -75,6 +118,9 @@ impl Brake {
         let mut state = self.state();
         if let Some(wait) = wait {
             pace.hold(now + wait.min(LONGEST_HOLD));
+        }
+        if state.has_settled(now) {
+            state.refused += 1;
         }
         if state
             .last_cut
@@ -89,7 +135,7 @@ impl Brake {
             };
             state.now = state.full;
         }
-        state.now = (state.now * CUT).max(SLOWEST);
+        state.cut(now);
         // Those that are still to come in were sent before the wait.
         state.last_cut = Some(now + wait.unwrap_or_default().min(LONGEST_HOLD));
         state.last_step = state.last_cut;
@@ -117,13 +163,16 @@ impl Brake {
         }
         let now = now();
         let mut state = self.state();
+        if state.has_settled(now) {
+            state.accepted += 1;
+        }
         let since =
             |moment: Option<Instant>| moment.map_or(Duration::MAX, |at| now.saturating_duration_since(at));
         if since(state.last_cut) < CUT_GAP || since(state.last_step) < STEP_GAP {
             return;
         }
         state.last_step = Some(now);
-        state.now += state.full * STEP;
+        state.now += state.step;
         let recovered = match state.configured {
             Rate::PerSecond(rate) => state.now >= rate,
             // Well beyond where it was refused first.
@@ -206,6 +255,37 @@ mod tests {
         brake.pull(&pace, Instant::now(), None, 8000.0);
         assert_eq!(rate(&brake), 4000.0);
         assert!(!pace.is_unlimited());
+    }
+
+    #[test]
+    fn a_rate_far_too_high_comes_down_at_once_to_what_was_accepted() {
+        let pace = Pace::new(Rate::Max);
+        let brake = Brake::new(Rate::Max);
+        let start = Instant::now();
+        brake.pull(&pace, start, None, 8000.0);
+        // Of a hundred answers at the new rate the site refuses all but two.
+        for milliseconds in 1500..1598 {
+            brake.pull(&pace, start + Duration::from_millis(milliseconds), None, 4000.0);
+        }
+        for milliseconds in 1598..1600 {
+            brake.ease(&pace, || start + Duration::from_millis(milliseconds));
+        }
+        brake.pull(&pace, start + Duration::from_secs(2), None, 4000.0);
+        let now = rate(&brake);
+        assert!((100.0..130.0).contains(&now), "{now} of 4000");
+    }
+
+    #[test]
+    fn a_few_refusals_among_many_answers_halve_the_rate_and_no_more() {
+        let pace = Pace::new(Rate::PerSecond(100.0));
+        let brake = Brake::new(Rate::PerSecond(100.0));
+        let start = Instant::now();
+        brake.pull(&pace, start, None, 100.0);
+        for milliseconds in 1000..1900 {
+            brake.ease(&pace, || start + Duration::from_millis(milliseconds));
+        }
+        brake.pull(&pace, start + Duration::from_secs(2), None, 50.0);
+        assert_eq!(rate(&brake), 25.0);
     }
 
     #[test]
