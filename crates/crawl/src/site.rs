@@ -1,181 +1,33 @@
 //! What a shard knows about a destination.
 
+mod destination;
+mod sites;
+
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
-use std::net::{Ipv6Addr, SocketAddrV6};
+use std::net::Ipv6Addr;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::header::{HOST, HeaderMap, HeaderValue, PROXY_AUTHORIZATION};
 use http::uri::Authority;
 use rustls_pki_types::ServerName;
-use tokio::sync::{Notify, OnceCell, Semaphore};
-use v6kit_net::ResolveError;
+use tokio::sync::{Notify, Semaphore};
 
-use crate::brake::Brake;
+pub(crate) use self::destination::{Destination, Destinations};
+pub(crate) use self::sites::Sites;
 use crate::connection::{Connection, Http2, HttpVersion, Opened, Protocol};
 use crate::dialling::Rota;
 use crate::drain::Drain;
-use crate::health::{Admission, ErrorBudget, PROBES, Probation, Verdict, Window};
-use crate::intake::Item;
-use crate::job::{RequestSpec, Settings};
-use crate::names::{Name, Names, Standing};
-use crate::notices::Notices;
+use crate::health::{Admission, ErrorBudget, PROBES, Verdict, Window};
+use crate::job::RequestSpec;
+use crate::names::Standing;
 use crate::outcome::{ErrorKind, Fault};
-use crate::pace::{Pace, Rate};
-use crate::proxy::{Proxy, ProxyKind};
 use crate::robots::Rules;
 use crate::tenure::Term;
 use crate::tracking::Tracking;
-use crate::url::{self, Origin, Scheme};
-use crate::waiting_room::{Bench, WaitingRoom};
-
-/// A destination as all shards share it: its budget and its addresses.
-#[derive(Debug)]
-pub(crate) struct Destination {
-    origin: Origin,
-    pace: Pace,
-    /// Shared with all other destinations.
-    total: Arc<Pace>,
-    brake: Brake,
-    probation: Probation,
-    name: Arc<Name>,
-    way: Arc<Way>,
-    robots: OnceCell<Rules>,
-}
-
-/// What all destinations have in common.
-#[derive(Debug)]
-struct Way {
-    names: Names,
-    proxy: Option<Reached>,
-    http: HttpVersion,
-    notices: Notices,
-}
-
-/// A proxy, and the name under which it is reached.
-#[derive(Debug)]
-pub(crate) struct Reached {
-    pub(crate) proxy: Arc<Proxy>,
-    pub(crate) name: Arc<Name>,
-}
-
-impl Destination {
-    pub(crate) fn origin(&self) -> &Origin {
-        &self.origin
-    }
-
-    /// The proxy that leads there.
-    pub(crate) fn proxy(&self) -> Option<&Reached> {
-        self.way.proxy.as_ref()
-    }
-
-    /// The addresses of its name.
-    pub(crate) async fn addresses(
-        &self,
-        deadline: Instant,
-    ) -> Result<Arc<[SocketAddrV6]>, Arc<ResolveError>> {
-        self.look_up(&self.name, deadline).await
-    }
-
-    /// Finds out whether it can be found, as far as that is for us to know.
-    pub(crate) async fn resolve(&self, deadline: Instant) -> Result<(), Arc<ResolveError>> {
-        if let Some(Reached { proxy, name }) = self.proxy() {
-            match self.look_up(name, deadline).await {
-                Err(error) if !matches!(*error, ResolveError::Ipv4Only { .. }) => return Err(error),
-                _ if proxy.resolves() => return Ok(()),
-                _ => {}
-            }
-        }
-        self.addresses(deadline).await.map(drop)
-    }
-
-    /// The addresses of a name.
-    pub(crate) async fn look_up(
-        &self,
-        name: &Arc<Name>,
-        deadline: Instant,
-    ) -> Result<Arc<[SocketAddrV6]>, Arc<ResolveError>> {
-        self.way.names.addresses(name, deadline).await
-    }
-
-    /// What is known about where to dial.
-    fn standing(&self) -> Standing {
-        match &self.way.proxy {
-            Some(reached) if reached.proxy.resolves() => Standing::Found,
-            _ => self.way.names.standing(&self.name),
-        }
-    }
-
-    /// Whether its requests go to the proxy as they are (RFC 9112 section 3.2.2).
-    fn is_forwarded(&self) -> bool {
-        let by_http = self
-            .proxy()
-            .is_some_and(|reached| reached.proxy.kind == ProxyKind::Http);
-        by_http && self.origin.scheme == Scheme::Http && self.way.http != HttpVersion::Two
-    }
-}
-
-/// The destinations of a crawl. Touched when a shard meets one for the first time, never per request.
-#[derive(Debug)]
-pub(crate) struct Destinations {
-    rate: Rate,
-    /// The budget of all destinations together.
-    total: Arc<Pace>,
-    way: Arc<Way>,
-    known: Mutex<HashMap<Origin, Arc<Destination>>>,
-}
-
-impl Destinations {
-    pub(crate) fn new(settings: &Settings, notices: Notices) -> Self {
-        let names = Names::new(settings.resolve.clone());
-        let proxy = settings.proxy.as_ref().map(|proxy| Reached {
-            name: names.name(&proxy.host, proxy.port),
-            proxy: Arc::new(proxy.clone()),
-        });
-        Self {
-            rate: settings.rate,
-            total: Arc::new(Pace::new(settings.rate_total)),
-            way: Arc::new(Way {
-                names,
-                proxy,
-                http: settings.http,
-                notices,
-            }),
-            known: Mutex::default(),
-        }
-    }
-
-    pub(crate) fn get(&self, origin: &Origin) -> Arc<Destination> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let destination = known.entry(origin.clone()).or_insert_with(|| {
-            Arc::new(Destination {
-                origin: origin.clone(),
-                pace: Pace::new(self.rate),
-                total: Arc::clone(&self.total),
-                brake: Brake::new(self.rate),
-                probation: Probation::default(),
-                name: self.way.names.name(&origin.host, origin.port),
-                way: Arc::clone(&self.way),
-                robots: OnceCell::new(),
-            })
-        });
-        Arc::clone(destination)
-    }
-
-    /// The names of at most `most` destinations that have a pace, and how many requests per second that is.
-    pub(crate) fn paces(&self, most: usize) -> Vec<(String, f64)> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut paces: Vec<(String, f64)> = known
-            .iter()
-            .filter_map(|(origin, destination)| Some((origin.to_string(), destination.pace.per_second()?)))
-            .take(most)
-            .collect();
-        paces.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        paces
-    }
-}
+use crate::url::{Origin, Scheme};
+use crate::waiting_room::Bench;
 
 /// A destination as one shard sees it: with the shard's connections to it.
 pub(crate) struct Site {
@@ -572,70 +424,5 @@ struct Waiting<'a>(&'a Cell<u64>);
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.set(self.0.get() - 1);
-    }
-}
-
-/// The sites of a shard, found by the beginning of a URL.
-pub(crate) struct Sites {
-    destinations: Arc<Destinations>,
-    request: RequestSpec,
-    known: RefCell<HashMap<String, Rc<Site>>>,
-    last: RefCell<Option<Rc<Site>>>,
-}
-
-impl Sites {
-    pub(crate) fn new(destinations: Arc<Destinations>, request: RequestSpec) -> Self {
-        Self {
-            destinations,
-            request,
-            known: RefCell::default(),
-            last: RefCell::new(None),
-        }
-    }
-
-    /// A site with parked items, that with the fewest slots first.
-    pub(crate) fn most_neglected(&self, room: &WaitingRoom) -> Option<Item> {
-        if room.parked() == 0 {
-            return None;
-        }
-        let known = self.known.borrow();
-        let waiting = known.values().filter(|site| site.bench.is_waited_at());
-        let site = waiting.min_by_key(|site| site.bench.slots())?;
-        room.call(&site.bench)
-    }
-
-    /// The site of `url`, and the path with the query.
-    ///
-    /// # Errors
-    /// [`ErrorKind::BadItem`].
-    pub(crate) fn find<'u>(&self, url: &'u str) -> Result<(Rc<Site>, &'u str), Fault> {
-        if let Some(last) = &*self.last.borrow()
-            && let Some(path) = url.strip_prefix(&last.spelling)
-            && path.starts_with(['/', '?'])
-        {
-            return Ok((Rc::clone(last), path));
-        }
-        let bad = |error: url::UrlError| Fault::from_error(ErrorKind::BadItem, &error);
-        let (spelling, path) = url::split(url).map_err(bad)?;
-        let known = self.known.borrow().get(spelling).cloned();
-        let site = match known {
-            Some(site) => site,
-            None => self.meet(spelling, &Origin::parse(spelling).map_err(bad)?)?,
-        };
-        self.last.replace(Some(Rc::clone(&site)));
-        Ok((site, path))
-    }
-
-    fn meet(&self, spelling: &str, origin: &Origin) -> Result<Rc<Site>, Fault> {
-        let site = Rc::new(Site::new(
-            spelling,
-            origin,
-            self.destinations.get(origin),
-            &self.request,
-        )?);
-        self.known
-            .borrow_mut()
-            .insert(spelling.to_owned(), Rc::clone(&site));
-        Ok(site)
     }
 }

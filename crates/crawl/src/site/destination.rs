@@ -1,0 +1,166 @@
+//! Destinations as all shards share them.
+
+use std::collections::HashMap;
+use std::net::SocketAddrV6;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::OnceCell;
+use v6kit_net::ResolveError;
+
+use crate::brake::Brake;
+use crate::connection::HttpVersion;
+use crate::health::Probation;
+use crate::job::Settings;
+use crate::names::{Name, Names, Standing};
+use crate::notices::Notices;
+use crate::pace::{Pace, Rate};
+use crate::proxy::{Proxy, ProxyKind};
+use crate::robots::Rules;
+use crate::url::{Origin, Scheme};
+
+/// A destination as all shards share it: its budget and its addresses.
+#[derive(Debug)]
+pub(crate) struct Destination {
+    pub(super) origin: Origin,
+    pub(super) pace: Pace,
+    /// Shared with all other destinations.
+    pub(super) total: Arc<Pace>,
+    pub(super) brake: Brake,
+    pub(super) probation: Probation,
+    name: Arc<Name>,
+    pub(super) way: Arc<Way>,
+    pub(super) robots: OnceCell<Rules>,
+}
+
+/// What all destinations have in common.
+#[derive(Debug)]
+pub(super) struct Way {
+    names: Names,
+    proxy: Option<Reached>,
+    http: HttpVersion,
+    pub(super) notices: Notices,
+}
+
+/// A proxy, and the name under which it is reached.
+#[derive(Debug)]
+pub(crate) struct Reached {
+    pub(crate) proxy: Arc<Proxy>,
+    pub(crate) name: Arc<Name>,
+}
+
+impl Destination {
+    pub(crate) fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// The proxy that leads there.
+    pub(crate) fn proxy(&self) -> Option<&Reached> {
+        self.way.proxy.as_ref()
+    }
+
+    /// The addresses of its name.
+    pub(crate) async fn addresses(
+        &self,
+        deadline: Instant,
+    ) -> Result<Arc<[SocketAddrV6]>, Arc<ResolveError>> {
+        self.look_up(&self.name, deadline).await
+    }
+
+    /// Finds out whether it can be found, as far as that is for us to know.
+    pub(crate) async fn resolve(&self, deadline: Instant) -> Result<(), Arc<ResolveError>> {
+        if let Some(Reached { proxy, name }) = self.proxy() {
+            match self.look_up(name, deadline).await {
+                Err(error) if !matches!(*error, ResolveError::Ipv4Only { .. }) => return Err(error),
+                _ if proxy.resolves() => return Ok(()),
+                _ => {}
+            }
+        }
+        self.addresses(deadline).await.map(drop)
+    }
+
+    /// The addresses of a name.
+    pub(crate) async fn look_up(
+        &self,
+        name: &Arc<Name>,
+        deadline: Instant,
+    ) -> Result<Arc<[SocketAddrV6]>, Arc<ResolveError>> {
+        self.way.names.addresses(name, deadline).await
+    }
+
+    /// What is known about where to dial.
+    pub(super) fn standing(&self) -> Standing {
+        match &self.way.proxy {
+            Some(reached) if reached.proxy.resolves() => Standing::Found,
+            _ => self.way.names.standing(&self.name),
+        }
+    }
+
+    /// Whether its requests go to the proxy as they are (RFC 9112 section 3.2.2).
+    pub(super) fn is_forwarded(&self) -> bool {
+        let by_http = self
+            .proxy()
+            .is_some_and(|reached| reached.proxy.kind == ProxyKind::Http);
+        by_http && self.origin.scheme == Scheme::Http && self.way.http != HttpVersion::Two
+    }
+}
+
+/// The destinations of a crawl. Touched when a shard meets one for the first time, never per request.
+#[derive(Debug)]
+pub(crate) struct Destinations {
+    rate: Rate,
+    /// The budget of all destinations together.
+    total: Arc<Pace>,
+    way: Arc<Way>,
+    known: Mutex<HashMap<Origin, Arc<Destination>>>,
+}
+
+impl Destinations {
+    pub(crate) fn new(settings: &Settings, notices: Notices) -> Self {
+        let names = Names::new(settings.resolve.clone());
+        let proxy = settings.proxy.as_ref().map(|proxy| Reached {
+            name: names.name(&proxy.host, proxy.port),
+            proxy: Arc::new(proxy.clone()),
+        });
+        Self {
+            rate: settings.rate,
+            total: Arc::new(Pace::new(settings.rate_total)),
+            way: Arc::new(Way {
+                names,
+                proxy,
+                http: settings.http,
+                notices,
+            }),
+            known: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn get(&self, origin: &Origin) -> Arc<Destination> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let destination = known.entry(origin.clone()).or_insert_with(|| {
+            Arc::new(Destination {
+                origin: origin.clone(),
+                pace: Pace::new(self.rate),
+                total: Arc::clone(&self.total),
+                brake: Brake::new(self.rate),
+                probation: Probation::default(),
+                name: self.way.names.name(&origin.host, origin.port),
+                way: Arc::clone(&self.way),
+                robots: OnceCell::new(),
+            })
+        });
+        Arc::clone(destination)
+    }
+
+    /// The names of at most `most` destinations that have a pace, and how many requests per second that is.
+    pub(crate) fn paces(&self, most: usize) -> Vec<(String, f64)> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut paces: Vec<(String, f64)> = known
+            .iter()
+            .filter_map(|(origin, destination)| Some((origin.to_string(), destination.pace.per_second()?)))
+            .take(most)
+            .collect();
+        paces.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        paces
+    }
+}
