@@ -49,6 +49,7 @@ mod proxy;
 mod reading;
 mod record;
 mod redirect;
+mod request;
 mod retry;
 mod robots;
 mod robots_text;
@@ -81,8 +82,8 @@ pub use expect::{Expectation, ExpectationError, Expectations};
 pub use exposition::Exposition;
 pub use health::ErrorBudget;
 pub use job::{
-    Coding, ConcurrencyMode, CookiePolicy, Deadlines, Description, Difference, Identity, Job, Login,
-    RequestError, RequestSpec, SECRET_HEADERS, Settings, Sources, Trust, USER_AGENT,
+    Coding, ConcurrencyMode, CookiePolicy, Deadlines, Description, Difference, Identity, Job, Settings,
+    Sources, Trust,
 };
 pub use ledger::{
     Chunk, CommittedFrame, Counts, Extent, FramePlace, Ledger, LedgerError, RecentPace, SqliteLedger,
@@ -97,6 +98,7 @@ pub use pace::{Pace, Rate};
 pub use progress::Sample;
 pub use proxy::{Proxy, ProxyError};
 pub use reading::ReadError;
+pub use request::{Login, RequestError, RequestSpec, SECRET_HEADERS, USER_AGENT};
 pub use retry::{Retried, retry};
 pub use robots::RobotsPolicy;
 pub use status::{Forecast, MissingError, Status, missing, status};

@@ -13,8 +13,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::job::RequestSpec;
 use crate::outcome::{ErrorKind, Fault};
+use crate::request::RequestSpec;
 use crate::url;
 use crate::{Code, Hint};
 

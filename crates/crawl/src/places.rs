@@ -6,8 +6,8 @@
 use bytes::Bytes;
 use http::header::{HeaderValue, InvalidHeaderValue};
 
-use crate::job::RequestSpec;
 use crate::list::Particulars;
+use crate::request::RequestSpec;
 
 /// Whether anything of `spec` differs from item to item.
 pub(crate) fn has_places(spec: &RequestSpec) -> bool {

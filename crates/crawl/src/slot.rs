@@ -1,30 +1,30 @@
 //! A slot: one request in flight, one item after another.
 
 mod follow;
+mod outgoing;
 
-use std::borrow::Cow;
 use std::net::Ipv6Addr;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use http::header::{HOST, USER_AGENT};
-use http::uri::{Authority, PathAndQuery};
-use http::{HeaderMap, Method, Request, StatusCode, Uri};
-use http_body_util::Full;
+use http::header::USER_AGENT;
+use http::{Method, StatusCode};
 use serde_json::value::RawValue;
 
-use crate::connection::{Answer, Connection, Failed, Opened, Protocol, RequestBody, Timer};
+use self::outgoing::{Outgoing, origin_form};
+use crate::connection::{Answer, Connection, Failed, Opened, Timer};
 use crate::decode::decode;
 use crate::dialling::{self, Departing};
 use crate::intake::Item;
-use crate::job::{Coding, RequestSpec, Settings};
+use crate::job::{Coding, Settings};
 use crate::judge::judge;
 use crate::list::Particulars;
 use crate::networks::Visit;
 use crate::outcome::{ErrorKind, Fault};
-use crate::record::{Payload, Record, Sent};
+use crate::record::{Payload, Record};
 use crate::redirect;
+use crate::request::RequestSpec;
 use crate::robots::{self, RobotsPolicy, Rules};
 use crate::sequel::{self, Address, Sequel};
 use crate::shard::Shard;
@@ -461,90 +461,6 @@ fn count(shard: &Shard, attempt: &Attempt, connection: Option<&Connection>, faul
         (attempt.took, visit, connection.from())
     });
     shard.count_attempt(answered, fault);
-}
-
-/// A request as it will be sent.
-struct Outgoing<'a> {
-    method: Method,
-    path: &'a str,
-    headers: Cow<'a, HeaderMap>,
-    body: Bytes,
-}
-
-impl<'a> Outgoing<'a> {
-    fn new(spec: &RequestSpec, site: &'a Site, path: &'a str, particulars: Particulars) -> Self {
-        let Particulars {
-            method,
-            headers,
-            body,
-            ..
-        } = particulars;
-        let mut all = Cow::Borrowed(&site.headers);
-        for (name, value) in headers {
-            all.to_mut().insert(name, value);
-        }
-        // A body alone is for POST, as with -d.
-        let method = method.unwrap_or_else(|| match &body {
-            Some(_) if spec.method == Method::GET => Method::POST,
-            _ => spec.method.clone(),
-        });
-        Self {
-            method,
-            path,
-            headers: all,
-            body: body.unwrap_or_else(|| spec.body.clone()),
-        }
-    }
-
-    fn request(&self, site: &Site, target: PathAndQuery, protocol: Protocol) -> Request<RequestBody> {
-        let mut request = Request::new(Full::new(self.body.clone()));
-        *request.method_mut() = self.method.clone();
-        *request.headers_mut() = HeaderMap::clone(&self.headers);
-        match protocol {
-            Protocol::Http1 if site.is_forwarded => {
-                *request.uri_mut() = absolute_form(site, site.authority.clone(), target);
-            }
-            Protocol::Http1 => *request.uri_mut() = Uri::from(target),
-            Protocol::Http2 => {
-                // The authority takes the place of Host (RFC 9113 section 8.3.1).
-                let host = request.headers_mut().remove(HOST);
-                let own = host.and_then(|host| host.to_str().ok()?.parse().ok());
-                let authority = own.unwrap_or_else(|| site.authority.clone());
-                *request.uri_mut() = absolute_form(site, authority, target);
-                *request.version_mut() = http::Version::HTTP_2;
-            }
-        }
-        request
-    }
-
-    fn sent(&self) -> Sent<'_> {
-        Sent {
-            method: &self.method,
-            path: self.path,
-            headers: &self.headers,
-            body: &self.body,
-        }
-    }
-}
-
-/// `scheme://authority/path?query` (RFC 9112 section 3.2.2).
-fn absolute_form(site: &Site, authority: Authority, target: PathAndQuery) -> Uri {
-    let mut parts = http::uri::Parts::default();
-    parts.scheme = Some(site.scheme.clone());
-    parts.authority = Some(authority);
-    parts.path_and_query = Some(target);
-    // All three parts are there.
-    Uri::from_parts(parts).unwrap_or_default()
-}
-
-/// `/path?query` (RFC 9112 section 3.2.1).
-fn origin_form(path: &str) -> Result<PathAndQuery, Fault> {
-    let bytes = if path.starts_with('/') {
-        Bytes::copy_from_slice(path.as_bytes())
-    } else {
-        Bytes::from(format!("/{path}"))
-    };
-    PathAndQuery::from_maybe_shared(bytes).map_err(|error| Fault::from_error(ErrorKind::BadItem, &error))
 }
 
 /// The answer with its coding undone, where one came, and whether it is the data.

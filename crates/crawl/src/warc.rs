@@ -15,9 +15,9 @@ use rand_xoshiro::rand_core::Rng;
 use serde_json::value::RawValue;
 use sha1::{Digest, Sha1};
 
-use crate::job::shown;
 use crate::outcome::{ErrorKind, Fault};
 use crate::record::{Payload, Record, RecordWriter, Sent};
+use crate::request::shown;
 
 const CRLF: &[u8] = b"\r\n";
 

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use crate::job::RequestSpec;
 use crate::list::{Cursor, List, ListError, Particulars, read_line};
 use crate::outcome::{ErrorKind, Fault};
 use crate::places::substitute;
+use crate::request::RequestSpec;
 use crate::template::{Template, TemplateError};
 use crate::url::{self, Origin, UrlError};
 use crate::{Code, Hint};

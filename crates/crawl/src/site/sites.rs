@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use super::{Destinations, Site};
 use crate::intake::Item;
-use crate::job::RequestSpec;
 use crate::outcome::{ErrorKind, Fault};
+use crate::request::RequestSpec;
 use crate::url::{self, Origin};
 use crate::waiting_room::WaitingRoom;
 

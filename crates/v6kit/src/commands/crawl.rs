@@ -10,6 +10,7 @@ mod report;
 mod retry;
 mod settings;
 mod status;
+mod values;
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -104,7 +105,7 @@ struct JobDirectory {
 struct RunArgs {
     /// What to fetch: http:// or https://, with ranges and sets in braces; or, with -i, a URL with {} where
     /// each line goes; - reads lines from standard input
-    #[arg(value_name = "URL", required_unless_present_any = ["input", "job"], value_parser = settings::url)]
+    #[arg(value_name = "URL", required_unless_present_any = ["input", "job"], value_parser = values::url)]
     urls: Vec<Target>,
     /// Take items from a file, plain or packed with gzip or zstd: a URL per line, or a JSON object with
     /// "url" and perhaps "method", "headers", "body" and "id"
@@ -121,40 +122,40 @@ struct RunArgs {
     #[arg(long, value_name = "N", default_value = "100", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Source addresses")]
     requests_per_address: u64,
     /// Draw a new address after this time, such as 60s
-    #[arg(long, value_name = "TIME", value_parser = settings::time, help_heading = "Source addresses")]
+    #[arg(long, value_name = "TIME", value_parser = values::time, help_heading = "Source addresses")]
     address_age: Option<Duration>,
     /// Use so many addresses at a time and change them slowly, as an on-link prefix needs it; any number when
     /// not given, 300 where `v6kit ndp` answers for the prefix
-    #[arg(long, value_name = "N", value_parser = settings::addresses, help_heading = "Source addresses")]
+    #[arg(long, value_name = "N", value_parser = values::addresses, help_heading = "Source addresses")]
     addresses: Option<NonZeroUsize>,
 
     /// How often a destination is asked, over all threads and addresses: 150/s, 90/min, or max
-    #[arg(short, long, value_name = "RATE", default_value = "150/s", value_parser = settings::rate, help_heading = "Speed")]
+    #[arg(short, long, value_name = "RATE", default_value = "150/s", value_parser = values::rate, help_heading = "Speed")]
     rate: Rate,
     /// How often all destinations together are asked
-    #[arg(long, value_name = "RATE", default_value = "max", value_parser = settings::rate, help_heading = "Speed")]
+    #[arg(long, value_name = "RATE", default_value = "max", value_parser = values::rate, help_heading = "Speed")]
     rate_total: Rate,
     /// Requests in flight [default: 100]; auto finds out how many bring more answers rather than longer waits
-    #[arg(short, long, value_name = "N|auto", value_parser = settings::concurrency, help_heading = "Speed")]
-    concurrency: Option<settings::Concurrency>,
+    #[arg(short, long, value_name = "N|auto", value_parser = values::concurrency, help_heading = "Speed")]
+    concurrency: Option<values::Concurrency>,
     /// Threads; as many as the rate needs when not given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Speed")]
     threads: Option<u16>,
 
     /// How long a request may take, from dialling to the last byte
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = settings::time, help_heading = "Deadlines")]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = values::time, help_heading = "Deadlines")]
     timeout: Duration,
     /// How long a connection may take, TLS included
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = settings::time, help_heading = "Deadlines")]
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = values::time, help_heading = "Deadlines")]
     connect_timeout: Duration,
     /// How long the first byte of an answer may take; as --timeout when not given
-    #[arg(long, value_name = "TIME", value_parser = settings::time, help_heading = "Deadlines")]
+    #[arg(long, value_name = "TIME", value_parser = values::time, help_heading = "Deadlines")]
     first_byte_timeout: Option<Duration>,
     /// How long an answer may pause
-    #[arg(long, value_name = "TIME", default_value = "15s", value_parser = settings::time, help_heading = "Deadlines")]
+    #[arg(long, value_name = "TIME", default_value = "15s", value_parser = values::time, help_heading = "Deadlines")]
     idle_timeout: Duration,
     /// How long requests under way may take to come in after the first Ctrl-C
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = settings::time, help_heading = "Deadlines")]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = values::time, help_heading = "Deadlines")]
     grace: Duration,
     /// What to do when a site says that it is asked too often (429, 503): ask it less often, go on from
     /// another address, or end the crawl
@@ -166,10 +167,10 @@ struct RunArgs {
     )]
     on_limit: OnLimitChoice,
     /// Pause when more than this part of the last attempts failed, probe, and stop when probes fail too
-    #[arg(long, value_name = "PERCENT", default_value = "20%", value_parser = settings::percent, help_heading = "Terms of the site")]
+    #[arg(long, value_name = "PERCENT", default_value = "20%", value_parser = values::percent, help_heading = "Terms of the site")]
     max_error_rate: f64,
     /// The pause before the first probe; twice as long before each further one
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = settings::time, help_heading = "Terms of the site")]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = values::time, help_heading = "Terms of the site")]
     probe_pause: Duration,
     /// Whether to obey robots.txt
     #[arg(
@@ -184,17 +185,17 @@ struct RunArgs {
     retries: u32,
 
     /// The method; GET, or POST with a body
-    #[arg(short = 'X', long = "method", value_name = "METHOD", value_parser = settings::method, help_heading = "Request")]
+    #[arg(short = 'X', long = "method", value_name = "METHOD", value_parser = values::method, help_heading = "Request")]
     method: Option<Method>,
     /// A header; may be given several times. In headers and body {} stands for the line, or for what the braces
     /// of the URL came to; {1}, {2} for one of several; {{}} for {}
-    #[arg(short = 'H', long = "header", value_name = "'K: V'", value_parser = settings::header, help_heading = "Request")]
+    #[arg(short = 'H', long = "header", value_name = "'K: V'", value_parser = values::header, help_heading = "Request")]
     headers: Vec<(HeaderName, HeaderValue)>,
     /// The body, or the file that holds it
     #[arg(short, long, value_name = "BODY|@FILE", help_heading = "Request")]
     data: Option<String>,
     /// The User-Agent; by default one that says who asks
-    #[arg(short = 'A', long, value_name = "UA", value_parser = settings::user_agent, help_heading = "Request")]
+    #[arg(short = 'A', long, value_name = "UA", value_parser = values::user_agent, help_heading = "Request")]
     user_agent: Option<HeaderValue>,
     /// The version of HTTP; auto takes what the server prefers over TLS, and HTTP/1.1 otherwise
     #[arg(
@@ -229,16 +230,16 @@ struct RunArgs {
 
     /// What data is like: status=200,404, json, key=data.id, size=10..1M, header=NAME:PATTERN; all must
     /// hold, or the item counts as blocked
-    #[arg(long, value_name = "WHAT", value_parser = settings::expectation, help_heading = "Items")]
+    #[arg(long, value_name = "WHAT", value_parser = values::expectation, help_heading = "Items")]
     expect: Vec<Expectation>,
     /// What only a refusal says, as a regular expression on the body; may be given several times
-    #[arg(long, value_name = "RE", value_parser = settings::pattern, help_heading = "Items")]
+    #[arg(long, value_name = "RE", value_parser = values::pattern, help_heading = "Items")]
     block_pattern: Vec<String>,
     /// Ask for no compression, and keep bodies as they come
     #[arg(long, help_heading = "Items")]
     raw: bool,
     /// The largest body; a larger one is recorded as a failure
-    #[arg(long, value_name = "SIZE", default_value = "10M", value_parser = settings::size, help_heading = "Items")]
+    #[arg(long, value_name = "SIZE", default_value = "10M", value_parser = values::size, help_heading = "Items")]
     max_body: u64,
     /// Fetch only the first N items in the order of visiting
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Items")]
@@ -256,13 +257,13 @@ struct RunArgs {
     seed: Option<u64>,
 
     /// The form of the records
-    #[arg(long, value_name = "FORMAT", default_value = "ndjson", value_parser = settings::format, help_heading = "Output")]
+    #[arg(long, value_name = "FORMAT", default_value = "ndjson", value_parser = values::format, help_heading = "Output")]
     format: Format,
     /// What is kept of an answer: meta; body; or body,headers
-    #[arg(long, value_name = "PARTS", default_value = "body", value_parser = settings::content, help_heading = "Output")]
+    #[arg(long, value_name = "PARTS", default_value = "body", value_parser = values::content, help_heading = "Output")]
     store: Content,
     /// Keep only these fields of JSON bodies: a.b.c,d
-    #[arg(long, value_name = "FIELDS", value_delimiter = ',', value_parser = settings::field, help_heading = "Output")]
+    #[arg(long, value_name = "FIELDS", value_delimiter = ',', value_parser = values::field, help_heading = "Output")]
     extract: Vec<FieldPath>,
     /// The level of zstd, 1 to 22
     #[arg(long, value_name = "N", default_value_t = settings::LEVEL, value_parser = clap::value_parser!(i32).range(1..=22), help_heading = "Output")]
@@ -271,13 +272,13 @@ struct RunArgs {
     #[arg(long, help_heading = "Output")]
     long: bool,
     /// How long a record waits at most until it is safe on the disk
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = settings::time, help_heading = "Output")]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = values::time, help_heading = "Output")]
     commit_every: Duration,
     /// Stop before less than this is free on the disk: 5%, 2GiB; by default 5 % and at least 1 GiB
-    #[arg(long, value_name = "SIZE", value_parser = settings::keep_free, help_heading = "Output")]
+    #[arg(long, value_name = "SIZE", value_parser = values::keep_free, help_heading = "Output")]
     keep_free: Option<KeepFree>,
     /// How often progress is printed where there is no terminal
-    #[arg(long, value_name = "TIME", value_parser = settings::time, help_heading = "Output")]
+    #[arg(long, value_name = "TIME", value_parser = values::time, help_heading = "Output")]
     stats_interval: Option<Duration>,
     /// Serve counters for Prometheus at http://ADDR/metrics; a port alone is on loopback
     #[arg(long, value_name = "ADDR", value_parser = super::metrics::address, help_heading = "Output")]
