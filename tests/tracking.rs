@@ -83,6 +83,9 @@ END
 /// The real table: flows of others, which were answered and are not evicted before their time.
 const FILL_TABLE: &str = r#"
     fill() {
+        # What was tracked before would make room when its time is over.
+        in_router conntrack -F 2> "$T/conntrack"
+        for ((i = 0; i < 50 && $(entries) > 0; i++)); do sleep 0.1; done
         local missing=$((MAX - $1 - $(entries)))
         for ((i = 0; i < missing; i++)); do
             printf -v source '2001:db8:9::%x:%x' $((i >> 8)) $((i & 255))
