@@ -2,11 +2,13 @@
 
 mod access;
 mod bytes;
+mod ends;
 mod forms;
 mod programs;
 mod refusals;
 mod service;
 mod sessions;
+mod waves;
 
 use crate::harness::{Run, in_lab, repository};
 

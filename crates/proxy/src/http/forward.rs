@@ -31,7 +31,8 @@ use crate::stream::Begun;
 use crate::target::Target;
 use crate::visit::Protocol;
 
-/// How long a client connection may wait between two requests, and a request for the rest of its head.
+/// How long a client connection may wait between two requests, and a request for the rest of its head, where the
+/// idle time-out is no shorter.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
 /// Serves requests until the client leaves, one asks for a tunnel, or the proxy drains.
@@ -42,9 +43,11 @@ pub(super) async fn serve(session: Rc<Session>, begun: Begun) {
         async move { Ok::<_, Infallible>(answer(session, &verdict, request).await) }
     });
     let checked = Checked::new(begun, Arc::clone(&verdict));
+    let worker = &session.worker;
+    let next_request = KEEP_ALIVE.min(worker.idle_timeout).max(worker.handshake_timeout);
     let mut connection = server::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(KEEP_ALIVE.max(session.worker.handshake_timeout))
+        .header_read_timeout(next_request)
         .max_header_size(MAX_HEAD)
         .max_headers(MAX_FIELDS)
         .preserve_header_case(true)

@@ -66,13 +66,15 @@ impl Raw<'_> {
         }
     }
 
-    /// Whether the peer's end is known to have arrived, behind whatever is still to be read.
+    /// Whether the peer's orderly end is known to have arrived, behind whatever is still to be read. A reset is
+    /// no such end: only reading on tells of it.
     pub(crate) fn is_read_closed(&self) -> bool {
+        let interest = Interest::READABLE | Interest::ERROR;
         let ready = match self {
-            Self::Tcp(stream) => stream.ready(Interest::READABLE).now_or_never(),
-            Self::Unix(stream) => stream.ready(Interest::READABLE).now_or_never(),
+            Self::Tcp(stream) => stream.ready(interest).now_or_never(),
+            Self::Unix(stream) => stream.ready(interest).now_or_never(),
         };
-        matches!(ready, Some(Ok(ready)) if ready.is_read_closed())
+        matches!(ready, Some(Ok(ready)) if ready.is_read_closed() && !ready.is_error())
     }
 
     /// Sends what a shutdown follows: the kernel puts both into one segment.

@@ -144,7 +144,7 @@ struct BoundArgs {
     /// For resolving and connecting together
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = values::duration)]
     connect_timeout: Duration,
-    /// For connections on which nothing moves
+    /// For connections on which nothing moves; a fifth of it once one side has ended
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = values::duration)]
     idle_timeout: Duration,
     /// For what runs when the proxy is told to end
