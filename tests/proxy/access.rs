@@ -152,9 +152,11 @@ while tunnel("a")[0] != 200:
 #[test]
 fn a_full_proxy_says_so() {
     wire(
-        "--max-connections 3",
-        "",
+        "--max-connections 3 --access-log \"$T/log\"",
+        "export LOG=\"$T/log\"",
         r#"
+import os
+log = os.environ["LOG"]
 held = [connect() for _ in range(3)]
 for made in held:
     made.sendall(b"\x05\x01\x00")
@@ -164,7 +166,13 @@ check("CONNECT", (status, b"x-v6kit-error: full" in answer), (503, True))
 status, answer = http(b"GET http://[2001:db8:80::80]/ HTTP/1.1\r\nHost: x\r\n\r\n")
 check("forward", (status, b"x-v6kit-error: full" in answer), (503, True))
 check("SOCKS5", socks("2001:db8:80::80", 80)[0], 1)
-held.pop().close()
+# Far above the bound there is no answer any more, but a line of the log.
+held += [connect() for _ in range(256)]
+lines = lambda: [line for line in open(log) if '"protocol":"unknown"' in line and '"outcome":"full"' in line]
+while not lines():
+    check("far above", rest(connect()), b"")
+while held:
+    held.pop().close()
 while socks("2001:db8:80::80", 80)[0] != 0:
     time.sleep(0.05)
 "#,

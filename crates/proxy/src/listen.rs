@@ -99,17 +99,17 @@ fn bind_tcp(
     threads: usize,
     idle: Duration,
 ) -> io::Result<Bound> {
-    let address = claim(wanted)?;
-    let sockets = (0..threads)
-        .map(|_| {
-            let socket = tcp_socket(address)?;
-            socket.set_reuse_port(true)?;
-            tune(SockRef::from(&socket), idle)?;
-            socket.bind(&address.into())?;
-            socket.listen(BACKLOG)?;
-            Ok(socket.into())
-        })
-        .collect::<io::Result<_>>()?;
+    let first = claim(wanted, idle)?;
+    let address = local(&first)?;
+    let mut sockets = vec![first.into()];
+    for _ in 1..threads {
+        let socket = tcp_socket(address)?;
+        socket.set_reuse_port(true)?;
+        tune(SockRef::from(&socket), idle)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        sockets.push(socket.into());
+    }
     Ok(Bound {
         address: Address::Tcp {
             address,
@@ -120,16 +120,20 @@ fn bind_tcp(
     })
 }
 
-/// Finds out whether the port is free, or which one is: with SO_REUSEPORT alone, a second proxy of the
-/// same user would get half of the first one's connections without a word.
-fn claim(wanted: SocketAddr) -> io::Result<SocketAddr> {
-    let probe = tcp_socket(wanted)?;
-    probe.bind(&wanted.into())?;
-    probe.listen(1)?;
-    probe
-        .local_addr()?
-        .as_socket()
-        .ok_or_else(|| io::ErrorKind::Unsupported.into())
+/// Listens alone before the port is shared among threads: with SO_REUSEPORT from the start, a second proxy of
+/// the same user would get half of the first one's connections without a word.
+fn claim(wanted: SocketAddr, idle: Duration) -> io::Result<Socket> {
+    let socket = tcp_socket(wanted)?;
+    tune(SockRef::from(&socket), idle)?;
+    socket.bind(&wanted.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_reuse_port(true)?;
+    Ok(socket)
+}
+
+fn local(socket: &Socket) -> io::Result<SocketAddr> {
+    let address = socket.local_addr()?.as_socket();
+    address.ok_or_else(|| io::ErrorKind::Unsupported.into())
 }
 
 fn tcp_socket(address: SocketAddr) -> io::Result<Socket> {
@@ -262,6 +266,26 @@ mod tests {
         };
         let error = bind_tcp(address, None, 2, IDLE).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[test]
+    fn connections_are_shared_out_among_the_threads() {
+        let bound = bind_tcp("127.0.0.1:0".parse().unwrap(), None, 3, IDLE).unwrap();
+        let Address::Tcp { address, .. } = bound.address else {
+            panic!("a TCP listener")
+        };
+        let clients: Vec<_> = (0..300)
+            .map(|_| std::net::TcpStream::connect(address).unwrap())
+            .collect();
+        let accepted: Vec<usize> = bound
+            .sockets
+            .into_iter()
+            .map(|socket| {
+                std::iter::from_fn(|| Socket::from(socket.try_clone().unwrap()).accept().ok()).count()
+            })
+            .collect();
+        assert_eq!(accepted.iter().sum::<usize>(), clients.len());
+        assert!(accepted.iter().all(|count| *count > 0), "{accepted:?}");
     }
 
     #[test]

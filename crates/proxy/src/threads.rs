@@ -22,10 +22,12 @@ use crate::listen::{Address, Bound, Listener};
 use crate::lookup::Names;
 use crate::metrics::Tally;
 use crate::policy::Policy;
+use crate::refusal::Refusal;
 use crate::server::{StartError, random};
 use crate::session::{self, Admitted};
 use crate::settings::Settings;
 use crate::source::{Bounds, Sources};
+use crate::visit::{Protocol, Visit};
 use crate::worker::{Admission, Phase, Room, Worker};
 
 /// getaddrinfo(3) and password hashes of one thread at a time.
@@ -235,7 +237,11 @@ async fn accept(worker: Rc<Worker>, sessions: Rc<Sessions>, listener: Listener) 
         let (admitted, place) = match worker.room.admit() {
             Admission::Served(place) => (Admitted::Served, place),
             Admission::Turned(place) => (Admitted::TurnedAway, place),
-            Admission::Dropped => continue,
+            Admission::Dropped => {
+                let full = Refusal::Full(worker.room.limit);
+                Visit::new(&worker, peer, Protocol::Unknown).refused(&full);
+                continue;
+            }
         };
         let session = session::serve(
             Rc::clone(&worker),

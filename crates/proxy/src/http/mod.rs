@@ -47,7 +47,13 @@ pub(crate) async fn negotiate(session: Rc<Session>, mut begun: Begun) -> Option<
                 forward::serve(session, begun).await;
                 return None;
             }
-            Ok(Heading::Nothing) => return None,
+            Ok(Heading::Ended) => {
+                // Whoever broke off in the middle of a request is told of; who just left is not.
+                if !begun.read.is_empty() {
+                    session.visit(Protocol::Connect).ended("client_gone");
+                }
+                return None;
+            }
             Ok(Heading::Bad(refusal)) | Err(refusal) => {
                 refuse(&mut begun, &mut session.visit(Protocol::Connect), &refusal).await;
                 return None;
@@ -60,7 +66,7 @@ pub(crate) async fn negotiate(session: Rc<Session>, mut begun: Begun) -> Option<
 enum Heading {
     Connect(Connect),
     Other,
-    Nothing,
+    Ended,
     Bad(Refusal),
 }
 
@@ -84,7 +90,7 @@ async fn read_connect(begun: &mut Begun) -> io::Result<Heading> {
             Err(error) => return Ok(Heading::Bad(Refusal::BadRequest { why: why(error) })),
         }
         if begun.read_more().await? == 0 {
-            return Ok(Heading::Nothing);
+            return Ok(Heading::Ended);
         }
     }
 }
