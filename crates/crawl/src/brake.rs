@@ -29,7 +29,7 @@ const STEP_GAP: Duration = Duration::from_secs(1);
 /// What comes in for so long after a cut was mostly sent before it, and says nothing of the new rate.
 const SETTLING: Duration = Duration::from_secs(1);
 
-/// So many answers at the new rate say what share of them the site refuses.
+/// So many answers say what share of them the site refuses.
 const ENOUGH: u64 = 20;
 
 /// A cut halves the rate, or takes as much of it as the site refused; a step gives back this part of what the
@@ -66,9 +66,63 @@ struct State {
     /// Answers that were no refusals, and refusals, at the present rate.
     accepted: u64,
     refused: u64,
+    /// While the first cut is being brought down to what the site takes.
+    sounding: Option<Sounding>,
+}
+
+/// What came in since a moment at which the site was refusing already: what it accepts meanwhile is what it
+/// takes, however much more it is asked.
+#[derive(Debug)]
+struct Sounding {
+    since: Instant,
+    accepted: u64,
+    refused: u64,
+}
+
+impl Sounding {
+    fn new(since: Instant) -> Self {
+        Self {
+            since,
+            accepted: 0,
+            refused: 0,
+        }
+    }
+
+    /// Requests per second that were answered, and the share of them that was accepted at most, once that can
+    /// be said.
+    fn found(&self, now: Instant) -> Option<(f64, f64)> {
+        let answers = self.accepted + self.refused;
+        let seconds = now.saturating_duration_since(self.since).as_secs_f64().max(0.001);
+        let share = (self.accepted + 1) as f64 / answers as f64;
+        (answers >= ENOUGH).then_some((answers as f64 / seconds, share))
+    }
 }
 
 impl State {
+    /// A refusal soon after the first cut: far above what the site takes, the two seconds to the next cut
+    /// would cost it thousands of requests.
+    fn sound(&mut self, pace: &Pace, now: Instant) {
+        let Some(sounding) = &mut self.sounding else {
+            return;
+        };
+        sounding.refused += 1;
+        let Some((answered, share)) = sounding.found(now) else {
+            return;
+        };
+        *sounding = Sounding::new(now);
+        // After a pause fewer were answered than are sent.
+        let taken = answered.max(self.now) * share;
+        if taken < self.now {
+            if self.configured == Rate::Max {
+                self.step = STEP * answered.min(self.now);
+            }
+            self.now = taken.max(SLOWEST);
+            self.last_cut = Some(now);
+            self.last_step = Some(now);
+            pace.set(Rate::PerSecond(self.now));
+        }
+    }
+
     fn has_settled(&self, now: Instant) -> bool {
         self.last_cut
             .is_some_and(|last| now.saturating_duration_since(last) >= SETTLING)
@@ -109,6 +163,7 @@ impl Brake {
                 last_step: None,
                 accepted: 0,
                 refused: 0,
+                sounding: None,
             }),
         }
     }
@@ -118,6 +173,8 @@ impl Brake {
         let mut state = self.state();
         if let Some(wait) = wait {
             pace.hold(now + wait.min(LONGEST_HOLD));
+            // It says itself what it takes.
+            state.sounding = None;
         }
         if state.has_settled(now) {
             state.refused += 1;
@@ -126,14 +183,17 @@ impl Brake {
             .last_cut
             .is_some_and(|last| now.saturating_duration_since(last) < CUT_GAP)
         {
+            state.sound(pace, now);
             return;
         }
+        state.sounding = None;
         if !self.pulled.swap(true, Ordering::Relaxed) {
             state.full = match state.configured {
                 Rate::PerSecond(rate) => rate.min(observed.max(SLOWEST)),
                 Rate::Max => observed.max(1.0),
             };
             state.now = state.full;
+            state.sounding = wait.is_none().then(|| Sounding::new(now));
         }
         state.cut(now);
         // Those that are still to come in were sent before the wait.
@@ -166,11 +226,15 @@ impl Brake {
         if state.has_settled(now) {
             state.accepted += 1;
         }
+        if let Some(sounding) = &mut state.sounding {
+            sounding.accepted += 1;
+        }
         let since =
             |moment: Option<Instant>| moment.map_or(Duration::MAX, |at| now.saturating_duration_since(at));
         if since(state.last_cut) < CUT_GAP || since(state.last_step) < STEP_GAP {
             return;
         }
+        state.sounding = None;
         state.last_step = Some(now);
         state.now += state.step;
         let recovered = match state.configured {
@@ -219,7 +283,8 @@ mod tests {
         let pace = Pace::new(Rate::PerSecond(100.0));
         let brake = Brake::new(Rate::PerSecond(100.0));
         let start = Instant::now();
-        for milliseconds in 0..500 {
+        // As many as were under way.
+        for milliseconds in 0..ENOUGH {
             brake.pull(&pace, start + Duration::from_millis(milliseconds), None, 100.0);
         }
         assert_eq!(rate(&brake), 50.0);
@@ -258,11 +323,11 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_far_too_high_comes_down_at_once_to_what_was_accepted() {
+    fn a_rate_that_is_still_far_too_high_comes_down_at_once_to_what_was_accepted() {
         let pace = Pace::new(Rate::Max);
         let brake = Brake::new(Rate::Max);
         let start = Instant::now();
-        brake.pull(&pace, start, None, 8000.0);
+        brake.pull(&pace, start, Some(Duration::ZERO), 8000.0);
         // The site accepts a hundred a second.
         for milliseconds in 1000..2000 {
             let now = start + Duration::from_millis(milliseconds);
@@ -274,6 +339,47 @@ mod tests {
         brake.pull(&pace, start + Duration::from_secs(2), None, 4000.0);
         let now = rate(&brake);
         assert!((90.0..110.0).contains(&now), "{now} of 4000");
+    }
+
+    /// What it costs a site that takes `limit` requests a second, and five at once, to answer 250 of them to a
+    /// crawl without a rate and with 100 requests in flight that are answered in two milliseconds.
+    fn requests_for_250(limit: f64, seconds: &mut f64) -> u32 {
+        const LATENCY: Duration = Duration::from_millis(2);
+        const IN_FLIGHT: usize = 100;
+        let pace = Pace::new(Rate::Max);
+        let brake = Brake::new(Rate::Max);
+        let start = Instant::now();
+        // The times at which requests arrive, the next one first.
+        let mut arriving: std::collections::BTreeSet<(Instant, usize)> =
+            (0..IN_FLIGHT).map(|slot| (start + LATENCY, slot)).collect();
+        let (mut asked, mut answered) = (0, 0);
+        let (mut tokens, mut before) = (5.0, start);
+        while answered < 250 {
+            let (now, slot) = arriving.pop_first().unwrap();
+            asked += 1;
+            tokens = f64::min(5.0, tokens + (now - before).as_secs_f64() * limit);
+            before = now;
+            if tokens >= 1.0 {
+                tokens -= 1.0;
+                answered += 1;
+                brake.ease(&pace, || now);
+            } else {
+                let observed = f64::from(asked) / (now - start).as_secs_f64();
+                brake.pull(&pace, now, None, observed);
+            }
+            arriving.insert((pace.depart(now).max(now) + LATENCY, slot));
+        }
+        *seconds = (before - start).as_secs_f64();
+        asked
+    }
+
+    #[test]
+    fn a_crawl_without_a_rate_costs_a_site_with_a_limit_few_requests_in_vain() {
+        for limit in [10.0, 60.0, 600.0] {
+            let mut seconds = 0.0;
+            let asked = requests_for_250(limit, &mut seconds);
+            assert!(asked <= 600, "{asked} requests at {limit}/s, {seconds:.1} s");
+        }
     }
 
     #[test]
