@@ -86,6 +86,30 @@ fn a_silent_name_server_holds_up_nothing_but_its_names() {
 }
 
 #[test]
+fn what_a_crawl_waits_for_is_told_and_the_wait_can_be_ended() {
+    let scene = Scene::play(
+        r#"
+        name_server
+        echo "options timeout:2 attempts:1" >>/etc/resolv.conf
+        socat -u UDP-RECV:53 OPEN:/dev/null &
+        crawl job 'http://silent.test/{1..3}'
+        "$V6KIT" crawl 'http://silent.test/{1..3}' -o "$T/cut" 2>"$T/cut.err" & crawl=$!
+        until grep -q waiting "$T/cut.err"; do sleep 0.05; done
+        kill -INT $crawl
+        code=0; wait $crawl || code=$?
+        echo "cut $code"
+        "#,
+    );
+    assert_eq!(scene.run.stdout, "job 2\ncut 130\n", "{}", scene.run);
+    let said = scene.file("job.err");
+    assert!(
+        said.contains("\nwaiting for the addresses of silent.test\nerror: "),
+        "{said}"
+    );
+    assert!(scene.file("cut.err").contains("stopped before the first request"));
+}
+
+#[test]
 fn hosts_are_where_the_user_says() {
     let scene = Scene::play(&format!(
         r#"{WHERE}

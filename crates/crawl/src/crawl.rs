@@ -123,14 +123,15 @@ pub struct Crawl {
 }
 
 impl Crawl {
-    /// Checks everything that can be checked before the first request, and starts the shards.
+    /// Checks everything that can be checked before the first request, and starts the shards. `tell` is told
+    /// what is waited for, once that takes a while.
     ///
     /// # Errors
     /// [`CrawlError`].
-    pub async fn start(job: Job, settings: Settings) -> Result<Self, CrawlError> {
+    pub async fn start(job: Job, settings: Settings, tell: impl FnOnce(String)) -> Result<Self, CrawlError> {
         let (notices, news) = notices::channel();
         let destinations = Arc::new(Destinations::new(&settings, notices));
-        resolve_first(&job, &settings, &destinations).await?;
+        resolve_first(&job, &settings, &destinations, tell).await?;
         let pools = source_pools(&settings)?;
         let ledger = Arc::new(SqliteLedger::open(
             &settings.output,
@@ -344,11 +345,15 @@ impl Drop for Crawl {
     }
 }
 
+/// How long a name may take to resolve before that is told.
+const UNTOLD: Duration = Duration::from_secs(1);
+
 /// A name that does not resolve, or certificates that cannot be read, are told once and at the beginning.
 async fn resolve_first(
     job: &Job,
     settings: &Settings,
     destinations: &Destinations,
+    tell: impl FnOnce(String),
 ) -> Result<(), CrawlError> {
     let Some(origin) = job.work.origin() else {
         return Ok(());
@@ -357,11 +362,19 @@ async fn resolve_first(
         client_tls(&settings.trust, settings.identity.as_ref(), settings.http)?;
     }
     let deadline = Instant::now() + settings.deadlines.total;
-    destinations
-        .get(&origin)
-        .resolve(deadline)
-        .await
-        .map_err(CrawlError::Resolve)
+    let destination = destinations.get(&origin);
+    let mut resolving = std::pin::pin!(destination.resolve(deadline));
+    let resolved = match tokio::time::timeout(UNTOLD, &mut resolving).await {
+        Ok(resolved) => resolved,
+        Err(_elapsed) => {
+            tell(format!(
+                "waiting for the addresses of {}",
+                destination.looked_up()
+            ));
+            resolving.await
+        }
+    };
+    resolved.map_err(CrawlError::Resolve)
 }
 
 fn source_pools(settings: &Settings) -> Result<Vec<Option<SourcePool>>, PoolError> {

@@ -175,6 +175,10 @@ impl Names {
 }
 
 impl Name {
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
     /// Takes in what came of asking.
     fn learn(&self, found: Found) {
         let now = Instant::now();

@@ -79,6 +79,15 @@ impl Destination {
         self.addresses(deadline).await.map(drop)
     }
 
+    /// The hosts whose addresses [`Self::resolve`] finds out.
+    pub(crate) fn looked_up(&self) -> String {
+        match self.proxy() {
+            Some(Reached { proxy, name }) if proxy.resolves() => name.host().to_owned(),
+            Some(Reached { name, .. }) => format!("{} and {}", name.host(), self.name.host()),
+            None => self.name.host().to_owned(),
+        }
+    }
+
     /// The addresses of a name.
     pub(crate) async fn look_up(
         &self,

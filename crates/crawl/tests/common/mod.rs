@@ -69,7 +69,7 @@ pub(crate) fn settings(output: &Path) -> Settings {
 
 pub(crate) async fn crawl(job: Job, settings: Settings) -> (Summary, Vec<Value>) {
     let output = settings.output.clone();
-    let crawl = Crawl::start(job, settings).await.unwrap();
+    let crawl = Crawl::start(job, settings, drop).await.unwrap();
     crawl.ended().await;
     let summary = crawl.finish().unwrap();
     let mut lines = Vec::new();

@@ -367,9 +367,11 @@ async fn crawl(args: RunArgs, words: Vec<String>, printer: &Printer) -> Result<E
     plan.settings.invocation = words;
     let mut interrupts = Interrupts::listen()?;
     let rate = plan.settings.rate;
-    let crawl = Crawl::start(plan.job, plan.settings)
-        .await
-        .map_err(|error| failed(&error))?;
+    let crawl = tokio::select! {
+        crawl = Crawl::start(plan.job, plan.settings, |wait| printer.note(wait)) => crawl,
+        () = interrupts.next() => return Err(interrupted_before(&go_on)),
+    };
+    let crawl = crawl.map_err(|error| failed(&error))?;
     if let Some(metrics) = metrics {
         printer.note(format!("counters at http://{}/metrics", metrics.address()));
         let exposition = crawl.exposition();
@@ -448,6 +450,12 @@ fn exit_of(summary: &Summary, interrupted: bool, go_on: &str, printer: &Printer)
     } else {
         Exit::Done
     }
+}
+
+fn interrupted_before(go_on: &str) -> Failure {
+    Failure::new(Exit::Interrupted, "stopped before the first request")
+        .why("interrupted while names were looked up: nothing was fetched")
+        .hint(format!("to go on: {go_on}"))
 }
 
 fn interrupted_at_once(go_on: &str) -> Failure {
