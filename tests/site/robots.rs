@@ -3,6 +3,55 @@
 use super::{on_loopback, records, scratch};
 use crate::harness::repository;
 
+/// RFC 9309 section 2.3.1.2: five redirects are followed at least, to other hosts too; more mean that there is no
+/// robots.txt.
+#[test]
+fn redirects_of_robots_txt_are_followed_five_times() {
+    let scratch = scratch();
+    on_loopback(
+        scratch.path(),
+        r#"
+        start_nginx '
+            default_type text/plain;
+            server { listen [::1]:8080; location = /robots.txt { return 301 http://[::1]:8084/5; } location / { return 200 "x"; } }
+            server { listen [::1]:8081; location = /robots.txt { return 302 http://[::1]:8084/6; } location / { return 200 "x"; } }
+            server { listen [::1]:8082; access_log '"$T"'/asked.log plain;
+                location = /robots.txt { return 307 /robots.txt; } location / { return 200 "x"; } }
+            server { listen [::1]:8083; location = /robots.txt { return 308 http://[::1]:9/; } location / { return 200 "x"; } }
+            server { listen [::1]:8084;
+                location = /1 { return 200 "User-agent: *\nDisallow: /private/\n"; }
+                location = /2 { return 303 /1; } location = /3 { return 301 /2; } location = /4 { return 302 /3; }
+                location = /5 { return 307 http://[::1]:8084/4; } location = /6 { return 308 /5; } }'
+        for port in 8080 8081 8082 8083; do
+            "$V6KIT" crawl "http://[::1]:$port/{public,private}/1" -o "$T/$port" --retries 0 --json >/dev/null 2>"$T/err" || true
+        done
+        "#,
+    )
+    .expect(0);
+    let outcome = |port: &str| -> Vec<String> {
+        let records = records(scratch.path(), port);
+        let said = |record: &serde_json::Value| {
+            let kind = record["error"]["kind"].as_str().or(record["outcome"].as_str());
+            kind.expect("an outcome").to_owned()
+        };
+        records.iter().map(said).collect()
+    };
+    assert_eq!(outcome("8080"), ["ok", "robots"], "the fifth leads to the rules");
+    assert_eq!(outcome("8081"), ["ok", "ok"], "the sixth is not followed");
+    assert_eq!(outcome("8082"), ["ok", "ok"], "a loop");
+    let asked = std::fs::read_to_string(scratch.path().join("asked.log")).expect("the log of nginx");
+    let of_loop = asked
+        .lines()
+        .filter(|line| line.contains(" 307 /robots.txt"))
+        .count();
+    assert_eq!(of_loop, 6, "the first and five redirects: {asked}");
+    assert_eq!(
+        outcome("8083"),
+        ["robots", "robots"],
+        "rules that cannot be had forbid everything"
+    );
+}
+
 #[test]
 fn robots_txt_is_obeyed_unless_told_otherwise() {
     let scratch = scratch();

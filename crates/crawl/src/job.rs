@@ -82,7 +82,9 @@ impl Job {
         }
     }
 
-    /// What tells this job from another one.
+    /// What tells this job from another one: what is asked for and what is stored of it. How the site is reached
+    /// (names, proxies, client certificates, source addresses) and how fast is not part of it, so that it may
+    /// change when a crawl goes on.
     #[must_use]
     pub fn description(&self) -> Description {
         let headers: Vec<String> = self

@@ -26,6 +26,8 @@ pub(crate) enum Rules {
     All,
     /// Nothing: the site cannot say at present (RFC 9309 section 2.3.1.4).
     Unavailable(StatusCode),
+    /// Nothing: the site says that it has rules elsewhere, where they cannot be had for this reason.
+    Unreachable(String),
     /// What these rules do.
     Robot(Box<Robot>),
 }
@@ -35,6 +37,7 @@ impl std::fmt::Debug for Rules {
         f.write_str(match self {
             Self::All => "All",
             Self::Unavailable(_) => "Unavailable",
+            Self::Unreachable(_) => "Unreachable",
             Self::Robot(_) => "Robot",
         })
     }
@@ -72,6 +75,10 @@ impl Rules {
                     status.as_u16()
                 ),
             )),
+            Self::Unreachable(why) => Err(Fault::new(
+                ErrorKind::Robots,
+                format!("robots.txt cannot be had from where it is ({why}), which forbids everything"),
+            )),
             Self::Robot(robot) if robot.allowed(&String::from_utf8_lossy(&unescaped(url.as_bytes()))) => {
                 Ok(())
             }
@@ -85,7 +92,7 @@ impl Rules {
             Self::Robot(robot) => robot
                 .delay
                 .and_then(|seconds| Duration::try_from_secs_f32(seconds).ok()),
-            Self::All | Self::Unavailable(_) => None,
+            Self::All | Self::Unavailable(_) | Self::Unreachable(_) => None,
         }
     }
 }

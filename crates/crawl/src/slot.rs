@@ -250,7 +250,8 @@ impl Slot {
         outgoing.method = Method::GET;
         outgoing.body = Bytes::new();
         match self.fetch_robots_file(shard, site, &outgoing).await {
-            Ok(mut answer) => {
+            Ok(Err(elsewhere)) => Rules::Unreachable(elsewhere.to_string()),
+            Ok(Ok(mut answer)) => {
                 let decoded = match shard.job.coding {
                     Coding::Undo => decode(&mut answer, shard.job.max_body),
                     Coding::Keep => Ok(()),

@@ -137,6 +137,7 @@ pub(crate) fn client_tls(
         HttpVersion::One => vec![b"http/1.1".to_vec()],
         HttpVersion::Two => vec![b"h2".to_vec()],
     };
+    // One cache for all source addresses: who crawls is no secret, and full handshakes cost the site CPU time.
     config.resumption = rustls::client::Resumption::in_memory_sessions(SESSIONS);
     Ok(TlsConnector::from(Arc::new(config)))
 }

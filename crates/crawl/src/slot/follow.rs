@@ -68,6 +68,18 @@ impl Hop {
         let path = path.to_owned();
         Ok(Self { url, site, path })
     }
+
+    /// Where `answer`, behind so many redirects, leads on to; nowhere, where it is the end.
+    fn next(&self, shard: &Shard, answer: &Answer, followed: u32) -> Result<Option<Self>, Fault> {
+        match redirect::target(&self.url, answer.status, &answer.headers)? {
+            Some(_) if followed == shard.job.redirects => Err(Fault::new(
+                ErrorKind::TooManyRedirects,
+                format!("it is led on after {followed} redirects"),
+            )),
+            Some(next) => Self::to(shard, next).map(Some),
+            None => Ok(None),
+        }
+    }
 }
 
 impl Slot {
@@ -103,46 +115,23 @@ impl Slot {
         let mut departure = stage.departure;
         let mut fetched = Ok(first);
         for followed in 0.. {
-            let (answer, connection) = match fetched {
-                Ok(fetched) => fetched,
-                Err(fault) => {
+            let next = match &fetched {
+                Ok((answer, _)) => hop.next(shard, answer, followed),
+                Err(_) => Ok(None),
+            };
+            let (answer, connection, next) = match (fetched, next) {
+                (Ok((answer, connection)), Ok(Some(next))) => (answer, connection, next),
+                (fetched, end) => {
+                    let fault = end.err();
+                    let url = hop.url.as_str();
+                    let end = (followed > 0 || fault.is_some()).then_some(End { url, fault });
                     let stage = Stage {
                         site: &hop.site,
                         departure,
                         ..stage
                     };
-                    let end = End {
-                        url: hop.url.as_str(),
-                        fault: None,
-                    };
                     let outgoing = luggage.outgoing(&hop.path);
-                    return conclude(shard, &stage, &attempt, &outgoing, Err(fault), Some(end));
-                }
-            };
-            let next = match redirect::target(&hop.url, answer.status, &answer.headers) {
-                Ok(Some(_)) if followed == shard.job.redirects => Err(Fault::new(
-                    ErrorKind::TooManyRedirects,
-                    format!("it is led on after {followed} redirects"),
-                )),
-                Ok(Some(next)) => Hop::to(shard, next).map(Some),
-                Ok(None) => Ok(None),
-                Err(fault) => Err(fault),
-            };
-            let next = match next {
-                Ok(Some(next)) => next,
-                end => {
-                    let stage = Stage {
-                        site: &hop.site,
-                        departure,
-                        ..stage
-                    };
-                    let end = End {
-                        url: hop.url.as_str(),
-                        fault: end.err(),
-                    };
-                    let end = (followed > 0 || end.fault.is_some()).then_some(end);
-                    let outgoing = luggage.outgoing(&hop.path);
-                    return conclude(shard, &stage, &attempt, &outgoing, Ok((answer, connection)), end);
+                    return conclude(shard, &stage, &attempt, &outgoing, fetched, end);
                 }
             };
             count(shard, &attempt, Some(&connection), None);
@@ -191,13 +180,16 @@ impl Slot {
         Ok(hop.site.depart(&shard.stop.drain).await)
     }
 
-    /// A robots.txt, from where it is.
+    /// A robots.txt, from where it is, or why it cannot be had from where the site says that it is.
+    ///
+    /// # Errors
+    /// The site itself does not answer.
     pub(super) async fn fetch_robots_file(
         &mut self,
         shard: &Shard,
         site: &Site,
         outgoing: &Outgoing<'_>,
-    ) -> Result<Answer, Fault> {
+    ) -> Result<Result<Answer, Fault>, Fault> {
         let (mut answer, connection) = self.fetch(shard, site, outgoing, &mut Attempt::new()).await?;
         shard.keep(site, connection);
         let mut url = site.url_of(outgoing.path)?;
@@ -210,7 +202,10 @@ impl Slot {
             let Some(next) = redirect::target(&url, answer.status, &answer.headers)? else {
                 break;
             };
-            let hop = Hop::to(shard, next)?;
+            let hop = match Hop::to(shard, next) {
+                Ok(hop) => hop,
+                Err(fault) => return Ok(Err(fault)),
+            };
             let Luggage {
                 method,
                 headers,
@@ -220,13 +215,15 @@ impl Slot {
             hop.site.label(headers);
             hop.site.wait_for_pace(&shard.stop.drain).await;
             let outgoing = luggage.outgoing(&hop.path);
-            let (next, connection) = self
-                .fetch(shard, &hop.site, &outgoing, &mut Attempt::new())
-                .await?;
-            shard.keep(&hop.site, connection);
-            (answer, url) = (next, hop.url);
+            match self.fetch(shard, &hop.site, &outgoing, &mut Attempt::new()).await {
+                Ok((next, connection)) => {
+                    shard.keep(&hop.site, connection);
+                    (answer, url) = (next, hop.url);
+                }
+                Err(fault) => return Ok(Err(fault)),
+            }
         }
-        Ok(answer)
+        Ok(Ok(answer))
     }
 
     /// A connection to `site` from `from` and nowhere else.
