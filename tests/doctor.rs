@@ -70,6 +70,8 @@ fn doctor_finds_a_setup_in_order_and_names_what_drifted() {
         "$V6KIT" doctor --json >"$T/gone.json" && exit 1
         sed -i 's/"boot_id":"[^"]*"/"boot_id":"another"/' "$V6KIT_STATE_DIR/summary.json"
         "$V6KIT" doctor --json >"$T/boot.json" && exit 1
+        "$V6KIT" doctor >"$T/text" && exit 1
+        grep -q '^hint: setup: .*(more: `v6kit explain drifted`)$' "$T/text"
         jq -c --slurp '[.[] | .findings[] | select(.id == "setup")]' \
             "$T"/{root,plain,flushed,gone,boot}.json
         "#,

@@ -480,6 +480,7 @@ fn people_read_one_line_per_check_then_the_diagnosis_and_a_hint() {
     };
     assert!(diagnosis.starts_with("rewritten: "), "{run}");
     assert!(hint.starts_with("hint: "), "{run}");
+    assert!(hint.ends_with(" (more: `v6kit explain rewritten`)"), "{run}");
 }
 
 #[test]

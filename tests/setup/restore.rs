@@ -178,6 +178,8 @@ fn status_names_every_drift_and_another_setup_repairs_it() {
         rm /etc/security/limits.d/90-v6kit.conf
         ends 1 $V6KIT status --json >"$T/log/status"
         same "$(jq .in_order "$T/log/status")" false
+        ends 1 $V6KIT status >"$T/log/text"
+        grep '^hint: .*(more: `v6kit explain drifted`)$' "$T/log/text"
         same "$(state route)" missing
         same "$(state inbound)" missing
         same "$(state nofile)" missing

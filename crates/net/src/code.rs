@@ -48,6 +48,8 @@ codes! {
     BridgePort => "bridge-port",
     /// Another v6kit changes this host at the moment, or hangs.
     Busy => "busy",
+    /// A control group of this process holds it below what the machine has: processor time (cpu.max), memory (memory.max) or tasks (pids.max). What runs into a ceiling is slowed down or killed without an error of its own.
+    Ceiling => "ceiling",
     /// A certificate or key cannot be read, holds none in PEM form, does not belong together, or cannot be used.
     Certificate => "certificate",
     /// Another process crawls into the same directory.
@@ -56,8 +58,12 @@ codes! {
     DeviceDown => "device-down",
     /// Less space is left than is to be kept free, or the disk reported that it is full or broken.
     DiskFull => "disk-full",
+    /// A step of setup is not as setup left it: somebody changed it since, a firewall or network restart took it along, or the host was booted.
+    Drifted => "drifted",
     /// The server that verify asked accepted the connection and then sent no complete answer.
     EndpointSilent => "endpoint-silent",
+    /// Packets from the prefix leave this host and are refused or dropped on their way: by a firewall, or because the provider takes packets only from addresses that it gave out.
+    Filtered => "filtered",
     /// A rule of this host's own firewall refuses the connection.
     Firewall => "firewall",
     /// The directory holds files that are not those of a crawl; v6kit does not mix its own with them.
@@ -68,6 +74,8 @@ codes! {
     Htpasswd => "htpasswd",
     /// A step without which nothing works cannot be done on this host, as in a container with a read-only /proc/sys.
     Impossible => "impossible",
+    /// With the local route, every service that listens on [::] answers on every address of the prefix, and no rule keeps callers out.
+    Inbound => "inbound",
     /// A signal ended the command.
     Interrupted => "interrupted",
     /// The name has A records only.
@@ -114,14 +122,22 @@ codes! {
     NoNeighbours => "no-neighbours",
     /// nft is not installed or not on the PATH.
     NoNft => "no-nft",
+    /// Packets from the prefix leave, and no answer comes back: the router does not know that the prefix lies behind this host.
+    NoReturn => "no-return",
     /// This system has no certificates of authorities to check servers against.
     NoRoots => "no-roots",
     /// The kernel has no route to the destination, or a router said that there is none.
     NoRoute => "no-route",
+    /// Not even an address of its own gets this host to an endpoint: there is no default route, no name service, or nothing beyond the router.
+    NoUplink => "no-uplink",
+    /// A step of setup is not possible or not permitted here, or something that is not of v6kit stands against it. It was left out; `skipped` says that the rest works without it.
+    NotDone => "not-done",
     /// A capability is missing; the message says which.
     NotPermitted => "not-permitted",
     /// The prefix named is not one that setup has set up on this host.
     NotSetUp => "not-set-up",
+    /// The router takes the prefix for one of its own link: it solicits each address instead of routing the prefix to this host.
+    OnLink => "on-link",
     /// Every connection is an open file, and the limit of this process or of the system is reached.
     OpenFiles => "open-files",
     /// The directory holds a crawl with another description; going on would mix two jobs.
@@ -132,6 +148,8 @@ codes! {
     OtherVersion => "other-version",
     /// What is printed or logged cannot be written.
     Output => "output",
+    /// Some addresses were answered only at the second try, though nothing stands in their way.
+    PacketLoss => "packet-loss",
     /// A fault of v6kit itself.
     Panic => "panic",
     /// All source ports from this address to this destination are taken, or another program holds them without IP_BIND_ADDRESS_NO_PORT.
@@ -162,6 +180,8 @@ codes! {
     Refused => "refused",
     /// The other side, or something on the way, broke the connection off.
     Reset => "reset",
+    /// The endpoint saw another address than the connection was made from: something on the way replaces source addresses or answers in the place of the endpoint.
+    Rewritten => "rewritten",
     /// The router answered something that v6kit does not understand.
     RouterAnswer => "router-answer",
     /// The router has no space left for the files.
@@ -194,6 +214,8 @@ codes! {
     Sysctl => "sysctl",
     /// The system refused something that always works otherwise; the `why:` line says what.
     System => "system",
+    /// A table of tracked connections has no room, or soon will not: new connections hang or are dropped while established ones go on.
+    TableFull => "table-full",
     /// The system lets this process start no more threads.
     Thread => "thread",
     /// No answer came: packets are dropped on the way there or back, or the host is down.
@@ -204,6 +226,12 @@ codes! {
     Unreadable => "unreadable",
     /// The command line does not fit together.
     Usage => "usage",
+}
+
+impl serde::Serialize for Code {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
 }
 
 impl std::fmt::Display for Code {

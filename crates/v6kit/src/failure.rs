@@ -83,12 +83,7 @@ pub(crate) struct Failure {
     pub(crate) why: Option<String>,
     pub(crate) hint: Option<String>,
     /// Where the catalogue says more.
-    #[serde(serialize_with = "code_name")]
     pub(crate) code: Code,
-}
-
-fn code_name<S: serde::Serializer>(code: &Code, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(code.name())
 }
 
 fn exit_code<S: serde::Serializer>(exit: &Exit, serializer: S) -> Result<S::Ok, S::Error> {

@@ -13,6 +13,7 @@ use comfy_table::{Table, presets};
 use console::Style;
 use serde::Serialize;
 use tracing_subscriber::filter::LevelFilter;
+use v6kit_net::Code;
 
 use crate::args::OutputArgs;
 use crate::failure::{Exit, Failure};
@@ -99,6 +100,15 @@ impl Printer {
         }
     }
 
+    /// Advice among the results, in text form only: what to do, and where the catalogue says more.
+    pub(crate) fn hint(&self, hint: impl Display, code: Option<Code>) {
+        let label = self.paint("hint:", Tone::Good);
+        match code {
+            Some(code) => self.line(format_args!("{label} {}", with_more(&hint, code))),
+            None => self.line(format_args!("{label} {hint}")),
+        }
+    }
+
     /// Rows of the result in aligned columns, in text form only.
     pub(crate) fn table(&self, rows: impl IntoIterator<Item = Vec<String>>) {
         let mut table = Table::new();
@@ -141,10 +151,9 @@ impl Printer {
                 &format!("{} {why}", paint_stderr("why:", Tone::Strong)),
             );
         }
-        let more = format!("`v6kit explain {}`", failure.code);
         let hint = match &failure.hint {
-            Some(hint) => format!("{hint} (more: {more})"),
-            None => format!("{more} says more"),
+            Some(hint) => with_more(hint, failure.code),
+            None => format!("`v6kit explain {}` says more", failure.code),
         };
         write_line(
             &mut stderr,
@@ -157,6 +166,10 @@ impl Printer {
     pub(crate) fn paint(&self, text: impl Display, tone: Tone) -> String {
         style(tone).for_stdout().apply_to(text).to_string()
     }
+}
+
+fn with_more(hint: &impl Display, code: Code) -> String {
+    format!("{hint} (more: `v6kit explain {code}`)")
 }
 
 fn paint_stderr(text: impl Display, tone: Tone) -> String {

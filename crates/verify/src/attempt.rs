@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use v6kit_net::{Hint, Prefix, chain, own_addresses};
+use v6kit_net::{Code, Prefix, chain, own_addresses};
 
 use crate::egress::{self, Outcomes};
 use crate::probe::{Reply, Session, Target};
@@ -134,7 +134,7 @@ impl Attempt {
             return Check::failed(ID, detail);
         }
         match (self.outcomes.turned_away(), self.outcomes.failures.first()) {
-            (Some(error), _) => Check::failed(ID, format!("{counts}: {}", chain(error))).hint(error.hint()),
+            (Some(error), _) => Check::failed(ID, format!("{counts}: {}", chain(error))).hint_of(error),
             (None, Some(failure)) => Check::failed(
                 ID,
                 format!("{counts}; from {}: {}", failure.from, chain(&failure.error)),
@@ -146,7 +146,7 @@ impl Attempt {
                     egress.distinct
                 ),
             )
-            .hint("packets are lost on the way: expect retries".to_owned()),
+            .hint(Code::PacketLoss, "packets are lost on the way: expect retries"),
             (None, None) => Check::ok(ID, format!("{counts}, {} different ones", egress.distinct)),
         }
     }

@@ -1,6 +1,6 @@
 //! Who can call in on the addresses of the prefix.
 
-use v6kit_net::{Exposure, InboundFilter, Prefix};
+use v6kit_net::{Code, Exposure, InboundFilter, Prefix};
 
 use crate::report::Check;
 
@@ -18,12 +18,15 @@ pub(crate) fn check(prefix: Prefix, exposure: &Exposure) -> Check {
             ID,
             format!("nothing keeps callers from what listens on every address of {prefix}: {}", listed(services)),
         )
-        .hint(format!("`sudo v6kit setup --prefix {prefix} --inbound drop` keeps callers out, or bind the services to one address")),
+        .hint(
+            Code::Inbound,
+            format!("`sudo v6kit setup --prefix {prefix} --inbound drop` keeps callers out, or bind the services to one address"),
+        ),
         InboundFilter::Unknown { why } => Check::skipped(
             ID,
             format!("whether callers are kept out of {} cannot be seen: {why}", listed(services)),
         )
-        .hint("`sudo v6kit verify` sees it".to_owned()),
+        .hint(Code::NotPermitted, "`sudo v6kit verify` sees it"),
     }
 }
 

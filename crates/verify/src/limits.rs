@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 
 use nix::sys::resource::{Resource, getrlimit};
+use v6kit_net::Code;
 
 use crate::report::Check;
 
@@ -51,8 +52,10 @@ fn files() -> Check {
     };
     let detail = format!("up to {limit} open files, one per connection");
     if limit < ENOUGH_FILES {
-        Check::warning(ID, detail)
-            .hint("raise the limit: `v6kit setup` does, or `ulimit -Hn` as root".to_owned())
+        Check::warning(ID, detail).hint(
+            Code::OpenFiles,
+            "raise the limit: `v6kit setup` does, or `ulimit -Hn` as root",
+        )
     } else {
         Check::ok(ID, detail)
     }
@@ -72,7 +75,10 @@ fn ports() -> Check {
 fn port_check(id: &'static str, count: u32) -> Check {
     let detail = format!("{count} ports for connections from one source address to one destination");
     if count < ENOUGH_PORTS {
-        Check::warning(id, detail).hint("widen net.ipv4.ip_local_port_range: `v6kit setup` does".to_owned())
+        Check::warning(id, detail).hint(
+            Code::Ports,
+            "widen net.ipv4.ip_local_port_range: `v6kit setup` does",
+        )
     } else {
         Check::ok(id, detail)
     }
@@ -104,8 +110,8 @@ fn conntrack_check(id: &'static str, count: u64, max: u64) -> Check {
     let detail = format!("{count} of {max} tracked connections in use");
     if room < ENOUGH_CONNTRACK {
         Check::warning(id, detail).hint(
-            "a full table drops new connections: `v6kit setup --conntrack notrack` keeps the prefix out of it"
-                .to_owned(),
+            Code::TableFull,
+            "a full table drops new connections: `v6kit setup --conntrack notrack` keeps the prefix out of it",
         )
     } else {
         Check::ok(id, detail)

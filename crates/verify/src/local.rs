@@ -6,7 +6,7 @@ use std::net::{Ipv6Addr, SocketAddrV6};
 
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
-use v6kit_net::Prefix;
+use v6kit_net::{Code, Prefix};
 
 use crate::report::Check;
 use crate::routes::{Device, Routes, RoutesError};
@@ -66,10 +66,13 @@ impl Local {
                     device.name
                 ),
             )
-            .hint(format!(
-                "`sudo v6kit setup --prefix {prefix} --dev {}` adds one on lo that stays",
-                device.name
-            )),
+            .hint(
+                Code::DeviceDown,
+                format!(
+                    "`sudo v6kit setup --prefix {prefix} --dev {}` adds one on lo that stays",
+                    device.name
+                ),
+            ),
         }
     }
 
@@ -82,8 +85,8 @@ impl Local {
                 format!("sockets can bind to any address of it{}", others_too()),
             ),
             Err(error) => Check::failed(ID, format!("sockets cannot bind to its addresses: {error}")).hint(
-                "check that IPv6 is enabled, and that this container or sandbox allows IP_FREEBIND"
-                    .to_owned(),
+                Code::SourceNotLocal,
+                "check that IPv6 is enabled, and that this container or sandbox allows IP_FREEBIND",
             ),
         }
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::Serialize;
+use v6kit_net::{Code, Hint};
 
 /// What stands between this host and connections from every address of the prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -24,6 +25,23 @@ pub enum Diagnosis {
     TableFull,
     /// Not even the host's own address reaches the endpoint.
     NoUplink,
+}
+
+impl Diagnosis {
+    /// Where the catalogue says more about it.
+    #[must_use]
+    pub fn code(self) -> Option<Code> {
+        Some(match self {
+            Self::Ok => return None,
+            Self::OnLink => Code::OnLink,
+            Self::NoReturn => Code::NoReturn,
+            Self::Filtered => Code::Filtered,
+            Self::Rewritten => Code::Rewritten,
+            Self::NotSetUp => Code::NotSetUp,
+            Self::TableFull => Code::TableFull,
+            Self::NoUplink => Code::NoUplink,
+        })
+    }
 }
 
 impl fmt::Display for Diagnosis {
@@ -66,6 +84,9 @@ pub struct Check {
     pub detail: String,
     /// What to do about it.
     pub hint: Option<String>,
+    /// Where the catalogue says more about the hint.
+    #[serde(skip)]
+    pub code: Option<Code>,
 }
 
 impl Check {
@@ -75,6 +96,7 @@ impl Check {
             outcome,
             detail: detail.into(),
             hint: None,
+            code: None,
         }
     }
 
@@ -94,8 +116,16 @@ impl Check {
         Self::new(id, Outcome::Skipped, detail)
     }
 
-    pub(crate) fn hint(mut self, hint: impl Into<Option<String>>) -> Self {
-        self.hint = hint.into();
+    pub(crate) fn hint(mut self, code: Code, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self.code = Some(code);
+        self
+    }
+
+    /// With the advice that `error` brings.
+    pub(crate) fn hint_of(mut self, error: &impl Hint) -> Self {
+        self.hint = error.hint();
+        self.code = self.hint.is_some().then(|| error.code());
         self
     }
 }

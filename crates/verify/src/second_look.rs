@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use futures_util::future::{OptionFuture, join3};
-use v6kit_net::{Prefix, chain};
+use v6kit_net::{Code, Prefix, chain};
 
 use crate::egress::{self, Outcomes};
 use crate::probe::Target;
@@ -99,7 +99,7 @@ impl SecondLook {
         const ID: &str = "wire";
         let Some(device) = device else {
             return Check::skipped(ID, "no device leads to the endpoint")
-                .hint("name it: --dev DEV".to_owned());
+                .hint(Code::NoDevice, "name it: --dev DEV");
         };
         let seen = match &self.seen {
             Some(Ok(seen)) => seen,

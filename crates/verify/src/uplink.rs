@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use v6kit_net::{DialError, Hint, ResolveError, chain};
+use v6kit_net::{Code, DialError, ResolveError, chain};
 
 use crate::endpoint::Endpoint;
 use crate::probe::{Afterwards, ProbeError, Reply, Session, Target};
@@ -103,19 +103,20 @@ impl Uplink {
             0 => String::new(),
             n => format!(", nor do {n} others"),
         };
-        let (what, hint) = if no_default_route && is_about_the_way(error) {
-            (
-                "there is no default IPv6 route".to_owned(),
-                Some("add one: `ip -6 route add default via ROUTER dev DEV`, or see why no router advertisement gives one: `ip -6 route show default`".to_owned()),
+        let failed = |what: &str| {
+            Check::failed(
+                ID,
+                format!("{what}: {endpoint} does not answer ({reason}){others}"),
+            )
+        };
+        Ok(if no_default_route && is_about_the_way(error) {
+            failed("there is no default IPv6 route").hint(
+                Code::NoUplink,
+                "add one: `ip -6 route add default via ROUTER dev DEV`, or see why no router advertisement gives one: `ip -6 route show default`",
             )
         } else {
-            ("no answer to this host's own address".to_owned(), error.hint())
-        };
-        Ok(Check::failed(
-            ID,
-            format!("{what}: {endpoint} does not answer ({reason}){others}"),
-        )
-        .hint(hint))
+            failed("no answer to this host's own address").hint_of(error)
+        })
     }
 }
 

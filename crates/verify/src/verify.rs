@@ -231,6 +231,7 @@ impl Findings {
         for check in &mut checks {
             if check.outcome == Outcome::Failed && check.hint.is_none() {
                 check.hint = hint.map(ToOwned::to_owned);
+                check.code = diagnosis.code();
             }
         }
         checks

@@ -1,6 +1,7 @@
 //! One line of an examination.
 
 use serde::Serialize;
+use v6kit_net::{Code, Hint};
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -14,6 +15,9 @@ pub struct Finding {
     /// What to do, where something is to be done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// Where the catalogue says more about the hint.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<Code>,
 }
 
 /// Whether something is as it should be.
@@ -53,11 +57,20 @@ impl Finding {
             state,
             detail: detail.into(),
             hint: None,
+            code: None,
         }
     }
 
-    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(super) fn hint(mut self, code: Code, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self.code = Some(code);
+        self
+    }
+
+    /// With the advice that `error` brings.
+    pub(super) fn hint_of(mut self, error: &impl Hint) -> Self {
+        self.hint = error.hint();
+        self.code = self.hint.is_some().then(|| error.code());
         self
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use nix::sys::resource::{Resource, getrlimit};
 use serde::Serialize;
+use v6kit_net::Code;
 
 use super::cgroup::{Ceilings, ceilings};
 use super::finding::Finding;
@@ -210,7 +211,7 @@ fn namespaces(machine: &Machine) -> Finding {
         Finding::ok("namespaces", "user namespaces can be made: the lab works")
     } else {
         Finding::warning("namespaces", "user namespaces cannot be made here: the lab needs them")
-            .hint("allow them (user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns), or run the lab as root")
+            .hint(Code::NoNamespaces, "allow them (user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns), or run the lab as root")
     }
 }
 
@@ -233,7 +234,10 @@ fn cpu(machine: &Machine) -> Finding {
         count(periods)
     );
     if throttled > 0 && throttled.saturating_mul(MANY_THROTTLED) >= periods {
-        Finding::warning("cpu", detail).hint("raise CPUQuota of the unit, or --cpus of the container")
+        Finding::warning("cpu", detail).hint(
+            Code::Ceiling,
+            "raise CPUQuota of the unit, or --cpus of the container",
+        )
     } else {
         Finding::ok("cpu", detail)
     }
@@ -283,7 +287,10 @@ fn tasks(machine: &Machine) -> Option<Finding> {
     let wanted = machine.cores as u64 + 8;
     let room = ceiling.tasks.saturating_sub(ceiling.used.unwrap_or(0));
     Some(if room < wanted {
-        Finding::warning(ID, detail).hint("raise TasksMax of the unit, or --pids-limit of the container")
+        Finding::warning(ID, detail).hint(
+            Code::Ceiling,
+            "raise TasksMax of the unit, or --pids-limit of the container",
+        )
     } else {
         Finding::ok(ID, detail)
     })
@@ -299,12 +306,13 @@ fn files(machine: &Machine) -> Finding {
     if let (Some(open), Some(max)) = (machine.files_open, machine.files_max) {
         detail = format!("{detail}; {} of {} open on the machine", count(open), count(max));
         if open >= max {
-            return Finding::failed(ID, detail).hint("raise fs.file-max: `v6kit setup` does");
+            return Finding::failed(ID, detail)
+                .hint(Code::OpenFiles, "raise fs.file-max: `v6kit setup` does");
         }
     }
     if machine.files_hard < FEW_FILES {
         Finding::warning(ID, detail)
-            .hint("every connection is an open file: raise the hard limit (`v6kit setup`, LimitNOFILE, `ulimit -Hn`)")
+            .hint(Code::OpenFiles, "every connection is an open file: raise the hard limit (`v6kit setup`, LimitNOFILE, `ulimit -Hn`)")
     } else {
         Finding::ok(ID, detail)
     }

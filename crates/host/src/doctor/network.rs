@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde::Serialize;
-use v6kit_net::{Hint, InboundFilter, Prefix, chain};
+use v6kit_net::{Code, InboundFilter, Prefix, chain};
 
 use super::finding::Finding;
 use super::text::count;
@@ -86,11 +86,11 @@ pub(super) async fn examine(state_dir: &Path, findings: &mut Vec<Finding>) -> Ne
             network.default_routes = default_routes(routing);
             default_route(&network, is_set_up)
         }
-        Err(error) => with_hint(Finding::unknown("route", chain(error)), error.hint()),
+        Err(error) => Finding::unknown("route", chain(error)).hint_of(error),
     });
     match summary {
         Err(error) => {
-            findings.push(with_hint(Finding::failed("setup", chain(&error)), error.hint()));
+            findings.push(Finding::failed("setup", chain(&error)).hint_of(&error));
         }
         Ok(None) => findings.push(Finding::ok("setup", "no prefix is set up")),
         Ok(Some(summary)) => {
@@ -137,10 +137,7 @@ fn ipv6(network: &Network, routing: Option<&Routing>) -> Finding {
         return Finding::unknown(ID, "/proc is not mounted");
     }
     if !network.ipv6 {
-        return with_hint(
-            Finding::failed(ID, "this system has no IPv6"),
-            HostError::NoIpv6.hint(),
-        );
+        return Finding::failed(ID, "this system has no IPv6").hint_of(&HostError::NoIpv6);
     }
     let off: Vec<&str> = routing
         .map(|routing| routing.links.as_slice())
@@ -182,9 +179,10 @@ fn default_route(network: &Network, is_set_up: bool) -> Finding {
     }
     let hint = "check the uplink: `ip -6 route`, and that router advertisements arrive";
     if is_set_up {
-        Finding::failed(ID, "there is no IPv6 default route: nothing outside is reached").hint(hint)
+        Finding::failed(ID, "there is no IPv6 default route: nothing outside is reached")
+            .hint(Code::NoUplink, hint)
     } else {
-        Finding::warning(ID, "there is no IPv6 default route").hint(hint)
+        Finding::warning(ID, "there is no IPv6 default route").hint(Code::NoUplink, hint)
     }
 }
 
@@ -202,30 +200,29 @@ async fn setup_finding(state: &PrefixState, state_dir: &Path) -> Finding {
     let PrefixState { prefix, device, .. } = state;
     let again = format!("run it again: `sudo v6kit setup --prefix {prefix} --dev {device}`");
     if !state.this_boot {
-        return Finding::failed(ID, format!("{prefix} was set up before this host was booted")).hint(again);
+        return Finding::failed(ID, format!("{prefix} was set up before this host was booted"))
+            .hint(Code::Drifted, again);
     }
     if state.delivered == Some(false) {
-        return Finding::failed(ID, format!("{prefix} on {device}: its route is gone")).hint(again);
+        return Finding::failed(ID, format!("{prefix} on {device}: its route is gone"))
+            .hint(Code::Drifted, again);
     }
     match crate::status(state_dir, Some(*prefix)).await {
         Ok(Some(report)) if report.in_order => Finding::ok(
             ID,
             format!("{prefix} on {device}: {} steps in order", report.steps.len()),
         ),
-        Ok(Some(report)) => {
-            Finding::failed(ID, format!("{prefix} on {device}: {}", faults(&report))).hint(again)
-        }
-        Ok(None) => {
-            Finding::failed(ID, format!("{prefix} on {device}: the journal does not know it")).hint(again)
-        }
+        Ok(Some(report)) => Finding::failed(ID, format!("{prefix} on {device}: {}", faults(&report)))
+            .hint(Code::Drifted, again),
+        Ok(None) => Finding::failed(ID, format!("{prefix} on {device}: the journal does not know it"))
+            .hint(Code::Drifted, again),
         Err(HostError::NotPrivileged { .. }) => Finding::ok(
             ID,
             format!("{prefix} on {device}: delivered to this host (the firewall is visible to root only)"),
         ),
-        Err(error) => with_hint(
-            Finding::unknown(ID, format!("{prefix} on {device}: {}", chain(&error))),
-            error.hint(),
-        ),
+        Err(error) => {
+            Finding::unknown(ID, format!("{prefix} on {device}: {}", chain(&error))).hint_of(&error)
+        }
     }
 }
 
@@ -276,9 +273,10 @@ fn conntrack(tracking: Option<Tracking>) -> Finding {
         "keep the prefix out of the table: `v6kit setup --conntrack notrack`, or raise it: `--conntrack N`";
     // The kernel evicts an entry here and there when it is full (early_drop), so the count trembles.
     if max > 0 && entries >= max - max / 50 {
-        Finding::failed(ID, format!("{detail}: full, new connections are dropped")).hint(hint)
+        Finding::failed(ID, format!("{detail}: full, new connections are dropped"))
+            .hint(Code::TableFull, hint)
     } else if max > 0 && entries >= max / 4 * 3 {
-        Finding::warning(ID, detail).hint(hint)
+        Finding::warning(ID, detail).hint(Code::TableFull, hint)
     } else {
         Finding::ok(ID, detail)
     }
@@ -292,10 +290,10 @@ fn firewall(setups: &[PrefixState]) -> (Option<String>, Finding) {
             return (
                 None,
                 Finding::warning(ID, "not installed: the prefix cannot be shielded from callers")
-                    .hint(error.hint().unwrap_or_default()),
+                    .hint_of(&error),
             );
         }
-        Err(error) => return (None, with_hint(Finding::warning(ID, chain(&error)), error.hint())),
+        Err(error) => return (None, Finding::warning(ID, chain(&error)).hint_of(&error)),
     };
     if !may_administer_network().unwrap_or(false) {
         let finding = Finding::ok(ID, format!("{version}; rules are visible to root only"));
@@ -307,26 +305,19 @@ fn firewall(setups: &[PrefixState]) -> (Option<String>, Finding) {
         .map(|setup| setup.prefix.to_string())
         .collect();
     let finding = match nft::read() {
-        Err(error) => with_hint(
-            Finding::warning(ID, format!("{version}; {}", chain(&error))),
-            error.hint(),
-        ),
+        Err(error) => Finding::warning(ID, format!("{version}; {}", chain(&error))).hint_of(&error),
         Ok(_) if !open.is_empty() => Finding::warning(
             ID,
             format!("{version}; callers from outside reach {}", open.join(", ")),
         )
-        .hint("meant so with `--inbound allow`; else run `v6kit setup` again"),
+        .hint(
+            Code::Inbound,
+            "meant so with `--inbound allow`; else run `v6kit setup` again",
+        ),
         Ok(table) => match table.as_text().map(nft::describe_listing) {
             Some(table) => Finding::ok(ID, format!("{version}; {table}")),
             None => Finding::ok(ID, format!("{version}; no table of ours")),
         },
     };
     (Some(version), finding)
-}
-
-fn with_hint(finding: Finding, hint: Option<String>) -> Finding {
-    match hint {
-        Some(hint) => finding.hint(hint),
-        None => finding,
-    }
 }

@@ -106,12 +106,9 @@ fn print(build: &Build, examination: &Examination, printer: &Printer) {
         ]
     });
     printer.table(std::iter::once(first).chain(rows));
-    for Finding { id, hint, .. } in &examination.findings {
+    for Finding { id, hint, code, .. } in &examination.findings {
         if let Some(hint) = hint {
-            printer.line(format_args!(
-                "{} {id}: {hint}",
-                printer.paint("hint:", Tone::Good)
-            ));
+            printer.hint(format_args!("{id}: {hint}"), *code);
         }
     }
     let failed: Vec<&str> = examination

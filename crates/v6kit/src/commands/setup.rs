@@ -14,7 +14,7 @@ use v6kit_host::boot::{self, Persisted, Wish};
 use v6kit_host::{
     Conntrack, FailureKind, HostError, Inbound, Purpose, SetupReport, SetupState, SetupStep, Wanted,
 };
-use v6kit_net::Prefix;
+use v6kit_net::{Code, Prefix};
 
 use super::block_on;
 use crate::args::{BadValue, StateArgs};
@@ -312,11 +312,7 @@ fn print(document: &Document, printer: &Printer) -> Result<Exit, Failure> {
     printer.table(std::iter::once(header.to_vec()).chain(rows));
     for step in &report.steps {
         if let Some(hint) = &step.hint {
-            printer.line(format!(
-                "{} {}: {hint}",
-                printer.paint("hint:", Tone::Good),
-                step.id
-            ));
+            printer.hint(format_args!("{}: {hint}", step.id), Some(Code::NotDone));
         }
     }
     for remark in &report.remarks {
@@ -379,7 +375,8 @@ fn blocked_exit(report: &SetupReport, step: &SetupStep, printer: &Printer) -> Re
     let failure = Failure::new(
         Exit::Failed,
         format!("{} was not set up, and nothing was changed", report.prefix),
-    );
+    )
+    .code(Code::NotDone);
     Err(match &step.hint {
         Some(hint) => failure.why(&step.reason).hint(hint),
         None => failure.why(&step.reason),

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::json;
 use v6kit_host::boot::{self, AtBoot};
 use v6kit_host::{HostError, SetupState, StatusReport, StatusState, StatusStep};
-use v6kit_net::Prefix;
+use v6kit_net::{Code, Prefix};
 
 use super::block_on;
 use super::setup::config::Config;
@@ -174,8 +174,14 @@ fn print(document: &Document, printer: &Printer) {
     printer.line(match (document.in_order, document.repaired) {
         (true, Some(_)) => "Repaired: everything is in order again.",
         (true, None) => "Everything is in order. Next: v6kit verify. Undo: sudo v6kit teardown",
-        (false, _) => "Not in order. Repair: run v6kit setup again. Undo: sudo v6kit teardown",
+        (false, _) => "Not in order. Undo: sudo v6kit teardown",
     });
+    if !document.in_order {
+        printer.hint(
+            "run the same `v6kit setup` again: it does what is missing",
+            Some(Code::Drifted),
+        );
+    }
 }
 
 fn at_next_boot(at_boot: &AtBoot) -> String {

@@ -109,18 +109,14 @@ fn print(report: &Report, printer: &Printer) {
     }));
     for check in report.checks.iter().filter(|check| is_own_advice(check, report)) {
         if let Some(hint) = &check.hint {
-            printer.line(format_args!(
-                "{} {}: {hint}",
-                printer.paint("hint:", Tone::Good),
-                check.id
-            ));
+            printer.hint(format_args!("{}: {hint}", check.id), check.code);
         }
     }
     let tone = if report.ok { Tone::Good } else { Tone::Bad };
     let diagnosis = printer.paint(report.diagnosis, tone);
     printer.line(format_args!("\n{diagnosis}: {}", report.meaning));
     if let Some(hint) = &report.hint {
-        printer.line(format_args!("{} {hint}", printer.paint("hint:", Tone::Good)));
+        printer.hint(hint, report.diagnosis.code());
     }
 }
 
