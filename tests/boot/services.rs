@@ -66,7 +66,7 @@ TOML
 }
 
 #[test]
-fn a_crawl_that_is_refused_or_wrong_is_not_started_again() {
+fn a_crawl_that_is_refused_or_wrong_or_has_no_room_is_not_started_again() {
     let machine = Machine::boot(Install::Package);
     machine.run(&format!(
         r#"{SET_UP}
@@ -79,7 +79,18 @@ rate = "max"
 probe-pause = "100ms"
 TOML
         printf 'url = "%s/"\noutput = "o"\nretrys = 1\n' "$target" >/etc/v6kit/jobs/wrong.toml
-        for case in refused:18 wrong:2; do
+        # A disk of its own, three quarters full.
+        disk=/var/lib/v6kit-crawl/full
+        mkdir -p $disk
+        mount -t tmpfs -o size=64M,mode=755 none $disk
+        head -c 48M /dev/zero >$disk/ballast
+        cat >/etc/v6kit/jobs/full.toml <<TOML
+url = ["$target/items/{{1..50}}"]
+output = "records"
+rate = "max"
+keep-free = "50%"
+TOML
+        for case in refused:18 wrong:2 full:3; do
             unit=v6kit-crawl@${{case%:*}}.service
             systemctl start $unit 2>/dev/null || true
             ended() {{ [ "$(state $unit)" = failed ]; }}
@@ -87,10 +98,17 @@ TOML
             same "$(systemctl show -P ExecMainStatus $unit)" ${{case#*:}}
         done
         sleep 11
-        for name in refused wrong; do
+        for name in refused wrong full; do
             same "$(state v6kit-crawl@$name.service) $(systemctl show -P NRestarts v6kit-crawl@$name.service)" 'failed 0'
         done
         journalctl -o cat -u v6kit-crawl@wrong.service | has 'did you mean `retries`'
+        journalctl -o cat -u v6kit-crawl@full.service | has keep-free
+        # With room again and started by hand, it goes on to the end.
+        rm $disk/ballast
+        systemctl start v6kit-crawl@full.service || true
+        finished() {{ [ "$(state v6kit-crawl@full.service) $(result v6kit-crawl@full.service)" = 'inactive success' ]; }}
+        eventually finished
+        same "$(v6kit crawl cat $disk/records --outcome ok | wc -l)" 50
         # Without a job file nothing is tried.
         systemctl start v6kit-crawl@none.service
         same "$(systemctl show -P ConditionResult v6kit-crawl@none.service)" no
