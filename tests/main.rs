@@ -8,6 +8,7 @@ mod harness;
 mod http;
 mod lab;
 mod manual;
+mod musl;
 mod ndp;
 mod openwrt;
 mod package;

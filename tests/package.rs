@@ -1,12 +1,11 @@
-//! The Debian package, installed, used, upgraded and purged in a copy of this system; the static binary; and
-//! the release script.
+//! The Debian package, installed, used, upgraded and purged in a copy of this system; and the release script.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use crate::harness::{Run, V6KIT, path_with_sbin, repository, run};
+use crate::harness::{Run, V6KIT, in_namespace, path_with_sbin, repository, run};
 
 /// The package of this build and that of the next version.
 struct Packages {
@@ -106,7 +105,9 @@ fn the_package_is_installed_upgraded_and_purged_without_a_trace() {
 
         # What it brings.
         v6kit --version >/dev/null
-        man -w v6kit-crawl >/dev/null
+        for page in v6kit-crawl $(sed -n 's/^Documentation=man:\(.*\)(1)$/\1/p' /usr/lib/systemd/system/v6kit-*); do
+            man -w "$page" >/dev/null
+        done
         test -s /usr/share/bash-completion/completions/v6kit
         getent passwd v6kit >/dev/null
         test "$(stat -c %a,%U,%G /etc/v6kit/jobs)" = 750,root,v6kit
@@ -166,57 +167,18 @@ fn a_removal_that_cannot_put_the_host_back_stops_and_says_so() {
 }
 
 #[test]
-fn lintian_finds_no_error_in_the_package() {
+fn lintian_finds_no_error_and_no_warning_in_the_package() {
     let run = run(Command::new("lintian")
-        .args(["--fail-on", "error", "--allow-root", "--tag-display-limit", "0"])
+        .args([
+            "--fail-on",
+            "error,warning",
+            "--allow-root",
+            "--tag-display-limit",
+            "0",
+        ])
         .arg(&packages().old)
         .env("LC_ALL", "C.UTF-8"));
     run.expect(0);
-}
-
-#[test]
-fn the_static_binary_runs_in_an_empty_directory_as_root() {
-    let binary = repository().join("target/static/v6kit");
-    assert!(
-        binary.exists(),
-        "there is no static binary: tests/run makes it, or tests/static-binary alone"
-    );
-    let scratch = tempfile::tempdir().expect("a directory");
-    let root = scratch.path();
-    fs::copy(&binary, root.join("v6kit")).expect("a copy");
-    let script = r#"
-        set -euo pipefail
-        ip link set lo up
-        # With glibc linked statically, random numbers come from the devices; with musl from getrandom(2).
-        mkdir "$T/dev"
-        for device in random urandom; do touch "$T/dev/$device"; mount --bind /dev/$device "$T/dev/$device"; done
-        chroot "$T" /v6kit doctor
-        chroot "$T" /v6kit echo --quiet --listen '[::1]:8080' & echo=$!
-        trap 'kill $echo' EXIT
-        for try in $(seq 100); do curl -sf 'http://[::1]:8080/healthz' >/dev/null && break; sleep 0.1; done
-        chroot "$T" /v6kit crawl 'http://[::1]:8080/items/{1..100}' -o /items -r max --quiet --keep-free 1M
-        test "$(chroot "$T" /v6kit crawl cat /items --outcome ok | wc -l)" = 100
-        chroot "$T" /v6kit crawl 'https://localhost:1/' -o /names --json >"$T/said" 2>&1 && exit 1
-        chroot "$T" /v6kit setup --prefix 2001:db8:6::/64 --dev lo >"$T/said" 2>&1 && exit 1
-        grep -q '^hint: ' "$T/said"
-    "#;
-    let run = run(Command::new("unshare")
-        .args([
-            "--user",
-            "--map-root-user",
-            "--net",
-            "--mount",
-            "--pid",
-            "--fork",
-            "--kill-child",
-        ])
-        .args(["bash", "-c", script])
-        .env("T", root)
-        .env("PATH", path_with_sbin()))
-    .expect(0);
-    assert!(run.stdout.contains(", static"), "{run}");
-    let interpreter = self::run(Command::new("readelf").args(["--program-headers"]).arg(&binary)).expect(0);
-    assert!(!interpreter.stdout.contains("INTERP"), "{interpreter}");
 }
 
 /// The release script beside another CHANGELOG.
@@ -256,13 +218,26 @@ fn a_tag_that_does_not_fit_version_and_changelog_is_refused() {
 
 #[test]
 fn a_target_that_is_not_installed_is_named_before_anything_is_built() {
-    let run =
-        run(Command::new(repository().join(".ci/release"))
-            .args(["--targets", "riscv64gc-unknown-linux-musl"]))
-        .expect(1);
-    assert!(
-        run.stderr
-            .contains("rustup target add riscv64gc-unknown-linux-musl"),
-        "{run}"
-    );
+    // Without Debian's compiler and without sources.
+    let run = in_namespace(&format!(
+        r#"
+        mkdir "$T/empty"
+        for sources in /usr/lib/rustlib "$(rustc --print sysroot)/lib/rustlib/src"; do
+            [ ! -d "$sources" ] || mount --bind "$T/empty" "$sources"
+        done
+        exec {}/.ci/release --targets riscv64gc-unknown-linux-musl
+        "#,
+        repository().display()
+    ))
+    .expect(1);
+    for advice in [
+        "hint: rustup target add riscv64gc-unknown-linux-musl",
+        "apt-get install rustc-web rust-web-src",
+    ] {
+        assert!(run.stderr.contains(advice), "{run}");
+    }
+    let unknown =
+        self::run(Command::new(repository().join(".ci/release")).args(["--targets", "riscv64-unknown-musl"]))
+            .expect(1);
+    assert!(unknown.stderr.contains("no target of Rust"), "{unknown}");
 }
