@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{Ipv6Addr, SocketAddrV6};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt};
@@ -147,7 +148,7 @@ impl Hint for DialError {
 
 /// Connects to `to` from `from`, or from the address the kernel chooses.
 ///
-/// The source needs no configuration and no privilege: the socket sets `IP_FREEBIND`, and
+/// The source needs no configuration and no privilege: the socket sets `IP_FREEBIND` where it must, and
 /// `IP_BIND_ADDRESS_NO_PORT`, so that its port is chosen per destination at connect time (ip(7)).
 /// Replies arrive only when the prefix is routed to this host and delivered locally.
 /// The connection has `TCP_NODELAY` set.
@@ -205,27 +206,38 @@ async fn connect(
     }
 }
 
+/// Whether an address was not to be had without `IP_FREEBIND`: it is, where `ip_nonlocal_bind` is set, as `v6kit
+/// setup` does, and that is one system call less for each connection.
+static FREEBIND: AtomicBool = AtomicBool::new(false);
+
 fn bind(socket: &TcpSocket, from: Ipv6Addr, to: SocketAddrV6) -> Result<(), DialError> {
     // Both options live at SOL_IP and work on IPv6 sockets.
-    setsockopt(socket, sockopt::IpFreebind, &true)
-        .and_then(|()| setsockopt(socket, sockopt::IpBindAddressNoPort, &true))
-        .map_err(|errno| DialError::Other {
-            call: "setsockopt",
+    let failed = |errno: Errno| DialError::Other {
+        call: "setsockopt",
+        to,
+        source: errno.into(),
+    };
+    setsockopt(socket, sockopt::IpBindAddressNoPort, &true).map_err(failed)?;
+    let address = SocketAddrV6::new(from, 0, 0, 0).into();
+    let mut bound = Err(Errno::EADDRNOTAVAIL.into());
+    if !FREEBIND.load(Ordering::Relaxed) {
+        bound = socket.bind(address);
+    }
+    if matches!(&bound, Err(error) if errno(error) == Some(Errno::EADDRNOTAVAIL)) {
+        FREEBIND.store(true, Ordering::Relaxed);
+        setsockopt(socket, sockopt::IpFreebind, &true).map_err(failed)?;
+        bound = socket.bind(address);
+    }
+    bound.map_err(|source| match errno(&source) {
+        Some(Errno::EADDRNOTAVAIL) => DialError::SourceNotLocal { from },
+        Some(Errno::EADDRINUSE) => DialError::SourcePorts { from },
+        Some(Errno::ENOBUFS | Errno::ENOMEM) => DialError::Memory,
+        _ => DialError::Other {
+            call: "bind",
             to,
-            source: errno.into(),
-        })?;
-    socket
-        .bind(SocketAddrV6::new(from, 0, 0, 0).into())
-        .map_err(|source| match errno(&source) {
-            Some(Errno::EADDRNOTAVAIL) => DialError::SourceNotLocal { from },
-            Some(Errno::EADDRINUSE) => DialError::SourcePorts { from },
-            Some(Errno::ENOBUFS | Errno::ENOMEM) => DialError::Memory,
-            _ => DialError::Other {
-                call: "bind",
-                to,
-                source,
-            },
-        })
+            source,
+        },
+    })
 }
 
 fn socket_error(source: io::Error, to: SocketAddrV6) -> DialError {

@@ -23,6 +23,7 @@ use crate::socks;
 use crate::socks::codec;
 use crate::stream::{Begun, ClientStream, Peer};
 use crate::target::Target;
+use crate::threads::SessionGuard;
 use crate::username::{UserName, Wish};
 use crate::visit::{Protocol, Visit};
 use crate::worker::{Place, Worker};
@@ -53,6 +54,8 @@ pub(crate) struct Session {
     admitted: Admitted,
     seat: RefCell<Option<Seat>>,
     _place: Place,
+    /// Also a tunnel that goes on by itself belongs to its session, which the proxy waits for when it drains.
+    _running: SessionGuard,
 }
 
 /// Who a client is and which address it sends from.
@@ -89,46 +92,45 @@ pub(crate) struct Tunnel {
 
 impl Tunnel {
     /// Relays to the end.
-    pub(crate) async fn run(mut self) {
+    pub(crate) async fn run(&mut self) {
         let idle = self.session.worker.idle_timeout;
-        let end = relay(
-            &mut self.client,
-            &mut self.upstream,
-            self.early,
-            idle,
-            &mut self.visit,
-        )
-        .await;
+        let early = std::mem::take(&mut self.early);
+        let end = relay(&mut self.client, &mut self.upstream, early, idle, &mut self.visit).await;
         self.visit.relayed(&end);
     }
 }
 
-/// Serves one client connection to its end.
-pub(crate) async fn serve(
-    worker: Rc<Worker>,
-    stream: ClientStream,
-    peer: Peer,
-    tls: Option<TlsAcceptor>,
-    admitted: Admitted,
-    place: Place,
-) {
-    let session = Rc::new(Session {
-        worker,
-        peer,
-        admitted,
-        seat: RefCell::default(),
-        _place: place,
-    });
-    // The states of a handshake are large; a tunnel does not carry them with it.
-    if let Some(tunnel) = Box::pin(session.negotiate(stream, tls)).await {
-        tunnel.run().await;
-    }
-}
-
 impl Session {
+    pub(crate) fn new(
+        worker: Rc<Worker>,
+        peer: Peer,
+        admitted: Admitted,
+        place: Place,
+        running: SessionGuard,
+    ) -> Rc<Self> {
+        Rc::new(Self {
+            worker,
+            peer,
+            admitted,
+            seat: RefCell::default(),
+            _place: place,
+            _running: running,
+        })
+    }
+
+    /// Serves one client connection to its end.
+    pub(crate) async fn serve(self: Rc<Self>, stream: ClientStream, tls: Option<TlsAcceptor>) {
+        // The states of a handshake are large; a tunnel does not carry them with it.
+        if let Some(mut tunnel) = Box::pin(self.negotiate(stream, tls)).await {
+            tunnel.run().await;
+        }
+    }
+
     async fn negotiate(self: Rc<Self>, stream: ClientStream, tls: Option<TlsAcceptor>) -> Option<Tunnel> {
         let stream = match (tls, stream) {
-            (Some(acceptor), ClientStream::Tcp(stream)) => self.accept_tls(acceptor, stream).await?,
+            (Some(acceptor), ClientStream::Tcp(stream)) => {
+                Box::pin(self.accept_tls(acceptor, stream)).await?
+            }
             (_, stream) => stream,
         };
         let mut begun = Begun {
@@ -145,7 +147,7 @@ impl Session {
             }
         }
         match begun.read[0] {
-            codec::VERSION => socks::negotiate(self, begun).await,
+            codec::VERSION => Box::pin(socks::negotiate(self, begun)).await,
             codec::VERSION_4 => {
                 let what = "SOCKS4, which cannot name an IPv6 destination,";
                 self.turn_away(Protocol::Socks4, begun, &codec::REJECTED_4, what)
@@ -344,7 +346,8 @@ impl Begun {
     /// overtake the answer.
     pub(crate) async fn linger(&mut self) {
         let reading = async {
-            let mut rest = [0; 4096];
+            // Not in the future, which every connection carries with it.
+            let mut rest = vec![0; 4096];
             let mut read = 0;
             while read < LINGER_BYTES {
                 match self.stream.read(&mut rest).await? {

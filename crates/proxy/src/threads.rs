@@ -24,7 +24,7 @@ use crate::metrics::Tally;
 use crate::policy::Policy;
 use crate::refusal::Refusal;
 use crate::server::{StartError, random};
-use crate::session::{self, Admitted};
+use crate::session::{Admitted, Session};
 use crate::settings::Settings;
 use crate::source::{Bounds, Sources};
 use crate::visit::{Protocol, Visit};
@@ -202,7 +202,9 @@ impl Sessions {
     }
 }
 
-struct SessionGuard(Rc<Sessions>);
+/// A session that is counted until this is dropped.
+#[derive(Debug)]
+pub(crate) struct SessionGuard(Rc<Sessions>);
 
 impl Drop for SessionGuard {
     fn drop(&mut self) {
@@ -243,19 +245,9 @@ async fn accept(worker: Rc<Worker>, sessions: Rc<Sessions>, listener: Listener) 
                 continue;
             }
         };
-        let session = session::serve(
-            Rc::clone(&worker),
-            stream,
-            peer,
-            listener.tls.clone(),
-            admitted,
-            place,
-        );
-        let guard = sessions.begin();
-        tokio::task::spawn_local(async move {
-            session.await;
-            drop(guard);
-        });
+        let session = Session::new(Rc::clone(&worker), peer, admitted, place, sessions.begin());
+        // In a box: a task is moved before it runs and after it has ended.
+        tokio::task::spawn_local(Box::pin(session.serve(stream, listener.tls.clone())));
     }
 }
 

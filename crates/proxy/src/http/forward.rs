@@ -162,7 +162,7 @@ async fn connect(session: Rc<Session>, mut request: Request<Incoming>) -> Respon
         };
         let mut begun = parts.io.into_inner().into_inner();
         begun.read.splice(..0, parts.read_buf);
-        let tunnel = Tunnel {
+        let mut tunnel = Tunnel {
             client: begun.stream,
             upstream: opened.upstream,
             early: begun.read,

@@ -44,7 +44,7 @@ pub(crate) async fn negotiate(session: Rc<Session>, mut begun: Begun) -> Option<
                 }
             }
             Ok(Heading::Other) => {
-                forward::serve(session, begun).await;
+                Box::pin(forward::serve(session, begun)).await;
                 return None;
             }
             Ok(Heading::Ended) => {
