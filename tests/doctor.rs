@@ -94,48 +94,40 @@ fn doctor_finds_a_setup_in_order_and_names_what_drifted() {
     );
 }
 
-#[test]
-fn doctor_works_without_cgroups_nft_and_a_default_route() {
-    let run = in_namespace(
+/// Runs doctor, after what `before` puts in front of it, where the `hidden` directories are empty.
+#[track_caller]
+fn doctor_without(hidden: &[&str], before: &str, option: &str) -> Run {
+    let hidden = hidden.join(" ");
+    in_namespace(&format!(
         r#"
         mkdir "$T/empty"
-        mount --bind "$T/empty" /sys/fs/cgroup
-        mount --bind "$T/empty" /usr/sbin
-        "$V6KIT" doctor --json
-        "#,
-    )
-    .expect(0);
+        for directory in {hidden}; do mount --bind "$T/empty" $directory; done
+        {before} "$V6KIT" doctor {option}
+        "#
+    ))
+}
+
+#[test]
+fn doctor_works_without_cgroups_nft_and_a_default_route() {
+    let run = doctor_without(&["/sys/fs/cgroup", "/usr/sbin"], "", "--json").expect(0);
     assert_eq!(finding(&run, "cgroups")["state"], "unknown", "{run}");
     assert_eq!(finding(&run, "nft")["state"], "warning", "{run}");
     assert_eq!(finding(&run, "nft")["hint"], "install it: `apt install nftables`");
+    assert_eq!(finding(&run, "nft")["code"], "no-nft", "{run}");
     assert_eq!(finding(&run, "route")["state"], "warning", "{run}");
     assert_eq!(run.json()["machine"]["cgroups"], Value::Null);
 }
 
 #[test]
 fn doctor_exits_1_where_the_kernel_has_no_ipv6() {
-    let run = in_namespace(
-        r#"
-        mkdir "$T/empty"
-        mount --bind "$T/empty" /proc/sys/net
-        "$V6KIT" doctor --json
-        "#,
-    )
-    .expect(1);
+    let run = doctor_without(&["/proc/sys/net"], "", "--json").expect(1);
     assert_eq!(finding(&run, "ipv6")["state"], "failed", "{run}");
     assert_eq!(run.json()["ok"], false);
 }
 
 #[test]
 fn doctor_goes_on_without_proc_and_as_somebody_unknown() {
-    let run = in_namespace(
-        r#"
-        mkdir "$T/empty"
-        mount --bind "$T/empty" /proc
-        setpriv --bounding-set -all --inh-caps -all "$V6KIT" doctor
-        "#,
-    )
-    .expect(0);
+    let run = doctor_without(&["/proc"], "setpriv --bounding-set -all --inh-caps -all", "").expect(0);
     assert!(run.stdout.contains("/proc is not mounted"), "{run}");
 }
 

@@ -10,6 +10,13 @@ v6kit setup --prefix $P --dev up0 --persist -q
 target='http://[2001:db8:ffff::1]'
 systemd-run -q --unit target v6kit echo --listen '[2001:db8:ffff::1]:80'
 eventually curl -sgf -o /dev/null "$target/healthz"
+# `job NAME URL KEY=VALUE...`: a job file; its records lie below the directory of its unit.
+job() {
+    local file=/etc/v6kit/jobs/$1.toml
+    printf 'url = ["%s"]\noutput = "records"\n' "$2" >"$file"
+    shift 2
+    printf '%s\n' "$@" >>"$file"
+}
 # `main UNIT`: its process.
 main() { systemctl show -P MainPID "$1"; }
 # `may UNIT`: the capabilities it has and could get, and whether it may gain others.
@@ -23,12 +30,7 @@ fn a_crawl_goes_on_after_kill_9_and_stops_in_order() {
     machine.run(&format!(
         r#"{SET_UP}
         same "$(stat -c '%a %G' /etc/v6kit/jobs)" '750 v6kit'
-        cat >/etc/v6kit/jobs/items.toml <<TOML
-url = ["$target/items/{{1..3000}}"]
-output = "records"
-rate = "300/s"
-commit-every = "500ms"
-TOML
+        job items "$target/items/{{1..3000}}" 'rate = "300/s"' 'commit-every = "500ms"'
         unit=v6kit-crawl@items.service
         systemctl enable -q --now $unit
         same "$(may $unit)" "$(printf '0000000000000000 %.0s' 1 2 3 4)1 "
@@ -72,24 +74,14 @@ fn a_crawl_that_is_refused_or_wrong_or_has_no_room_is_not_started_again() {
         r#"{SET_UP}
         systemd-run -q --unit refusing v6kit echo --listen '[2001:db8:ffff::1]:81' \
             --limit 1/1h --limit-scope 48 --limit-answer 403
-        cat >/etc/v6kit/jobs/refused.toml <<TOML
-url = ["$target:81/items/{{1..1000}}"]
-output = "records"
-rate = "max"
-probe-pause = "100ms"
-TOML
-        printf 'url = "%s/"\noutput = "o"\nretrys = 1\n' "$target" >/etc/v6kit/jobs/wrong.toml
+        job refused "$target:81/items/{{1..1000}}" 'rate = "max"' 'probe-pause = "100ms"'
+        job wrong "$target/" 'retrys = 1'
         # A disk of its own, three quarters full.
         disk=/var/lib/v6kit-crawl/full
         mkdir -p $disk
         mount -t tmpfs -o size=64M,mode=755 none $disk
         head -c 48M /dev/zero >$disk/ballast
-        cat >/etc/v6kit/jobs/full.toml <<TOML
-url = ["$target/items/{{1..50}}"]
-output = "records"
-rate = "max"
-keep-free = "50%"
-TOML
+        job full "$target/items/{{1..50}}" 'rate = "max"' 'keep-free = "50%"'
         for case in refused:18 wrong:2 full:3; do
             unit=v6kit-crawl@${{case%:*}}.service
             systemctl start $unit 2>/dev/null || true
