@@ -195,7 +195,7 @@ fn on_a_kernel_of_its_own(script: &str) -> String {
 }
 
 #[test]
-fn doctor_sees_the_ceilings_of_cgroup_v2() {
+fn ceilings_of_cgroup_v2_are_seen() {
     let said = on_a_kernel_of_its_own(
         r#"
         mount -t cgroup2 none /sys/fs/cgroup
