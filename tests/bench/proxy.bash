@@ -5,8 +5,8 @@
 #   cargo install vproxy; apt-get install tinyproxy-bin wrk jq
 #   target/release/v6kit lab run -- tests/bench/proxy.bash [tunnels|forward|bulk|idle]...
 #
-# VPROXY names vproxy's binary when it is not on the PATH. ROUNDS (default 3) repeats each measurement; the
-# proxies take turns, and the median counts.
+# VPROXY names vproxy's binary when it is not on the PATH; PROXIES says which ones carry tunnels and bytes.
+# ROUNDS (default 3) repeats each measurement; the proxies take turns, and the median counts.
 set -euo pipefail
 top=$(cd "$(dirname "$0")/../.." && pwd)
 load=$top/target/release/examples/proxy-load
@@ -107,7 +107,7 @@ bulk_of() { # streams
 bench_tunnels() {
     for concurrency in 50 1000; do
         echo "CONNECT + one small request + close, $concurrency at a time: CPU per tunnel"
-        measure "v6kit vproxy" tunnels_of "$concurrency"
+        measure "${PROXIES:-v6kit vproxy}" tunnels_of "$concurrency"
     done
 }
 
