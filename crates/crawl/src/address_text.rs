@@ -1,61 +1,89 @@
-//! The texts of source addresses, kept because writing one takes as long as the rest of a record.
+//! Source addresses as text.
 
-use std::fmt::Write as _;
 use std::net::Ipv6Addr;
+use std::ops::Range;
 
-/// How many texts are kept; a power of two.
-const KEPT: usize = 1024;
+use crate::record::HEX;
 
-/// The texts of the addresses met last. Connections take turns, so most addresses come again soon.
-#[derive(Debug, Default)]
-pub(crate) struct AddressTexts(Vec<Entry>);
+/// The longest text: eight groups of four digits.
+const LONGEST: usize = 8 * 4 + 7;
 
-#[derive(Debug, Clone)]
-struct Entry {
-    address: Ipv6Addr,
-    /// Empty until there is an address.
-    text: String,
+/// Appends the text of an address (RFC 5952), for which `Display` takes as long as the rest of a record.
+pub(crate) fn push_address(out: &mut Vec<u8>, address: Ipv6Addr) {
+    if let Some(mapped) = address.to_ipv4_mapped() {
+        return out.extend_from_slice(format!("::ffff:{mapped}").as_bytes());
+    }
+    let groups = address.segments();
+    let gap = longest_gap(&groups);
+    // Each group is written with four digits, of which the next takes over those that are too many.
+    let (mut text, mut end) = ([b':'; LONGEST + 1], 0);
+    for (index, group) in groups.into_iter().enumerate() {
+        if gap.contains(&index) {
+            // The second colon of `::` is that of the group behind it, or comes last.
+            end = end.max(1);
+            continue;
+        }
+        let digits = (4 - group.leading_zeros() as usize / 4).max(1);
+        for (place, shift) in text[end..]
+            .iter_mut()
+            .zip([12, 8, 4, 0].into_iter().skip(4 - digits))
+        {
+            *place = HEX[usize::from(group >> shift & 15)];
+        }
+        end += digits;
+        text[end] = b':';
+        end += 1;
+    }
+    out.extend_from_slice(&text[..end]);
 }
 
-impl AddressTexts {
-    /// The text of `address` (RFC 5952).
-    pub(crate) fn get(&mut self, address: Ipv6Addr) -> &str {
-        if self.0.is_empty() {
-            let vacant = Entry {
-                address: Ipv6Addr::UNSPECIFIED,
-                text: String::new(),
-            };
-            self.0.resize(KEPT, vacant);
+/// The first of the longest runs of two or more groups of zeros.
+fn longest_gap(groups: &[u16; 8]) -> Range<usize> {
+    let mut longest = 0..0;
+    let mut start = 0;
+    for (index, group) in groups.iter().enumerate() {
+        if *group != 0 {
+            start = index + 1;
+        } else if index + 1 - start > longest.len().max(1) {
+            longest = start..index + 1;
         }
-        // Addresses differ in their last bits first, whether they are drawn or counted.
-        let entry = &mut self.0[address.to_bits() as usize % KEPT];
-        if entry.address != address || entry.text.is_empty() {
-            entry.address = address;
-            entry.text.clear();
-            // Writing to a String does not fail.
-            let _ = write!(entry.text, "{address}");
-        }
-        &entry.text
     }
+    longest
+}
+
+/// Four hexadecimal digits without leading zeros.
+fn push_group(out: &mut Vec<u8>, group: u16) {
+    let digits = [12, 8, 4, 0].map(|shift| HEX[usize::from(group >> shift & 15)]);
+    let leading = (group.leading_zeros() / 4).min(3) as usize;
+    out.extend_from_slice(&digits[leading..]);
 }
 
 #[cfg(test)]
 mod tests {
+    use rand_xoshiro::Xoshiro256PlusPlus;
+    use rand_xoshiro::rand_core::{Rng, SeedableRng};
+
     use super::*;
 
     #[test]
-    fn every_address_has_its_own_text_also_where_they_share_a_place() {
-        let mut texts = AddressTexts::default();
-        let addresses = [
-            "::",
-            "2001:db8::1",
-            "2001:db8::401",
-            "2001:db8::1",
-            "::",
-            "::ffff:192.0.2.1",
-        ];
+    fn addresses_are_written_as_display_does() {
+        let mut addresses: Vec<Ipv6Addr> =
+            ["::", "::1", "1::", "::ffff:192.0.2.1", "::192.0.2.1", "1:0:0:2::"]
+                .map(|text| text.parse().unwrap())
+                .into();
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(1);
+        // Groups of any length, half of them zero.
+        addresses.extend((0..20_000).map(|_| {
+            let groups: [u16; 8] = std::array::from_fn(|_| {
+                let bits = random.next_u64();
+                (bits as u16 >> (bits >> 32 & 15)) * (bits >> 63) as u16
+            });
+            Ipv6Addr::from(groups)
+        }));
         for address in addresses {
-            assert_eq!(texts.get(address.parse().unwrap()), address);
+            let mut out = Vec::new();
+            push_address(&mut out, address);
+            assert_eq!(String::from_utf8(out).unwrap(), address.to_string());
         }
     }
 }

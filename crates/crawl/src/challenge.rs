@@ -3,24 +3,28 @@
 use std::sync::LazyLock;
 
 use http::HeaderMap;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, HeaderName};
 use regex::bytes::RegexSet;
 
 use crate::connection::Answer;
 use crate::outcome::{ErrorKind, Fault};
 
 /// Headers that services set on challenges, as their documentation says.
-const HEADERS: [(&str, &[&str], &str); 3] = [
+static HEADERS: [(HeaderName, &[&str], &str); 3] = [
     // developers.cloudflare.com/cloudflare-challenges, "Detect a challenge page response"
-    ("cf-mitigated", &["challenge"], "a Cloudflare challenge"),
+    (
+        HeaderName::from_static("cf-mitigated"),
+        &["challenge"],
+        "a Cloudflare challenge",
+    ),
     // docs.aws.amazon.com/waf, "CAPTCHA and Challenge in AWS WAF"
     (
-        "x-amzn-waf-action",
+        HeaderName::from_static("x-amzn-waf-action"),
         &["challenge", "captcha"],
         "an AWS WAF challenge",
     ),
     (
-        "x-datadome",
+        HeaderName::from_static("x-datadome"),
         &["challenge", "captcha", "blocked"],
         "a DataDome challenge",
     ),

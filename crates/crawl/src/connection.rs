@@ -22,7 +22,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::client::TlsStream;
-use v6kit_net::{DialError, dial};
+use v6kit_net::{DialError, dial_to_speak};
 
 pub(crate) use self::deadline::Timer;
 use self::http1::Http1;
@@ -145,7 +145,7 @@ impl Connection {
     /// # Errors
     /// The failure of the first part that failed.
     pub(crate) async fn open(target: Target<'_>, progress: &Arc<Progress>) -> Result<Opened, Fault> {
-        let tcp = dial(target.to, target.from.address(), target.deadline)
+        let tcp = dial_to_speak(target.to, target.from.address(), target.deadline)
             .await
             .map_err(|error| match target.proxy {
                 None => dial_fault(&error),

@@ -31,6 +31,9 @@ pub(crate) struct Rota {
 impl Rota {
     /// `all` in the order in which they are to be tried.
     fn order(&self, all: &[SocketAddrV6], now: Instant) -> Vec<SocketAddrV6> {
+        if let [_] = all {
+            return all.to_vec();
+        }
         let turn = self.next.get();
         self.next.set(turn.wrapping_add(1));
         let mut aside = self.aside.borrow_mut();

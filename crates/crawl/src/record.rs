@@ -11,9 +11,12 @@ use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use serde_json::value::RawValue;
 
-use crate::address_text::AddressTexts;
+use crate::address_text::push_address;
 use crate::outcome::{Fault, Outcome};
 use crate::storage::{Content, FieldPath, Storage};
+
+/// Digits.
+pub(crate) const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// What is known about an item at its end.
 #[derive(Debug)]
@@ -82,7 +85,6 @@ pub(crate) struct RecordWriter {
     second: u64,
     /// `2026-01-01T00:00:00.`
     prefix: String,
-    addresses: AddressTexts,
 }
 
 impl RecordWriter {
@@ -114,7 +116,7 @@ impl RecordWriter {
         }
         if let Some(from) = record.from {
             out.extend_from_slice(b",\"from\":\"");
-            out.extend_from_slice(self.addresses.get(from).as_bytes());
+            push_address(out, from);
             out.push(b'"');
         }
         out.extend_from_slice(b",\"at\":\"");
@@ -291,9 +293,8 @@ pub(crate) fn push_text(out: &mut Vec<u8>, text: &str) {
             b'\r' => out.extend_from_slice(b"\\r"),
             b'\t' => out.extend_from_slice(b"\\t"),
             control => {
-                let hex = b"0123456789abcdef";
                 out.extend_from_slice(b"\\u00");
-                out.extend([hex[usize::from(control >> 4)], hex[usize::from(control & 15)]]);
+                out.extend([HEX[usize::from(control >> 4)], HEX[usize::from(control & 15)]]);
             }
         }
         rest = &rest[at + 1..];

@@ -214,7 +214,11 @@ impl Slot {
         let id = particulars.id.clone();
         let outgoing = Outgoing::new(&shard.job.request, site, path, particulars);
         let fetched = self.fetch(shard, site, &outgoing, &mut attempt).await;
-        attempt.took = attempt.began.elapsed();
+        // The clock was read when the last byte came.
+        attempt.took = match &fetched {
+            Ok((_, connection)) => connection.last_read().saturating_duration_since(attempt.began),
+            Err(_) => attempt.began.elapsed(),
+        };
         let stage = Stage {
             item,
             position,

@@ -80,12 +80,13 @@ impl Timer {
     }
 
     /// Runs `exchange` until it ends or a deadline passes.
+    ///
+    /// It is pinned by the caller: taken by value it would be copied.
     pub(crate) async fn limit<F: Future>(
         &mut self,
         meter: &Meter,
-        exchange: F,
+        mut exchange: Pin<&mut F>,
     ) -> Result<F::Output, Elapsed> {
-        let mut exchange = std::pin::pin!(exchange);
         std::future::poll_fn(|cx| {
             if let Poll::Ready(output) = exchange.as_mut().poll(cx) {
                 return Poll::Ready(Ok(output));

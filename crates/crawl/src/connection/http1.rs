@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
@@ -10,6 +10,7 @@ use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use tokio::task::coop::{Unconstrained, unconstrained};
 
 use super::body::{self, BodyError};
 use super::deadline::Elapsed;
@@ -42,8 +43,9 @@ impl Driver {
     /// Nothing but polling the connection lets `work` go on, and `work` is polled after that every time. So it
     /// has nobody to wake: waking this very task would only have everything polled once more. Nor may it wait
     /// for the task's budget, as nobody would end that wait.
-    async fn drive<F: Future>(&mut self, work: F) -> F::Output {
-        let mut work = std::pin::pin!(tokio::task::unconstrained(work));
+    ///
+    /// It is pinned by the caller: taken by value it would be copied.
+    async fn drive<F: Future>(&mut self, mut work: Pin<&mut Unconstrained<F>>) -> F::Output {
         let mut nobody = Context::from_waker(Waker::noop());
         std::future::poll_fn(|cx| {
             if let Poll::Ready(output) = work.as_mut().poll(&mut nobody) {
@@ -90,8 +92,20 @@ impl Http1 {
         } = self;
         timer.sending(meter);
         let mut status = None;
-        let whole = read_answer(sender, driver, request, max_body, &mut status, answer);
-        let failed = match timer.limit(meter, whole).await {
+        let result = timer
+            .limit(
+                meter,
+                pin!(read_answer(
+                    sender,
+                    driver,
+                    request,
+                    max_body,
+                    &mut status,
+                    answer
+                )),
+            )
+            .await;
+        let failed = match result {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(failed)) => failed,
             Err(elapsed) => (elapsed_fault(elapsed), Sent::Yes),
@@ -127,11 +141,13 @@ async fn read_answer(
 ) -> Result<(), (Fault, Sent)> {
     // Learns whether the server has hung up meanwhile, and finishes the answer before.
     driver
-        .drive(sender.ready())
+        .drive(pin!(unconstrained(sender.ready())))
         .await
         .map_err(|error| (fault(&error), Sent::No))?;
     let response = driver
-        .drive(sender.try_send_request(request.take().unwrap_or_default()))
+        .drive(pin!(unconstrained(
+            sender.try_send_request(request.take().unwrap_or_default())
+        )))
         .await
         .map_err(|mut error| {
             let sent = if error.take_message().is_some() {
@@ -145,12 +161,14 @@ async fn read_answer(
     *status = Some(head.status);
     answer.status = head.status;
     answer.headers = head.headers;
-    answer.body = body::read(incoming, max_body, async |body| driver.drive(body.frame()).await)
-        .await
-        .map_err(|error| match error {
-            BodyError::TooLarge(fault) => (fault, Sent::Yes),
-            BodyError::Broken(error) => (body_fault(&error), Sent::Yes),
-        })?;
+    answer.body = body::read(incoming, max_body, async |body| {
+        driver.drive(pin!(unconstrained(body.frame()))).await
+    })
+    .await
+    .map_err(|error| match error {
+        BodyError::TooLarge(fault) => (fault, Sent::Yes),
+        BodyError::Broken(error) => (body_fault(&error), Sent::Yes),
+    })?;
     Ok(())
 }
 

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
 use std::net::Ipv6Addr;
+use std::pin::pin;
 use std::rc::Rc;
 
 use http::{Request, StatusCode};
@@ -131,8 +132,13 @@ impl Http2Stream {
         let pulse = Meter::start();
         timer.sending(&pulse);
         let mut status = None;
-        let whole = self.read_answer(request, max_body, &pulse, &mut status, answer);
-        let (fault, reach) = match timer.limit(&pulse, whole).await {
+        let result = timer
+            .limit(
+                &pulse,
+                pin!(self.read_answer(request, max_body, &pulse, &mut status, answer)),
+            )
+            .await;
+        let (fault, reach) = match result {
             Ok(Ok(())) => {
                 self.0.served.set(self.0.served.get() + 1);
                 self.0.tenure.count();
