@@ -15,12 +15,13 @@ pub(crate) fn push_address(out: &mut Vec<u8>, address: Ipv6Addr) {
     }
     let groups = address.segments();
     let gap = longest_gap(&groups);
-    // Each group is written with four digits, of which the next takes over those that are too many.
+    // Every group is followed by a colon, and so is the gap.
     let (mut text, mut end) = ([b':'; LONGEST + 1], 0);
     for (index, group) in groups.into_iter().enumerate() {
+        if index == gap.start && !gap.is_empty() {
+            end += if index == 0 { 2 } else { 1 };
+        }
         if gap.contains(&index) {
-            // The second colon of `::` is that of the group behind it, or comes last.
-            end = end.max(1);
             continue;
         }
         let digits = (4 - group.leading_zeros() as usize / 4).max(1);
@@ -30,9 +31,10 @@ pub(crate) fn push_address(out: &mut Vec<u8>, address: Ipv6Addr) {
         {
             *place = HEX[usize::from(group >> shift & 15)];
         }
-        end += digits;
-        text[end] = b':';
-        end += 1;
+        end += digits + 1;
+    }
+    if gap.end < groups.len() {
+        end -= 1;
     }
     out.extend_from_slice(&text[..end]);
 }
