@@ -65,7 +65,7 @@ fn the_missing_are_those_without_a_record() {
         scratch.path(),
         r#"
         "$V6KIT" crawl "$url/items/{1..50000}" "$url/{a,b}" -o "$job" -r 2000/s --commit-every 20ms --keep-free 0 -q & pid=$!
-        until [ "$(stored)" -gt 0 ]; do :; done
+        until [ "$(committed)" -gt 0 ]; do :; done
         kill -KILL $pid
         wait $pid || true
         "$V6KIT" crawl cat "$job" | jq -r .url >"$T/have"

@@ -29,7 +29,8 @@ fn scratch() -> tempfile::TempDir {
 }
 
 /// A namespace with `v6kit echo` on [::1], whose URL is `$url`; `$job` is the job
-/// directory, and `stored` says how many bytes lie in its segments.
+/// directory, `stored` says how many bytes lie in its segments, and `committed` how many records the ledger
+/// has, which happens a moment later.
 #[track_caller]
 fn with_server(scratch: &Path, script: &str) -> Run {
     in_namespace_with(
@@ -43,6 +44,11 @@ fn with_server(scratch: &Path, script: &str) -> Run {
             stored() {{
                 {{ find "$job" -name '*.ndjson.zst' -o -name '*.warc.gz' -o -name '*.parquet' || true; }} 2>/dev/null |
                     {{ xargs -r stat -c %s 2>/dev/null || true; }} | awk '{{ sum += $1 }} END {{ print sum + 0 }}'
+            }}
+            committed() {{
+                local count
+                count=$("$V6KIT" crawl status "$job" --json 2>/dev/null | jq '.done // 0') || true
+                echo "${{count:-0}}"
             }}
             {script}
             "#
