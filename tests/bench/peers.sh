@@ -2,7 +2,7 @@
 # CPU per request over kept-alive HTTP/1.1 connections beside other clients: aiohttp with one session, rnet
 # (both from asyncio), `curl -Z` with a glob, and oha.
 #
-#   tests/bench/peers.sh [aiohttp|rnet|curl|oha]...    RUNS=3 REQUESTS=100000 CONNECTIONS=64 V6KIT=target/release/v6kit
+#   tests/bench/peers.sh [aiohttp|rnet|curl|oha]...    RUNS=3 REQUESTS=200000 CONNECTIONS=64 V6KIT=target/release/v6kit
 #
 # The Python packages come from tests/install; oha is built once, into target/tools, which takes some minutes.
 set -euo pipefail
@@ -15,7 +15,7 @@ need jq curl
 start_nginx
 
 runs=${RUNS:-3}
-requests=${REQUESTS:-100000}
+requests=${REQUESTS:-200000}
 connections=${CONNECTIONS:-64}
 url=http://[::1]:8080
 python=$repository/target/python/bin/python

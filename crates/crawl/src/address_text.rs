@@ -53,13 +53,6 @@ fn longest_gap(groups: &[u16; 8]) -> Range<usize> {
     longest
 }
 
-/// Four hexadecimal digits without leading zeros.
-fn push_group(out: &mut Vec<u8>, group: u16) {
-    let digits = [12, 8, 4, 0].map(|shift| HEX[usize::from(group >> shift & 15)]);
-    let leading = (group.leading_zeros() / 4).min(3) as usize;
-    out.extend_from_slice(&digits[leading..]);
-}
-
 #[cfg(test)]
 mod tests {
     use rand_xoshiro::Xoshiro256PlusPlus;
