@@ -17,9 +17,9 @@ build_example() {
         nice cargo build --release --locked --quiet --manifest-path "$repository/Cargo.toml" --package "$1" --example "$2"
 }
 
-# install_tool NAME VERSION: a peer from crates.io, built once into target/tools.
+# install_tool CRATE VERSION [PROGRAM]: a peer or tool from crates.io, built once into target/tools.
 install_tool() {
-    [[ -n ${V6KIT_BENCH_INSIDE:-} || -x $repository/target/tools/bin/$1 ]] ||
+    [[ -n ${V6KIT_BENCH_INSIDE:-} || -x $repository/target/tools/bin/${3:-$1} ]] ||
         nice -n 19 cargo install "$1" --version "$2" --locked --root "$repository/target/tools"
 }
 

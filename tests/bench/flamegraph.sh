@@ -6,7 +6,7 @@
 # perf comes from Debian's linux-perf; inferno is built once, into target/tools.
 set -euo pipefail
 source "$(dirname "$0")/common.sh"
-install_tool inferno 0.12.8
+install_tool inferno 0.12.8 inferno-flamegraph
 enter_namespace "$@"
 need perf
 start_nginx
@@ -25,4 +25,4 @@ taskset -c "$client_core" perf record --quiet --event cpu-clock --freq 999 --cal
     || fail "$(cat "$work/err")"
 perf script --input "$work/perf" 2>/dev/null | "$tools/inferno-collapse-perf" 2>/dev/null >"$work/folded"
 "$tools/inferno-flamegraph" --title "v6kit crawl, $1, $requests requests" "$work/folded" >"$graph"
-echo "$graph: $(awk '{ n += $NF } END { print n }' "$work/folded") samples"
+echo "$graph"
