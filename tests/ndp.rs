@@ -402,7 +402,15 @@ PY
     )
     .expect(0);
     assert!(run.stdout.contains("came back: 400\n"), "{run}");
-    assert!(run.stdout.contains("without a neighbour: 0\n"), "{run}");
+    // All namespaces share one table of entries in the kernel (net/core/neighbour.c, neigh_alloc), so that another
+    // test may cost this one a packet. An overflow of its own would cost hundreds.
+    let lost: u32 = run
+        .stdout
+        .lines()
+        .find_map(|line| line.strip_prefix("without a neighbour: "))
+        .and_then(|count| count.parse().ok())
+        .unwrap_or_else(|| panic!("{run}"));
+    assert!(lost < 20, "{run}");
     let summary = summary(&run);
     assert_eq!(summary["resolution"], 400, "{run}");
     assert_eq!(summary["live"], 400, "{run}");
