@@ -8,6 +8,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nix::fcntl::{Flock, FlockArg};
 
@@ -185,4 +186,11 @@ pub(crate) fn steady_conntrack_max() -> Option<Flock<File>> {
     let file = File::open(NF_CONNTRACK_MAX).ok()?;
     let lock = Flock::lock(file, FlockArg::LockShared);
     Some(lock.unwrap_or_else(|(_, error)| panic!("{NF_CONNTRACK_MAX}: {error}")))
+}
+
+/// Keeps other tests from filling the neighbour table until it is dropped: the kernel counts the entries of all
+/// namespaces together (net/core/neighbour.c, `neigh_alloc`).
+pub(crate) fn room_for_neighbours() -> MutexGuard<'static, ()> {
+    static TABLE: Mutex<()> = Mutex::new(());
+    TABLE.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{on_loopback, records, scratch, summary};
-use crate::harness::in_lab_with;
+use crate::harness::{in_lab_with, room_for_neighbours};
 
 /// A namespace with 2001:db8:80::80 for sites and 2001:db8:6::/48 to send from.
 const NETWORKS: &str = r#"
@@ -124,6 +124,7 @@ fn the_summary_tells_at_which_width_a_site_counts() {
 
 #[test]
 fn on_an_on_link_prefix_few_addresses_are_used_and_that_is_said() {
+    let _room = room_for_neighbours();
     let scratch = scratch();
     let run = in_lab_with(
         "on-link",
