@@ -288,3 +288,108 @@ check("a whole answer, then the end", rest(made)[-5:], b"hello")
 1 socks5-udp idle""#,
     );
 }
+
+#[test]
+fn a_forwarded_answer_is_heard_as_it_comes_and_its_connection_ends_with_it() {
+    run(
+        "",
+        r#"
+made = tcp(listening[0])
+def ask(method="GET"):
+    made.sendall(b"%s http://[::1]:%d/ HTTP/1.1\r\nHost: a\r\n\r\n" % (method.encode(), port))
+    far, _ = server.accept()
+    far.settimeout(60)
+    while b"\r\n\r\n" not in far.recv(65536, socket.MSG_PEEK):
+        time.sleep(0.01)
+    far.recv(65536)
+    return far
+def head(status=b"200"):
+    got = b""
+    while not got.endswith(b"\r\n\r\n"):
+        got += exactly(made, 1)
+    check("status", got.split(b" ")[1], status)
+    return got
+def over(name, far):
+    check(f"{name}: the connection to the origin", to_the_end(far), b"")
+    far.close()
+# Every piece is heard before the next one is sent, over one client connection.
+far = ask()
+far.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n")
+head()
+for piece in (b"hel", b"lo", b"world"):
+    far.sendall(piece)
+    check("a piece", exactly(made, len(piece)), piece)
+over("a length", far)
+far = ask()
+far.sendall(b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+head()
+for piece in (b"5\r\nhello\r\n", b"5\r\nworld\r\n", b"0\r\n\r\n"):
+    far.sendall(piece)
+    check("a chunk", exactly(made, len(piece)), piece)
+over("chunks", far)
+# Answers without content, and with as many fields as a head may have.
+for method, answer, status in (
+    ("HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", b"200"),
+    ("GET", b"HTTP/1.1 204 No Content\r\n\r\n", b"204"),
+    ("GET", b"HTTP/1.1 304 Not Modified\r\n\r\n", b"304"),
+    ("GET", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n" + b"X: y\r\n" * 99 + b"\r\n", b"200"),
+):
+    far = ask(method)
+    far.sendall(answer)
+    fields = head(status)
+    over(f"{method} {status}", far)
+check("fields", fields.lower().count(b"x: y\r\n"), 99)
+# More than the buffers take, while nobody reads.
+much = bytes(range(256)) * (1 << 17)
+far = ask()
+sending = beside(lambda: far.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(much) + much))
+time.sleep(0.3)
+head()
+check("much", exactly(made, len(much)) == much, True)
+sending.join()
+over("much", far)
+# An origin that breaks off, and one that says no more than its end.
+far = ask()
+far.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")
+far.close()
+head()
+check("half", rest(made), b"hello")
+made = tcp(listening[0])
+far = ask()
+far.close()
+head(b"502")
+# A client that leaves in the middle ends the connection to the origin.
+made = tcp(listening[0])
+far = ask()
+far.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\nhello" % (1 << 30))
+head()
+made.close()
+try:
+    while True:
+        far.sendall(much)
+except (ConnectionResetError, BrokenPipeError):
+    pass
+"#,
+        "",
+    );
+}
+
+#[test]
+fn a_server_that_speaks_first_is_heard_also_where_the_client_mostly_does() {
+    run(
+        "",
+        r#"
+server = socket.create_server(("::1", 8080), family=socket.AF_INET6)
+server.settimeout(60)
+port = 8080
+for name, made, far in tunnels():
+    far.sendall(b"220 ready\r\n")
+    check(f"{name}: the greeting", exactly(made, 11), b"220 ready\r\n")
+    made.sendall(b"EHLO a\r\n")
+    check(f"{name}: the answer", exactly(far, 8), b"EHLO a\r\n")
+    made.close()
+    far.close()
+"#,
+        "",
+    );
+}

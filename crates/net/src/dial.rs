@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt};
-use socket2::SockRef;
-use tokio::net::{TcpSocket, TcpStream};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use tokio::io::Interest;
+use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{Code, Hint};
@@ -175,17 +176,19 @@ pub async fn dial_to_speak(
 ) -> Result<TcpStream, DialError> {
     let socket = socket(to, from)?;
     // What cannot be had (tcp(7), TCP_QUICKACK) costs a packet and nothing else.
-    let _ = SockRef::from(&socket).set_tcp_quickack(false);
+    let _ = socket.set_tcp_quickack(false);
     connect(socket, to, from, deadline).await
 }
 
 /// A socket at `from`, or at the address that the kernel chooses.
-fn socket(to: SocketAddrV6, from: Option<Ipv6Addr>) -> Result<TcpSocket, DialError> {
-    let socket = TcpSocket::new_v6().map_err(|source| socket_error(source, to))?;
+fn socket(to: SocketAddrV6, from: Option<Ipv6Addr>) -> Result<Socket, DialError> {
+    let kind = Type::STREAM.nonblocking().cloexec();
+    let socket = Socket::new_raw(Domain::IPV6, kind, Some(Protocol::TCP))
+        .map_err(|source| socket_error(source, to))?;
     if let Some(from) = from {
         bind(&socket, from, to)?;
     }
-    socket.set_nodelay(true).map_err(|source| DialError::Other {
+    socket.set_tcp_nodelay(true).map_err(|source| DialError::Other {
         call: "setsockopt",
         to,
         source,
@@ -194,23 +197,39 @@ fn socket(to: SocketAddrV6, from: Option<Ipv6Addr>) -> Result<TcpSocket, DialErr
 }
 
 async fn connect(
-    socket: TcpSocket,
+    socket: Socket,
     to: SocketAddrV6,
     from: Option<Ipv6Addr>,
     deadline: Instant,
 ) -> Result<TcpStream, DialError> {
-    match timeout_at(deadline, socket.connect(to.into())).await {
+    match timeout_at(deadline, established(socket, to)).await {
         Ok(Ok(stream)) => Ok(stream),
         Ok(Err(source)) => Err(connect_error(source, from.unwrap_or(Ipv6Addr::UNSPECIFIED), to)),
         Err(_elapsed) => Err(DialError::TimedOut { to }),
     }
 }
 
+/// Waits for the handshake. Only a socket with an error is asked for it, which saves the others a system call.
+async fn established(socket: Socket, to: SocketAddrV6) -> io::Result<TcpStream> {
+    match socket.connect(&to.into()) {
+        Err(error) if errno(&error) != Some(Errno::EINPROGRESS) => return Err(error),
+        _ => {}
+    }
+    let stream = TcpStream::from_std(socket.into())?;
+    let ready = stream.ready(Interest::WRITABLE | Interest::ERROR).await?;
+    if (ready.is_error() || ready.is_write_closed())
+        && let Some(error) = stream.take_error()?
+    {
+        return Err(error);
+    }
+    Ok(stream)
+}
+
 /// Whether an address was not to be had without `IP_FREEBIND`: it is, where `ip_nonlocal_bind` is set, as `v6kit
 /// setup` does, and that is one system call less for each connection.
 static FREEBIND: AtomicBool = AtomicBool::new(false);
 
-fn bind(socket: &TcpSocket, from: Ipv6Addr, to: SocketAddrV6) -> Result<(), DialError> {
+fn bind(socket: &Socket, from: Ipv6Addr, to: SocketAddrV6) -> Result<(), DialError> {
     // Both options live at SOL_IP and work on IPv6 sockets.
     let failed = |errno: Errno| DialError::Other {
         call: "setsockopt",
@@ -218,15 +237,15 @@ fn bind(socket: &TcpSocket, from: Ipv6Addr, to: SocketAddrV6) -> Result<(), Dial
         source: errno.into(),
     };
     setsockopt(socket, sockopt::IpBindAddressNoPort, &true).map_err(failed)?;
-    let address = SocketAddrV6::new(from, 0, 0, 0).into();
+    let address = SockAddr::from(SocketAddrV6::new(from, 0, 0, 0));
     let mut bound = Err(Errno::EADDRNOTAVAIL.into());
     if !FREEBIND.load(Ordering::Relaxed) {
-        bound = socket.bind(address);
+        bound = socket.bind(&address);
     }
     if matches!(&bound, Err(error) if errno(error) == Some(Errno::EADDRNOTAVAIL)) {
         FREEBIND.store(true, Ordering::Relaxed);
         setsockopt(socket, sockopt::IpFreebind, &true).map_err(failed)?;
-        bound = socket.bind(address);
+        bound = socket.bind(&address);
     }
     bound.map_err(|source| match errno(&source) {
         Some(Errno::EADDRNOTAVAIL) => DialError::SourceNotLocal { from },

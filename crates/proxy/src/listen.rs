@@ -99,16 +99,11 @@ fn bind_tcp(
     threads: usize,
     idle: Duration,
 ) -> io::Result<Bound> {
-    let first = claim(wanted, idle)?;
+    let first = listen_at(wanted, Port::Free, idle)?;
     let address = local(&first)?;
     let mut sockets = vec![first.into()];
     for _ in 1..threads {
-        let socket = tcp_socket(address)?;
-        socket.set_reuse_port(true)?;
-        tune(SockRef::from(&socket), idle)?;
-        socket.bind(&address.into())?;
-        socket.listen(BACKLOG)?;
-        sockets.push(socket.into());
+        sockets.push(listen_at(address, Port::Ours, idle)?.into());
     }
     Ok(Bound {
         address: Address::Tcp {
@@ -120,12 +115,24 @@ fn bind_tcp(
     })
 }
 
-/// Listens alone before the port is shared among threads: with SO_REUSEPORT from the start, a second proxy of
-/// the same user would get half of the first one's connections without a word.
-fn claim(wanted: SocketAddr, idle: Duration) -> io::Result<Socket> {
-    let socket = tcp_socket(wanted)?;
+/// Who listens on a port already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Port {
+    /// Nobody, or else it is refused.
+    Free,
+    /// Other threads of this proxy.
+    Ours,
+}
+
+/// The first socket listens alone before the port is shared among threads: with SO_REUSEPORT from the start, a
+/// second proxy of the same user would get half of the first one's connections without a word.
+fn listen_at(address: SocketAddr, port: Port, idle: Duration) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
     tune(SockRef::from(&socket), idle)?;
-    socket.bind(&wanted.into())?;
+    socket.set_reuse_port(port == Port::Ours)?;
+    socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     socket.set_reuse_port(true)?;
     Ok(socket)
@@ -134,13 +141,6 @@ fn claim(wanted: SocketAddr, idle: Duration) -> io::Result<Socket> {
 fn local(socket: &Socket) -> io::Result<SocketAddr> {
     let address = socket.local_addr()?.as_socket();
     address.ok_or_else(|| io::ErrorKind::Unsupported.into())
-}
-
-fn tcp_socket(address: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    Ok(socket)
 }
 
 /// Options that accepted sockets inherit, once instead of per connection.

@@ -1,6 +1,6 @@
 //! Counters, kept per thread and added up when somebody asks.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::Ipv6Addr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,7 +27,7 @@ pub(crate) struct Tally {
 
 #[derive(Debug, Default)]
 struct Counts {
-    users: HashMap<Box<str>, UserCounts>,
+    users: BTreeMap<Box<str>, UserCounts>,
     nets: HashMap<Ipv6Addr, u64>,
     other_nets: u64,
     dials: [u64; DIAL_BUCKETS.len() + 1],
@@ -36,7 +36,7 @@ struct Counts {
 
 #[derive(Debug, Default)]
 struct UserCounts {
-    visits: HashMap<(Protocol, &'static str), u64>,
+    visits: BTreeMap<(Protocol, &'static str), u64>,
     up: u64,
     down: u64,
 }
@@ -175,19 +175,15 @@ impl Metrics {
 }
 
 fn users(page: &mut Page, counts: &Counts) {
-    let mut users: Vec<_> = counts.users.iter().collect();
-    users.sort_unstable_by_key(|(name, _)| *name);
     page.family(
         "v6kit_proxy_requests_total",
         Kind::Counter,
         "Tunnels, requests and associations that have ended, by how they did",
     );
-    for (user, counted) in &users {
-        let mut visits: Vec<_> = counted.visits.iter().collect();
-        visits.sort_unstable();
-        for ((protocol, outcome), count) in visits {
+    for (user, counted) in &counts.users {
+        for ((protocol, outcome), count) in &counted.visits {
             let labels = [
-                ("user", &***user),
+                ("user", &**user),
                 ("protocol", protocol.name()),
                 ("outcome", outcome),
             ];
@@ -199,7 +195,7 @@ fn users(page: &mut Page, counts: &Counts) {
         Kind::Counter,
         "Bytes relayed, without headers of our own",
     );
-    for (user, counted) in &users {
+    for (user, counted) in &counts.users {
         page.sample(&[("user", user), ("direction", "up")], counted.up);
         page.sample(&[("user", user), ("direction", "down")], counted.down);
     }

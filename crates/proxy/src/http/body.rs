@@ -11,6 +11,7 @@ use http_body_util::Full;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::Sleep;
 
+use super::upstreams::{Work, work_on};
 use crate::refusal::Refusal;
 use crate::relay::Meter;
 use crate::visit::Visit;
@@ -43,6 +44,10 @@ pub(super) struct Passing {
     way: Way,
     visit: SharedVisit,
     idle: Duration,
+    /// Of the connection that the body comes from.
+    work: Work,
+    /// Why it broke off, until what came before has been sent.
+    broken: Option<hyper::Error>,
     patience: Option<Pin<Box<Sleep>>>,
     /// Whether the end, good or bad, was seen.
     ended: bool,
@@ -55,8 +60,36 @@ impl Passing {
             way,
             visit,
             idle,
+            work: None,
+            broken: None,
             patience: None,
             ended: false,
+        }
+    }
+
+    /// Does the work of the connection that the body comes from while it waits, and closes it at the end.
+    pub(super) fn working(mut self, work: Work) -> Self {
+        self.work = work;
+        self
+    }
+
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        if let Some(error) = self.broken.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        let mut frame = Pin::new(&mut self.body).poll_frame(cx);
+        if frame.is_pending() && self.work.is_some() {
+            work_on(&mut self.work, cx);
+            frame = Pin::new(&mut self.body).poll_frame(cx);
+        }
+        match frame {
+            Poll::Ready(Some(Err(error))) => {
+                // An error makes hyper drop what it has not sent; while it waits, it sends.
+                self.broken = Some(error);
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            frame => frame,
         }
     }
 
@@ -90,7 +123,7 @@ impl Body for Passing {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        match Pin::new(&mut self.body).poll_frame(cx) {
+        match self.poll_body(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.patience = None;
                 let counted = self.count(&frame);

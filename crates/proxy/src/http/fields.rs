@@ -38,7 +38,12 @@ pub(super) fn strip_hop_by_hop(fields: &mut HeaderMap) {
         })
         .filter_map(|name| name.parse().ok())
         .collect();
-    for name in HOP_BY_HOP.iter().chain(&listed) {
+    let found: Vec<HeaderName> = fields
+        .keys()
+        .filter(|name| HOP_BY_HOP.contains(name) || listed.contains(name))
+        .cloned()
+        .collect();
+    for name in found {
         fields.remove(name);
     }
 }

@@ -2,13 +2,15 @@
 
 use std::cell::RefCell;
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::net::Ipv6Addr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, HOST, HeaderValue, MAX_FORWARDS, PROXY_AUTHORIZATION};
+use http::header::{CONNECTION, HOST, HeaderName, HeaderValue, MAX_FORWARDS, PROXY_AUTHORIZATION};
 use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 use http_body_util::Full;
@@ -19,11 +21,12 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::timeout;
 
+use super::address_text::push_address;
 use super::body::{Content, Passing, SharedVisit, Way};
 use super::checked::{Checked, Verdict};
 use super::fields::{Reuse, settle_response, strip_hop_by_hop};
-use super::head::{Connect, MAX_FIELDS, MAX_HEAD, basic_credentials};
-use super::upstreams::{Key, Origin};
+use super::head::{Connect, MAX_HEAD, basic_credentials};
+use super::upstreams::{Key, Origin, work_on};
 use super::{SOURCE_FIELD, parse_pin};
 use crate::refusal::Refusal;
 use crate::session::{Client, Session, Steadiness, Tunnel, source_of};
@@ -48,8 +51,8 @@ pub(super) async fn serve(session: Rc<Session>, begun: Begun) {
     let mut connection = server::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(next_request)
+        // As many fields as MAX_FIELDS, which would cost room on the heap if it was said.
         .max_header_size(MAX_HEAD)
-        .max_headers(MAX_FIELDS)
         .preserve_header_case(true)
         .auto_date_header(false)
         .half_close(true)
@@ -125,15 +128,15 @@ fn refused(refusal: &Refusal) -> Response<Content> {
 /// A tunnel asked for on a connection that carried other requests before.
 async fn connect(session: Rc<Session>, mut request: Request<Incoming>) -> Response<Content> {
     let mut visit = session.visit(Protocol::Connect);
-    let field = |name: &str| request.headers().get(name).map(|value| value.as_bytes().to_vec());
+    let field = |name: &HeaderName| request.headers().get(name).map(|value| value.as_bytes().to_vec());
     let connect = Connect {
         authority: request
             .uri()
             .authority()
             .map_or("", |authority| authority.as_str())
             .to_owned(),
-        authorization: field(PROXY_AUTHORIZATION.as_str()),
-        pin: field(SOURCE_FIELD),
+        authorization: field(&PROXY_AUTHORIZATION),
+        pin: field(&SOURCE_FIELD),
     };
     let opened = match super::open(&session, &mut visit, &connect).await {
         Ok(opened) => opened,
@@ -202,8 +205,8 @@ async fn forward(
         Content::Passing(Passing::new(body, Way::Up, Rc::clone(visit), idle))
     };
     let request = Request::from_parts(head, content);
-    let (origin, response) = exchange(session, visit, &client, &target, request).await?;
-    let source = origin.from;
+    let (mut origin, response) = exchange(session, visit, &client, &target, request).await?;
+    let (source, work) = (origin.from, origin.work.take());
     let (mut head, body) = response.into_parts();
     let reuse = settle_response(head.status, &mut head.headers, body.size_hint().exact())?;
     if client.steadiness == Steadiness::Steady && reuse == Reuse::Permitted {
@@ -212,12 +215,12 @@ async fn forward(
     strip_hop_by_hop(&mut head.headers);
     tell_source(&mut head.headers, source);
     head.version = Version::HTTP_11;
-    let body = Passing::new(body, Way::Down, Rc::clone(visit), idle);
+    let body = Passing::new(body, Way::Down, Rc::clone(visit), idle).working(work);
     Ok(Response::from_parts(head, Content::Passing(body)))
 }
 
 async fn authorize(session: &Session, fields: &mut HeaderMap) -> Result<Client, Refusal> {
-    for name in [PROXY_AUTHORIZATION.as_str(), SOURCE_FIELD] {
+    for name in [&PROXY_AUTHORIZATION, &SOURCE_FIELD] {
         if fields.get_all(name).iter().count() > 1 {
             return Err(Refusal::BadRequest {
                 why: "a field that must occur once occurs twice",
@@ -288,7 +291,10 @@ fn rewrite(head: &mut http::request::Parts) -> Result<(), Refusal> {
 
 fn tell_source(fields: &mut HeaderMap, source: Option<std::net::IpAddr>) {
     fields.remove(SOURCE_FIELD);
-    if let Some(value) = source.and_then(|source| HeaderValue::from_str(&source.to_string()).ok()) {
+    let Some(source) = source else { return };
+    let mut text = Vec::with_capacity(40);
+    push_address(&mut text, source);
+    if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(text)) {
         fields.insert(SOURCE_FIELD, value);
     }
 }
@@ -319,7 +325,7 @@ async fn exchange(
             Err((refusal, returned)) => request = returned.or(spare).ok_or(refusal)?,
         }
     }
-    let mut origin = dial(session, visit, client, target).await?;
+    let mut origin = dial(session, visit, client, target, Labour::of(client, &request)).await?;
     match send(session, &mut origin, request).await {
         Ok(response) => Ok((origin, response)),
         Err((refusal, _)) => Err(refusal),
@@ -340,11 +346,31 @@ fn spare(request: &Request<Content>) -> Option<Request<Content>> {
     Some(copy)
 }
 
+/// Who does the work of a connection.
+enum Labour {
+    /// A task, for as long as the connection is kept.
+    Task,
+    /// The task that waits for the one response.
+    Asker,
+}
+
+impl Labour {
+    /// Content goes up also while nobody takes the response, which wants a task.
+    fn of(client: &Client, request: &Request<Content>) -> Self {
+        if client.steadiness == Steadiness::Rotating && request.body().is_end_stream() {
+            Self::Asker
+        } else {
+            Self::Task
+        }
+    }
+}
+
 async fn dial(
     session: &Session,
     visit: &SharedVisit,
     client: &Client,
     target: &Target,
+    labour: Labour,
 ) -> Result<Origin, Refusal> {
     let began = std::time::Instant::now();
     let upstream = session.worker.egress.connect(target, client.source).await?;
@@ -355,16 +381,25 @@ async fn dial(
     let (sender, connection) = client::Builder::new()
         .preserve_header_case(true)
         .max_header_size(4 * MAX_HEAD)
-        .max_headers(2 * MAX_FIELDS)
+        // A head alone is copied for less than what a list of pieces costs.
+        .writev(matches!(labour, Labour::Task))
         .handshake(TokioIo::new(upstream.stream))
         .await
         .map_err(Refusal::Upstream)?;
-    tokio::task::spawn_local(async move {
-        // Whoever waits for the response is told of the error.
-        let _ = connection.await;
-    });
+    let connection = Box::pin(connection);
+    let work = match labour {
+        Labour::Asker => Some(connection),
+        Labour::Task => {
+            tokio::task::spawn_local(async move {
+                // Whoever waits for the response is told of the error.
+                let _ = connection.await;
+            });
+            None
+        }
+    };
     Ok(Origin {
         sender,
+        work,
         to: upstream.to,
         from,
         _lease: client.lease.clone(),
@@ -378,12 +413,12 @@ async fn send(
     origin: &mut Origin,
     request: Request<Content>,
 ) -> Result<Response<Incoming>, NotSent> {
-    match timeout(
-        session.worker.idle_timeout,
-        origin.sender.try_send_request(request),
-    )
-    .await
-    {
+    let mut sending = pin!(origin.sender.try_send_request(request));
+    let response = poll_fn(|cx| {
+        work_on(&mut origin.work, cx);
+        sending.as_mut().poll(cx)
+    });
+    match timeout(session.worker.idle_timeout, response).await {
         Ok(Ok(response)) => Ok(response),
         Ok(Err(mut error)) => {
             let request = error.take_message();

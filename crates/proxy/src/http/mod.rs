@@ -1,5 +1,6 @@
 //! HTTP/1.1: CONNECT by hand, everything else through hyper.
 
+mod address_text;
 mod body;
 mod checked;
 mod fields;
@@ -25,10 +26,11 @@ use crate::session::{Session, Tunnel};
 use crate::stream::Begun;
 use crate::target::Target;
 use crate::visit::{Protocol, Visit};
+use address_text::push_address;
 use head::{Connect, HeadError, MAX_HEAD, basic_credentials, may_be_connect, parse_connect};
 
 /// Tells the source address in responses, and asks for one in requests.
-pub(crate) const SOURCE_FIELD: &str = "x-v6kit-source";
+pub(crate) const SOURCE_FIELD: HeaderName = HeaderName::from_static("x-v6kit-source");
 /// Tells the kind of an error.
 const ERROR_FIELD: HeaderName = HeaderName::from_static("x-v6kit-error");
 
@@ -133,13 +135,16 @@ async fn establish(
     mut visit: Visit,
     opened: Opened,
 ) -> Option<Tunnel> {
-    let mut answer = String::from("HTTP/1.1 200 Connection established\r\n");
+    let mut answer = Vec::with_capacity(128);
+    answer.extend_from_slice(b"HTTP/1.1 200 Connection established\r\n");
     if let Some(source) = opened.source {
-        answer.push_str(&format!("X-V6kit-Source: {source}\r\n"));
+        answer.extend_from_slice(b"X-V6kit-Source: ");
+        push_address(&mut answer, source);
+        answer.extend_from_slice(b"\r\n");
     }
-    answer.push_str("\r\n");
+    answer.extend_from_slice(b"\r\n");
     visit.answered(200);
-    if begun.stream.write_all(answer.as_bytes()).await.is_err() {
+    if begun.stream.write_all(&answer).await.is_err() {
         visit.ended("client_gone");
         return None;
     }

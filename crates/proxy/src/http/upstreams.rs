@@ -3,11 +3,15 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddrV6};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Context;
 use std::time::{Duration, Instant};
 
-use hyper::client::conn::http1::SendRequest;
+use hyper::client::conn::http1::{Connection, SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
 use v6kit_net::Lease;
 
 use super::body::Content;
@@ -28,10 +32,24 @@ pub(super) struct Key {
     pub(super) target: Target,
 }
 
+/// The work of a connection that no task of its own does: whoever waits for the response does it meanwhile.
+/// `None` once it is done.
+pub(super) type Work = Option<Pin<Box<Connection<TokioIo<TcpStream>, Content>>>>;
+
+/// Does what there is to do on a connection. Whoever waits for the response is told of errors.
+pub(super) fn work_on(work: &mut Work, cx: &mut Context<'_>) {
+    if let Some(connection) = work
+        && connection.as_mut().poll(cx).is_ready()
+    {
+        *work = None;
+    }
+}
+
 /// A connection to an origin server.
 #[derive(Debug)]
 pub(super) struct Origin {
     pub(super) sender: SendRequest<Content>,
+    pub(super) work: Work,
     pub(super) to: SocketAddrV6,
     pub(super) from: Option<IpAddr>,
     /// The source address keeps its place for as long as the connection is open.

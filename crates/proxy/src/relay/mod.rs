@@ -256,6 +256,10 @@ impl Direction {
         to: &mut W,
         cx: &mut Context<'_>,
     ) -> Poll<Result<usize, Failed>> {
+        // Mostly there is nothing, which is known without asking the kernel or for the end.
+        if let Some(raw) = from.raw() {
+            ready!(raw.poll_read_ready(cx)).map_err(Failed::Read)?;
+        }
         SCRATCH_BUFFER.with_borrow_mut(|scratch| {
             // Asked before the read: what arrived together with the end is read together with it.
             let ends = from.raw().is_some_and(|raw| raw.is_read_closed());
