@@ -142,6 +142,8 @@ struct One {
 impl Connection {
     /// Dials, shakes hands and is ready for a request.
     ///
+    /// What only some connections need is boxed, so that the others do not carry its room about.
+    ///
     /// # Errors
     /// The failure of the first part that failed.
     pub(crate) async fn open(target: Target<'_>, progress: &Arc<Progress>) -> Result<Opened, Fault> {
@@ -155,7 +157,7 @@ impl Connection {
         let tenure = Tenure::begin(from, target.from);
         let tcp = match &target.tunnel {
             None => tcp,
-            Some(tunnel) => timeout_at(target.deadline, proxy::pass(tcp, tunnel))
+            Some(tunnel) => timeout_at(target.deadline, Box::pin(proxy::pass(tcp, tunnel)))
                 .await
                 .map_err(|_elapsed| {
                     Fault::new(ErrorKind::ConnectTimeout, "the proxy did not connect in time")
@@ -165,7 +167,7 @@ impl Connection {
         let (stream, protocol) = match target.tls {
             None => (Stream::plain(tcp, Rc::clone(&meter)), target.otherwise),
             Some((tls, name)) => {
-                let tls = shake_hands(tls, name, tcp, target.deadline).await?;
+                let tls = Box::pin(shake_hands(tls, name, tcp, target.deadline)).await?;
                 let protocol = match tls.get_ref().1.alpn_protocol() {
                     Some(b"h2") => Protocol::Http2,
                     Some(_) => Protocol::Http1,
@@ -175,23 +177,25 @@ impl Connection {
             }
         };
         let (io, open) = (TokioIo::new(stream), Open::count(progress));
-        let opened = async {
-            Ok(match protocol {
-                Protocol::Http1 => Opened::Exclusive(Self(Kind::One(Box::new(One {
-                    http: Http1::open(io, meter).await?,
+        let opened = match protocol {
+            // It has nothing to wait for.
+            Protocol::Http1 => Http1::open(io, meter).await.map(|http| {
+                Opened::Exclusive(Self(Kind::One(Box::new(One {
+                    http,
                     tenure,
                     served: 0,
                     _open: open,
-                })))),
-                Protocol::Http2 => {
-                    Opened::Shared(Http2::open(io, meter, tenure, target.changed, open).await?)
-                }
-            })
+                }))))
+            }),
+            Protocol::Http2 => {
+                let opening = Box::pin(Http2::open(io, meter, tenure, target.changed, open));
+                timeout_at(target.deadline, opening)
+                    .await
+                    .map_err(|_elapsed| Fault::new(ErrorKind::ConnectTimeout, "HTTP did not begin in time"))?
+                    .map(Opened::Shared)
+            }
         };
-        timeout_at(target.deadline, opened)
-            .await
-            .map_err(|_elapsed| Fault::new(ErrorKind::ConnectTimeout, "HTTP did not begin in time"))?
-            .map_err(|error: hyper::Error| Fault::from_error(ErrorKind::Protocol, &error))
+        opened.map_err(|error: hyper::Error| Fault::from_error(ErrorKind::Protocol, &error))
     }
 
     /// A stream of a shared connection.

@@ -76,14 +76,14 @@ pub(crate) async fn connect(
     left_from: &mut Option<Ipv6Addr>,
 ) -> Result<Opened, Fault> {
     let all = addresses(site, deadline).await?;
-    let mut order = site.rota.order(&all, Instant::now()).into_iter();
+    let mut now = Instant::now();
+    let mut order = site.rota.order(&all, now).into_iter();
     let mut left = order.len() as u32;
     loop {
         // A name has an address at least.
         let Some(to) = order.next() else {
             return Err(Fault::new(ErrorKind::Dns, "the name has no address"));
         };
-        let now = Instant::now();
         let part = (deadline.saturating_duration_since(now) / left).max(LEAST);
         left -= 1;
         let from = match departing {
@@ -94,10 +94,12 @@ pub(crate) async fn connect(
         };
         *left_from = from.address();
         let opened = open(shard, site, to, from, deadline.min(now + part)).await;
+        let began = std::mem::replace(&mut now, Instant::now());
+        count(shard, site, &opened, began, now);
         match opened {
-            Err(fault) if left > 0 && is_of_address(fault.kind) && Instant::now() < deadline => {
+            Err(fault) if left > 0 && is_of_address(fault.kind) && now < deadline => {
                 tracing::debug!(%to, %fault, "the next address is tried");
-                site.rota.set_aside(to, Instant::now());
+                site.rota.set_aside(to, now);
             }
             opened => return opened,
         }
@@ -159,7 +161,10 @@ async fn open(
         Some(name) => Some((shard.tls()?, name)),
         None => None,
     };
-    let tunnel = tunnel(site, deadline).await?;
+    let tunnel = match site.destination().proxy() {
+        None => None,
+        Some(_) => Box::pin(tunnel(site, deadline)).await?,
+    };
     let target = Target {
         to,
         from,
@@ -173,17 +178,19 @@ async fn open(
         },
         changed: Rc::clone(&site.changed),
     };
-    let began = Instant::now();
-    let opened = Connection::open(target, &shard.progress).await;
-    let dialled = match &opened {
+    Connection::open(target, &shard.progress).await
+}
+
+/// Counts an attempt, for what it says about tables of tracked connections.
+fn count(shard: &Shard, site: &Site, opened: &Result<Opened, Fault>, began: Instant, now: Instant) {
+    let dialled = match opened {
         Ok(_) => Dialled::Connected,
         Err(fault) if fault.kind == ErrorKind::ConnectTimeout => Dialled::TimedOut,
         Err(_) => Dialled::Failed,
     };
-    if site.tracking.dialled(dialled, began, Instant::now()) {
+    if site.tracking.dialled(dialled, began, now) {
         shard.progress.table_full.add(1);
     }
-    opened
 }
 
 /// What a proxy has to be told before it passes anything on.

@@ -34,6 +34,7 @@ mod health;
 mod intake;
 mod job;
 mod judge;
+mod leaving;
 mod ledger;
 mod line;
 mod list;

@@ -14,7 +14,7 @@ use tokio::time::MissedTickBehavior;
 use v6kit_net::{SourcePool, TurningPool};
 
 use crate::climb::Limits;
-use crate::connection::{ClientTls, Connection, client_tls};
+use crate::connection::{ClientTls, Connection, Protocol, client_tls};
 use crate::cookies::Jars;
 use crate::crawl::share;
 use crate::disk::{Disk, DiskLow};
@@ -22,6 +22,7 @@ use crate::drain::Drain;
 use crate::frame::{Fill, OpenFrame, frame_bytes};
 use crate::intake::Intake;
 use crate::job::{ConcurrencyMode, CookiePolicy, Job, Settings, Sources};
+use crate::leaving::Leaving;
 use crate::ledger::Ledger;
 use crate::list::{Cursor, Particulars};
 use crate::networks::{Seen, Verdict, Visit};
@@ -136,6 +137,7 @@ pub(crate) struct Shard {
     pub(crate) term: Term,
     tls: OnceCell<ClientTls>,
     finished: Rc<Cell<u64>>,
+    leaving: Leaving<Connection>,
     random: RefCell<Xoshiro256PlusPlus>,
 }
 
@@ -216,6 +218,7 @@ impl Shard {
             term: term(settings.sources.as_ref()),
             tls: OnceCell::new(),
             finished: Rc::default(),
+            leaving: Leaving::default(),
             random: RefCell::new(Xoshiro256PlusPlus::seed_from_u64(seed)),
             job,
             settings,
@@ -393,6 +396,8 @@ impl Shard {
     pub(crate) fn keep(&self, site: &Site, connection: Connection) {
         if connection.is_worth_keeping(&self.term) {
             site.put_idle(connection);
+        } else if connection.protocol() == Protocol::Http1 {
+            self.leaving.close(connection);
         }
     }
 

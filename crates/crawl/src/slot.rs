@@ -104,6 +104,9 @@ impl Slot {
         let mut called = None;
         loop {
             self.shard.backlog.room().await;
+            // Those that have an answer read and record it before any of them sends again: a server that shares the
+            // machine is woken once by all their requests, not by each.
+            tokio::task::yield_now().await;
             called = match called {
                 Some(_) if self.shard.stop.drain.is_cancelled() => return,
                 Some(item) => self.serve(item, Arrival::Called).await,
