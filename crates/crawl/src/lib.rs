@@ -11,7 +11,6 @@
 //!
 //! Nothing here prints, reads the environment or exits.
 
-mod address_text;
 #[doc(hidden)]
 pub mod bench;
 mod brake;

@@ -10,13 +10,13 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use serde_json::value::RawValue;
+use v6kit_net::push_address;
 
-use crate::address_text::push_address;
 use crate::outcome::{Fault, Outcome};
 use crate::storage::{Content, FieldPath, Storage};
 
 /// Digits.
-pub(crate) const HEX: &[u8; 16] = b"0123456789abcdef";
+const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// What is known about an item at its end.
 #[derive(Debug)]

@@ -2,6 +2,7 @@
 //!
 //! Nothing here needs privileges, speaks netlink or prints.
 
+mod address_text;
 mod code;
 mod dial;
 mod exposure;
@@ -11,6 +12,7 @@ mod prefix;
 mod resolve;
 mod turning;
 
+pub use address_text::push_address;
 pub use code::Code;
 pub use dial::{DialError, dial, dial_to_speak};
 pub use exposure::{Exposure, InboundFilter};

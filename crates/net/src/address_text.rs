@@ -1,15 +1,15 @@
-//! Source addresses as text.
+//! Addresses as text.
 
 use std::net::Ipv6Addr;
 use std::ops::Range;
 
-use crate::record::HEX;
+const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// The longest text: eight groups of four digits.
 const LONGEST: usize = 8 * 4 + 7;
 
-/// Appends the text of an address (RFC 5952), for which `Display` takes as long as the rest of a record.
-pub(crate) fn push_address(out: &mut Vec<u8>, address: Ipv6Addr) {
+/// Appends the text of `address` (RFC 5952), for which `Display` takes ten times as long.
+pub fn push_address(out: &mut Vec<u8>, address: Ipv6Addr) {
     if let Some(mapped) = address.to_ipv4_mapped() {
         return out.extend_from_slice(format!("::ffff:{mapped}").as_bytes());
     }
