@@ -21,13 +21,12 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::timeout;
 
-use super::address_text::push_address;
 use super::body::{Content, Passing, SharedVisit, Way};
 use super::checked::{Checked, Verdict};
 use super::fields::{Reuse, settle_response, strip_hop_by_hop};
 use super::head::{Connect, MAX_HEAD, basic_credentials};
 use super::upstreams::{Key, Origin, work_on};
-use super::{SOURCE_FIELD, parse_pin};
+use super::{SOURCE_FIELD, parse_pin, push_source};
 use crate::refusal::Refusal;
 use crate::session::{Client, Session, Steadiness, Tunnel, source_of};
 use crate::stream::Begun;
@@ -293,7 +292,7 @@ fn tell_source(fields: &mut HeaderMap, source: Option<std::net::IpAddr>) {
     fields.remove(SOURCE_FIELD);
     let Some(source) = source else { return };
     let mut text = Vec::with_capacity(40);
-    push_address(&mut text, source);
+    push_source(&mut text, source);
     if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(text)) {
         fields.insert(SOURCE_FIELD, value);
     }

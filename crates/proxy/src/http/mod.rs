@@ -1,6 +1,5 @@
 //! HTTP/1.1: CONNECT by hand, everything else through hyper.
 
-mod address_text;
 mod body;
 mod checked;
 mod fields;
@@ -10,14 +9,14 @@ pub mod head;
 mod upstreams;
 
 use std::io;
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::rc::Rc;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, PROXY_AUTHENTICATE};
 use http::{Response, StatusCode};
 use tokio::io::AsyncWriteExt;
-use v6kit_net::Hint;
+use v6kit_net::{Hint, push_address};
 
 pub(crate) use upstreams::Upstreams;
 
@@ -26,7 +25,6 @@ use crate::session::{Session, Tunnel};
 use crate::stream::Begun;
 use crate::target::Target;
 use crate::visit::{Protocol, Visit};
-use address_text::push_address;
 use head::{Connect, HeadError, MAX_HEAD, basic_credentials, may_be_connect, parse_connect};
 
 /// Tells the source address in responses, and asks for one in requests.
@@ -109,7 +107,7 @@ fn why(error: HeadError) -> &'static str {
 /// A connection that was made, and the address it left from.
 struct Opened {
     upstream: tokio::net::TcpStream,
-    source: Option<std::net::IpAddr>,
+    source: Option<IpAddr>,
 }
 
 async fn open(session: &Session, visit: &mut Visit, connect: &Connect) -> Result<Opened, Refusal> {
@@ -139,7 +137,7 @@ async fn establish(
     answer.extend_from_slice(b"HTTP/1.1 200 Connection established\r\n");
     if let Some(source) = opened.source {
         answer.extend_from_slice(b"X-V6kit-Source: ");
-        push_address(&mut answer, source);
+        push_source(&mut answer, source);
         answer.extend_from_slice(b"\r\n");
     }
     answer.extend_from_slice(b"\r\n");
@@ -155,6 +153,14 @@ async fn establish(
         visit,
         session,
     })
+}
+
+/// Appends the text of a source address.
+fn push_source(out: &mut Vec<u8>, source: IpAddr) {
+    match source {
+        IpAddr::V6(source) => push_address(out, source),
+        IpAddr::V4(source) => out.extend_from_slice(source.to_string().as_bytes()),
+    }
 }
 
 /// Says no. `Some` when the client may try again on the same connection.
