@@ -10,7 +10,7 @@ use v6kit_net::ResolveError;
 use crate::connection::{Connection, Far, HttpVersion, Opened, Protocol, Target, Tunnel};
 use crate::outcome::{ErrorKind, Fault};
 use crate::shard::Shard;
-use crate::site::Site;
+use crate::site::{Reached, Site};
 use crate::tenure::Drawn;
 use crate::tracking::Dialled;
 
@@ -76,14 +76,14 @@ pub(crate) async fn connect(
     left_from: &mut Option<Ipv6Addr>,
 ) -> Result<Opened, Fault> {
     let all = addresses(site, deadline).await?;
-    let mut now = Instant::now();
-    let mut order = site.rota.order(&all, now).into_iter();
+    let mut order = site.rota.order(&all, Instant::now()).into_iter();
     let mut left = order.len() as u32;
     loop {
         // A name has an address at least.
         let Some(to) = order.next() else {
             return Err(Fault::new(ErrorKind::Dns, "the name has no address"));
         };
+        let now = Instant::now();
         let part = (deadline.saturating_duration_since(now) / left).max(LEAST);
         left -= 1;
         let from = match departing {
@@ -94,12 +94,10 @@ pub(crate) async fn connect(
         };
         *left_from = from.address();
         let opened = open(shard, site, to, from, deadline.min(now + part)).await;
-        let began = std::mem::replace(&mut now, Instant::now());
-        count(shard, site, &opened, began, now);
         match opened {
-            Err(fault) if left > 0 && is_of_address(fault.kind) && now < deadline => {
+            Err(fault) if left > 0 && is_of_address(fault.kind) && Instant::now() < deadline => {
                 tracing::debug!(%to, %fault, "the next address is tried");
-                site.rota.set_aside(to, now);
+                site.rota.set_aside(to, Instant::now());
             }
             opened => return opened,
         }
@@ -161,15 +159,17 @@ async fn open(
         Some(name) => Some((shard.tls()?, name)),
         None => None,
     };
-    let tunnel = match site.destination().proxy() {
+    let reached = site.destination().proxy();
+    let tunnel = match reached.filter(|_| !site.is_forwarded) {
         None => None,
-        Some(_) => Box::pin(tunnel(site, deadline)).await?,
+        // Its room is for those that need it.
+        Some(reached) => Some(Box::pin(tunnel(site, reached, deadline)).await?),
     };
     let target = Target {
         to,
         from,
         tunnel,
-        proxy: site.destination().proxy().map(|reached| &*reached.proxy),
+        proxy: reached.map(|reached| &*reached.proxy),
         tls,
         deadline: deadline.into(),
         otherwise: match shard.settings.http {
@@ -178,27 +178,22 @@ async fn open(
         },
         changed: Rc::clone(&site.changed),
     };
-    Connection::open(target, &shard.progress).await
-}
-
-/// Counts an attempt, for what it says about tables of tracked connections.
-fn count(shard: &Shard, site: &Site, opened: &Result<Opened, Fault>, began: Instant, now: Instant) {
-    let dialled = match opened {
+    let began = Instant::now();
+    let opened = Connection::open(target, &shard.progress).await;
+    let dialled = match &opened {
         Ok(_) => Dialled::Connected,
         Err(fault) if fault.kind == ErrorKind::ConnectTimeout => Dialled::TimedOut,
         Err(_) => Dialled::Failed,
     };
-    if site.tracking.dialled(dialled, began, now) {
+    if site.tracking.dialled(dialled, began, Instant::now()) {
         shard.progress.table_full.add(1);
     }
+    opened
 }
 
 /// What a proxy has to be told before it passes anything on.
-async fn tunnel(site: &Site, deadline: Instant) -> Result<Option<Tunnel<'_>>, Fault> {
+async fn tunnel<'a>(site: &'a Site, reached: &'a Reached, deadline: Instant) -> Result<Tunnel<'a>, Fault> {
     let destination = site.destination();
-    let Some(reached) = destination.proxy().filter(|_| !site.is_forwarded) else {
-        return Ok(None);
-    };
     let origin = destination.origin();
     let to = if reached.proxy.resolves() {
         Far::Name(&origin.host, origin.port)
@@ -212,10 +207,10 @@ async fn tunnel(site: &Site, deadline: Instant) -> Result<Option<Tunnel<'_>>, Fa
         let first = order.first().copied();
         Far::Address(first.ok_or_else(|| Fault::new(ErrorKind::Dns, "the name has no address"))?)
     };
-    Ok(Some(Tunnel {
+    Ok(Tunnel {
         proxy: &reached.proxy,
         to,
-    }))
+    })
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ const MOST: usize = 32;
 
 /// Connections that are closed together, once every slot that is ready has had its turn.
 ///
-/// A server on this machine is woken once by all of them rather than by each, and the wake-ups of a slower client are
-/// most of what it costs the kernel: see tests/bench/connections.sh.
+/// A server on this machine is woken once by all of them rather than by each, and waking it is time of this process:
+/// see tests/bench/connections.sh.
 #[derive(Debug)]
 pub(crate) struct Leaving<T>(Rc<RefCell<Vec<T>>>);
 

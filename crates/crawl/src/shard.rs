@@ -392,7 +392,7 @@ impl Shard {
         Flight(&self.progress)
     }
 
-    /// Keeps a connection for the next request, unless its address has served its time.
+    /// Keeps a connection for the next request, or closes it soon, where its address has served its time.
     pub(crate) fn keep(&self, site: &Site, connection: Connection) {
         if connection.is_worth_keeping(&self.term) {
             site.put_idle(connection);

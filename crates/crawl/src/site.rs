@@ -14,7 +14,7 @@ use http::uri::Authority;
 use rustls_pki_types::ServerName;
 use tokio::sync::{Notify, Semaphore};
 
-pub(crate) use self::destination::{Destination, Destinations};
+pub(crate) use self::destination::{Destination, Destinations, Reached};
 pub(crate) use self::sites::Sites;
 use crate::connection::{Connection, Http2, HttpVersion, Opened, Protocol};
 use crate::dialling::Rota;
