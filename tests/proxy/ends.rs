@@ -313,20 +313,18 @@ def over(name, far):
     check(f"{name}: the connection to the origin", to_the_end(far), b"")
     far.close()
 # Every piece is heard before the next one is sent, over one client connection.
-far = ask()
-far.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n")
-head()
-for piece in (b"hel", b"lo", b"world"):
-    far.sendall(piece)
-    check("a piece", exactly(made, len(piece)), piece)
-over("a length", far)
-far = ask()
-far.sendall(b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-head()
-for piece in (b"5\r\nhello\r\n", b"5\r\nworld\r\n", b"0\r\n\r\n"):
-    far.sendall(piece)
-    check("a chunk", exactly(made, len(piece)), piece)
-over("chunks", far)
+chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+for name, answer, pieces in (
+    ("a length", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n", (b"hel", b"lo", b"world")),
+    ("chunks", b"HTTP/1.1 103 Early Hints\r\n\r\n" + chunked, (b"5\r\nhello\r\n", b"5\r\nworld\r\n", b"0\r\n\r\n")),
+):
+    far = ask()
+    far.sendall(answer)
+    head()
+    for piece in pieces:
+        far.sendall(piece)
+        check(f"{name}: a piece", exactly(made, len(piece)), piece)
+    over(name, far)
 # Answers without content, and with as many fields as a head may have.
 for method, answer, status in (
     ("HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", b"200"),
