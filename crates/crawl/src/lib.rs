@@ -33,7 +33,6 @@ mod health;
 mod intake;
 mod job;
 mod judge;
-mod leaving;
 mod ledger;
 mod line;
 mod list;

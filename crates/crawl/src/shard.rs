@@ -11,7 +11,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
-use v6kit_net::{SourcePool, TurningPool};
+use v6kit_net::{Leaving, SourcePool, TurningPool};
 
 use crate::climb::Limits;
 use crate::connection::{ClientTls, Connection, Protocol, client_tls};
@@ -22,7 +22,6 @@ use crate::drain::Drain;
 use crate::frame::{Fill, OpenFrame, frame_bytes};
 use crate::intake::Intake;
 use crate::job::{ConcurrencyMode, CookiePolicy, Job, Settings, Sources};
-use crate::leaving::Leaving;
 use crate::ledger::Ledger;
 use crate::list::{Cursor, Particulars};
 use crate::networks::{Seen, Verdict, Visit};

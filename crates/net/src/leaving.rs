@@ -6,12 +6,12 @@ use std::rc::Rc;
 /// As many wait for each other at most: what is not closed yet still holds a descriptor.
 const MOST: usize = 32;
 
-/// Connections that are closed together, once every slot that is ready has had its turn.
+/// Connections that are closed together, once every task of the thread that is ready has had its turn.
 ///
 /// A server on this machine is woken once by all of them rather than by each, and waking it is time of this process:
-/// see tests/bench/connections.sh.
+/// see tests/bench/connections.sh and proxy.bash.
 #[derive(Debug)]
-pub(crate) struct Leaving<T>(Rc<RefCell<Vec<T>>>);
+pub struct Leaving<T>(Rc<RefCell<Vec<T>>>);
 
 impl<T> Default for Leaving<T> {
     fn default() -> Self {
@@ -20,12 +20,15 @@ impl<T> Default for Leaving<T> {
 }
 
 impl<T: 'static> Leaving<T> {
-    /// Closes `connection` soon. Needs a runtime with local tasks.
-    pub(crate) fn close(&self, connection: T) {
+    /// Closes `connection` soon.
+    ///
+    /// # Panics
+    /// Outside of a runtime with local tasks ([`tokio::runtime::LocalRuntime`]).
+    pub fn close(&self, connection: T) {
         let mut waiting = self.0.borrow_mut();
         waiting.push(connection);
         match waiting.len() {
-            // Queued behind the slots that are ready now.
+            // Queued behind the tasks that are ready now.
             1 => {
                 let waiting = Rc::clone(&self.0);
                 tokio::task::spawn_local(async move { waiting.borrow_mut().clear() });
