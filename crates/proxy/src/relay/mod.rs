@@ -23,7 +23,7 @@ use splice::{Pipe, Raw, SpliceEnd};
 
 /// What passes through user space at a time.
 const SCRATCH: usize = 64 * 1024;
-/// A read of at least this much calls for splicing.
+/// A read or splice of at least this much calls for splicing what follows.
 const BULK: usize = 32 * 1024;
 /// How often a half-closed tunnel's share of the idle time-out goes into it.
 const HALF_CLOSED_SHARE: u32 = 5;
@@ -215,6 +215,8 @@ impl Direction {
                 Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(failed)) => return Poll::Ready(Err(failed)),
                 Poll::Pending => {
+                    // A tunnel that waits holds no pipe.
+                    self.pipe = None;
                     if self.unflushed {
                         ready!(Pin::new(to).poll_flush(cx)).map_err(Failed::Write)?;
                         self.unflushed = false;
@@ -304,15 +306,9 @@ impl Direction {
         let Some(pipe) = &mut self.pipe else {
             return Poll::Ready(Ok(1));
         };
-        match pipe.fill_from(from, cx) {
-            Poll::Ready(count) => Poll::Ready(count.map_err(Failed::Read)),
-            Poll::Pending => {
-                // A tunnel that waits holds no pipe.
-                self.pipe = None;
-                self.bulk = false;
-                Poll::Pending
-            }
-        }
+        let count = ready!(pipe.fill_from(from, cx)).map_err(Failed::Read)?;
+        self.bulk = count >= BULK;
+        Poll::Ready(Ok(count))
     }
 }
 
@@ -415,6 +411,31 @@ mod tests {
         let (end, count) = relay.await.unwrap();
         assert!(matches!(end, End::Closed), "{end:?}");
         assert_eq!((count.up, count.down), (size as u64, size as u64));
+    }
+
+    #[tokio::test]
+    async fn a_tunnel_that_waits_holds_no_pipe_whatever_it_carried_before() {
+        let mut tunnel = tunnel(b"", LONG, None).await;
+        assert_eq!(splice::spare_pipes(), 0);
+        // What is small after bulk goes through a pipe once more, and then through none.
+        for size in [8 * 1024 * 1024, 10, 10] {
+            let bytes = vec![7; size];
+            let mut got = vec![0; size];
+            let (sent, read) = tokio::join!(
+                tunnel.destination.write_all(&bytes),
+                tunnel.client.read_exact(&mut got)
+            );
+            sent.unwrap();
+            read.unwrap();
+            assert!(got == bytes);
+            let given_back = async {
+                while splice::spare_pipes() != 1 {
+                    tokio::task::yield_now().await;
+                }
+            };
+            let waited = tokio::time::timeout(LONG, given_back).await;
+            assert!(waited.is_ok(), "a pipe is held after {size} bytes");
+        }
     }
 
     #[tokio::test]

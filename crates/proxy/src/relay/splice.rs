@@ -182,6 +182,12 @@ impl Pipe {
     }
 }
 
+/// How many pipes this thread keeps.
+#[cfg(test)]
+pub(super) fn spare_pipes() -> usize {
+    SPARE.with_borrow(Vec::len)
+}
+
 fn move_bytes(from: BorrowedFd<'_>, to: BorrowedFd<'_>, count: usize) -> io::Result<usize> {
     let flags = SpliceFFlags::SPLICE_F_MOVE | SpliceFFlags::SPLICE_F_NONBLOCK;
     Ok(splice(from, None, to, None, count, flags)?)
