@@ -115,6 +115,10 @@ impl Visit {
         }
     }
 
+    pub(crate) fn worker(&self) -> &Worker {
+        &self.worker
+    }
+
     pub(crate) fn by(&mut self, client: &Client) {
         self.account = Some(Arc::clone(&client.account));
         self.session.clone_from(&client.session);

@@ -56,6 +56,14 @@ impl Worker {
     }
 }
 
+/// Waits until every session of the thread that is ready has read and decided what to write.
+///
+/// A peer on this machine is woken once by all that is written together rather than by each, and waking it is time of
+/// this process: see tests/bench/proxy.bash.
+pub(crate) async fn writers_turn() {
+    tokio::task::yield_now().await;
+}
+
 /// How many client connections there are, and may be, over all threads.
 #[derive(Debug, Clone)]
 pub(crate) struct Room {

@@ -67,7 +67,7 @@ impl Passing {
         }
     }
 
-    /// Does the work of the connection that the body comes from while it waits, and closes it at the end.
+    /// Does the work of the connection that the body comes from while it waits, and closes it at its end.
     pub(super) fn working(mut self, work: Work) -> Self {
         self.work = work;
         self
@@ -106,6 +106,12 @@ impl Passing {
         })
     }
 
+    /// The end was seen: what the body came from may close.
+    fn end(&mut self) {
+        self.ended = true;
+        self.visit.borrow().worker().upstreams.close(&mut self.work);
+    }
+
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let idle = self.idle;
         self.patience
@@ -127,7 +133,9 @@ impl Body for Passing {
             Poll::Ready(Some(Ok(frame))) => {
                 self.patience = None;
                 let counted = self.count(&frame);
-                self.ended = counted.is_err();
+                if counted.is_err() || self.body.is_end_stream() {
+                    self.end();
+                }
                 Poll::Ready(Some(counted.map(|()| frame)))
             }
             Poll::Ready(Some(Err(error))) => {
@@ -140,7 +148,7 @@ impl Body for Passing {
                 Poll::Ready(Some(Err(error.into())))
             }
             Poll::Ready(None) => {
-                self.ended = true;
+                self.end();
                 Poll::Ready(None)
             }
             Poll::Pending => {

@@ -32,6 +32,7 @@ use crate::session::{Client, Session, Steadiness, Tunnel, source_of};
 use crate::stream::Begun;
 use crate::target::Target;
 use crate::visit::Protocol;
+use crate::worker::writers_turn;
 
 /// How long a client connection may wait between two requests, and a request for the rest of its head, where the
 /// idle time-out is no shorter.
@@ -205,6 +206,7 @@ async fn forward(
     };
     let request = Request::from_parts(head, content);
     let (mut origin, response) = exchange(session, visit, &client, &target, request).await?;
+    writers_turn().await;
     let (source, work) = (origin.from, origin.work.take());
     let (mut head, body) = response.into_parts();
     let reuse = settle_response(head.status, &mut head.headers, body.size_hint().exact())?;
@@ -325,6 +327,7 @@ async fn exchange(
         }
     }
     let mut origin = dial(session, visit, client, target, Labour::of(client, &request)).await?;
+    writers_turn().await;
     match send(session, &mut origin, request).await {
         Ok(response) => Ok((origin, response)),
         Err((refusal, _)) => Err(refusal),

@@ -25,6 +25,7 @@ use crate::session::{Session, Tunnel};
 use crate::stream::Begun;
 use crate::target::Target;
 use crate::visit::{Protocol, Visit};
+use crate::worker::writers_turn;
 use head::{Connect, HeadError, MAX_HEAD, basic_credentials, may_be_connect, parse_connect};
 
 /// Tells the source address in responses, and asks for one in requests.
@@ -142,6 +143,7 @@ async fn establish(
     }
     answer.extend_from_slice(b"\r\n");
     visit.answered(200);
+    writers_turn().await;
     if begun.stream.write_all(&answer).await.is_err() {
         visit.ended("client_gone");
         return None;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use hyper::client::conn::http1::{Connection, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use v6kit_net::Lease;
+use v6kit_net::{Lease, Leaving};
 
 use super::body::Content;
 use crate::target::Target;
@@ -32,9 +32,12 @@ pub(super) struct Key {
     pub(super) target: Target,
 }
 
+/// hyper's part of a connection, which reads and writes.
+type Wire = Pin<Box<Connection<TokioIo<TcpStream>, Content>>>;
+
 /// The work of a connection that no task of its own does: whoever waits for the response does it meanwhile.
 /// `None` once it is done.
-pub(super) type Work = Option<Pin<Box<Connection<TokioIo<TcpStream>, Content>>>>;
+pub(super) type Work = Option<Wire>;
 
 /// Does what there is to do on a connection. Whoever waits for the response is told of errors.
 pub(super) fn work_on(work: &mut Work, cx: &mut Context<'_>) {
@@ -56,10 +59,11 @@ pub(super) struct Origin {
     pub(super) _lease: Option<Rc<Lease>>,
 }
 
-/// The kept connections of one thread.
+/// The connections of one thread that are kept, and those that have served.
 #[derive(Debug, Default)]
 pub(crate) struct Upstreams {
     kept: RefCell<HashMap<Key, Vec<Kept>>>,
+    leaving: Leaving<Wire>,
 }
 
 #[derive(Debug)]
@@ -90,6 +94,13 @@ impl Upstreams {
                 origin,
                 since: Instant::now(),
             });
+        }
+    }
+
+    /// Closes a connection that has served, soon and together with others.
+    pub(super) fn close(&self, work: &mut Work) {
+        if let Some(wire) = work.take() {
+            self.leaving.close(wire);
         }
     }
 

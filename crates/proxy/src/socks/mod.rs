@@ -13,6 +13,7 @@ use crate::refusal::Refusal;
 use crate::session::{Client, Session, Tunnel};
 use crate::stream::Begun;
 use crate::visit::{Protocol, Visit};
+use crate::worker::writers_turn;
 use codec::{CodecError, Command, Credentials, Method, Parsed, Reply, Request};
 
 /// What a reply carries when there is no address to tell.
@@ -165,6 +166,7 @@ async fn connect(
     let upstream = session.connect(visit, client, target).await?;
     let bound = upstream.local().unwrap_or(NO_ADDRESS);
     let reply = codec::encode_reply(Reply::Succeeded, bound);
+    writers_turn().await;
     begun.stream.write_all(&reply).await.map_err(Refusal::System)?;
     visit.answered(0);
     Ok(Opened::Tunnel(upstream.stream))
