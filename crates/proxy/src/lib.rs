@@ -26,6 +26,7 @@ mod source;
 mod stream;
 mod target;
 mod threads;
+mod tuning;
 mod username;
 mod visit;
 mod worker;

@@ -17,6 +17,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::settings::Listen;
 use crate::stream::{ClientStream, Peer};
+use crate::tuning::defer_accept;
 
 /// The kernel caps it at net.core.somaxconn.
 const BACKLOG: i32 = 65_535;
@@ -150,6 +151,8 @@ fn tune(socket: SockRef<'_>, address: SocketAddr, idle: Duration) -> io::Result<
         // Where bbr is the default, its pacing takes a timer for every burst, a quarter of what bulk costs; loopback has
         // nothing to pace for. Every kernel has reno and lets everybody choose it; without it there is the default.
         let _ = socket.set_tcp_congestion(b"reno");
+        // Clients speak first here. From elsewhere, connections without a byte could fill the queue of half-open ones.
+        defer_accept(&socket)?;
     }
     // A client that takes no more bytes holds its connection no longer than an idle one (tcp(7)).
     socket.set_tcp_user_timeout(Some(idle))
@@ -258,6 +261,8 @@ impl Listener {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
 
     const IDLE: Duration = Duration::from_secs(60);
@@ -279,7 +284,8 @@ mod tests {
             let address: SocketAddr = address.parse().unwrap();
             let listener = listen_at(address, Port::Free, IDLE).unwrap();
             let port = local(&listener).unwrap().port();
-            let _client = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+            let mut client = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+            client.write_all(b"x").unwrap();
             listener.set_nonblocking(false).unwrap();
             listener.accept().unwrap().0.tcp_congestion().unwrap()
         };
@@ -296,7 +302,11 @@ mod tests {
             panic!("a TCP listener")
         };
         let clients: Vec<_> = (0..300)
-            .map(|_| std::net::TcpStream::connect(address).unwrap())
+            .map(|_| {
+                let mut client = std::net::TcpStream::connect(address).unwrap();
+                client.write_all(b"x").unwrap();
+                client
+            })
             .collect();
         let accepted: Vec<usize> = bound
             .sockets

@@ -27,6 +27,7 @@ use crate::server::{StartError, random};
 use crate::session::{Admitted, Session};
 use crate::settings::Settings;
 use crate::source::{Bounds, Sources};
+use crate::tuning;
 use crate::visit::{Protocol, Visit};
 use crate::worker::{Admission, Phase, Room, Worker};
 
@@ -158,6 +159,9 @@ fn sockets_by_thread(bound: Vec<Bound>, threads: usize) -> Vec<Vec<ThreadSocket>
 }
 
 fn run_thread(worker: WorkerParts, sockets: Vec<ThreadSocket>) -> io::Result<()> {
+    if let Err(error) = tuning::work_in_batches() {
+        tracing::debug!("no SCHED_BATCH: {error}");
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS)

@@ -1,0 +1,93 @@
+//! What the kernel is asked for to be woken less often.
+
+#![allow(
+    unsafe_code,
+    reason = "neither std, socket2 nor nix sets TCP_DEFER_ACCEPT or a scheduling policy"
+)]
+
+use std::io;
+use std::os::fd::AsRawFd;
+
+use libc::{c_int, socklen_t};
+use nix::errno::Errno;
+use socket2::Socket;
+
+/// Seconds after which a client that says nothing is accepted all the same (tcp(7)).
+const SILENCE: c_int = 1;
+
+/// Lets connections of `listener` be accepted together with the client's first bytes, or a second later.
+///
+/// # Errors
+/// What setsockopt(2) said.
+pub(crate) fn defer_accept(listener: &Socket) -> io::Result<()> {
+    let silence = SILENCE;
+    let size = size_of::<c_int>() as socklen_t;
+    // SAFETY: the value is a c_int that outlives the call, which does not keep it.
+    let result = unsafe {
+        libc::setsockopt(
+            listener.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_DEFER_ACCEPT,
+            (&raw const silence).cast(),
+            size,
+        )
+    };
+    Errno::result(result).map(drop).map_err(io::Error::from)
+}
+
+/// Lets this thread finish waiting for a processor before it runs, rather than interrupt whoever woke it, which is
+/// mostly about to send more (sched(7), SCHED_BATCH). A policy that somebody chose stays.
+///
+/// # Errors
+/// What sched_setscheduler(2) said.
+pub(crate) fn work_in_batches() -> io::Result<()> {
+    // SAFETY: 0 is the calling thread, and the call takes nothing else.
+    if unsafe { libc::sched_getscheduler(0) } != libc::SCHED_OTHER {
+        return Ok(());
+    }
+    let parameters = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the parameters outlive the call, which does not keep them.
+    let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_BATCH, &raw const parameters) };
+    Errno::result(result).map(drop).map_err(io::Error::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+    use std::thread;
+
+    use socket2::SockRef;
+
+    use super::*;
+
+    #[test]
+    fn who_speaks_is_accepted_with_the_first_byte_and_who_is_silent_later() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        defer_accept(&SockRef::from(&listener)).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let connect = || TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let mut speaker = connect();
+        assert_eq!(listener.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        speaker.write_all(b"x").unwrap();
+        assert_eq!(listener.accept().unwrap().1, speaker.local_addr().unwrap());
+        let silent = connect();
+        listener.set_nonblocking(false).unwrap();
+        assert_eq!(listener.accept().unwrap().1, silent.local_addr().unwrap());
+    }
+
+    #[test]
+    fn a_thread_works_in_batches_unless_somebody_chose_otherwise() {
+        // SAFETY: as above.
+        let policy = || unsafe { libc::sched_getscheduler(0) };
+        let works = thread::spawn(move || work_in_batches().map(|()| policy()));
+        assert_eq!(works.join().unwrap().unwrap(), libc::SCHED_BATCH);
+        let chosen = thread::spawn(move || {
+            let parameters = libc::sched_param { sched_priority: 0 };
+            // SAFETY: as above.
+            unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const parameters) };
+            work_in_batches().map(|()| policy())
+        });
+        assert_eq!(chosen.join().unwrap().unwrap(), libc::SCHED_IDLE);
+    }
+}
