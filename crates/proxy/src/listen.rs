@@ -148,11 +148,11 @@ fn local(socket: &Socket) -> io::Result<SocketAddr> {
 fn tune(socket: SockRef<'_>, address: SocketAddr, idle: Duration) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
     if address.ip().to_canonical().is_loopback() {
-        // Where bbr is the default, its pacing takes a timer for every burst, a quarter of what bulk costs; loopback has
-        // nothing to pace for. Every kernel has reno and lets everybody choose it; without it there is the default.
+        // What a kernel does not have costs time and nothing else. Where bbr is the default, its pacing takes a timer
+        // for every burst, a quarter of what bulk costs; loopback has nothing to pace for, and everybody may use reno.
         let _ = socket.set_tcp_congestion(b"reno");
         // Clients speak first here. From elsewhere, connections without a byte could fill the queue of half-open ones.
-        defer_accept(&socket)?;
+        let _ = defer_accept(&socket);
     }
     // A client that takes no more bytes holds its connection no longer than an idle one (tcp(7)).
     socket.set_tcp_user_timeout(Some(idle))
