@@ -41,13 +41,25 @@ pub(crate) fn defer_accept(listener: &Socket) -> io::Result<()> {
 /// # Errors
 /// What sched_setscheduler(2) said.
 pub(crate) fn work_in_batches() -> io::Result<()> {
-    // SAFETY: 0 is the calling thread, and the call takes nothing else.
-    if unsafe { libc::sched_getscheduler(0) } != libc::SCHED_OTHER {
+    if policy()? != libc::SCHED_OTHER {
         return Ok(());
     }
-    let parameters = libc::sched_param { sched_priority: 0 };
-    // SAFETY: the parameters outlive the call, which does not keep them.
-    let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_BATCH, &raw const parameters) };
+    set_policy(libc::SCHED_BATCH)
+}
+
+// Of this thread. By system call: musl's functions of these names only say that POSIX wants something else.
+
+fn policy() -> io::Result<c_int> {
+    // SAFETY: 0 is the calling thread, and the call takes nothing else.
+    let policy = unsafe { libc::syscall(libc::SYS_sched_getscheduler, 0) };
+    Errno::result(policy as c_int).map_err(io::Error::from)
+}
+
+fn set_policy(policy: c_int) -> io::Result<()> {
+    // The kernel's struct sched_param.
+    let priority: c_int = 0;
+    // SAFETY: the parameter outlives the call, which does not keep it.
+    let result = unsafe { libc::syscall(libc::SYS_sched_setscheduler, 0, policy, &raw const priority) };
     Errno::result(result).map(drop).map_err(io::Error::from)
 }
 
@@ -78,16 +90,15 @@ mod tests {
 
     #[test]
     fn a_thread_works_in_batches_unless_somebody_chose_otherwise() {
-        // SAFETY: as above.
-        let policy = || unsafe { libc::sched_getscheduler(0) };
-        let works = thread::spawn(move || work_in_batches().map(|()| policy()));
-        assert_eq!(works.join().unwrap().unwrap(), libc::SCHED_BATCH);
-        let chosen = thread::spawn(move || {
-            let parameters = libc::sched_param { sched_priority: 0 };
-            // SAFETY: as above.
-            unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const parameters) };
-            work_in_batches().map(|()| policy())
-        });
-        assert_eq!(chosen.join().unwrap().unwrap(), libc::SCHED_IDLE);
+        let after = |chosen: Option<c_int>| {
+            let thread = thread::spawn(move || {
+                chosen.map_or(Ok(()), set_policy)?;
+                work_in_batches()?;
+                policy()
+            });
+            thread.join().unwrap().unwrap()
+        };
+        assert_eq!(after(None), libc::SCHED_BATCH);
+        assert_eq!(after(Some(libc::SCHED_IDLE)), libc::SCHED_IDLE);
     }
 }
