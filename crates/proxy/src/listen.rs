@@ -41,10 +41,15 @@ impl Address {
     #[must_use]
     pub fn is_public(&self) -> bool {
         match self {
-            Self::Tcp { address, .. } => !address.ip().to_canonical().is_loopback(),
+            Self::Tcp { address, .. } => !is_loopback(*address),
             Self::Unix(_) => false,
         }
     }
+}
+
+/// Also of an IPv4-mapped address.
+fn is_loopback(address: SocketAddr) -> bool {
+    address.ip().to_canonical().is_loopback()
 }
 
 impl fmt::Display for Address {
@@ -147,7 +152,7 @@ fn local(socket: &Socket) -> io::Result<SocketAddr> {
 /// Options that accepted sockets inherit, once instead of per connection.
 fn tune(socket: SockRef<'_>, address: SocketAddr, idle: Duration) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
-    if address.ip().to_canonical().is_loopback() {
+    if is_loopback(address) {
         // What a kernel does not have costs time and nothing else. Where bbr is the default, its pacing takes a timer
         // for every burst, a quarter of what bulk costs; loopback has nothing to pace for, and everybody may use reno.
         let _ = socket.set_tcp_congestion(b"reno");
@@ -267,6 +272,13 @@ mod tests {
 
     const IDLE: Duration = Duration::from_secs(60);
 
+    /// A client that has spoken, which is accepted without delay.
+    fn speaker(address: SocketAddr) -> std::net::TcpStream {
+        let mut client = std::net::TcpStream::connect(address).unwrap();
+        client.write_all(b"x").unwrap();
+        client
+    }
+
     #[test]
     fn a_port_in_use_is_refused_although_it_is_shared_among_threads() {
         let any = "127.0.0.1:0".parse().unwrap();
@@ -284,8 +296,7 @@ mod tests {
             let address: SocketAddr = address.parse().unwrap();
             let listener = listen_at(address, Port::Free, IDLE).unwrap();
             let port = local(&listener).unwrap().port();
-            let mut client = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
-            client.write_all(b"x").unwrap();
+            let _client = speaker(SocketAddr::from(([127, 0, 0, 1], port)));
             listener.set_nonblocking(false).unwrap();
             listener.accept().unwrap().0.tcp_congestion().unwrap()
         };
@@ -301,13 +312,7 @@ mod tests {
         let Address::Tcp { address, .. } = bound.address else {
             panic!("a TCP listener")
         };
-        let clients: Vec<_> = (0..300)
-            .map(|_| {
-                let mut client = std::net::TcpStream::connect(address).unwrap();
-                client.write_all(b"x").unwrap();
-                client
-            })
-            .collect();
+        let clients: Vec<_> = (0..300).map(|_| speaker(address)).collect();
         let accepted: Vec<usize> = bound
             .sockets
             .into_iter()

@@ -2,37 +2,35 @@
 
 #![allow(
     unsafe_code,
-    reason = "neither std, socket2 nor nix sets TCP_DEFER_ACCEPT or a scheduling policy"
+    reason = "neither std, socket2 nor nix has a scheduling policy or, ready made, TCP_DEFER_ACCEPT"
 )]
 
 use std::io;
-use std::os::fd::AsRawFd;
 
-use libc::{c_int, socklen_t};
+use libc::c_int;
 use nix::errno::Errno;
+use nix::sys::socket::setsockopt;
+use nix::{setsockopt_impl, sockopt_impl};
 use socket2::Socket;
 
 /// Seconds after which a client that says nothing is accepted all the same (tcp(7)).
 const SILENCE: c_int = 1;
 
+sockopt_impl!(
+    /// Accepts with the first bytes, or after so many seconds (tcp(7)).
+    DeferAccept,
+    SetOnly,
+    libc::IPPROTO_TCP,
+    libc::TCP_DEFER_ACCEPT,
+    c_int
+);
+
 /// Lets connections of `listener` be accepted together with the client's first bytes, or a second later.
 ///
 /// # Errors
 /// What setsockopt(2) said.
-pub(crate) fn defer_accept(listener: &Socket) -> io::Result<()> {
-    let silence = SILENCE;
-    let size = size_of::<c_int>() as socklen_t;
-    // SAFETY: the value is a c_int that outlives the call, which does not keep it.
-    let result = unsafe {
-        libc::setsockopt(
-            listener.as_raw_fd(),
-            libc::IPPROTO_TCP,
-            libc::TCP_DEFER_ACCEPT,
-            (&raw const silence).cast(),
-            size,
-        )
-    };
-    Errno::result(result).map(drop).map_err(io::Error::from)
+pub(crate) fn defer_accept(listener: &Socket) -> nix::Result<()> {
+    setsockopt(listener, DeferAccept, &SILENCE)
 }
 
 /// Lets this thread finish waiting for a processor before it runs, rather than interrupt whoever woke it, which is
