@@ -331,18 +331,8 @@ fn orphans_of_the_command_are_reaped() {
 
 /// Starts a lab with a script that prints a line when it is ready.
 fn started(script: &str) -> (Child, BufReader<std::process::ChildStdout>) {
-    // What the tests' own caller ignores, as nohup does with SIGHUP, no shell could trap.
-    let mut child = Command::new("env")
-        .args([
-            "--default-signal",
-            V6KIT,
-            "lab",
-            "run",
-            "--",
-            "bash",
-            "-c",
-            script,
-        ])
+    let mut child = Command::new(V6KIT)
+        .args(["lab", "run", "--", "bash", "-c", script])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
