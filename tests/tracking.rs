@@ -225,8 +225,7 @@ fn a_full_table_of_this_host_is_named_with_its_numbers() {
 fn past_a_full_table_50_000_connections_go_untracked() {
     let run = with_a_full_table(
         r#"
-        fill 1
-        curl -sS -m 20 "$V6KIT_LAB_TARGET" > "$T/last"
+        full
         full=$(entries)
         echo "stalls: $(curl -sS -o /dev/null -m 3 -w '%{http_code}' "$V6KIT_LAB_TARGET" 2> "$T/curl" || true)"
         "$V6KIT" router render --as nftables --host fe80::2 --prefix "$V6KIT_LAB_PREFIX" --lan lan --wan wan \
