@@ -2,7 +2,7 @@
 
 #![allow(
     unsafe_code,
-    reason = "neither std, socket2 nor nix can build a sockaddr_ll or join a packet membership"
+    reason = "neither std, socket2 nor nix can build a sockaddr_ll, or has the options of packet sockets ready made"
 )]
 
 use std::io;
@@ -11,8 +11,10 @@ use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use libc::{c_int, socklen_t};
-use nix::sys::socket::setsockopt;
+use nix::errno::Errno;
 use nix::sys::socket::sockopt::RcvBufForce;
+use nix::sys::socket::{getsockopt, setsockopt};
+use nix::{getsockopt_impl, setsockopt_impl, sockopt_impl};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -26,6 +28,24 @@ const RECEIVE_BUFFER: usize = 4 << 20;
 
 /// Longer than any solicitation that makes sense; what is longer is cut off and thereby refused.
 pub(crate) const LONGEST: usize = 512;
+
+sockopt_impl!(
+    /// Has a device take packets that are not for this host, until the socket goes, however that happens.
+    AddMembership,
+    SetOnly,
+    libc::SOL_PACKET,
+    libc::PACKET_ADD_MEMBERSHIP,
+    libc::packet_mreq
+);
+
+sockopt_impl!(
+    /// Packets that arrived, and that were dropped, since the last time that this was read.
+    Statistics,
+    GetOnly,
+    libc::SOL_PACKET,
+    libc::PACKET_STATISTICS,
+    libc::tpacket_stats
+);
 
 /// Receives the solicitations that the kernel-side filter lets through, and sends packets.
 ///
@@ -59,8 +79,7 @@ impl PacketSocket {
 
     /// Hears the device of this index from now on, all its multicast included.
     ///
-    /// Solicited-node groups are far too many to join, so the device takes all multicast. The kernel
-    /// counts this per socket and undoes it when the socket goes, however that happens.
+    /// Solicited-node groups are far too many to join, so the device takes all multicast.
     pub(crate) fn attach(&self, index: u32) -> io::Result<()> {
         let index = interface_index(index)?;
         let membership = libc::packet_mreq {
@@ -69,17 +88,7 @@ impl PacketSocket {
             mr_alen: 0,
             mr_address: [0; 8],
         };
-        // SAFETY: `membership` is a packet_mreq that outlives the call, and the length is its own.
-        let joined = unsafe {
-            libc::setsockopt(
-                self.fd.as_raw_fd(),
-                libc::SOL_PACKET,
-                libc::PACKET_ADD_MEMBERSHIP,
-                (&raw const membership).cast(),
-                size_of_value(&membership),
-            )
-        };
-        succeeded(joined)?;
+        setsockopt(self.fd.get_ref(), AddMembership, &membership)?;
         let address = link_address(index, None);
         // SAFETY: `address` is a sockaddr_ll that outlives the call, and the length is its own.
         let bound = unsafe {
@@ -89,7 +98,8 @@ impl PacketSocket {
                 size_of_value(&address),
             )
         };
-        succeeded(bound)
+        Errno::result(bound)?;
+        Ok(())
     }
 
     /// Waits until [`Self::receive`] has something to say.
@@ -146,25 +156,9 @@ impl PacketSocket {
 
     /// Packets that the kernel dropped since the start because the receive buffer was full.
     pub(crate) fn dropped(&self) -> u64 {
-        // SAFETY: all bits zero is a tpacket_stats.
-        let mut statistics: libc::tpacket_stats = unsafe { mem::zeroed() };
-        let mut length = size_of_value(&statistics);
-        // SAFETY: `statistics` is ours and the length is its own.
-        let got = unsafe {
-            libc::getsockopt(
-                self.fd.as_raw_fd(),
-                libc::SOL_PACKET,
-                libc::PACKET_STATISTICS,
-                (&raw mut statistics).cast(),
-                &raw mut length,
-            )
-        };
         // Reading sets the kernel's count back to zero.
-        let new = if got == 0 {
-            u64::from(statistics.tp_drops)
-        } else {
-            0
-        };
+        let new =
+            getsockopt(self.fd.get_ref(), Statistics).map_or(0, |statistics| statistics.tp_drops.into());
         self.dropped.fetch_add(new, Ordering::Relaxed) + new
     }
 }
@@ -188,12 +182,4 @@ fn interface_index(index: u32) -> io::Result<c_int> {
 
 fn size_of_value<T>(value: &T) -> socklen_t {
     socklen_t::try_from(size_of_val(value)).expect("a small struct")
-}
-
-fn succeeded(result: c_int) -> io::Result<()> {
-    if result < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(())
-    }
 }

@@ -2,16 +2,16 @@
 
 #![allow(
     unsafe_code,
-    reason = "no safe binding offers sockaddr_ll and packet_mreq, nor readiness of a packet socket"
+    reason = "no safe binding offers sockaddr_ll, membership of a packet socket ready made, or its readiness"
 )]
 
 use std::io::{self, Read};
 use std::net::Ipv6Addr;
-use std::os::fd::AsRawFd;
 
 use etherparse::icmpv6::Icmpv6PayloadSlice;
 use etherparse::{SlicedPacket, TransportSlice};
-use nix::libc;
+use nix::sys::socket::setsockopt;
+use nix::{libc, setsockopt_impl, sockopt_impl};
 use socket2::{Domain, SockAddr, SockFilter, Socket, Type};
 use tokio::io::unix::AsyncFd;
 
@@ -26,6 +26,15 @@ const NEIGHBOUR_SOLICITATION: u32 = 135;
 const NEXT_HEADER_OFFSET: u32 = 6;
 /// Where the ICMPv6 type is when it follows the IPv6 header directly, as it does in neighbour discovery.
 const ICMPV6_TYPE_OFFSET: u32 = 40;
+
+sockopt_impl!(
+    /// Has a device take packets that are not for this host, until the socket goes (packet(7)).
+    AddMembership,
+    SetOnly,
+    libc::SOL_PACKET,
+    libc::PACKET_ADD_MEMBERSHIP,
+    libc::packet_mreq
+);
 
 /// The neighbour solicitations that arrive on a device, for whomever they are.
 #[derive(Debug)]
@@ -128,21 +137,8 @@ fn receive_all_multicast(socket: &Socket, device: &Device) -> io::Result<()> {
         mr_alen: 0,
         mr_address: [0; 8],
     };
-    // SAFETY: the pointer and the length describe `membership`, which outlives the call.
-    let result = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_PACKET,
-            libc::PACKET_ADD_MEMBERSHIP,
-            (&raw const membership).cast(),
-            size_of::<libc::packet_mreq>() as libc::socklen_t,
-        )
-    };
-    if result == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    setsockopt(socket, AddMembership, &membership)?;
+    Ok(())
 }
 
 #[cfg(test)]
