@@ -6,6 +6,7 @@ mod commands;
 mod failure;
 #[cfg(test)]
 mod help;
+mod interrupts;
 mod manual;
 mod options;
 mod printer;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sd_notify::NotifyState;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Interval, MissedTickBehavior, interval};
 
 /// How often the status line is renewed where nothing watches.
 const STATUS: Duration = Duration::from_secs(10);
@@ -22,16 +22,22 @@ pub(crate) fn stopping(status: &str) {
 
 /// Tells the status and gives signs of life, for as long as it is polled.
 pub(crate) async fn report(status: impl Fn() -> String) {
-    let watchdog = sd_notify::watchdog_enabled().filter(|time| !time.is_zero());
-    let mut turns = interval(watchdog.map_or(STATUS, |time| STATUS.min(time / SIGNS)));
-    turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut turns = turns();
     loop {
         turns.tick().await;
         tell(&[NotifyState::Status(&status()), NotifyState::Watchdog]);
     }
 }
 
-fn tell(state: &[NotifyState<'_>]) {
+/// When the status and a sign of life are due.
+pub(crate) fn turns() -> Interval {
+    let watchdog = sd_notify::watchdog_enabled().filter(|time| !time.is_zero());
+    let mut turns = interval(watchdog.map_or(STATUS, |time| STATUS.min(time / SIGNS)));
+    turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    turns
+}
+
+pub(crate) fn tell(state: &[NotifyState<'_>]) {
     // Without a service manager there is nobody to tell.
     let _ = sd_notify::notify(state);
 }

@@ -20,7 +20,6 @@ use std::time::Duration;
 use clap::{Subcommand, ValueEnum};
 use http::{HeaderName, HeaderValue, Method};
 use indicatif::HumanBytes;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use v6kit_crawl::{
     Content, Crawl, CrawlError, DiskLow, Expectation, FieldPath, Format, KeepFree, Rate, Summary, Suspicion,
     Template,
@@ -31,6 +30,7 @@ pub(crate) use job_file::expanded;
 
 use crate::args::StateArgs;
 use crate::failure::{Exit, Failure};
+use crate::interrupts::Interrupts;
 use crate::printer::Printer;
 use crate::service;
 
@@ -482,31 +482,4 @@ fn failed(error: &CrawlError) -> Failure {
         "the crawl stopped"
     };
     Failure::because(exit, what, error)
-}
-
-/// SIGINT and SIGTERM.
-struct Interrupts {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Interrupts {
-    fn listen() -> Result<Self, Failure> {
-        let listen = |kind| {
-            signal(kind).map_err(|error| {
-                Failure::new(Exit::Failed, "cannot listen for signals").why(error.to_string())
-            })
-        };
-        Ok(Self {
-            interrupt: listen(SignalKind::interrupt())?,
-            terminate: listen(SignalKind::terminate())?,
-        })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
 }

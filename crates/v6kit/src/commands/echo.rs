@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use v6kit_verify::echo::{Echo, EchoError, EchoSettings, Limit, LimitAnswer, LimitScope, Tls};
 
 use crate::args::BadValue;
 use crate::failure::{Exit, Failure};
+use crate::interrupts::Interrupts;
 use crate::printer::Printer;
 
 /// Serve callers their own address, and refuse them on purpose for practice.
@@ -120,9 +120,13 @@ pub(crate) fn run(args: &EchoArgs, printer: &Printer) -> Result<Exit, Failure> {
     let echo = Echo::bind(&settings).map_err(|error| failure(&error))?;
     let announcement = Announcement::new(&echo, &settings);
     let stopped = async {
-        let signals = stop_signals();
+        let interrupts = Interrupts::listen();
         announcement.print(printer);
-        received(signals).await;
+        match interrupts {
+            Ok(mut interrupts) => interrupts.next().await,
+            // They keep their default meaning.
+            Err(_) => std::future::pending().await,
+        }
     };
     echo.run_until(stopped).map_err(|error| failure(&error))?;
     Ok(Exit::Done)
@@ -172,23 +176,6 @@ impl Announcement {
         for address in &self.listening {
             printer.line(format_args!("listening on {}://{address}/", self.scheme));
         }
-    }
-}
-
-/// SIGINT and SIGTERM from now on, or `None` where they keep their default meaning.
-fn stop_signals() -> Option<(Signal, Signal)> {
-    let interrupt = signal(SignalKind::interrupt()).ok()?;
-    let terminate = signal(SignalKind::terminate()).ok()?;
-    Some((interrupt, terminate))
-}
-
-async fn received(signals: Option<(Signal, Signal)>) {
-    let Some((mut interrupt, mut terminate)) = signals else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
     }
 }
 

@@ -5,7 +5,6 @@ use std::num::{NonZeroU32, NonZeroUsize};
 
 use clap::ValueEnum;
 use serde::Serialize;
-use tokio::signal::unix::{SignalKind, signal};
 use v6kit_host::Summary as SetUpSummary;
 use v6kit_metrics::MetricsListener;
 use v6kit_ndp::{
@@ -16,6 +15,7 @@ use v6kit_net::Prefix;
 use super::metrics;
 use crate::args::{BadValue, StateArgs};
 use crate::failure::{Exit, Failure};
+use crate::interrupts::Interrupts;
 use crate::printer::{Form, Printer};
 use crate::service;
 
@@ -171,7 +171,7 @@ pub(crate) fn run(args: NdpArgs, printer: &Printer) -> Result<Exit, Failure> {
 }
 
 async fn answer(settings: Settings, metrics: Option<SocketAddr>, printer: &Printer) -> Result<Exit, Failure> {
-    let stop = stop_signal()?;
+    let mut interrupts = Interrupts::listen()?;
     let responder = Responder::open(settings.clone())
         .await
         .map_err(|error| failed(&error))?;
@@ -190,7 +190,7 @@ async fn answer(settings: Settings, metrics: Option<SocketAddr>, printer: &Print
     tell_ready(&ready, printer);
     let status = format!("answering for {} on {}", settings.prefix, settings.device);
     let mut told = |event: &Event| tell(event, printer);
-    let running = responder.run(stop, &mut told);
+    let running = responder.run(interrupts.next(), &mut told);
     let summary = tokio::select! {
         summary = running => summary.map_err(|error| failed(&error))?,
         () = service::report(|| status.clone()) => return Ok(Exit::Done),
@@ -210,21 +210,6 @@ fn failed(error: &NdpError) -> Failure {
         _ => Exit::Failed,
     };
     Failure::because(exit, "neighbour solicitations cannot be answered", error)
-}
-
-/// Ready at the first SIGINT or SIGTERM, also when that comes before anybody waits.
-fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
-    let listen = |kind| {
-        signal(kind)
-            .map_err(|error| Failure::new(Exit::Failed, "cannot listen for signals").why(error.to_string()))
-    };
-    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    })
 }
 
 /// That solicitations are heard from now on, for scripts that wait for it.

@@ -12,15 +12,16 @@ use std::time::Duration;
 use clap::ValueEnum;
 use sd_notify::NotifyState;
 use serde::Serialize;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind};
 use tokio::time::{Instant, sleep_until};
 use v6kit_net::Prefix;
 use v6kit_proxy::{ByteBudget, Proxy, Running, Settings, StartError};
 
 use crate::args::StateArgs;
 use crate::failure::{Exit, Failure};
+use crate::interrupts::{Interrupts, listen_for};
 use crate::printer::Printer;
-use supervisor::Supervisor;
+use crate::service;
 use values::{ListenAddress, UserPassword};
 
 /// Let other programs send from addresses of the prefix: HTTP and SOCKS5.
@@ -166,7 +167,7 @@ async fn serve(args: ProxyArgs, printer: &Printer) -> Result<Exit, Failure> {
     let announcement = announcement.with_addresses(&proxy);
     let mut running = proxy.start().map_err(|error| failed(&error))?;
     announcement.print(printer);
-    supervisor::tell(&[NotifyState::Ready]);
+    service::ready();
     until_told_to_end(&mut running, signals, grace, &sources, printer).await;
     running.finish().map_err(|error| failed(&error))?;
     Ok(Exit::Done)
@@ -180,14 +181,14 @@ async fn until_told_to_end(
     sources: &settings::Sources,
     printer: &Printer,
 ) {
-    let mut supervisor = Supervisor::new();
+    let mut turns = service::turns();
     loop {
         tokio::select! {
             told = signals.next() => match told {
                 Told::End => break,
                 Told::Reload => reload(running, sources, printer),
             },
-            () = supervisor.turn() => supervisor.report(running),
+            _ = turns.tick() => supervisor::tell_of_the_work(running),
             // A thread that ended early: `finish` says why.
             () = running.ended() => return,
         }
@@ -205,16 +206,10 @@ async fn until_told_to_end(
 
 fn reload(running: &Running, sources: &settings::Sources, printer: &Printer) {
     if let Ok(now) = NotifyState::monotonic_usec_now() {
-        supervisor::tell(&[NotifyState::Reloading, now]);
+        service::tell(&[NotifyState::Reloading, now]);
     }
     sources.reload(running, printer);
-    supervisor::tell(&[NotifyState::Ready]);
-}
-
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
+    service::ready();
 }
 
 /// What a signal means.
@@ -224,24 +219,22 @@ enum Told {
     Reload,
 }
 
+struct Signals {
+    interrupts: Interrupts,
+    hangup: Signal,
+}
+
 impl Signals {
     fn listen() -> Result<Self, Failure> {
-        let listen = |kind| {
-            signal(kind).map_err(|error| {
-                Failure::new(Exit::Failed, "cannot listen for signals").why(error.to_string())
-            })
-        };
         Ok(Self {
-            interrupt: listen(SignalKind::interrupt())?,
-            terminate: listen(SignalKind::terminate())?,
-            hangup: listen(SignalKind::hangup())?,
+            interrupts: Interrupts::listen()?,
+            hangup: listen_for(SignalKind::hangup())?,
         })
     }
 
     async fn next(&mut self) -> Told {
         tokio::select! {
-            _ = self.interrupt.recv() => Told::End,
-            _ = self.terminate.recv() => Told::End,
+            () = self.interrupts.next() => Told::End,
             _ = self.hangup.recv() => Told::Reload,
         }
     }
