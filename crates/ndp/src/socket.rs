@@ -2,7 +2,7 @@
 
 #![allow(
     unsafe_code,
-    reason = "neither std, socket2 nor nix can build a sockaddr_ll, or has the options of packet sockets ready made"
+    reason = "neither std, socket2 nor nix can read a sockaddr_ll, or has PACKET_STATISTICS ready made"
 )]
 
 use std::io;
@@ -10,15 +10,13 @@ use std::mem;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use libc::{c_int, socklen_t};
-use nix::errno::Errno;
 use nix::sys::socket::sockopt::RcvBufForce;
 use nix::sys::socket::{getsockopt, setsockopt};
-use nix::{getsockopt_impl, setsockopt_impl, sockopt_impl};
+use nix::{getsockopt_impl, sockopt_impl};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use v6kit_net::Prefix;
+use v6kit_net::{Prefix, link_address, receive_all_multicast};
 
 use crate::filter;
 use crate::wire::Mac;
@@ -28,15 +26,6 @@ const RECEIVE_BUFFER: usize = 4 << 20;
 
 /// Longer than any solicitation that makes sense; what is longer is cut off and thereby refused.
 pub(crate) const LONGEST: usize = 512;
-
-sockopt_impl!(
-    /// Has a device take packets that are not for this host, until the socket goes, however that happens.
-    AddMembership,
-    SetOnly,
-    libc::SOL_PACKET,
-    libc::PACKET_ADD_MEMBERSHIP,
-    libc::packet_mreq
-);
 
 sockopt_impl!(
     /// Packets that arrived, and that were dropped, since the last time that this was read.
@@ -81,25 +70,9 @@ impl PacketSocket {
     ///
     /// Solicited-node groups are far too many to join, so the device takes all multicast.
     pub(crate) fn attach(&self, index: u32) -> io::Result<()> {
-        let index = interface_index(index)?;
-        let membership = libc::packet_mreq {
-            mr_ifindex: index,
-            mr_type: libc::PACKET_MR_ALLMULTI as libc::c_ushort,
-            mr_alen: 0,
-            mr_address: [0; 8],
-        };
-        setsockopt(self.fd.get_ref(), AddMembership, &membership)?;
-        let address = link_address(index, None);
-        // SAFETY: `address` is a sockaddr_ll that outlives the call, and the length is its own.
-        let bound = unsafe {
-            libc::bind(
-                self.fd.as_raw_fd(),
-                (&raw const address).cast(),
-                size_of_value(&address),
-            )
-        };
-        Errno::result(bound)?;
-        Ok(())
+        let socket = self.fd.get_ref();
+        receive_all_multicast(socket, index)?;
+        socket.bind(&link_address(index, None)?)
     }
 
     /// Waits until [`Self::receive`] has something to say.
@@ -116,7 +89,7 @@ impl PacketSocket {
         self.fd.try_io(Interest::READABLE, |socket| {
             // SAFETY: all bits zero is a sockaddr_ll.
             let mut from: libc::sockaddr_ll = unsafe { mem::zeroed() };
-            let mut from_length = size_of_value(&from);
+            let mut from_length = size_of_val(&from) as libc::socklen_t;
             // SAFETY: buffer and address are ours, and the lengths are theirs.
             let length = unsafe {
                 libc::recvfrom(
@@ -136,21 +109,9 @@ impl PacketSocket {
 
     /// Sends a packet out of the device of this index.
     pub(crate) fn send(&self, index: u32, to: Mac, packet: &[u8]) -> io::Result<()> {
-        let address = link_address(interface_index(index)?, Some(to));
-        // SAFETY: packet and address outlive the call, and the lengths are theirs.
-        let sent = unsafe {
-            libc::sendto(
-                self.fd.as_raw_fd(),
-                packet.as_ptr().cast(),
-                packet.len(),
-                0,
-                (&raw const address).cast(),
-                size_of_value(&address),
-            )
-        };
-        if sent < 0 {
-            return Err(io::Error::last_os_error());
-        }
+        self.fd
+            .get_ref()
+            .send_to(packet, &link_address(index, Some(to.0))?)?;
         Ok(())
     }
 
@@ -161,25 +122,4 @@ impl PacketSocket {
             getsockopt(self.fd.get_ref(), Statistics).map_or(0, |statistics| statistics.tp_drops.into());
         self.dropped.fetch_add(new, Ordering::Relaxed) + new
     }
-}
-
-fn link_address(index: c_int, mac: Option<Mac>) -> libc::sockaddr_ll {
-    // SAFETY: all bits zero is a sockaddr_ll.
-    let mut address: libc::sockaddr_ll = unsafe { mem::zeroed() };
-    address.sll_family = libc::AF_PACKET as libc::c_ushort;
-    address.sll_protocol = (libc::ETH_P_IPV6 as u16).to_be();
-    address.sll_ifindex = index;
-    if let Some(Mac(bytes)) = mac {
-        address.sll_halen = 6;
-        address.sll_addr[..6].copy_from_slice(&bytes);
-    }
-    address
-}
-
-fn interface_index(index: u32) -> io::Result<c_int> {
-    c_int::try_from(index).map_err(io::Error::other)
-}
-
-fn size_of_value<T>(value: &T) -> socklen_t {
-    socklen_t::try_from(size_of_val(value)).expect("a small struct")
 }

@@ -1,4 +1,5 @@
-//! IPv6 prefixes, source addresses drawn from them, and TCP connections dialled from those addresses.
+//! IPv6 prefixes, source addresses drawn from them, TCP connections dialled from those addresses, and what else
+//! several of the other crates ask of sockets.
 //!
 //! Nothing here needs privileges, speaks netlink or prints.
 
@@ -8,6 +9,7 @@ mod dial;
 mod exposure;
 mod leaving;
 mod limits;
+mod packet;
 mod pool;
 mod prefix;
 mod resolve;
@@ -19,6 +21,7 @@ pub use dial::{DialError, dial, dial_to_speak};
 pub use exposure::{Exposure, InboundFilter};
 pub use leaving::Leaving;
 pub use limits::{FileLimit, raise_file_limit};
+pub use packet::{link_address, receive_all_multicast};
 pub use pool::{PoolError, SourcePool};
 pub use prefix::{Prefix, PrefixError};
 pub use resolve::{ResolveError, own_addresses, resolve};

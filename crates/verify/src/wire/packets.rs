@@ -2,7 +2,7 @@
 
 #![allow(
     unsafe_code,
-    reason = "no safe binding offers sockaddr_ll, membership of a packet socket ready made, or its readiness"
+    reason = "no safe binding offers the readiness of a packet socket"
 )]
 
 use std::io::{self, Read};
@@ -10,10 +10,10 @@ use std::net::Ipv6Addr;
 
 use etherparse::icmpv6::Icmpv6PayloadSlice;
 use etherparse::{SlicedPacket, TransportSlice};
-use nix::sys::socket::setsockopt;
-use nix::{libc, setsockopt_impl, sockopt_impl};
-use socket2::{Domain, SockAddr, SockFilter, Socket, Type};
+use nix::libc;
+use socket2::{Domain, SockFilter, Socket, Type};
 use tokio::io::unix::AsyncFd;
+use v6kit_net::{link_address, receive_all_multicast};
 
 use crate::routes::Device;
 
@@ -26,15 +26,6 @@ const NEIGHBOUR_SOLICITATION: u32 = 135;
 const NEXT_HEADER_OFFSET: u32 = 6;
 /// Where the ICMPv6 type is when it follows the IPv6 header directly, as it does in neighbour discovery.
 const ICMPV6_TYPE_OFFSET: u32 = 40;
-
-sockopt_impl!(
-    /// Has a device take packets that are not for this host, until the socket goes (packet(7)).
-    AddMembership,
-    SetOnly,
-    libc::SOL_PACKET,
-    libc::PACKET_ADD_MEMBERSHIP,
-    libc::packet_mreq
-);
 
 /// The neighbour solicitations that arrive on a device, for whomever they are.
 #[derive(Debug)]
@@ -49,8 +40,9 @@ impl Solicitations {
         let socket = Socket::new(Domain::PACKET, Type::DGRAM, None)?;
         socket.set_nonblocking(true)?;
         socket.attach_filter(&solicitations_only())?;
-        socket.bind(&link_address(device)?)?;
-        receive_all_multicast(&socket, device)?;
+        socket.bind(&link_address(device.index, None)?)?;
+        // Without it the device drops solicitations for addresses that this host has not.
+        receive_all_multicast(&socket, device.index)?;
         // SAFETY: the socket is an open descriptor, and the AsyncFd owns it from here on.
         let socket = unsafe { AsyncFd::register(socket) }?;
         Ok(Self { socket })
@@ -106,39 +98,6 @@ fn solicitations_only() -> [SockFilter; 6] {
         accept(SNAPSHOT as u32),
         accept(0),
     ]
-}
-
-fn link_address(device: &Device) -> io::Result<SockAddr> {
-    let link = libc::sockaddr_ll {
-        sll_family: libc::AF_PACKET as u16,
-        sll_protocol: (libc::ETH_P_IPV6 as u16).to_be(),
-        sll_ifindex: device.index as i32,
-        sll_hatype: 0,
-        sll_pkttype: 0,
-        sll_halen: 0,
-        sll_addr: [0; 8],
-    };
-    // SAFETY: a sockaddr_ll fits into sockaddr_storage, and the length says how much of it is set.
-    let ((), address) = unsafe {
-        SockAddr::try_init(|storage, length| {
-            storage.cast::<libc::sockaddr_ll>().write(link);
-            length.write(size_of::<libc::sockaddr_ll>() as libc::socklen_t);
-            Ok(())
-        })
-    }?;
-    Ok(address)
-}
-
-/// Without it the device drops multicast to groups that this host has not joined.
-fn receive_all_multicast(socket: &Socket, device: &Device) -> io::Result<()> {
-    let membership = libc::packet_mreq {
-        mr_ifindex: device.index as i32,
-        mr_type: libc::PACKET_MR_ALLMULTI as u16,
-        mr_alen: 0,
-        mr_address: [0; 8],
-    };
-    setsockopt(socket, AddMembership, &membership)?;
-    Ok(())
 }
 
 #[cfg(test)]
