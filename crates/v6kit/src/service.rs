@@ -37,6 +37,7 @@ pub(crate) fn turns() -> Interval {
     turns
 }
 
+/// Tells `state` as it is, for what the others do not say.
 pub(crate) fn tell(state: &[NotifyState<'_>]) {
     // Without a service manager there is nobody to tell.
     let _ = sd_notify::notify(state);
