@@ -178,7 +178,7 @@ fn on_a_kernel_of_its_own(script: &str) -> String {
         done
         find . | cpio --create --format newc --quiet >../initramfs
         # Emulated, not virtualized: it boots everywhere, in seconds.
-        timeout 300 qemu-system-x86_64 -accel tcg -m 768 -nographic -nodefaults -no-reboot \
+        timeout 300 "$EMULATOR" -accel tcg -m 768 -nographic -nodefaults -no-reboot \
             -kernel "$KERNEL" -initrd ../initramfs -append 'console=ttyS0 quiet panic=-1' \
             -serial file:../console -serial file:../said
         cat ../said
@@ -188,6 +188,7 @@ fn on_a_kernel_of_its_own(script: &str) -> String {
         .args(["-c", boot])
         .env("T", scratch.path())
         .env("KERNEL", repository().join("target/kernel/vmlinuz"))
+        .env("EMULATOR", repository().join("target/emulator/run"))
         .env("PATH", path_with_sbin()))
     .expect(0)
     .stdout
