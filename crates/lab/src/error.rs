@@ -86,7 +86,7 @@ pub enum LabError {
     },
     /// The target did not start to listen.
     #[error("the target cannot listen")]
-    Target(#[source] v6kit_verify::echo::EchoError),
+    Target(#[source] v6kit_echo::EchoError),
     /// The command does not exist or cannot be run.
     #[error("cannot run `{command}`")]
     Command {

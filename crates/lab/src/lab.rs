@@ -5,8 +5,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use nix::sys::resource::{Resource, getrlimit};
+use v6kit_echo::Limit;
 use v6kit_net::{Prefix, raise_file_limit};
-use v6kit_verify::echo::Limit;
 
 use crate::error::LabError;
 use crate::firewall;

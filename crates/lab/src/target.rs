@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::thread;
 
-use v6kit_verify::echo::{Echo, EchoSettings, Limit, Tls};
+use v6kit_echo::{Echo, EchoSettings, Limit, Tls};
 
 use crate::error::LabError;
 use crate::netns::NetNs;

@@ -1,9 +1,7 @@
-//! Proof that connections leave from the addresses of a prefix: the server that tells callers their
-//! address, the probe that asks it, and the diagnosis of what goes wrong in between.
+//! Proof that connections leave from the addresses of a prefix: the probe that asks a server for the
+//! caller's address, and the diagnosis of what goes wrong in between.
 //!
 //! Nothing here needs privileges; with CAP_NET_RAW the diagnosis sees more. Nothing is changed.
-
-pub mod echo;
 
 mod advice;
 mod attempt;

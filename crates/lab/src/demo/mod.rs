@@ -10,8 +10,8 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use v6kit_echo::{Limit, LimitAnswer, LimitScope};
 use v6kit_net::Prefix;
-use v6kit_verify::echo::{Limit, LimitAnswer, LimitScope};
 
 pub use step::{Outcome, Row, Step, StepId};
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use v6kit_verify::echo::{Echo, EchoError, EchoSettings, Limit, LimitAnswer, LimitScope, Tls};
+use v6kit_echo::{Echo, EchoError, EchoSettings, Limit, LimitAnswer, LimitScope, Tls};
 
 use crate::args::BadValue;
 use crate::failure::{Exit, Failure};

@@ -21,10 +21,10 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use super::EchoError;
-use super::answer::{self, Answer, CallerAddress};
-use super::limit::{Limiter, Verdict};
-use super::listener::ThreadListeners;
+use crate::EchoError;
+use crate::answer::{self, Answer, CallerAddress};
+use crate::limit::{Limiter, Verdict};
+use crate::listener::ThreadListeners;
 
 /// How long a caller may take for the TLS handshake and for the header of a request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -262,7 +262,7 @@ mod tests {
     #[tokio::test]
     async fn a_caller_that_never_shakes_hands_is_cut_off() {
         let addresses = ["[::1]:0".parse().unwrap()];
-        let identity = crate::echo::tls::identity(&crate::echo::Tls::SelfSigned, &addresses)
+        let identity = crate::tls::identity(&crate::Tls::SelfSigned, &addresses)
             .ok()
             .unwrap();
         assert!(answer_to(b"", Some(identity.config)).await.is_empty());

@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body_util::Full;
 use serde::Serialize;
 
-use super::LimitAnswer;
+use crate::LimitAnswer;
 
 pub(super) type Answer = Response<Full<Bytes>>;
 

@@ -10,7 +10,7 @@ use rustls::crypto::ring;
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
-use super::EchoError;
+use crate::EchoError;
 
 /// Where the certificate comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::num::NonZeroUsize;
 use nix::errno::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::EchoError;
+use crate::EchoError;
 
 /// Connections that the kernel completes before they are accepted; it caps this at
 /// net.core.somaxconn.
