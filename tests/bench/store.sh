@@ -5,4 +5,4 @@
 #   tests/bench/store.sh
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-exec cargo bench --quiet --package v6kit-crawl --bench store
+exec cargo bench --quiet --package v6kit-store --bench store

@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use common::{crawl, job, settings};
 use servers::FaultServer;
-use v6kit_crawl::{Coding, ErrorBudget, Expectations, Job, OnLimit, Settings};
+use v6kit_crawl::{ErrorBudget, Expectations, Job, OnLimit, Settings};
+use v6kit_model::Coding;
 
 #[tokio::test]
 async fn every_fault_ends_in_its_error_kind() {
@@ -100,7 +101,7 @@ async fn handshakes_that_come_to_nothing_end_in_their_error_kind() {
                 idle: Duration::from_secs(1),
             },
             trust: v6kit_crawl::Trust::Anyone,
-            http: v6kit_crawl::HttpVersion::Two,
+            http: v6kit_model::HttpVersion::Two,
             ..settings(scratch.path())
         };
         let url = format!("{scheme}://{}/", bare_server(answer));

@@ -16,7 +16,8 @@ use common::{crawl, job, settings};
 use h2::Reason;
 use h2::server::SendResponse;
 use http::{Request, Response};
-use v6kit_crawl::{Deadlines, HttpVersion, Settings};
+use v6kit_crawl::{Deadlines, Settings};
+use v6kit_model::HttpVersion;
 
 /// A server that does with a request what its path says, and ends each connection by GOAWAY after as many
 /// requests as asked.

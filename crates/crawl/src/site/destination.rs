@@ -6,18 +6,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use tokio::sync::OnceCell;
+use v6kit_model::HttpVersion;
+use v6kit_model::url::{Origin, Scheme};
 use v6kit_net::ResolveError;
 
-use crate::brake::Brake;
-use crate::connection::HttpVersion;
-use crate::health::Probation;
-use crate::job::Settings;
-use crate::names::{Name, Names, Standing};
-use crate::notices::Notices;
-use crate::pace::{Pace, Rate};
-use crate::proxy::{Proxy, ProxyKind};
-use crate::robots::Rules;
-use crate::url::{Origin, Scheme};
+use crate::connect::names::{Name, Names, Pin, Standing};
+use crate::connect::proxy::{Proxy, ProxyKind};
+use crate::site::brake::Brake;
+use crate::site::health::Probation;
+use crate::site::pace::{Pace, Rate};
+use crate::site::robots::Rules;
+use crate::stats::notices::Notices;
 
 /// A destination as all shards share it: its budget and its addresses.
 #[derive(Debug)]
@@ -114,6 +113,21 @@ impl Destination {
     }
 }
 
+/// How destinations are reached and asked.
+#[derive(Debug, Clone)]
+pub(crate) struct DestinationSettings {
+    /// Requests per destination and time.
+    pub(crate) rate: Rate,
+    /// Requests to all destinations together and time.
+    pub(crate) rate_total: Rate,
+    /// The version of HTTP.
+    pub(crate) http: HttpVersion,
+    /// Names whose addresses are given.
+    pub(crate) resolve: Vec<Pin>,
+    /// What is between us and the destinations.
+    pub(crate) proxy: Option<Proxy>,
+}
+
 /// The destinations of a crawl. Touched when a shard meets one for the first time, never per request.
 #[derive(Debug)]
 pub(crate) struct Destinations {
@@ -125,11 +139,11 @@ pub(crate) struct Destinations {
 }
 
 impl Destinations {
-    pub(crate) fn new(settings: &Settings, notices: Notices) -> Self {
-        let names = Names::new(settings.resolve.clone());
-        let proxy = settings.proxy.as_ref().map(|proxy| Reached {
+    pub(crate) fn new(settings: DestinationSettings, notices: Notices) -> Self {
+        let names = Names::new(settings.resolve);
+        let proxy = settings.proxy.map(|proxy| Reached {
             name: names.name(&proxy.host, proxy.port),
-            proxy: Arc::new(proxy.clone()),
+            proxy: Arc::new(proxy),
         });
         Self {
             rate: settings.rate,

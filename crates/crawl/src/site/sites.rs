@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use v6kit_model::input::RequestSpec;
+use v6kit_model::url::{self, Origin};
+use v6kit_model::{ErrorKind, Fault, Item};
+
 use super::{Destinations, Site};
-use crate::intake::Item;
-use crate::outcome::{ErrorKind, Fault};
-use crate::request::RequestSpec;
-use crate::url::{self, Origin};
-use crate::waiting_room::WaitingRoom;
+use crate::site::waiting_room::WaitingRoom;
 
 /// The sites of a shard, found by the beginning of a URL.
 pub(crate) struct Sites {

@@ -10,10 +10,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 use v6kit_crawl::{
-    Coding, Compression, ConcurrencyMode, CookiePolicy, Crawl, Deadlines, Expectations, HttpVersion, Job,
-    KeepFree, OnLimit, Order, Rate, Reach, RequestSpec, RobotsPolicy, Selection, Settings, Storage, Summary,
-    Trust, Work,
+    ConcurrencyMode, CookiePolicy, Crawl, Deadlines, Expectations, Job, OnLimit, Rate, RobotsPolicy,
+    Settings, Summary, Trust,
 };
+use v6kit_model::input::{RequestSpec, Work};
+use v6kit_model::{Coding, HttpVersion, Order};
+use v6kit_store::{Compression, KeepFree, Reach, Selection, Storage};
 
 pub(crate) fn job(url: &str) -> Job {
     Job {
@@ -73,7 +75,7 @@ pub(crate) async fn crawl(job: Job, settings: Settings) -> (Summary, Vec<Value>)
     crawl.ended().await;
     let summary = crawl.finish().unwrap();
     let mut lines = Vec::new();
-    v6kit_crawl::cat(&output, &Selection::default(), &mut lines).unwrap();
+    v6kit_store::cat(&output, &Selection::default(), &mut lines).unwrap();
     let records = lines.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
     (
         summary,

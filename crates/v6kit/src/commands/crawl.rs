@@ -20,11 +20,10 @@ use std::time::Duration;
 use clap::{Subcommand, ValueEnum};
 use http::{HeaderName, HeaderValue, Method};
 use indicatif::HumanBytes;
-use v6kit_crawl::{
-    Content, Crawl, CrawlError, DiskLow, Expectation, FieldPath, Format, KeepFree, Rate, Summary, Suspicion,
-    Template,
-};
+use v6kit_crawl::{Crawl, CrawlError, Expectation, Rate, Summary, Suspicion};
+use v6kit_model::input::Template;
 use v6kit_net::Prefix;
+use v6kit_store::{Content, DiskLow, FieldPath, Format, KeepFree};
 
 pub(crate) use job_file::expanded;
 
@@ -465,7 +464,7 @@ fn interrupted_at_once(go_on: &str) -> Failure {
 }
 
 fn failed(error: &CrawlError) -> Failure {
-    use v6kit_crawl::LedgerError::{Directory, Foreign, Locked, OtherJob, Version};
+    use v6kit_store::LedgerError::{Directory, Foreign, Locked, OtherJob, Version};
     let exit = match error {
         error if error.is_disk() => Exit::DiskFull,
         CrawlError::Ledger(

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use v6kit_crawl::{Identity, Pin, Proxy, RequestSpec, SECRET_HEADERS};
+use v6kit_crawl::{Identity, Pin, Proxy};
+use v6kit_model::input::{RequestSpec, SECRET_HEADERS};
 
 use super::invocation::NOT_STORED;
 use crate::args::BadValue;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use indicatif::{HumanBytes, HumanCount};
-use v6kit_crawl::{Check, CheckError, Damage};
+use v6kit_store::{Check, CheckError, Damage};
 
 use super::read::exit_of;
 use crate::failure::{Exit, Failure};
@@ -21,9 +21,9 @@ pub(super) struct CheckArgs {
 
 pub(super) fn check(args: CheckArgs, printer: &Printer) -> Result<Exit, Failure> {
     let found = if args.repair {
-        v6kit_crawl::repair(&args.directory)
+        v6kit_store::repair(&args.directory)
     } else {
-        v6kit_crawl::check(&args.directory)
+        v6kit_store::check(&args.directory)
     };
     let found = found.map_err(|error| {
         let exit = match &error {

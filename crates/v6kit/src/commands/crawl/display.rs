@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use v6kit_crawl::{Crawl, Forecast, Outcome, Sample};
+use v6kit_crawl::{Crawl, Sample};
+use v6kit_model::Outcome;
+use v6kit_store::Forecast;
 
 use crate::printer::Printer;
 

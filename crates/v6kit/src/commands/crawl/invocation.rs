@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use v6kit_crawl::SECRET_HEADERS;
+use v6kit_model::input::SECRET_HEADERS;
 
 /// What stands for a secret in words that are stored and printed.
 pub(super) const NOT_STORED: &str = "NOT-STORED";

@@ -4,7 +4,8 @@ use std::io::{self, BufWriter, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use v6kit_crawl::{Outcome, ReadError, Selection};
+use v6kit_model::Outcome;
+use v6kit_store::{ReadError, Selection};
 
 use crate::args::BadValue;
 use crate::failure::{Exit, Failure};
@@ -29,7 +30,7 @@ pub(super) fn cat(args: CatArgs) -> Result<Exit, Failure> {
         positions: args.pos,
     };
     let mut out = BufWriter::with_capacity(256 << 10, io::stdout().lock());
-    match v6kit_crawl::cat(&args.directory, &selection, &mut out) {
+    match v6kit_store::cat(&args.directory, &selection, &mut out) {
         Ok(()) => Ok(Exit::Done),
         // `v6kit crawl cat DIR | head` has what it wants.
         Err(ReadError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Exit::Done),
@@ -47,19 +48,19 @@ pub(super) fn unreadable(error: &ReadError) -> Failure {
 }
 
 /// How a command ends that cannot use a ledger.
-pub(super) fn exit_of(error: &v6kit_crawl::LedgerError) -> Exit {
+pub(super) fn exit_of(error: &v6kit_store::LedgerError) -> Exit {
     match error {
-        v6kit_crawl::LedgerError::Damaged { .. } => Exit::Failed,
+        v6kit_store::LedgerError::Damaged { .. } => Exit::Failed,
         error if error.is_disk() => Exit::DiskFull,
         _ => Exit::Usage,
     }
 }
 
 pub(super) fn missing(directory: &Path, printer: &Printer) -> Result<Exit, Failure> {
-    let mut items = v6kit_crawl::missing(directory).map_err(|error| {
+    let mut items = v6kit_store::missing(directory).map_err(|error| {
         let exit = match &error {
-            v6kit_crawl::MissingError::Ledger(error) => exit_of(error),
-            v6kit_crawl::MissingError::Work(_) => Exit::Failed,
+            v6kit_store::MissingError::Ledger(error) => exit_of(error),
+            v6kit_store::MissingError::Work(_) => Exit::Failed,
         };
         Failure::because(exit, "what is missing is not known", &error)
     })?;

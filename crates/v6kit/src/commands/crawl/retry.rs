@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use indicatif::HumanCount;
-use v6kit_crawl::Outcome;
+use v6kit_model::Outcome;
 
 use super::read::{outcome, unreadable};
 use crate::args::{self, Args, Command};
@@ -34,7 +34,7 @@ pub(super) struct RetryArgs {
 }
 
 pub(super) fn retry(args: RetryArgs, printer: &Printer) -> Result<Exit, Failure> {
-    let retried = v6kit_crawl::retry(&args.directory, &args.outcome).map_err(|error| unreadable(&error))?;
+    let retried = v6kit_store::retry(&args.directory, &args.outcome).map_err(|error| unreadable(&error))?;
     let items = retried.items.sum();
     let by_outcome: Vec<String> = Outcome::ALL
         .into_iter()

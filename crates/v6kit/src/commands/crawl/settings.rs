@@ -8,11 +8,13 @@ use std::time::Duration;
 use http::header::{CONTENT_TYPE, USER_AGENT};
 use http::{HeaderValue, Method};
 use v6kit_crawl::{
-    Coding, Compression, ConcurrencyMode, Content, CookiePolicy, Deadlines, ErrorBudget, Expectations,
-    FieldPath, Format, HttpVersion, Job, List, ListSource, OnLimit, Order, Rate, Reach, RequestSpec,
-    RobotsPolicy, Settings, Sources, Storage, Trust, Work,
+    ConcurrencyMode, CookiePolicy, Deadlines, ErrorBudget, Expectations, Job, OnLimit, Rate, RobotsPolicy,
+    Settings, Sources, Trust,
 };
+use v6kit_model::input::{List, ListSource, RequestSpec, Work};
+use v6kit_model::{Coding, HttpVersion, Order};
 use v6kit_net::Prefix;
+use v6kit_store::{Compression, Content, FieldPath, Format, Reach, Storage};
 
 use super::values::Concurrency;
 use super::{HttpChoice, OnLimitChoice, OrderChoice, RobotsChoice, RunArgs, Target};

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use indicatif::{HumanBytes, HumanCount, HumanDuration};
-use v6kit_crawl::{Forecast, Outcome, Status};
+use v6kit_model::Outcome;
+use v6kit_store::{Forecast, Status};
 
 use super::invocation::quoted;
 use super::read::exit_of;
@@ -12,7 +13,7 @@ use crate::failure::{Exit, Failure};
 use crate::printer::{Printer, Tone};
 
 pub(super) fn status(directory: &Path, printer: &Printer) -> Result<Exit, Failure> {
-    let status = v6kit_crawl::status(directory)
+    let status = v6kit_store::status(directory)
         .map_err(|error| Failure::because(exit_of(&error), "there is no status", &error))?;
     printer.json(&document(&status));
     printer.table(rows(&status, printer));

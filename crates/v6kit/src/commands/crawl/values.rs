@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use http::{HeaderName, HeaderValue, Method};
-use v6kit_crawl::{Content, Expectation, Expectations, FieldPath, Format, KeepFree, Rate, RequestSpec};
+use v6kit_crawl::{Expectation, Expectations, Rate};
+use v6kit_model::input::RequestSpec;
+use v6kit_store::{Content, FieldPath, Format, KeepFree};
 
 use super::Target;
 use crate::args::BadValue;
@@ -21,11 +23,11 @@ pub(super) enum Concurrency {
 pub(super) fn url(text: &str) -> Result<Target, BadValue> {
     match text {
         "-" => Ok(Target::StandardInput),
-        text if text.contains(v6kit_crawl::PLACE) => Ok(Target::Substituted(text.to_owned())),
+        text if text.contains(v6kit_model::input::PLACE) => Ok(Target::Substituted(text.to_owned())),
         text => text
             .parse()
             .map(Target::Template)
-            .map_err(|error: v6kit_crawl::TemplateError| BadValue::from(&error)),
+            .map_err(|error: v6kit_model::input::TemplateError| BadValue::from(&error)),
     }
 }
 
@@ -144,7 +146,7 @@ pub(super) fn content(text: &str) -> Result<Content, BadValue> {
 /// Parses `a.b.c`.
 pub(super) fn field(text: &str) -> Result<FieldPath, BadValue> {
     text.parse()
-        .map_err(|error: v6kit_crawl::NotAPath| BadValue::from(&error))
+        .map_err(|error: v6kit_store::NotAPath| BadValue::from(&error))
 }
 
 /// Parses `5%`, `2GiB`, or `0` to fill the disk.

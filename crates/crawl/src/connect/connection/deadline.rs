@@ -1,0 +1,154 @@
+//! Deadlines at next to no cost per request.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use tokio::time::Sleep;
+
+use super::Meter;
+
+/// How long each part of a request may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deadlines {
+    /// Everything, from dialling to the last byte.
+    pub total: Duration,
+    /// TCP and TLS handshake.
+    pub connect: Duration,
+    /// From the request to the first byte of the answer.
+    pub first_byte: Duration,
+    /// Between two bytes of the answer.
+    pub idle: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self {
+            total: Duration::from_secs(30),
+            connect: Duration::from_secs(5),
+            first_byte: Duration::from_secs(30),
+            idle: Duration::from_secs(15),
+        }
+    }
+}
+
+/// The deadlines of a slot's requests, one after another, on one timer.
+///
+/// The timer is not moved for every request: it fires at the deadline of an earlier one, sees that the
+/// present one has longer, and is set again. So a slot that answers a thousand requests within one
+/// timeout touches the timer wheel once.
+pub(crate) struct Timer {
+    sleep: Pin<Box<Sleep>>,
+    deadlines: Deadlines,
+    /// When everything must be done.
+    total: Instant,
+    /// When the request was sent, or a moment before, and the bytes read until then.
+    sent: Instant,
+    read_before: u64,
+}
+
+/// Which deadline passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Elapsed {
+    /// No byte of an answer.
+    FirstByte,
+    /// Part of an answer, and then nothing.
+    Idle,
+    /// Part of an answer, and it was still coming.
+    Total,
+}
+
+impl Timer {
+    pub(crate) fn new(deadlines: Deadlines) -> Self {
+        let now = Instant::now();
+        Self {
+            sleep: Box::pin(tokio::time::sleep(deadlines.total)),
+            deadlines,
+            total: now,
+            sent: now,
+            read_before: 0,
+        }
+    }
+
+    /// An item's time begins, and its request is about to be sent.
+    pub(crate) fn start(&mut self, now: Instant) {
+        self.total = now + self.deadlines.total;
+        self.sent = now;
+    }
+
+    /// The request is sent only now, or once more: a connection had to be made or waited for.
+    pub(crate) fn postpone(&mut self) {
+        self.sent = Instant::now();
+    }
+
+    /// When everything must be done.
+    pub(crate) fn total(&self) -> Instant {
+        self.total
+    }
+
+    /// When a connection that is begun now must be there.
+    pub(crate) fn connect_deadline(&self) -> Instant {
+        self.total.min(Instant::now() + self.deadlines.connect)
+    }
+
+    /// The request is sent over the connection of `meter`.
+    pub(crate) fn sending(&mut self, meter: &Meter) {
+        self.read_before = meter.read();
+    }
+
+    /// Whether the answer has begun.
+    pub(crate) fn has_first_byte(&self, meter: &Meter) -> bool {
+        meter.read() > self.read_before
+    }
+
+    /// Runs `exchange` until it ends or a deadline passes.
+    ///
+    /// It is pinned by the caller: taken by value it would be copied.
+    pub(crate) async fn limit<F: Future>(
+        &mut self,
+        meter: &Meter,
+        mut exchange: Pin<&mut F>,
+    ) -> Result<F::Output, Elapsed> {
+        std::future::poll_fn(|cx| {
+            if let Poll::Ready(output) = exchange.as_mut().poll(cx) {
+                return Poll::Ready(Ok(output));
+            }
+            self.poll_elapsed(meter, cx).map(Err)
+        })
+        .await
+    }
+
+    fn poll_elapsed(&mut self, meter: &Meter, cx: &mut Context<'_>) -> Poll<Elapsed> {
+        // The shortest deadline that could be meant. It moves on with every request, so that the timer,
+        // which is set to an earlier one, is nearly always left alone.
+        let horizon = self
+            .total
+            .min(self.sent + self.deadlines.first_byte.min(self.deadlines.idle));
+        if self.sleep.deadline().into_std() > horizon && horizon > Instant::now() {
+            self.sleep.as_mut().reset(horizon.into());
+        }
+        loop {
+            if self.sleep.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            let (due, elapsed) = self.due(meter);
+            if due <= Instant::now() {
+                return Poll::Ready(elapsed);
+            }
+            self.sleep.as_mut().reset(due.into());
+        }
+    }
+
+    fn due(&self, meter: &Meter) -> (Instant, Elapsed) {
+        let (own, elapsed) = if self.has_first_byte(meter) {
+            (meter.last_read() + self.deadlines.idle, Elapsed::Idle)
+        } else {
+            (self.sent + self.deadlines.first_byte, Elapsed::FirstByte)
+        };
+        match (own <= self.total, elapsed) {
+            (true, _) | (false, Elapsed::FirstByte) => (own.min(self.total), elapsed),
+            (false, _) => (self.total, Elapsed::Total),
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! HTTP/2 on hyper's connection API: slots share a connection, each with a stream of its own.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::io;
+use std::net::Ipv6Addr;
+use std::pin::pin;
+use std::rc::Rc;
+
+use http::{Request, StatusCode};
+use hyper::client::conn::http2;
+use hyper_util::rt::TokioIo;
+use tokio::sync::Notify;
+use v6kit_model::{Answer, ErrorKind, Fault};
+
+use super::stream::{Meter, Stream};
+use super::{Failed, Open, Reach, RequestBody, Timer, body, http1};
+use crate::connect::tenure::{Tenure, Term};
+
+/// A connection with several streams.
+pub(crate) struct Http2 {
+    sender: RefCell<http2::SendRequest<RequestBody>>,
+    meter: Rc<Meter>,
+    tenure: Tenure,
+    streams: Cell<u64>,
+    served: Cell<u64>,
+    /// No new stream is wanted on it.
+    worn: Cell<bool>,
+    changed: Rc<Notify>,
+    _open: Open,
+}
+
+/// Runs hyper's connection tasks on the shard's thread.
+#[derive(Debug, Clone, Copy)]
+struct Local;
+
+impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Local {
+    fn execute(&self, future: F) {
+        drop(tokio::task::spawn_local(future));
+    }
+}
+
+impl Http2 {
+    pub(super) async fn open(
+        io: TokioIo<Stream>,
+        meter: Rc<Meter>,
+        tenure: Tenure,
+        changed: Rc<Notify>,
+        open: Open,
+    ) -> hyper::Result<Rc<Self>> {
+        let (sender, connection) = http2::Builder::new(Local).handshake(io).await?;
+        tokio::task::spawn_local(async move {
+            // Whoever waits for an answer is told what went wrong.
+            let _ = connection.await;
+        });
+        Ok(Rc::new(Self {
+            sender: RefCell::new(sender),
+            meter,
+            tenure,
+            streams: Cell::new(0),
+            served: Cell::new(0),
+            worn: Cell::new(false),
+            changed,
+            _open: open,
+        }))
+    }
+
+    /// Whether another stream may be opened, with at most `streams` at once, within the term of its address.
+    pub(crate) fn has_room(&self, streams: u64, term: &Term) -> bool {
+        let begun = self.served.get() + self.streams.get();
+        self.is_open() && self.streams.get() < streams && !self.tenure.is_over(begun, term)
+    }
+
+    /// Whether it has a future: open, and within its term, or still answering.
+    pub(crate) fn is_of_use(&self, term: &Term) -> bool {
+        self.streams.get() > 0 || (self.is_open() && !self.tenure.is_over(self.served.get(), term))
+    }
+
+    fn is_open(&self) -> bool {
+        !self.worn.get() && !self.sender.borrow().is_closed()
+    }
+
+    /// The source address.
+    pub(crate) fn from(&self) -> Ipv6Addr {
+        self.tenure.from
+    }
+
+    /// Takes a stream.
+    pub(crate) fn stream(self: &Rc<Self>) -> Http2Stream {
+        self.streams.set(self.streams.get() + 1);
+        Http2Stream(Rc::clone(self))
+    }
+}
+
+/// The right to one stream.
+pub(crate) struct Http2Stream(Rc<Http2>);
+
+impl Drop for Http2Stream {
+    fn drop(&mut self) {
+        self.0.streams.set(self.0.streams.get() - 1);
+        self.0.changed.notify_one();
+    }
+}
+
+impl Http2Stream {
+    pub(super) fn tenure(&self) -> &Tenure {
+        &self.0.tenure
+    }
+
+    pub(super) fn meter(&self) -> &Meter {
+        &self.0.meter
+    }
+
+    pub(super) fn served(&self) -> u64 {
+        self.0.served.get()
+    }
+
+    /// Opens no further stream on the connection.
+    pub(super) fn retire(&self) {
+        self.0.worn.set(true);
+    }
+
+    /// Takes the request and fills in the answer.
+    pub(super) async fn exchange(
+        &self,
+        request: &mut Option<Request<RequestBody>>,
+        max_body: u64,
+        timer: &mut Timer,
+        answer: &mut Answer,
+    ) -> Result<(), Failed> {
+        // What other streams bring is no sign of life of this one.
+        let pulse = Meter::start();
+        timer.sending(&pulse);
+        let mut status = None;
+        let result = timer
+            .limit(
+                &pulse,
+                pin!(self.read_answer(request, max_body, &pulse, &mut status, answer)),
+            )
+            .await;
+        let (fault, reach) = match result {
+            Ok(Ok(())) => {
+                self.0.served.set(self.0.served.get() + 1);
+                self.0.tenure.count();
+                return Ok(());
+            }
+            Ok(Err(failed)) => failed,
+            Err(elapsed) => {
+                // The others will find out by themselves; nobody new should have to.
+                self.retire();
+                (http1::elapsed_fault(elapsed), Reach::Arrived)
+            }
+        };
+        Err(Failed { fault, status, reach })
+    }
+
+    async fn read_answer(
+        &self,
+        request: &mut Option<Request<RequestBody>>,
+        max_body: u64,
+        pulse: &Meter,
+        status: &mut Option<StatusCode>,
+        answer: &mut Answer,
+    ) -> Result<(), (Fault, Reach)> {
+        let request = request.take().unwrap_or_default();
+        let sending = self.0.sender.borrow_mut().try_send_request(request);
+        let response = sending.await.map_err(|mut error| {
+            let unsent = error.take_message().is_some();
+            let error = error.into_error();
+            let reach = if unsent || is_refused(&error) {
+                Reach::Unsent
+            } else {
+                reach_of(&error)
+            };
+            (fault(&error), reach)
+        })?;
+        pulse.beat();
+        let (head, incoming) = response.into_parts();
+        *status = Some(head.status);
+        answer.status = head.status;
+        answer.headers = head.headers;
+        answer.body = body::read(incoming, max_body, async |body| {
+            let frame = http_body_util::BodyExt::frame(body).await;
+            pulse.beat();
+            frame
+        })
+        .await
+        .map_err(|error| match error {
+            body::BodyError::TooLarge(fault) => (fault, Reach::Arrived),
+            body::BodyError::Broken(error) => (body_fault(&error), Reach::Arrived),
+        })?;
+        Ok(())
+    }
+}
+
+fn h2_error(error: &hyper::Error) -> Option<&h2::Error> {
+    std::error::Error::source(error)?.downcast_ref()
+}
+
+/// The server has not looked at the request (RFC 9113 section 8.7).
+fn is_refused(error: &hyper::Error) -> bool {
+    h2_error(error).is_some_and(|error| error.reason() == Some(h2::Reason::REFUSED_STREAM))
+}
+
+/// A connection that is being closed by the server has most likely not looked at a new stream.
+fn reach_of(error: &hyper::Error) -> Reach {
+    let leaving = h2_error(error).is_some_and(|error| {
+        error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR)
+    });
+    if leaving || error.is_closed() || error.is_canceled() {
+        Reach::Unanswered
+    } else {
+        Reach::Arrived
+    }
+}
+
+fn fault(error: &hyper::Error) -> Fault {
+    let io = h2_error(error).and_then(h2::Error::get_io);
+    if let Some(tls) = io.and_then(|io| io.get_ref()?.downcast_ref::<rustls::Error>()) {
+        return Fault::from_error(ErrorKind::Tls, tls);
+    }
+    let kind = match h2_error(error) {
+        Some(h2) if h2.is_io() => match h2.get_io().map(io::Error::kind) {
+            Some(io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => ErrorKind::Reset,
+            _ => ErrorKind::Closed,
+        },
+        Some(h2) if h2.is_go_away() && h2.is_remote() => ErrorKind::Closed,
+        Some(h2) if h2.is_reset() && h2.is_remote() => ErrorKind::Reset,
+        Some(_) => ErrorKind::Protocol,
+        None if error.is_closed() || error.is_canceled() || error.is_incomplete_message() => {
+            ErrorKind::Closed
+        }
+        None => ErrorKind::Protocol,
+    };
+    Fault::from_error(kind, error)
+}
+
+fn body_fault(error: &hyper::Error) -> Fault {
+    let fault = fault(error);
+    match fault.kind {
+        ErrorKind::Closed => Fault {
+            kind: ErrorKind::Incomplete,
+            ..fault
+        },
+        _ => fault,
+    }
+}

@@ -1,0 +1,149 @@
+//! From a connection to a proxy to one to the destination.
+
+use std::net::SocketAddrV6;
+
+use bytes::Bytes;
+use http::header::{HOST, HeaderValue, PROXY_AUTHORIZATION, USER_AGENT};
+use http::{Method, Request, StatusCode, Uri};
+use http_body_util::Empty;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio_socks::tcp::Socks5Stream;
+use v6kit_model::{ErrorKind, Fault};
+
+use crate::connect::proxy::{Proxy, ProxyKind};
+
+/// The way through a proxy to a destination.
+#[derive(Debug)]
+pub(crate) struct Tunnel<'a> {
+    pub(crate) proxy: &'a Proxy,
+    pub(crate) to: Far<'a>,
+}
+
+/// A destination, as the proxy is told.
+#[derive(Debug)]
+pub(crate) enum Far<'a> {
+    /// A name or an IPv6 literal without brackets, and a port.
+    Name(&'a str, u16),
+    Address(SocketAddrV6),
+}
+
+/// Makes the connection to the proxy one to the destination.
+///
+/// # Errors
+/// What the proxy refused.
+pub(super) async fn pass(tcp: TcpStream, tunnel: &Tunnel<'_>) -> Result<TcpStream, Fault> {
+    match tunnel.proxy.kind {
+        ProxyKind::Http => connect(tcp, tunnel).await,
+        ProxyKind::Socks5 | ProxyKind::Socks5h => socks(tcp, tunnel).await,
+    }
+}
+
+/// CONNECT (RFC 9110 section 9.3.6).
+async fn connect(tcp: TcpStream, tunnel: &Tunnel<'_>) -> Result<TcpStream, Fault> {
+    let broken = |error: &dyn std::error::Error| {
+        let fault = Fault::from_error(ErrorKind::Proxy, error);
+        Fault::new(
+            ErrorKind::Proxy,
+            format!("the proxy did not answer CONNECT: {}", fault.message),
+        )
+    };
+    let authority = match &tunnel.to {
+        Far::Name(host, port) if host.contains(':') => format!("[{host}]:{port}"),
+        Far::Name(host, port) => format!("{host}:{port}"),
+        Far::Address(address) => address.to_string(),
+    };
+    let mut request = Request::new(Empty::<Bytes>::new());
+    *request.method_mut() = Method::CONNECT;
+    *request.uri_mut() = Uri::try_from(authority.as_str()).map_err(|error| broken(&error))?;
+    let headers = request.headers_mut();
+    headers.insert(
+        HOST,
+        HeaderValue::try_from(&authority).map_err(|error| broken(&error))?,
+    );
+    headers.insert(
+        USER_AGENT,
+        HeaderValue::from_static(v6kit_model::input::USER_AGENT),
+    );
+    if let Some(authorization) = tunnel.proxy.authorization() {
+        headers.insert(PROXY_AUTHORIZATION, authorization);
+    }
+    let (mut sender, connection) = http1::handshake(TokioIo::new(tcp))
+        .await
+        .map_err(|error| broken(&error))?;
+    let mut connection = std::pin::pin!(connection.with_upgrades());
+    let mut sending = std::pin::pin!(sender.send_request(request));
+    let mut ended = false;
+    let response = tokio::select! {
+        response = &mut sending => response,
+        // It ends with the answer that ends HTTP on it, too.
+        _ = &mut connection => {
+            ended = true;
+            sending.await
+        }
+    };
+    let response = response.map_err(|error| broken(&error))?;
+    match response.status() {
+        status if status.is_success() => {}
+        // 401 is wrong here, and what tinyproxy says.
+        status @ (StatusCode::PROXY_AUTHENTICATION_REQUIRED | StatusCode::UNAUTHORIZED) => {
+            return Err(Fault::new(
+                ErrorKind::ProxyAuth,
+                format!("the proxy wants another user name or password: status {status}"),
+            ));
+        }
+        status => {
+            return Err(Fault::new(
+                ErrorKind::Proxy,
+                format!("the proxy does not connect: status {status}"),
+            ));
+        }
+    }
+    let upgrade = hyper::upgrade::on(response);
+    let upgraded = if ended {
+        upgrade.await
+    } else {
+        tokio::join!(connection, upgrade).1
+    };
+    let parts = upgraded
+        .map_err(|error| broken(&error))?
+        .downcast::<TokioIo<TcpStream>>()
+        .map_err(|_other| Fault::new(ErrorKind::Proxy, "the proxy's connection is gone"))?;
+    if !parts.read_buf.is_empty() {
+        return Err(Fault::new(
+            ErrorKind::Proxy,
+            "the proxy sent data before the destination was asked",
+        ));
+    }
+    Ok(parts.io.into_inner())
+}
+
+/// SOCKS5 (RFC 1928), with user name and password where there are any (RFC 1929).
+async fn socks(tcp: TcpStream, tunnel: &Tunnel<'_>) -> Result<TcpStream, Fault> {
+    let target = match tunnel.to {
+        Far::Name(host, port) => match host.parse() {
+            Ok(address) => tokio_socks::TargetAddr::Ip(std::net::SocketAddr::new(address, port)),
+            Err(_) => tokio_socks::TargetAddr::Domain(host.into(), port),
+        },
+        Far::Address(address) => tokio_socks::TargetAddr::Ip(address.into()),
+    };
+    let stream = match &tunnel.proxy.user {
+        None => Socks5Stream::connect_with_socket(tcp, target).await,
+        Some(user) => {
+            Socks5Stream::connect_with_password_and_socket(tcp, target, &user.name, &user.password).await
+        }
+    };
+    stream.map(Socks5Stream::into_inner).map_err(|error| {
+        use tokio_socks::Error;
+        let kind = match error {
+            Error::HostUnreachable | Error::NetworkUnreachable => ErrorKind::NoRoute,
+            Error::ConnectionRefused => ErrorKind::ConnectRefused,
+            Error::TtlExpired => ErrorKind::ConnectTimeout,
+            Error::PasswordAuthFailure(_) | Error::NoAcceptableAuthMethods => ErrorKind::ProxyAuth,
+            _ => ErrorKind::Proxy,
+        };
+        let fault = Fault::from_error(kind, &error);
+        Fault::new(kind, format!("the proxy does not connect: {}", fault.message))
+    })
+}

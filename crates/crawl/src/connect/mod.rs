@@ -1,0 +1,8 @@
+//! Connections: names and their addresses, source addresses, proxies on the way, TLS, and an exchange of HTTP.
+
+pub(crate) mod connection;
+pub(crate) mod cookies;
+pub(crate) mod names;
+pub(crate) mod proxy;
+pub(crate) mod rota;
+pub(crate) mod tenure;

@@ -1,0 +1,62 @@
+//! Full frames between the slots and the disk.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+
+use tokio::sync::Notify;
+use v6kit_store::{Frame, MemoryBudget};
+
+/// The frames of a shard that wait for the disk.
+#[derive(Debug, Default)]
+pub(crate) struct Backlog {
+    frames: RefCell<VecDeque<Frame>>,
+    closed: Cell<bool>,
+    arrived: Notify,
+    room: Notify,
+    failed: Notify,
+}
+
+impl Backlog {
+    /// Adds a frame.
+    pub(crate) fn push(&self, frame: Frame) {
+        self.frames.borrow_mut().push_back(frame);
+        self.arrived.notify_one();
+    }
+
+    /// No frame will follow.
+    pub(crate) fn close(&self) {
+        self.closed.set(true);
+        self.arrived.notify_one();
+    }
+
+    /// Nothing more can be written.
+    pub(crate) fn fail(&self) {
+        self.failed.notify_one();
+    }
+
+    /// Waits until nothing more can be written.
+    pub(crate) async fn failed(&self) {
+        self.failed.notified().await;
+    }
+
+    /// Waits while the disk is behind.
+    pub(crate) async fn room(&self) {
+        while self.frames.borrow().len() > MemoryBudget::WAITING {
+            self.room.notified().await;
+        }
+    }
+
+    /// The next frame, or `None` after the last.
+    pub(crate) async fn next(&self) -> Option<Frame> {
+        loop {
+            if let Some(frame) = self.frames.borrow_mut().pop_front() {
+                self.room.notify_waiters();
+                return Some(frame);
+            }
+            if self.closed.get() {
+                return None;
+            }
+            self.arrived.notified().await;
+        }
+    }
+}

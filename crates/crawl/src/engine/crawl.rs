@@ -1,0 +1,415 @@
+//! A crawl as a whole.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
+use tokio::sync::watch;
+use v6kit_model::url::Scheme;
+use v6kit_net::{Code, Hint, PoolError, ResolveError, SourcePool, TurningPool, Wear};
+use v6kit_store::{Disk, DiskLow, Forecast, Ledger, LedgerError, SqliteLedger, Standing, StoreError};
+
+use crate::connect::connection::{TrustError, client_tls};
+use crate::engine::climb::{Climb, Limits, adapt};
+use crate::engine::exposition::Exposition;
+use crate::engine::job::{ConcurrencyMode, Job, Settings};
+use crate::engine::shard::{self, Equipment, Stop, UsedAddresses};
+use crate::site::{DestinationSettings, Destinations};
+use crate::stats::networks::{Networks, NetworksSummary, Seen};
+use crate::stats::notices::{self, News};
+use crate::stats::progress::{Progress, Sample};
+use crate::stats::summary::{Latencies, Run, Summary};
+
+/// Why a crawl does not start, or ends early.
+#[derive(Debug, thiserror::Error)]
+pub enum CrawlError {
+    /// The job directory cannot be used.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// Records cannot be kept.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There is too little room to begin.
+    #[error("the disk is too full")]
+    DiskLow(#[source] DiskLow),
+    /// No source address.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+    /// The destination has no IPv6 address.
+    #[error(transparent)]
+    Resolve(Arc<ResolveError>),
+    /// Nobody is trusted.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// A thread cannot be started.
+    #[error("a thread cannot be started")]
+    Thread(#[source] io::Error),
+    /// A shard panicked.
+    #[error("a shard stopped by an error of its own: {message}")]
+    Panic {
+        /// What it said.
+        message: String,
+    },
+}
+
+impl Hint for CrawlError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Ledger(error) => error.code(),
+            Self::Store(error) => error.code(),
+            Self::DiskLow(error) => error.code(),
+            Self::Pool(error) => error.code(),
+            Self::Resolve(error) => error.code(),
+            Self::Trust(error) => error.code(),
+            Self::Thread(_) => Code::Thread,
+            Self::Panic { .. } => Code::Panic,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Ledger(error) => error.hint(),
+            Self::Store(error) => error.hint(),
+            Self::DiskLow(error) => error.hint(),
+            Self::Pool(error) => error.hint(),
+            Self::Resolve(error) => error.hint(),
+            Self::Trust(error) => error.hint(),
+            Self::Thread(_) => Some("use fewer --threads".to_owned()),
+            Self::Panic { .. } => {
+                Some("repeat the command to go on where it stopped; please report this".to_owned())
+            }
+        }
+    }
+}
+
+impl CrawlError {
+    /// Whether the disk is full, broken or gone.
+    #[must_use]
+    pub fn is_disk(&self) -> bool {
+        match self {
+            Self::Ledger(error) => error.is_disk(),
+            Self::Store(error) => error.is_disk(),
+            Self::DiskLow(_) => true,
+            _ => false,
+        }
+    }
+}
+
+/// A running crawl.
+#[derive(Debug)]
+pub struct Crawl {
+    shards: Vec<JoinHandle<Result<Latencies, StoreError>>>,
+    progress: Vec<Arc<Progress>>,
+    ledger: Arc<SqliteLedger>,
+    seen: Option<Arc<Seen>>,
+    destinations: Arc<Destinations>,
+    limits: Limits,
+    /// What finds the limits, where they are not given.
+    adapting: Option<tokio::task::JoinHandle<()>>,
+    stop: Stop,
+    running: watch::Receiver<()>,
+    began: Instant,
+    cpu_before: Duration,
+    before: Standing,
+    news: News,
+}
+
+impl Crawl {
+    /// Checks everything that can be checked before the first request, and starts the shards. `tell` is told
+    /// what is waited for, once that takes a while.
+    ///
+    /// # Errors
+    /// [`CrawlError`].
+    pub async fn start(job: Job, settings: Settings, tell: impl FnOnce(String)) -> Result<Self, CrawlError> {
+        let (notices, news) = notices::channel();
+        let destinations = Arc::new(Destinations::new(destination_settings(&settings), notices));
+        resolve_first(&job, &settings, &destinations, tell).await?;
+        let pools = source_pools(&settings)?;
+        let ledger = Arc::new(SqliteLedger::open(
+            &settings.output,
+            &job.description(),
+            job.extent(),
+        )?);
+        ledger.set_invocation(&settings.invocation)?;
+        let disk = Disk::new(
+            &settings.output,
+            settings.keep_free,
+            shard::memory_budget(&job, &settings).reserve_bytes(),
+        );
+        disk.check()
+            .map_err(|source| StoreError::Segment {
+                directory: settings.output.clone(),
+                source,
+            })?
+            .map_err(CrawlError::DiskLow)?;
+        let before = ledger.standing()?;
+        let (ended, running) = watch::channel(());
+        let seen = settings
+            .sources
+            .as_ref()
+            .map(|sources| Arc::new(Seen::new(sources.prefix)));
+        let turning = turning_pool(&settings);
+        let used = UsedAddresses::default();
+        let climb = (settings.concurrency_mode == ConcurrencyMode::Auto)
+            .then(|| Climb::new(settings.threads, settings.concurrency));
+        let slots = climb.as_ref().map_or(settings.concurrency, Climb::limit);
+        let limits = Limits::new(slots, settings.threads);
+        let mut crawl = Self {
+            shards: Vec::new(),
+            progress: Vec::new(),
+            seen: seen.clone(),
+            destinations: Arc::clone(&destinations),
+            limits: limits.clone(),
+            adapting: None,
+            ledger,
+            stop: Stop::new(),
+            running,
+            began: Instant::now(),
+            cpu_before: cpu_time(),
+            before,
+            news,
+        };
+        let (job, settings) = (Arc::new(job), Arc::new(settings));
+        for (index, pool) in pools.into_iter().enumerate() {
+            let progress = Arc::new(Progress {
+                networks: settings
+                    .sources
+                    .as_ref()
+                    .map(|sources| Networks::new(sources.prefix)),
+                ..Progress::default()
+            });
+            let equipment = Equipment {
+                job: Arc::clone(&job),
+                settings: Arc::clone(&settings),
+                ledger: crawl.ledger.clone(),
+                destinations: Arc::clone(&destinations),
+                pool,
+                turning: turning.clone(),
+                seen: seen.clone(),
+                used: Arc::clone(&used),
+                progress: Arc::clone(&progress),
+                stop: crawl.stop.clone(),
+                disk: disk.clone(),
+                index,
+                limits: limits.clone(),
+                seed: settings.seed.wrapping_add(index as u64),
+            };
+            let ended = ended.clone();
+            let thread = std::thread::Builder::new()
+                .name(format!("shard-{index}"))
+                .spawn(move || {
+                    let _ended = ended;
+                    shard::run(equipment)
+                })
+                .map_err(CrawlError::Thread)?;
+            crawl.shards.push(thread);
+            crawl.progress.push(progress);
+        }
+        if let Some(climb) = climb {
+            let shards = crawl.progress.clone();
+            crawl.adapting = Some(tokio::spawn(adapt(climb, limits, shards)));
+        }
+        Ok(crawl)
+    }
+
+    /// The counters for whoever scrapes them.
+    #[must_use]
+    pub fn exposition(&self) -> Exposition {
+        Exposition {
+            shards: self.progress.clone(),
+            seen: self.seen.clone(),
+            destinations: Arc::clone(&self.destinations),
+            limits: self.limits.clone(),
+            total: self.before.total,
+            resumed: self.before.done.sum(),
+        }
+    }
+
+    /// How many requests may be in flight at present.
+    #[must_use]
+    pub fn concurrency(&self) -> usize {
+        self.limits.all()
+    }
+
+    /// What has been done so far.
+    #[must_use]
+    pub fn sample(&self) -> Sample {
+        Sample::of(self.progress.iter().map(AsRef::as_ref))
+    }
+
+    /// What has been done so far, shard by shard.
+    #[must_use]
+    pub fn sample_by_shard(&self) -> Vec<Sample> {
+        self.progress
+            .iter()
+            .map(|shard| Sample::of([shard.as_ref()]))
+            .collect()
+    }
+
+    /// What was done before this run.
+    #[must_use]
+    pub fn before(&self) -> Standing {
+        self.before
+    }
+
+    /// What the rest will take, once something is committed. The pace is for the caller to judge by.
+    #[must_use]
+    pub fn forecast(&self) -> Option<Forecast> {
+        let standing = self.ledger.standing().ok()?;
+        Forecast::new(&standing, None, self.ledger.directory())
+    }
+
+    /// Sends nothing new, and ends when what is under way has come in or the grace is over.
+    pub fn drain(&self) {
+        self.stop.drain.cancel();
+    }
+
+    /// Why the crawl drains by itself, when it is for want of room.
+    #[must_use]
+    pub fn disk_low(&self) -> Option<DiskLow> {
+        self.stop.disk_low.get().cloned()
+    }
+
+    /// The next thing that somebody should be told while the crawl is running: one line.
+    pub async fn notice(&self) -> String {
+        self.news.next().await
+    }
+
+    /// Waits until all shards have ended.
+    pub async fn ended(&self) {
+        let mut running = self.running.clone();
+        // The sender sends nothing: it is gone when the last shard is.
+        while running.changed().await.is_ok() {}
+    }
+
+    /// Collects the shards and what they came to. Blocks until they have ended.
+    ///
+    /// # Errors
+    /// The first [`CrawlError`] of a shard. What was committed stays so.
+    pub fn finish(mut self) -> Result<Summary, CrawlError> {
+        let mut latencies = Latencies::new();
+        let mut result = Ok(());
+        for shard in self.shards.drain(..) {
+            match shard.join() {
+                Ok(Ok(shard)) => latencies.add(&shard),
+                Ok(Err(error)) => result = result.and(Err(error.into())),
+                Err(panic) => {
+                    result = result.and(Err(CrawlError::Panic {
+                        message: panic_text(&*panic),
+                    }));
+                }
+            }
+        }
+        result?;
+        let standing = self.ledger.standing()?;
+        let run = Run {
+            wall: self.began.elapsed(),
+            cpu: cpu_time().saturating_sub(self.cpu_before),
+            segments: standing.segments,
+            total: standing.total,
+            resumed: self.before.done.sum(),
+            left: standing.left(),
+            refused: self.stop.refused.get().cloned(),
+            concurrency: self.limits.all(),
+            concurrency_found: self.adapting.is_some(),
+        };
+        let sample = self.sample();
+        let networks: Vec<&Networks> = self
+            .progress
+            .iter()
+            .filter_map(|shard| shard.networks.as_ref())
+            .collect();
+        let networks = (!networks.is_empty()).then(|| NetworksSummary::new(&networks, sample.addresses));
+        Ok(Summary {
+            networks,
+            ..Summary::new(&sample, &latencies, &run)
+        })
+    }
+}
+
+/// A crawl that is dropped half started must not go on in the background.
+impl Drop for Crawl {
+    fn drop(&mut self) {
+        self.stop.drain.cancel();
+        if let Some(adapting) = &self.adapting {
+            adapting.abort();
+        }
+    }
+}
+
+/// How long a name may take to resolve before that is told.
+const UNTOLD: Duration = Duration::from_secs(1);
+
+/// A name that does not resolve, or certificates that cannot be read, are told once and at the beginning.
+async fn resolve_first(
+    job: &Job,
+    settings: &Settings,
+    destinations: &Destinations,
+    tell: impl FnOnce(String),
+) -> Result<(), CrawlError> {
+    let Some(origin) = job.work.origin() else {
+        return Ok(());
+    };
+    if origin.scheme == Scheme::Https {
+        client_tls(&settings.trust, settings.identity.as_ref(), settings.http)?;
+    }
+    let deadline = Instant::now() + settings.deadlines.total;
+    let destination = destinations.get(&origin);
+    let mut resolving = std::pin::pin!(destination.resolve(deadline));
+    let resolved = match tokio::time::timeout(UNTOLD, &mut resolving).await {
+        Ok(resolved) => resolved,
+        Err(_elapsed) => {
+            tell(format!(
+                "waiting for the addresses of {}",
+                destination.looked_up()
+            ));
+            resolving.await
+        }
+    };
+    resolved.map_err(CrawlError::Resolve)
+}
+
+fn destination_settings(settings: &Settings) -> DestinationSettings {
+    DestinationSettings {
+        rate: settings.rate,
+        rate_total: settings.rate_total,
+        http: settings.http,
+        resolve: settings.resolve.clone(),
+        proxy: settings.proxy.clone(),
+    }
+}
+
+fn source_pools(settings: &Settings) -> Result<Vec<Option<SourcePool>>, PoolError> {
+    let Some(sources) = &settings.sources else {
+        return Ok(vec![None; settings.threads]);
+    };
+    let pool = SourcePool::new(sources.prefix, sources.seed, sources.excluded.iter().copied())?;
+    Ok(pool.split(settings.threads).into_iter().map(Some).collect())
+}
+
+/// The bound on addresses, where there is one.
+fn turning_pool(settings: &Settings) -> Option<Arc<TurningPool>> {
+    let sources = settings.sources.as_ref()?;
+    let wear = Wear {
+        requests: sources.requests_per_address,
+        age: sources.address_age,
+    };
+    Some(Arc::new(TurningPool::new(sources.addresses?, wear)))
+}
+
+fn cpu_time() -> Duration {
+    let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else {
+        return Duration::ZERO;
+    };
+    let microseconds = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
+    Duration::from_micros(microseconds.try_into().unwrap_or(0))
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned())
+}

@@ -1,0 +1,200 @@
+//! What a shard's slots do next.
+
+use std::cell::{Cell, RefCell};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::ops::Range;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+use v6kit_model::{Item, Turns};
+use v6kit_store::{Ledger, LedgerError};
+
+use crate::site::drain::Drain;
+
+/// The bounds of a chunk, in items.
+const CHUNK: Range<u64> = 100..1_000_000;
+
+/// How much work a chunk is worth at the present rate.
+const CHUNK_TIME: Duration = Duration::from_secs(30);
+
+/// Items that wait for another attempt are held in memory: so many for each that is under way.
+const PUT_OFF_PER_SLOT: usize = 8;
+
+/// Items that wait until their destination is found, which may be many of few destinations.
+const MOST_UNFOUND: usize = 10_000;
+
+/// How long such an item waits before it is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// Hands out items: those whose pause is over first, then new ones from the leased chunk.
+pub(crate) struct Intake {
+    chunk: RefCell<Turns>,
+    retries: RefCell<BinaryHeap<Reverse<(Instant, Item)>>>,
+    /// Items whose destination is being looked up, in the order in which they are due.
+    unfound: RefCell<VecDeque<(Instant, Item)>>,
+    /// No turn is open any more.
+    exhausted: Cell<bool>,
+    /// A lease has been asked for.
+    asked: Cell<bool>,
+    hungry: Notify,
+    supplied: Notify,
+    drain: Drain,
+    /// How many items may be put off before no new one is begun.
+    most_put_off: usize,
+}
+
+impl Intake {
+    pub(crate) fn new(drain: Drain, slots: usize) -> Self {
+        Self {
+            chunk: RefCell::default(),
+            retries: RefCell::default(),
+            unfound: RefCell::default(),
+            exhausted: Cell::new(false),
+            asked: Cell::new(false),
+            hungry: Notify::new(),
+            supplied: Notify::new(),
+            drain,
+            most_put_off: PUT_OFF_PER_SLOT * slots,
+        }
+    }
+
+    /// The next item, or `None` when there is none left for this slot or the crawl is being stopped.
+    pub(crate) async fn next(&self) -> Option<Item> {
+        loop {
+            if self.drain.is_cancelled() {
+                return None;
+            }
+            if let Some(item) = self.due_retry().or_else(|| self.new_item()) {
+                return Some(item);
+            }
+            let pause = self.next_due();
+            let only_old = self.exhausted.get() || self.has_put_off_enough();
+            match (only_old, pause) {
+                // Whoever puts an item off afterwards is there to take it up again.
+                (true, None) => return None,
+                (true, Some(due)) => {
+                    self.drain
+                        .run_until_cancelled(tokio::time::sleep_until(due.into()))
+                        .await;
+                }
+                (false, pause) => self.wait_for_supply(pause).await,
+            }
+        }
+    }
+
+    /// Whether no new item will come.
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.exhausted.get() && self.chunk.borrow().is_empty()
+    }
+
+    /// Puts an item off.
+    pub(crate) fn retry(&self, item: Item, pause: Duration) {
+        self.retries
+            .borrow_mut()
+            .push(Reverse((Instant::now() + pause, item)));
+    }
+
+    /// Puts an item off until its destination may have been found.
+    pub(crate) fn wait_for_name(&self, item: Item) {
+        self.unfound
+            .borrow_mut()
+            .push_back((Instant::now() + LOOK_AGAIN, item));
+    }
+
+    fn next_due(&self) -> Option<Instant> {
+        let retry = self.retries.borrow().peek().map(|Reverse((due, _))| *due);
+        let unfound = self.unfound.borrow().front().map(|(due, _)| *due);
+        retry.into_iter().chain(unfound).min()
+    }
+
+    fn due_retry(&self) -> Option<Item> {
+        // The clock is asked only where something is put off.
+        let now = self.next_due().map(|due| (due, Instant::now()));
+        let (_, now) = now.filter(|(due, now)| due <= now)?;
+        let mut unfound = self.unfound.borrow_mut();
+        if unfound.front().is_some_and(|(due, _)| *due <= now) {
+            return unfound.pop_front().map(|(_, item)| item);
+        }
+        self.retries.borrow_mut().pop().map(|Reverse((_, item))| item)
+    }
+
+    fn has_put_off_enough(&self) -> bool {
+        self.retries.borrow().len() >= self.most_put_off || self.unfound.borrow().len() >= MOST_UNFOUND
+    }
+
+    fn new_item(&self) -> Option<Item> {
+        if self.has_put_off_enough() {
+            return None;
+        }
+        let turn = self.chunk.borrow_mut().pop()?;
+        Some(Item {
+            turn,
+            attempts: 0,
+            refusals: 0,
+        })
+    }
+
+    async fn wait_for_supply(&self, pause: Option<Instant>) {
+        let supplied = self.supplied.notified();
+        self.ask();
+        let woken = async {
+            match pause {
+                Some(due) => drop(tokio::time::timeout_at(due.into(), supplied).await),
+                None => supplied.await,
+            }
+        };
+        self.drain.run_until_cancelled(woken).await;
+    }
+
+    fn ask(&self) {
+        if !self.asked.replace(true) {
+            self.hungry.notify_one();
+        }
+    }
+
+    /// Leases chunk after chunk, each a little before the one before is used up, until nothing is open.
+    ///
+    /// `finished` tells how many items this shard has finished so far, `slots` how many it fetches at once.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub(crate) async fn supply(
+        &self,
+        ledger: &Arc<dyn Ledger>,
+        shards: u64,
+        slots: u64,
+        finished: &Rc<Cell<u64>>,
+    ) -> Result<(), LedgerError> {
+        let started = Instant::now();
+        let mut open = u64::MAX;
+        loop {
+            self.hungry.notified().await;
+            let rate = finished.get() as f64 / started.elapsed().as_secs_f64().max(0.001);
+            let worth = (rate * CHUNK_TIME.as_secs_f64()) as u64;
+            // Towards the end the rest is shared out evenly.
+            let want = worth
+                .clamp(CHUNK.start.max(4 * slots), CHUNK.end)
+                .min(open / (2 * shards))
+                .max(CHUNK.start);
+            let lease = {
+                let ledger = Arc::clone(ledger);
+                tokio::task::spawn_blocking(move || ledger.lease(want)).await
+            };
+            match lease.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))? {
+                Some(chunk) => {
+                    open = chunk.open_after;
+                    self.chunk.replace(chunk.turns);
+                }
+                None => self.exhausted.set(true),
+            }
+            self.asked.set(false);
+            self.supplied.notify_waiters();
+            if self.exhausted.get() {
+                return Ok(());
+            }
+        }
+    }
+}

@@ -1,0 +1,481 @@
+//! A shard: one thread with its own runtime, connections, source addresses and segment.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
+use std::net::Ipv6Addr;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use rand_xoshiro::Xoshiro256PlusPlus;
+use rand_xoshiro::rand_core::{Rng, SeedableRng};
+use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
+use v6kit_model::input::{Cursor, Particulars, has_places};
+use v6kit_model::{Fault, Itinerary, Outcome, Protocol};
+use v6kit_net::{Leaving, SourcePool, TurningPool};
+use v6kit_store::{
+    Archive, Disk, DiskLow, Fill, Ledger, LedgerError, MemoryBudget, OpenFrame, Record, StoreError,
+};
+
+use crate::connect::connection::{Connection, LazyTls};
+use crate::connect::cookies::Jars;
+use crate::connect::tenure::{SourceChoice, Term};
+use crate::engine::backlog::Backlog;
+use crate::engine::climb::{Limits, share};
+use crate::engine::intake::Intake;
+use crate::engine::job::{ConcurrencyMode, CookiePolicy, Job, Settings, Sources};
+use crate::engine::slot::Slot;
+use crate::site::dialling::Dialer;
+use crate::site::drain::Drain;
+use crate::site::waiting_room::{Arrival, WaitingRoom};
+use crate::site::{Destinations, Site, Sites};
+use crate::stats::networks::{Seen, Verdict, Visit};
+use crate::stats::progress::Progress;
+use crate::stats::summary::Latencies;
+
+/// How often old frames are looked for.
+const SHORTEST_TICK: Duration = Duration::from_millis(10);
+const LONGEST_TICK: Duration = Duration::from_secs(1);
+
+/// How often it is looked whether there may be more slots.
+const GROWTH_TICK: Duration = Duration::from_millis(50);
+
+/// Prefixes with at most this many host bits have the addresses that were used told apart.
+const COUNTED_HOST_BITS: u32 = 20;
+
+/// What a shard is given.
+pub(crate) struct Equipment {
+    pub(crate) job: Arc<Job>,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) ledger: Arc<dyn Ledger>,
+    pub(crate) destinations: Arc<Destinations>,
+    pub(crate) pool: Option<SourcePool>,
+    /// How many addresses may be used at a time, over all shards.
+    pub(crate) turning: Option<Arc<TurningPool>>,
+    /// Networks that any shard has sent from.
+    pub(crate) seen: Option<Arc<Seen>>,
+    pub(crate) used: UsedAddresses,
+    pub(crate) progress: Arc<Progress>,
+    pub(crate) stop: Stop,
+    pub(crate) disk: Disk,
+    /// Its number.
+    pub(crate) index: usize,
+    /// How many slots each shard may have.
+    pub(crate) limits: Limits,
+    pub(crate) seed: u64,
+}
+
+/// The addresses that any shard has sent from, where they are few enough to tell apart. Touched for each
+/// connection, never for a request.
+pub(crate) type UsedAddresses = Arc<Mutex<HashSet<Ipv6Addr>>>;
+
+/// How a crawl is told to end.
+#[derive(Debug, Clone)]
+pub(crate) struct Stop {
+    /// Send nothing new; what is under way has until [`Settings::grace`] to come in.
+    pub(crate) drain: Drain,
+    /// Why it ends, when it is for want of room.
+    pub(crate) disk_low: Arc<OnceLock<DiskLow>>,
+    /// Why the site leaves no point in going on.
+    pub(crate) refused: Arc<OnceLock<String>>,
+}
+
+impl Stop {
+    pub(crate) fn new() -> Self {
+        Self {
+            drain: Drain::default(),
+            disk_low: Arc::default(),
+            refused: Arc::default(),
+        }
+    }
+
+    /// The site refuses: the first reason counts, and nothing new is sent.
+    fn refuse(&self, reason: String) {
+        let _ = self.refused.set(reason);
+        self.drain.cancel();
+    }
+}
+
+/// The state that the slots of a shard share.
+pub(crate) struct Shard {
+    pub(crate) job: Arc<Job>,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) itinerary: Itinerary,
+    pub(crate) intake: Intake,
+    pub(crate) sites: Sites,
+    pub(crate) backlog: Backlog,
+    pub(crate) progress: Arc<Progress>,
+    pub(crate) latencies: RefCell<Latencies>,
+    /// Where cookies are kept, if they are.
+    pub(crate) jars: Option<Jars>,
+    pub(crate) stop: Stop,
+    /// Items of destinations that have their share of the slots; `None` where all go to the same one.
+    pub(crate) waiting_room: Option<WaitingRoom>,
+    /// Slots that are running.
+    running: Cell<usize>,
+    /// A slot found nothing left to do.
+    finishing: Cell<bool>,
+    index: usize,
+    limits: Limits,
+    seen: Option<Arc<Seen>>,
+    /// Headers or the body differ from item to item.
+    has_places: bool,
+    began: std::time::Instant,
+    /// For items that come in their turn, and for those that had to wait.
+    cursors: [RefCell<Cursor>; 2],
+    frame: OpenFrame,
+    used: UsedAddresses,
+    /// How long a source address serves.
+    pub(crate) term: Term,
+    pub(crate) dialer: Dialer,
+    finished: Rc<Cell<u64>>,
+    leaving: Leaving<Connection>,
+    random: RefCell<Xoshiro256PlusPlus>,
+}
+
+/// Runs a shard to its end on the present thread.
+pub(crate) fn run(equipment: Equipment) -> Result<Latencies, StoreError> {
+    let directory = equipment.settings.output.clone();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build_local(tokio::runtime::LocalOptions::default())
+        .map_err(|source| StoreError::Runtime { source })?;
+    runtime.block_on(async {
+        let ledger = Arc::clone(&equipment.ledger);
+        let disk = equipment.disk.clone();
+        let shard = Rc::new(Shard::new(equipment));
+        let archive = Archive::new(
+            Arc::clone(&ledger),
+            shard.job.storage.format,
+            shard.settings.compression,
+            directory,
+            disk,
+        );
+        let writing = shard.write_frames(archive);
+        let working = shard.work(&ledger);
+        let (worked, written) = tokio::join!(working, writing);
+        if let Err(error) = written.and(worked) {
+            // The others will not fare better, and no request should be sent whose record cannot be kept.
+            shard.stop.drain.cancel();
+            return Err(error);
+        }
+        Ok(shard.latencies.borrow().clone())
+    })
+}
+
+impl Shard {
+    fn new(equipment: Equipment) -> Self {
+        let Equipment {
+            job,
+            settings,
+            destinations,
+            pool,
+            progress,
+            stop,
+            seed,
+            index,
+            limits,
+            turning,
+            seen,
+            used,
+            ..
+        } = equipment;
+        let slots = share(settings.concurrency, settings.threads, index);
+        let limit = memory_budget(&job, &settings).frame_bytes();
+        Self {
+            itinerary: Itinerary::new(job.order, job.work.count()),
+            intake: Intake::new(stop.drain.clone(), slots),
+            sites: Sites::new(destinations, job.request.clone()),
+            backlog: Backlog::default(),
+            dialer: Dialer {
+                sources: SourceChoice::new(pool, turning),
+                tls: LazyTls::new(settings.trust.clone(), settings.identity.clone(), settings.http),
+                http: settings.http,
+                progress: Arc::clone(&progress),
+            },
+            progress,
+            latencies: RefCell::new(Latencies::new()),
+            jars: match job.cookies {
+                CookiePolicy::Forget => None,
+                CookiePolicy::PerAddress => Some(Jars::new()),
+            },
+            stop,
+            waiting_room: job.work.origin().is_none().then(WaitingRoom::default),
+            running: Cell::new(0),
+            finishing: Cell::new(false),
+            index,
+            limits,
+            seen,
+            has_places: has_places(&job.request),
+            began: std::time::Instant::now(),
+            cursors: Default::default(),
+            frame: OpenFrame::new(&job.storage, limit, random_seed()),
+            used,
+            term: term(settings.sources.as_ref()),
+            finished: Rc::default(),
+            leaving: Leaving::default(),
+            random: RefCell::new(Xoshiro256PlusPlus::seed_from_u64(seed)),
+            job,
+            settings,
+        }
+    }
+
+    /// Runs the slots until all of them are done, then hands in the last frame.
+    async fn work(self: &Rc<Self>, ledger: &Arc<dyn Ledger>) -> Result<(), StoreError> {
+        let mut running = JoinSet::new();
+        self.fill_slots(&mut running);
+        let shards = self.settings.threads as u64;
+        let slots = self.slots() as u64;
+        let supply = self.intake.supply(ledger, shards, slots, &self.finished);
+        let result = tokio::select! {
+            () = self.finish_slots(&mut running) => Ok(()),
+            error = supply_error(supply) => Err(error),
+            () = self.backlog.failed() => Ok(()),
+            never = self.flush_old_frames() => match never {},
+        };
+        running.shutdown().await;
+        self.flush();
+        self.backlog.close();
+        result
+    }
+
+    /// Starts slots until there are as many as there may be.
+    fn fill_slots(self: &Rc<Self>, running: &mut JoinSet<()>) {
+        while self.running.get() < self.slots() && !self.finishing.get() {
+            self.running.set(self.running.get() + 1);
+            running.spawn_local(Slot::new(Rc::clone(self)).run());
+        }
+    }
+
+    /// How many slots there may be.
+    pub(crate) fn slots(&self) -> usize {
+        self.limits.of(self.index)
+    }
+
+    /// Whether a slot should end because there are more than there may be. It is not counted any more then.
+    pub(crate) fn has_slot_too_many(&self) -> bool {
+        let many = self.running.get() > self.slots();
+        if many {
+            self.running.set(self.running.get() - 1);
+        }
+        many
+    }
+
+    /// A slot ends because there is nothing left to do.
+    pub(crate) fn finish_slot(&self) {
+        self.finishing.set(true);
+    }
+
+    async fn finish_slots(self: &Rc<Self>, running: &mut JoinSet<()>) {
+        let grows = self.settings.concurrency_mode == ConcurrencyMode::Auto;
+        let all = async {
+            let mut tick = tokio::time::interval(GROWTH_TICK);
+            tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                let ended = tokio::select! {
+                    ended = running.join_next() => ended,
+                    _ = tick.tick(), if grows => {
+                        self.fill_slots(running);
+                        continue;
+                    }
+                };
+                match ended {
+                    None => return,
+                    Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                    Some(_) => {}
+                }
+            }
+        };
+        let grace = async {
+            self.stop.drain.cancelled().await;
+            tokio::time::sleep(self.settings.grace).await;
+        };
+        tokio::select! {
+            () = all => {}
+            () = grace => {}
+        }
+    }
+
+    /// Hands in frames that are not full but old, for as long as it is polled.
+    async fn flush_old_frames(&self) -> std::convert::Infallible {
+        let age = self.settings.commit_every;
+        let mut tick = tokio::time::interval((age / 4).clamp(SHORTEST_TICK, LONGEST_TICK));
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            if self.frame.since().is_some_and(|since| since.elapsed() >= age) {
+                self.flush();
+            }
+        }
+    }
+
+    fn flush(&self) {
+        if self.frame.since().is_some() {
+            self.backlog.push(self.frame.take());
+        }
+    }
+
+    /// Commits frames as they come, on another thread, in their order.
+    async fn write_frames(&self, mut archive: Archive) -> Result<(), StoreError> {
+        while let Some(mut frame) = self.backlog.next().await {
+            let committed;
+            (archive, frame, committed) = tokio::task::spawn_blocking(move || {
+                let committed = archive.commit(&mut frame);
+                (archive, frame, committed)
+            })
+            .await
+            .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+            match committed {
+                Ok(committed) => {
+                    self.progress.bytes_stored.add(committed.bytes);
+                    self.progress.committed.add(frame.counts.sum());
+                    self.frame.recycle(frame);
+                    if let Some(low) = committed.low {
+                        self.stop.disk_low.get_or_init(|| low);
+                        self.stop.drain.cancel();
+                    }
+                }
+                Err(error) => {
+                    self.backlog.fail();
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends the URL of an item, and tells in what its request differs from the others.
+    pub(crate) fn item(
+        &self,
+        position: u64,
+        arrival: Arrival,
+        url: &mut String,
+    ) -> Result<Particulars, Fault> {
+        let Job { work, request, .. } = &*self.job;
+        // Those that had to wait are read behind the others, and would make a common cursor jump.
+        let mut cursor = self.cursors[arrival as usize].borrow_mut();
+        work.item(position, &mut cursor, self.has_places.then_some(request), url)
+    }
+
+    /// Records an item.
+    pub(crate) fn finish(&self, turn: u64, record: &Record<'_>) {
+        let outcome = record.outcome();
+        let (fill, bytes) = self.frame.push(turn, record);
+        self.progress.bytes_recorded.add(bytes);
+        self.progress.finish(outcome);
+        self.finished.set(self.finished.get() + 1);
+        if fill == Fill::Full {
+            self.flush();
+        }
+    }
+
+    /// Ends the crawl because the site refuses.
+    pub(crate) fn refuse(&self, reason: String) {
+        self.stop.refuse(reason);
+    }
+
+    /// Requests per second that all shards have finished, on average.
+    pub(crate) fn observed_rate(&self) -> f64 {
+        let seconds = self.began.elapsed().as_secs_f64().max(0.001);
+        self.progress.requests.get() as f64 / seconds * self.settings.threads as f64
+    }
+
+    /// Counts a request as under way for as long as the result lives.
+    pub(crate) fn take_off(&self) -> Flight<'_> {
+        self.progress.requests.add(1);
+        self.progress.in_flight.add(1);
+        Flight(&self.progress)
+    }
+
+    /// Keeps a connection for the next request, or closes it soon, where its address has served its time.
+    pub(crate) fn keep(&self, site: &Site, connection: Connection) {
+        if connection.is_worth_keeping(&self.term) {
+            site.put_idle(connection);
+        } else if connection.protocol() == Protocol::Http1 {
+            self.leaving.close(connection);
+        }
+    }
+
+    /// Counts a whole answer, or how the attempt failed instead.
+    pub(crate) fn count_attempt(&self, answer: Option<(Duration, Visit, Ipv6Addr)>, fault: Option<&Fault>) {
+        if let Some(fault) = fault {
+            self.progress.failed(fault);
+        }
+        let Some((took, visit, from)) = answer else {
+            return self.progress.silences.add(1);
+        };
+        self.progress.answered(took);
+        if let (Some(networks), Some(seen)) = (&self.progress.networks, &self.seen) {
+            let refused =
+                fault.is_some_and(|fault| fault.kind.is_limit() || fault.kind.outcome() == Outcome::Blocked);
+            let verdict = if refused {
+                Verdict::Refused
+            } else {
+                Verdict::Served
+            };
+            networks.count(seen, from, visit, verdict);
+        }
+    }
+
+    /// Counts a connection and its source address.
+    pub(crate) fn count_source(&self, connection: &Connection) {
+        self.progress.connections.add(1);
+        let sources = self.settings.sources.as_ref();
+        let wide = sources.is_some_and(|sources| sources.prefix.host_bits() > COUNTED_HOST_BITS);
+        // Two draws from that many addresses are hardly ever the same.
+        let is_new = connection.is_from_new_address();
+        let used = || self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_new && (wide || used().insert(connection.from())) {
+            self.progress.addresses.add(1);
+        }
+    }
+
+    /// A random duration below `limit`: full jitter.
+    pub(crate) fn jitter(&self, limit: Duration) -> Duration {
+        let share = self.random.borrow_mut().next_u64() as f64 / u64::MAX as f64;
+        limit.mul_f64(share)
+    }
+}
+
+/// The memory for records that are not on the disk yet.
+pub(crate) fn memory_budget(job: &Job, settings: &Settings) -> MemoryBudget {
+    MemoryBudget::new(job.storage.format, settings.compression.reach, settings.threads)
+}
+
+/// How long a source address serves.
+fn term(sources: Option<&Sources>) -> Term {
+    sources.map_or(
+        Term {
+            requests: u64::MAX,
+            age: None,
+        },
+        |sources| Term {
+            requests: sources.requests_per_address,
+            age: sources.address_age,
+        },
+    )
+}
+
+/// Differs from run to run and shard to shard, also where the user's seed is the same.
+fn random_seed() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    std::hash::RandomState::new().build_hasher().finish()
+}
+
+/// A request under way.
+pub(crate) struct Flight<'a>(&'a Progress);
+
+impl Drop for Flight<'_> {
+    fn drop(&mut self) {
+        self.0.in_flight.subtract(1);
+    }
+}
+
+/// The error of `supply`; its success is waited out by others.
+async fn supply_error(supply: impl Future<Output = Result<(), LedgerError>>) -> StoreError {
+    match supply.await {
+        Ok(()) => std::future::pending().await,
+        Err(error) => error.into(),
+    }
+}

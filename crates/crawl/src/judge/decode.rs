@@ -1,0 +1,167 @@
+//! Content codings (RFC 9110 section 8.4), undone.
+
+use std::io::{self, Read};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING};
+use v6kit_model::{Answer, ErrorKind, Fault};
+
+/// The largest window that a zstd frame may ask for: 8 MiB (RFC 9659).
+const ZSTD_WINDOW_LOG: u32 = 23;
+
+/// Replaces a coded body by what it stands for, and takes away the headers that spoke of the coding.
+///
+/// # Errors
+/// [`ErrorKind::Decode`] when it is damaged, [`ErrorKind::BodyTooLarge`] when it unfolds beyond `max_body`.
+pub(crate) fn decode(answer: &mut Answer, max_body: u64) -> Result<(), Fault> {
+    if !answer.headers.contains_key(CONTENT_ENCODING) || answer.body.is_empty() {
+        return Ok(());
+    }
+    let codings = codings(&answer.headers);
+    for coding in codings.iter().rev() {
+        answer.body = undo(coding, &answer.body, max_body)?;
+    }
+    for header in [CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING] {
+        answer.headers.remove(header);
+    }
+    Ok(())
+}
+
+/// The codings in the order in which they were applied.
+fn codings(headers: &HeaderMap) -> Vec<String> {
+    headers
+        .get_all(CONTENT_ENCODING)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|coding| coding.trim().to_ascii_lowercase())
+        .filter(|coding| !coding.is_empty() && coding != "identity")
+        .collect()
+}
+
+fn undo(coding: &str, body: &[u8], max_body: u64) -> Result<Bytes, Fault> {
+    let decoded = match coding {
+        "gzip" | "x-gzip" => read(flate2::read::MultiGzDecoder::new(body), max_body),
+        // Some servers send the bare deflate data that the name suggests instead of zlib's.
+        "deflate" if is_zlib(body) => read(flate2::read::ZlibDecoder::new(body), max_body),
+        "deflate" => read(flate2::read::DeflateDecoder::new(body), max_body),
+        "br" => read(brotli_decompressor::Decompressor::new(body, 4096), max_body),
+        "zstd" => zstd_reader(body).and_then(|reader| read(reader, max_body)),
+        other => {
+            return Err(Fault::new(
+                ErrorKind::Decode,
+                format!("the coding `{other}` was not asked for"),
+            ));
+        }
+    };
+    match decoded {
+        Ok(Some(decoded)) => Ok(decoded),
+        Ok(None) => Err(Fault::new(
+            ErrorKind::BodyTooLarge,
+            format!("the body unfolds to more than {max_body} bytes"),
+        )),
+        Err(error) => Err(Fault::new(
+            ErrorKind::Decode,
+            format!("the {coding} body is damaged: {error}"),
+        )),
+    }
+}
+
+/// RFC 1950 section 2.2: method 8, and a header that is a multiple of 31.
+fn is_zlib(body: &[u8]) -> bool {
+    matches!(body, [first, second, ..] if first & 15 == 8 && (u16::from(*first) << 8 | u16::from(*second)) % 31 == 0)
+}
+
+fn zstd_reader(body: &[u8]) -> io::Result<impl Read> {
+    let mut reader = zstd::stream::read::Decoder::with_buffer(body)?;
+    reader.window_log_max(ZSTD_WINDOW_LOG)?;
+    Ok(reader)
+}
+
+/// All of `reader`, or `None` when there is more than `limit`.
+fn read(reader: impl Read, limit: u64) -> io::Result<Option<Bytes>> {
+    let mut decoded = Vec::new();
+    reader.take(limit.saturating_add(1)).read_to_end(&mut decoded)?;
+    Ok((decoded.len() as u64 <= limit).then(|| decoded.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn answer(coding: &str, body: Vec<u8>) -> Answer {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_ENCODING, coding.parse().unwrap());
+        headers.insert(CONTENT_LENGTH, body.len().into());
+        Answer {
+            status: http::StatusCode::OK,
+            headers,
+            body: body.into(),
+        }
+    }
+
+    fn gzip(text: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(text).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn deflate(text: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(text).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn zlib(text: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(text).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    const TEXT: &[u8] = b"{\"a\":1}";
+
+    #[test]
+    fn every_coding_that_is_asked_for_is_undone() {
+        let brotli = b"\x0b\x03\x80{\"a\":1}\x03".to_vec();
+        let both = zstd::encode_all(&gzip(TEXT)[..], 3).unwrap();
+        for (coding, body) in [
+            ("gzip", gzip(TEXT)),
+            ("GZIP", gzip(TEXT)),
+            ("deflate", zlib(TEXT)),
+            ("deflate", deflate(TEXT)),
+            ("br", brotli),
+            ("zstd", zstd::encode_all(TEXT, 3).unwrap()),
+            ("gzip, zstd", both),
+            ("identity", TEXT.to_vec()),
+        ] {
+            let mut answer = answer(coding, body);
+            decode(&mut answer, 1000).unwrap();
+            assert_eq!(&answer.body[..], TEXT, "{coding}");
+            assert!(answer.headers.is_empty(), "{coding}");
+        }
+    }
+
+    #[test]
+    fn damage_and_bombs_are_told() {
+        let mut cut = gzip(TEXT);
+        cut.truncate(12);
+        assert_eq!(
+            decode(&mut answer("gzip", cut), 1000).unwrap_err().kind,
+            ErrorKind::Decode
+        );
+        assert_eq!(
+            decode(&mut answer("rot13", TEXT.to_vec()), 1000)
+                .unwrap_err()
+                .kind,
+            ErrorKind::Decode
+        );
+        let bomb = gzip(&vec![0; 10_000_000]);
+        assert_eq!(
+            decode(&mut answer("gzip", bomb), 1_000_000).unwrap_err().kind,
+            ErrorKind::BodyTooLarge
+        );
+    }
+}

@@ -1,0 +1,9 @@
+//! What an answer is: decoded, led elsewhere, refused, or the data.
+
+pub(crate) mod challenge;
+pub(crate) mod decode;
+pub(crate) mod expect;
+pub(crate) mod redirect;
+mod verdict;
+
+pub(crate) use verdict::judge;

@@ -1,0 +1,73 @@
+//! What an answer means.
+
+use http::StatusCode;
+use v6kit_model::{Answer, ErrorKind, Fault};
+
+use crate::judge::challenge;
+use crate::judge::expect::Expectations;
+
+/// Judges a whole answer: data, or why not.
+///
+/// # Errors
+/// The [`Fault`] that goes into the record.
+pub(crate) fn judge(answer: &Answer, expected: &Expectations) -> Result<(), Fault> {
+    match expected.judge_status(answer.status) {
+        Some(true) => {}
+        Some(false) => return Err(Fault::new(ErrorKind::Unexpected, describe(answer.status))),
+        None => {
+            judge_status(answer.status).map_err(|fault| challenge::judge(answer).err().unwrap_or(fault))?;
+        }
+    }
+    challenge::judge(answer)?;
+    expected.judge(answer)
+}
+
+fn judge_status(status: StatusCode) -> Result<(), Fault> {
+    let kind = match status.as_u16() {
+        200..=299 => return Ok(()),
+        404 | 410 => ErrorKind::NotFound,
+        // Only a proxy says so.
+        407 => ErrorKind::ProxyAuth,
+        429 => ErrorKind::RateLimited,
+        // 403 Forbidden, 412 as some sites' answer to too many requests, 451 for legal reasons.
+        403 | 412 | 451 => ErrorKind::Forbidden,
+        503 => ErrorKind::Unavailable,
+        // 408 Request Timeout, 421 Misdirected Request, 425 Too Early.
+        408 | 421 | 425 | 500..=599 => ErrorKind::ServerError,
+        300..=399 => ErrorKind::Redirect,
+        _ => ErrorKind::Status,
+    };
+    Err(Fault::new(kind, describe(status)))
+}
+
+fn describe(status: StatusCode) -> String {
+    match status.canonical_reason() {
+        Some(reason) => format!("status {} {reason}", status.as_u16()),
+        None => format!("status {}", status.as_u16()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use v6kit_model::Outcome;
+
+    #[test]
+    fn every_status_has_an_outcome() {
+        for (status, outcome) in [
+            (404, Outcome::Absent),
+            (410, Outcome::Absent),
+            (403, Outcome::Blocked),
+            (412, Outcome::Blocked),
+            (429, Outcome::Blocked),
+            (500, Outcome::Transient),
+            (503, Outcome::Transient),
+            (302, Outcome::Fatal),
+            (400, Outcome::Fatal),
+        ] {
+            let fault = judge_status(StatusCode::from_u16(status).unwrap()).unwrap_err();
+            assert_eq!(fault.kind.outcome(), outcome, "{status}");
+        }
+        assert_eq!(judge_status(StatusCode::NO_CONTENT), Ok(()));
+    }
+}

@@ -1,0 +1,186 @@
+//! Making a connection: through a proxy or not, to one address of the destination after another.
+
+use std::net::{Ipv6Addr, SocketAddrV6};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use v6kit_model::{ErrorKind, Fault, HttpVersion, Protocol};
+use v6kit_net::ResolveError;
+
+use crate::connect::connection::LazyTls;
+use crate::connect::connection::{Connection, Far, Opened, Target, Tunnel};
+use crate::connect::tenure::{Drawn, SourceChoice};
+use crate::site::tracking::Dialled;
+use crate::site::{Reached, Site};
+use crate::stats::progress::Progress;
+
+/// The least that one of several addresses is given to answer, where there is as much time.
+const LEAST: Duration = Duration::from_secs(1);
+
+/// What connections are made with.
+pub(crate) struct Dialer {
+    /// Where they leave from.
+    pub(crate) sources: SourceChoice,
+    pub(crate) tls: LazyTls,
+    pub(crate) http: HttpVersion,
+    pub(crate) progress: Arc<Progress>,
+}
+
+/// Where a connection leaves from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Departing {
+    /// From whichever address is drawn next.
+    Anywhere,
+    /// From here.
+    From(Ipv6Addr),
+}
+
+/// A connection to `site`, ready for a request; `left_from` says from where it was tried last.
+///
+/// # Errors
+/// What the last address that was tried said.
+pub(crate) async fn connect(
+    dialer: &Dialer,
+    site: &Site,
+    departing: Departing,
+    deadline: Instant,
+    left_from: &mut Option<Ipv6Addr>,
+) -> Result<Opened, Fault> {
+    let all = addresses(site, deadline).await?;
+    let mut order = site.rota.order(&all, Instant::now()).into_iter();
+    let mut left = order.len() as u32;
+    loop {
+        // A name has an address at least.
+        let Some(to) = order.next() else {
+            return Err(Fault::new(ErrorKind::Dns, "the name has no address"));
+        };
+        let now = Instant::now();
+        let part = (deadline.saturating_duration_since(now) / left).max(LEAST);
+        left -= 1;
+        let from = match departing {
+            // An IPv4 proxy cannot be reached from an IPv6 address.
+            _ if to.ip().to_ipv4_mapped().is_some() => Drawn::Kernel,
+            Departing::Anywhere => dialer.sources.draw(),
+            Departing::From(from) => Drawn::Address(from),
+        };
+        *left_from = from.address();
+        let opened = open(dialer, site, to, from, deadline.min(now + part)).await;
+        match opened {
+            Err(fault) if left > 0 && is_of_address(fault.kind) && Instant::now() < deadline => {
+                tracing::debug!(%to, %fault, "the next address is tried");
+                site.rota.set_aside(to, Instant::now());
+            }
+            opened => return opened,
+        }
+    }
+}
+
+/// Whether another address of the same name may do better.
+fn is_of_address(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::ConnectRefused
+            | ErrorKind::ConnectTimeout
+            | ErrorKind::NoRoute
+            | ErrorKind::Prohibited
+            | ErrorKind::Reset
+            | ErrorKind::Tls
+            | ErrorKind::Proxy
+    )
+}
+
+/// The addresses that are dialled: those of the destination, or of the proxy.
+async fn addresses(site: &Site, deadline: Instant) -> Result<Arc<[SocketAddrV6]>, Fault> {
+    let destination = site.destination();
+    let Some(proxy) = destination.proxy() else {
+        return destination
+            .addresses(deadline)
+            .await
+            .map_err(|error| resolve_fault(&error));
+    };
+    match destination.look_up(&proxy.name, deadline).await {
+        Ok(found) => Ok(found),
+        // Only destinations have to be reached from an IPv6 address.
+        Err(error) => match &*error {
+            ResolveError::Ipv4Only { addresses, .. } => Ok(addresses
+                .iter()
+                .map(|address| SocketAddrV6::new(address.ip().to_ipv6_mapped(), proxy.proxy.port, 0, 0))
+                .collect()),
+            error => Err(Fault::from_error(ErrorKind::Proxy, error)),
+        },
+    }
+}
+
+fn resolve_fault(error: &ResolveError) -> Fault {
+    let kind = match error {
+        ResolveError::Ipv4Only { .. } => ErrorKind::NoIpv6,
+        ResolveError::NotFound { .. } | ResolveError::TimedOut { .. } => ErrorKind::Dns,
+    };
+    Fault::from_error(kind, error)
+}
+
+async fn open(
+    dialer: &Dialer,
+    site: &Site,
+    to: SocketAddrV6,
+    from: Drawn,
+    deadline: Instant,
+) -> Result<Opened, Fault> {
+    let tls = match &site.server_name {
+        Some(name) => Some((dialer.tls.get()?, name)),
+        None => None,
+    };
+    let reached = site.destination().proxy();
+    let tunnel = match reached.filter(|_| !site.is_forwarded) {
+        None => None,
+        // Its room is for those that need it.
+        Some(reached) => Some(Box::pin(tunnel(site, reached, deadline)).await?),
+    };
+    let target = Target {
+        to,
+        from,
+        tunnel,
+        proxy: reached.map(|reached| &*reached.proxy),
+        tls,
+        deadline: deadline.into(),
+        otherwise: match dialer.http {
+            HttpVersion::Two => Protocol::Http2,
+            HttpVersion::Auto | HttpVersion::One => Protocol::Http1,
+        },
+        changed: Rc::clone(&site.changed),
+    };
+    let began = Instant::now();
+    let opened = Connection::open(target, &dialer.progress.open_connections).await;
+    let dialled = match &opened {
+        Ok(_) => Dialled::Connected,
+        Err(fault) if fault.kind == ErrorKind::ConnectTimeout => Dialled::TimedOut,
+        Err(_) => Dialled::Failed,
+    };
+    if site.tracking.dialled(dialled, began, Instant::now()) {
+        dialer.progress.table_full.add(1);
+    }
+    opened
+}
+
+/// What a proxy has to be told before it passes anything on.
+async fn tunnel<'a>(site: &'a Site, reached: &'a Reached, deadline: Instant) -> Result<Tunnel<'a>, Fault> {
+    let destination = site.destination();
+    let origin = destination.origin();
+    let to = if reached.proxy.resolves() {
+        Far::Name(&origin.host, origin.port)
+    } else {
+        let all = destination
+            .addresses(deadline)
+            .await
+            .map_err(|error| resolve_fault(&error))?;
+        let order = site.far_rota.order(&all, Instant::now());
+        // A name has an address at least.
+        let first = order.first().copied();
+        Far::Address(first.ok_or_else(|| Fault::new(ErrorKind::Dns, "the name has no address"))?)
+    };
+    Ok(Tunnel {
+        proxy: &reached.proxy,
+        to,
+    })
+}

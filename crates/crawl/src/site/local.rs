@@ -1,0 +1,424 @@
+//! A destination as one shard sees it.
+
+use std::cell::{Cell, RefCell};
+use std::net::Ipv6Addr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::header::{HOST, HeaderMap, HeaderValue, PROXY_AUTHORIZATION};
+use http::uri::Authority;
+use rustls_pki_types::ServerName;
+use tokio::sync::{Notify, Semaphore};
+use v6kit_model::input::RequestSpec;
+use v6kit_model::url::{Origin, Scheme};
+use v6kit_model::{ErrorKind, Fault, HttpVersion, Protocol};
+
+use super::destination::Destination;
+use crate::connect::connection::{Connection, Http2, Opened};
+use crate::connect::names::Standing;
+use crate::connect::rota::Rota;
+use crate::connect::tenure::Term;
+use crate::site::drain::Drain;
+use crate::site::health::{Admission, ErrorBudget, PROBES, Verdict, Window};
+use crate::site::robots::Rules;
+use crate::site::tracking::Tracking;
+use crate::site::waiting_room::Bench;
+
+/// A destination as one shard sees it: with the shard's connections to it.
+pub(crate) struct Site {
+    /// `scheme://host:port` as items spell it.
+    pub(super) spelling: String,
+    destination: Arc<Destination>,
+    /// The headers of every request to it.
+    pub(crate) headers: HeaderMap,
+    /// What HTTP/2 says instead of `Host`.
+    pub(crate) authority: Authority,
+    pub(crate) scheme: http::uri::Scheme,
+    /// What TLS asks for; `None` for plain HTTP.
+    pub(crate) server_name: Option<ServerName<'static>>,
+    /// Connections that wait for a request, the one used last on top.
+    idle: RefCell<Vec<Connection>>,
+    /// Whose turn it is to wait for the pace: one at a time, in the order of asking.
+    queue: Semaphore,
+    /// Whose turn it is among the addresses that are dialled, and among those that a proxy is told.
+    pub(crate) rota: Rota,
+    pub(crate) far_rota: Rota,
+    /// Whether requests go to a proxy as they are.
+    pub(crate) is_forwarded: bool,
+    /// Whether it has ever been known where to dial.
+    found: Cell<bool>,
+    window: Window,
+    pub(crate) tracking: Tracking,
+    /// What the server speaks, once that is known.
+    protocol: Cell<Option<Protocol>>,
+    /// Connections whose streams slots share.
+    shared: RefCell<Vec<Rc<Http2>>>,
+    /// Slots that dial, and slots that wait for them or for a stream.
+    dialling: Cell<u64>,
+    waiting: Cell<u64>,
+    pub(crate) changed: Rc<Notify>,
+    /// Slots that serve it, and items that wait for one.
+    pub(crate) bench: Bench,
+}
+
+/// Whether a request may be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Departure {
+    /// Now.
+    Go,
+    /// Now, to find out whether the others may follow.
+    Probe,
+    /// Never: the crawl is being stopped.
+    Stopped,
+}
+
+impl Site {
+    pub(super) fn new(
+        spelling: &str,
+        origin: &Origin,
+        destination: Arc<Destination>,
+        request: &RequestSpec,
+    ) -> Result<Self, Fault> {
+        let bad = || {
+            Fault::new(
+                ErrorKind::BadItem,
+                format!("`{}` is not a host name", origin.host),
+            )
+        };
+        let mut headers = request.headers.clone();
+        if !headers.contains_key(HOST) {
+            headers.insert(
+                HOST,
+                HeaderValue::from_str(&origin.authority()).map_err(|_invalid| bad())?,
+            );
+        }
+        let is_forwarded = destination.is_forwarded();
+        if is_forwarded
+            && let Some(authorization) = destination
+                .proxy()
+                .and_then(|reached| reached.proxy.authorization())
+        {
+            headers.insert(PROXY_AUTHORIZATION, authorization);
+        }
+        let authority = origin.authority().parse().map_err(|_invalid| bad())?;
+        let scheme = match origin.scheme {
+            Scheme::Http => http::uri::Scheme::HTTP,
+            Scheme::Https => http::uri::Scheme::HTTPS,
+        };
+        let server_name = match origin.scheme {
+            Scheme::Http => None,
+            Scheme::Https => Some(ServerName::try_from(origin.host.clone()).map_err(|_invalid| bad())?),
+        };
+        Ok(Self {
+            spelling: spelling.to_owned(),
+            destination,
+            headers,
+            authority,
+            scheme,
+            server_name,
+            idle: RefCell::default(),
+            queue: Semaphore::new(1),
+            rota: Rota::default(),
+            far_rota: Rota::default(),
+            is_forwarded,
+            found: Cell::new(false),
+            window: Window::default(),
+            tracking: Tracking::default(),
+            protocol: Cell::new(None),
+            shared: RefCell::default(),
+            dialling: Cell::new(0),
+            waiting: Cell::new(0),
+            changed: Rc::default(),
+            bench: Bench::default(),
+        })
+    }
+
+    /// Waits until the destination may be asked again.
+    pub(crate) async fn depart(&self, drain: &Drain) -> Departure {
+        loop {
+            if self.wait_for_pace(drain).await == Departure::Stopped {
+                return Departure::Stopped;
+            }
+            if self.wait_for_total(drain).await == Departure::Stopped {
+                return Departure::Stopped;
+            }
+            let until = match self.destination.probation.admit(Instant::now) {
+                Admission::Open => return Departure::Go,
+                Admission::Probe => return Departure::Probe,
+                Admission::Wait(until) => until,
+            };
+            let waited = drain
+                .run_until_cancelled(tokio::time::sleep_until(until.into()))
+                .await;
+            if waited.is_none() {
+                return Departure::Stopped;
+            }
+        }
+    }
+
+    pub(crate) async fn wait_for_pace(&self, drain: &Drain) -> Departure {
+        let pace = &self.destination.pace;
+        if drain.is_cancelled() {
+            return Departure::Stopped;
+        }
+        let nobody_waits = self.queue.available_permits() > 0;
+        if pace.is_unlimited() || nobody_waits && pace.depart_if_due(Instant::now()) {
+            return Departure::Go;
+        }
+        let waited = drain
+            .run_until_cancelled(async {
+                // The semaphore is never closed. One waiter per shard, so that a change of pace is felt at once.
+                let _turn = self.queue.acquire().await;
+                let now = Instant::now();
+                let departure = pace.depart(now);
+                if departure > now {
+                    tokio::time::sleep_until(departure.into()).await;
+                }
+            })
+            .await;
+        if waited.is_some() {
+            Departure::Go
+        } else {
+            Departure::Stopped
+        }
+    }
+
+    /// Waits for the budget of all destinations together.
+    async fn wait_for_total(&self, drain: &Drain) -> Departure {
+        let total = &self.destination.total;
+        if total.is_unlimited() {
+            return Departure::Go;
+        }
+        let now = Instant::now();
+        let departure = total.depart(now);
+        if departure <= now {
+            return Departure::Go;
+        }
+        let waited = drain
+            .run_until_cancelled(tokio::time::sleep_until(departure.into()))
+            .await;
+        if waited.is_some() {
+            Departure::Go
+        } else {
+            Departure::Stopped
+        }
+    }
+
+    /// What robots.txt says, where it was fetched already.
+    pub(crate) fn known_robots(&self) -> Option<&Rules> {
+        self.destination.robots.get()
+    }
+
+    /// What robots.txt says, which whoever comes first gets for all by `fetch`.
+    pub(crate) async fn robots(&self, fetch: impl AsyncFnOnce() -> Rules) -> &Rules {
+        let Destination {
+            robots, pace, brake, ..
+        } = &*self.destination;
+        robots
+            .get_or_init(|| {
+                // Of all that wait here one makes the request, and only that one needs the room for it.
+                Box::pin(async {
+                    let rules = fetch().await;
+                    if let Some(delay) = rules.delay() {
+                        brake.limit(pace, delay);
+                    }
+                    rules
+                })
+            })
+            .await
+    }
+
+    /// The site said that it is asked too often; `observed` is how often, per second.
+    pub(crate) fn slow_down(&self, wait: Option<Duration>, observed: f64) {
+        let Destination { brake, pace, .. } = &*self.destination;
+        brake.pull(pace, Instant::now(), wait, observed);
+    }
+
+    /// The site answered as it should.
+    pub(crate) fn answered(&self) {
+        self.destination.brake.ease(&self.destination.pace, Instant::now);
+    }
+
+    /// Counts an attempt, and pauses the destination when too many fail.
+    pub(crate) fn attempted(&self, fault: Option<&Fault>, budget: &ErrorBudget) {
+        let Some(share) = self.window.push(fault).filter(|share| *share > budget.share) else {
+            return;
+        };
+        let pause = self.window.pause(budget);
+        self.window.clear();
+        if let (true, Some(fault)) = (self.destination.probation.begin(Instant::now(), pause), fault) {
+            self.notify(format_args!(
+                "{:.0}% of the last attempts failed, most recently by {fault}; pausing for {pause:?}, then a probe",
+                100.0 * share
+            ));
+        }
+    }
+
+    /// Tells all shards what a probe showed.
+    pub(crate) fn probed(&self, fault: Option<&Fault>) -> Verdict {
+        self.window.clear();
+        let verdict = self.destination.probation.probed(fault.into(), Instant::now());
+        match (verdict, fault) {
+            (Verdict::Recovered, _) => self.notify(format_args!("the probe was answered, going on")),
+            (Verdict::Paused { failures, pause }, Some(fault)) => self.notify(format_args!(
+                "probe {failures} of {PROBES} failed by {fault}; the next in {pause:?}"
+            )),
+            (Verdict::Paused { .. } | Verdict::Hopeless, _) => {}
+        }
+        verdict
+    }
+
+    fn notify(&self, what: std::fmt::Arguments<'_>) {
+        let Destination { way, origin, .. } = &*self.destination;
+        way.notices.push(format!("{origin}: {what}"));
+    }
+
+    /// The path and query of a URL of this site.
+    pub(crate) fn path_of<'u>(&self, url: &'u str) -> &'u str {
+        &url[self.spelling.len().min(url.len())..]
+    }
+
+    /// The whole URL of a path and query.
+    ///
+    /// # Errors
+    /// [`ErrorKind::BadItem`].
+    pub(crate) fn url_of(&self, path: &str) -> Result<::url::Url, Fault> {
+        let slash = if path.starts_with('/') { "" } else { "/" };
+        format!("{}{slash}{path}", self.spelling)
+            .parse()
+            .map_err(|error: ::url::ParseError| Fault::from_error(ErrorKind::BadItem, &error))
+    }
+
+    /// Gives headers of another site those of this one that depend on where they go.
+    pub(crate) fn label(&self, headers: &mut HeaderMap) {
+        if !headers.contains_key(HOST)
+            && let Ok(host) = HeaderValue::from_str(self.authority.as_str())
+        {
+            headers.insert(HOST, host);
+        }
+        headers.remove(PROXY_AUTHORIZATION);
+        if let Some(authorization) = self.headers.get(PROXY_AUTHORIZATION) {
+            headers.insert(PROXY_AUTHORIZATION, authorization.clone());
+        }
+    }
+
+    pub(crate) fn destination(&self) -> &Destination {
+        &self.destination
+    }
+
+    /// Whether it is still being found out where to dial.
+    pub(crate) fn is_being_looked_up(&self) -> bool {
+        if self.found.get() {
+            return false;
+        }
+        let standing = self.destination.standing();
+        self.found.set(standing == Standing::Found);
+        standing == Standing::Pending
+    }
+
+    /// [`Site::take_idle`], with `from` as the source address.
+    pub(crate) fn take_idle_from(&self, from: Ipv6Addr, streams: u64, term: &Term) -> Option<Connection> {
+        let mut idle = self.idle.borrow_mut();
+        if let Some(at) = idle.iter().rposition(|connection| connection.from() == from) {
+            return Some(idle.remove(at));
+        }
+        let shared = self.shared.borrow();
+        let roomy = shared
+            .iter()
+            .find(|connection| connection.from() == from && connection.has_room(streams, term))?;
+        Some(Connection::of_stream(roomy.stream()))
+    }
+
+    /// A connection that is ready for a request, or a stream of one that has room.
+    pub(crate) fn take_idle(&self, streams: u64, term: &Term) -> Option<Connection> {
+        while let Some(connection) = self.idle.borrow_mut().pop() {
+            // Without a limit to its age, whatever was kept may be used.
+            if term.age.is_none() || connection.is_worth_keeping(term) {
+                return Some(connection);
+            }
+        }
+        let mut shared = self.shared.borrow_mut();
+        if shared.is_empty() {
+            return None;
+        }
+        shared.retain(|connection| connection.is_of_use(term));
+        let roomy = shared
+            .iter()
+            .find(|connection| connection.has_room(streams, term))?;
+        Some(Connection::of_stream(roomy.stream()))
+    }
+
+    /// Whether whoever needs a connection should make one, rather than wait for those that do. As long as
+    /// it is not known whether a connection can be shared, one slot finds out for all.
+    pub(crate) fn should_dial(&self, http: HttpVersion, streams: u64) -> bool {
+        let (dialling, waiting) = (self.dialling.get(), self.waiting.get());
+        match self.protocol.get() {
+            Some(Protocol::Http1) => true,
+            Some(Protocol::Http2) => waiting >= dialling * streams,
+            None if http == HttpVersion::One => true,
+            None if http == HttpVersion::Auto && self.server_name.is_none() => true,
+            None => dialling == 0,
+        }
+    }
+
+    /// Counts a slot as dialling for as long as the result lives.
+    pub(crate) fn dialling(&self) -> Busy<'_> {
+        Busy::new(&self.dialling, &self.changed)
+    }
+
+    /// Waits until there may be a connection.
+    pub(crate) async fn wait_for_change(&self) {
+        let waiting = &self.waiting;
+        waiting.set(waiting.get() + 1);
+        let _waiting = Waiting(waiting);
+        self.changed.notified().await;
+    }
+
+    /// Learns from a connection, or from there being none: then nobody waits for somebody else's again.
+    pub(crate) fn learn(&self, opened: Result<&Opened, ()>) {
+        let protocol = match opened {
+            Ok(Opened::Shared(connection)) => {
+                self.shared.borrow_mut().push(Rc::clone(connection));
+                Protocol::Http2
+            }
+            Ok(Opened::Exclusive(_)) => Protocol::Http1,
+            Err(()) => self.protocol.get().unwrap_or(Protocol::Http1),
+        };
+        self.protocol.set(Some(protocol));
+    }
+
+    /// A connection that may serve another request.
+    pub(crate) fn put_idle(&self, connection: Connection) {
+        self.idle.borrow_mut().push(connection);
+    }
+}
+
+/// A slot that dials.
+pub(crate) struct Busy<'a> {
+    count: &'a Cell<u64>,
+    changed: &'a Notify,
+}
+
+impl<'a> Busy<'a> {
+    fn new(count: &'a Cell<u64>, changed: &'a Notify) -> Self {
+        count.set(count.get() + 1);
+        Self { count, changed }
+    }
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.count.set(self.count.get() - 1);
+        self.changed.notify_waiters();
+    }
+}
+
+/// A slot that waits.
+struct Waiting<'a>(&'a Cell<u64>);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}

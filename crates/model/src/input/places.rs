@@ -1,0 +1,132 @@
+//! Places in headers and in the body that stand for what tells one item from another.
+//!
+//! `{}` is the line of a list, or what the braces of a URL came to, with commas between several; `{1}` to
+//! `{9}` are the single ones. `{{}}` is written as `{}`.
+
+use bytes::Bytes;
+use http::header::{HeaderValue, InvalidHeaderValue};
+
+use crate::input::list::Particulars;
+use crate::input::request::RequestSpec;
+
+/// Whether anything of `spec` differs from item to item.
+#[must_use]
+pub fn has_places(spec: &RequestSpec) -> bool {
+    let mut texts = spec.headers.values().map(HeaderValue::as_bytes);
+    is_place_in(&spec.body) || texts.any(is_place_in)
+}
+
+/// The headers and the body of `spec` with `values` in their places.
+///
+/// # Errors
+/// A value cannot be part of a header.
+pub(crate) fn substitute<V: AsRef<[u8]>>(
+    spec: &RequestSpec,
+    values: &[V],
+) -> Result<Particulars, InvalidHeaderValue> {
+    let mut particulars = Particulars::default();
+    for (name, value) in &spec.headers {
+        if is_place_in(value.as_bytes()) {
+            let value = HeaderValue::from_bytes(&filled(value.as_bytes(), values))?;
+            particulars.headers.push((name.clone(), value));
+        }
+    }
+    if is_place_in(&spec.body) {
+        particulars.body = Some(Bytes::from(filled(&spec.body, values)));
+    }
+    Ok(particulars)
+}
+
+/// A place, or what stands for braces that are none.
+enum Token {
+    Literal,
+    All,
+    One(usize),
+}
+
+fn token(text: &[u8]) -> Option<(Token, usize)> {
+    match text {
+        [b'{', b'{', b'}', b'}', ..] => Some((Token::Literal, 4)),
+        [b'{', b'}', ..] => Some((Token::All, 2)),
+        [b'{', digit @ b'1'..=b'9', b'}', ..] => Some((Token::One(usize::from(digit - b'1')), 3)),
+        _ => None,
+    }
+}
+
+fn is_place_in(text: &[u8]) -> bool {
+    memchr::memchr_iter(b'{', text).any(|at| token(&text[at..]).is_some())
+}
+
+fn filled<V: AsRef<[u8]>>(text: &[u8], values: &[V]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len() + 32);
+    let mut rest = text;
+    while let Some(at) = memchr::memchr(b'{', rest) {
+        out.extend_from_slice(&rest[..at]);
+        rest = &rest[at..];
+        let length = match token(rest) {
+            Some((Token::Literal, length)) => {
+                out.extend_from_slice(b"{}");
+                length
+            }
+            Some((Token::All, length)) => {
+                for (index, value) in values.iter().enumerate() {
+                    if index > 0 {
+                        out.push(b',');
+                    }
+                    out.extend_from_slice(value.as_ref());
+                }
+                length
+            }
+            Some((Token::One(index), length)) if index < values.len() => {
+                out.extend_from_slice(values[index].as_ref());
+                length
+            }
+            _ => {
+                out.push(b'{');
+                1
+            }
+        };
+        rest = &rest[length..];
+    }
+    out.extend_from_slice(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_filled_and_other_braces_stay() {
+        let text = |text: &str, values: &[&str]| String::from_utf8(filled(text.as_bytes(), values)).unwrap();
+        assert_eq!(text("id={}", &["7"]), "id=7");
+        assert_eq!(text("{}; {2}/{1}/{3}", &["a", "b"]), "a,b; b/a/{3}");
+        assert_eq!(
+            text(r#"{"q":{"id":{}},"none":{{}}}"#, &["5"]),
+            r#"{"q":{"id":5},"none":{}}"#
+        );
+        assert_eq!(text("{{}", &["x"]), "{x");
+        assert_eq!(
+            filled(b"\xff{}\xfe", &[b"\x80"]),
+            b"\xff\x80\xfe",
+            "bodies are bytes"
+        );
+    }
+
+    #[test]
+    fn a_request_without_places_is_the_same_for_all() {
+        let mut spec = RequestSpec::new(http::Method::POST, crate::protocol::Coding::Undo);
+        spec.body = Bytes::from_static(br#"{"a":{"b":1}}"#);
+        assert!(!has_places(&spec));
+        spec.body = Bytes::from_static(b"{1}");
+        assert!(has_places(&spec));
+    }
+
+    #[test]
+    fn a_value_that_a_header_cannot_hold_is_an_error() {
+        let mut spec = RequestSpec::new(http::Method::GET, crate::protocol::Coding::Undo);
+        spec.headers.insert("x-id", HeaderValue::from_static("{}"));
+        assert!(substitute(&spec, &["a\nb"]).is_err());
+        assert_eq!(substitute(&spec, &["ab"]).unwrap().headers[0].1, "ab");
+    }
+}

@@ -1,0 +1,252 @@
+//! What is sent for every item.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::{Method, header};
+use v6kit_net::{Code, Hint};
+
+use crate::protocol::{ACCEPTED_CODINGS, Coding};
+
+/// The text of a header, unless it is a secret: then what stands for any.
+#[must_use]
+pub fn shown(value: &HeaderValue) -> Cow<'_, str> {
+    if value.is_sensitive() {
+        "(not stored)".into()
+    } else {
+        String::from_utf8_lossy(value.as_bytes())
+    }
+}
+
+/// What is sent for every item.
+#[derive(Debug, Clone)]
+pub struct RequestSpec {
+    /// The method.
+    pub method: Method,
+    /// The headers, without `Host` unless the user set it.
+    pub headers: HeaderMap,
+    /// The body; empty for none.
+    pub body: Bytes,
+    /// Who is said to ask. What proves it is among the headers.
+    pub login: Login,
+}
+
+/// Who is said to ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Login {
+    /// Nobody in particular.
+    None,
+    /// A user with a password (RFC 7617).
+    Basic {
+        /// The name.
+        user: String,
+    },
+    /// Whoever holds the token (RFC 6750).
+    Bearer,
+}
+
+impl fmt::Display for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("none"),
+            Self::Basic { user } => f.write_str(user),
+            Self::Bearer => f.write_str("bearer"),
+        }
+    }
+}
+
+/// Headers whose values prove who asks, and are kept out of what is stored and printed.
+pub const SECRET_HEADERS: [&str; 7] = [
+    "authorization",
+    "proxy-authorization",
+    "cookie",
+    "x-api-key",
+    "api-key",
+    "x-auth-token",
+    "private-token",
+];
+
+/// The default `User-Agent`: who asks, and where to complain.
+pub const USER_AGENT: &str = concat!(
+    "v6kit/",
+    env!("CARGO_PKG_VERSION"),
+    " (+",
+    env!("CARGO_PKG_REPOSITORY"),
+    ")"
+);
+
+/// Why a request cannot be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RequestError {
+    /// No colon.
+    #[error("`{text}` is not a header")]
+    NoColon {
+        /// What was given.
+        text: String,
+    },
+    /// A name that is no token (RFC 9110 section 5.1).
+    #[error("`{name}` is not the name of a header")]
+    Name {
+        /// What was given.
+        name: String,
+    },
+    /// A value with control characters (RFC 9110 section 5.5).
+    #[error("the value of `{name}` holds a character that a header cannot")]
+    Value {
+        /// The header.
+        name: String,
+    },
+    /// A header that describes the connection or the body, which the engine does itself.
+    #[error("`{name}` is set by the connection itself")]
+    Reserved {
+        /// The header.
+        name: HeaderName,
+    },
+    /// Nothing that can be shown as a bearer token.
+    #[error("it holds no bearer token")]
+    Token,
+    /// Not a token.
+    #[error("`{method}` is not a method")]
+    Method {
+        /// What was given.
+        method: String,
+    },
+}
+
+impl Hint for RequestError {
+    fn code(&self) -> Code {
+        match self {
+            Self::NoColon { .. }
+            | Self::Name { .. }
+            | Self::Value { .. }
+            | Self::Reserved { .. }
+            | Self::Token
+            | Self::Method { .. } => Code::BadRequest,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::NoColon { .. } => "write it as 'Name: value'".to_owned(),
+            Self::Name { .. } => "a name is made of letters, digits and hyphens".to_owned(),
+            Self::Value { .. } => "headers hold one line of text".to_owned(),
+            Self::Reserved { .. } => "leave it out".to_owned(),
+            Self::Token => "a token is one line of letters, digits and -._~+/=".to_owned(),
+            Self::Method { .. } => "use a method such as GET, HEAD or POST".to_owned(),
+        })
+    }
+}
+
+/// `Basic …`, which nothing prints (RFC 7617).
+#[must_use]
+pub fn basic(user: &str, password: &str) -> HeaderValue {
+    let encoded = BASE64.encode(format!("{user}:{password}"));
+    // Base64 is made of what a header may hold.
+    let mut value =
+        HeaderValue::from_str(&format!("Basic {encoded}")).unwrap_or(HeaderValue::from_static(""));
+    value.set_sensitive(true);
+    value
+}
+
+impl RequestSpec {
+    /// A request with `method`, the default headers, and no body.
+    #[must_use]
+    pub fn new(method: Method, coding: Coding) -> Self {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+        headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
+        if coding == Coding::Undo {
+            headers.insert(
+                header::ACCEPT_ENCODING,
+                HeaderValue::from_static(ACCEPTED_CODINGS),
+            );
+        }
+        Self {
+            method,
+            headers,
+            body: Bytes::new(),
+            login: Login::None,
+        }
+    }
+
+    /// Says with every request who asks (RFC 7617).
+    pub fn log_in(&mut self, user: &str, password: &str) {
+        self.headers.insert(header::AUTHORIZATION, basic(user, password));
+        self.login = Login::Basic {
+            user: user.to_owned(),
+        };
+    }
+
+    /// Shows a token with every request (RFC 6750).
+    ///
+    /// # Errors
+    /// [`RequestError::Token`].
+    pub fn bear(&mut self, token: &str) -> Result<(), RequestError> {
+        // RFC 6750 section 2.1: b64token.
+        let known = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
+        if token.is_empty() || !token.bytes().all(known) {
+            return Err(RequestError::Token);
+        }
+        let mut value =
+            HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_invalid| RequestError::Token)?;
+        value.set_sensitive(true);
+        self.headers.insert(header::AUTHORIZATION, value);
+        self.login = Login::Bearer;
+        Ok(())
+    }
+
+    /// Parses a method.
+    ///
+    /// # Errors
+    /// [`RequestError::Method`].
+    pub fn parse_method(text: &str) -> Result<Method, RequestError> {
+        Method::from_bytes(text.as_bytes()).map_err(|_invalid| RequestError::Method {
+            method: text.to_owned(),
+        })
+    }
+
+    /// Parses `Name: value`.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue), RequestError> {
+        let (name, value) = text.split_once(':').ok_or_else(|| RequestError::NoColon {
+            text: text.to_owned(),
+        })?;
+        let name = HeaderName::from_bytes(name.trim().as_bytes()).map_err(|_invalid| RequestError::Name {
+            name: name.to_owned(),
+        })?;
+        let reserved = [
+            header::CONNECTION,
+            header::CONTENT_LENGTH,
+            header::TRANSFER_ENCODING,
+            header::UPGRADE,
+            header::TE,
+        ];
+        if reserved.contains(&name) {
+            return Err(RequestError::Reserved { name });
+        }
+        let mut value =
+            HeaderValue::from_bytes(value.trim().as_bytes()).map_err(|_invalid| RequestError::Value {
+                name: name.to_string(),
+            })?;
+        value.set_sensitive(SECRET_HEADERS.contains(&name.as_str()));
+        Ok((name, value))
+    }
+
+    /// Adds headers; the first of a name replaces a default of that name.
+    pub fn add_headers(&mut self, headers: impl IntoIterator<Item = (HeaderName, HeaderValue)>) {
+        let mut seen = std::collections::HashSet::new();
+        for (name, value) in headers {
+            if seen.insert(name.clone()) {
+                self.headers.insert(name, value);
+            } else {
+                self.headers.append(name, value);
+            }
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! Where the items of a job come from.
+
+use std::fmt;
+
+use v6kit_net::{Code, Hint};
+
+use crate::input::list::{Cursor, List, ListError, Particulars, read_line};
+use crate::input::places::substitute;
+use crate::input::request::RequestSpec;
+use crate::input::template::{Template, TemplateError};
+use crate::outcome::{ErrorKind, Fault};
+use crate::url::{self, Origin, UrlError};
+
+/// What stands for an item of a list in a URL, a header or a body.
+pub const PLACE: &str = "{}";
+
+/// All items of a job, one behind the other, found by position.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Work(Kind);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Kind {
+    Templates {
+        templates: Vec<Template>,
+        /// The position behind the last one of each template.
+        ends: Vec<u64>,
+    },
+    /// Lines that are URLs, or JSON objects with one.
+    Lines(List),
+    /// Lines that go into a URL, and into headers and body.
+    Substituted { list: List, url: String },
+}
+
+/// Why there are no items.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkError {
+    /// A template is not one.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    /// The list cannot be read.
+    #[error(transparent)]
+    List(#[from] ListError),
+    /// The list came from where it cannot be had again.
+    #[error("the list was packed or came from a pipe")]
+    ListGone,
+}
+
+impl Hint for WorkError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Template(error) => error.code(),
+            Self::List(error) => error.code(),
+            Self::ListGone => Code::BadList,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Template(error) => error.hint(),
+            Self::List(error) => error.hint(),
+            Self::ListGone => Some("repeat the command with the list to fetch what is left".to_owned()),
+        }
+    }
+}
+
+impl Work {
+    /// The URLs of `templates`, in their order.
+    ///
+    /// # Errors
+    /// [`TemplateError::TooMany`].
+    pub fn templates(templates: Vec<Template>) -> Result<Self, TemplateError> {
+        let mut ends = Vec::with_capacity(templates.len());
+        let mut end: u64 = 0;
+        for template in &templates {
+            end = end
+                .checked_add(template.count())
+                .ok_or_else(|| TemplateError::TooMany {
+                    text: template.to_string(),
+                })?;
+            ends.push(end);
+        }
+        Ok(Self(Kind::Templates { templates, ends }))
+    }
+
+    /// The lines of a list: URLs, or JSON objects with `url` and perhaps `method`, `headers`, `body`, `id`.
+    #[must_use]
+    pub fn lines(list: List) -> Self {
+        Self(Kind::Lines(list))
+    }
+
+    /// The lines of a list, each put where `url`, the headers and the body say [`PLACE`].
+    ///
+    /// # Errors
+    /// [`UrlError`] when `url` is none.
+    pub fn substituted(list: List, url: &str) -> Result<Self, UrlError> {
+        let sample = url.replace(PLACE, "0");
+        Origin::parse(url::split(&sample)?.0)?;
+        Ok(Self(Kind::Substituted {
+            list,
+            url: url.to_owned(),
+        }))
+    }
+
+    /// The number of items.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        match &self.0 {
+            Kind::Templates { ends, .. } => ends.last().copied().unwrap_or(0),
+            Kind::Lines(list) | Kind::Substituted { list, .. } => list.count(),
+        }
+    }
+
+    /// The origin of all items, where it is the same for all.
+    #[must_use]
+    pub fn origin(&self) -> Option<Origin> {
+        match &self.0 {
+            Kind::Templates { templates, .. } => {
+                let first = templates.first()?.origin()?;
+                let same = templates.iter().all(|template| template.origin() == Some(first));
+                same.then(|| first.clone())
+            }
+            Kind::Lines(_) => None,
+            Kind::Substituted { url, .. } => {
+                let (origin, _) = url::split(url).ok()?;
+                if origin.contains(PLACE) {
+                    None
+                } else {
+                    Origin::parse(origin).ok()
+                }
+            }
+        }
+    }
+
+    /// The list, where the items come from one.
+    #[must_use]
+    pub fn list(&self) -> Option<&List> {
+        match &self.0 {
+            Kind::Templates { .. } => None,
+            Kind::Lines(list) | Kind::Substituted { list, .. } => Some(list),
+        }
+    }
+
+    /// Appends the URL at `position`, counted from 0, or what stands in its place when the line is bad.
+    ///
+    /// # Panics
+    /// When `position` is not below [`Work::count`].
+    pub fn write(&self, position: u64, out: &mut String) {
+        // What is wrong with it does not matter here.
+        let _ = self.item(position, &mut Cursor::default(), None, out);
+    }
+
+    /// Appends the URL at `position`, and tells in what its request differs from `spec`, which has
+    /// places for what the item is.
+    ///
+    /// # Errors
+    /// [`ErrorKind::BadItem`].
+    pub fn item(
+        &self,
+        position: u64,
+        cursor: &mut Cursor,
+        spec: Option<&RequestSpec>,
+        out: &mut String,
+    ) -> Result<Particulars, Fault> {
+        match &self.0 {
+            Kind::Templates { templates, ends } => {
+                let index = ends.partition_point(|&end| end <= position);
+                let template = &templates[index];
+                let position = position - (ends[index] - template.count());
+                template.write(position, out);
+                match spec {
+                    Some(spec) if template.has_values() => substitute(spec, &template.values(position))
+                        .map_err(|error| Fault::from_error(ErrorKind::BadItem, &error)),
+                    _ => Ok(Particulars::default()),
+                }
+            }
+            Kind::Lines(list) => {
+                let (line, number) = cursor.line(list, position)?;
+                read_line(line, number, out)
+            }
+            Kind::Substituted { list, url } => {
+                let (line, number) = cursor.line(list, position)?;
+                let text = String::from_utf8_lossy(line);
+                let mut parts = url.split(PLACE);
+                out.push_str(parts.next().unwrap_or_default());
+                for part in parts {
+                    out.push_str(&url::encode(&text.replace('#', "%23")));
+                    out.push_str(part);
+                }
+                let Some(spec) = spec else {
+                    return Ok(Particulars::default());
+                };
+                substitute(spec, &[line])
+                    .map_err(|why| Fault::new(ErrorKind::BadItem, format!("line {number}: {why}")))
+            }
+        }
+    }
+}
+
+/// The templates, a line each, or the URL that lines are put into.
+impl fmt::Display for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Templates { templates, .. } => {
+                for (index, template) in templates.iter().enumerate() {
+                    let separator = if index == 0 { "" } else { "\n" };
+                    write!(f, "{separator}{template}")?;
+                }
+                Ok(())
+            }
+            Kind::Lines(_) => Ok(()),
+            Kind::Substituted { url, .. } => f.write_str(url),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn work(texts: &[&str]) -> Work {
+        Work::templates(texts.iter().map(|text| text.parse().unwrap()).collect()).unwrap()
+    }
+
+    #[test]
+    fn templates_follow_each_other() {
+        let work = work(&["http://a/{1..2}", "http://b/", "http://c/{x,y}"]);
+        let urls: Vec<String> = (0..work.count())
+            .map(|position| {
+                let mut url = String::new();
+                work.write(position, &mut url);
+                url
+            })
+            .collect();
+        assert_eq!(
+            urls,
+            [
+                "http://a/1",
+                "http://a/2",
+                "http://b/",
+                "http://c/x",
+                "http://c/y"
+            ]
+        );
+        assert_eq!(work.origin(), None);
+    }
+
+    #[test]
+    fn templates_of_one_site_have_its_origin() {
+        assert_eq!(
+            work(&["http://a/{1..2}", "http://A:80/x/{1..2}"])
+                .origin()
+                .unwrap()
+                .to_string(),
+            "http://a"
+        );
+    }
+}

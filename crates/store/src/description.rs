@@ -1,0 +1,116 @@
+//! What tells one job from another.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use v6kit_model::Order;
+use v6kit_model::input::{List, ListSource, Template, TemplateError, Work, WorkError};
+
+use crate::storage::Format;
+
+/// The identity of a job, as its directory remembers it: named values.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Description(BTreeMap<String, String>);
+
+/// One value in which two jobs differ.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// The name of the value, which is also that of the option.
+    pub name: String,
+    /// What the directory holds.
+    pub stored: String,
+    /// What was asked for now.
+    pub asked: String,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Headers and URLs are a line each.
+        let on_one_line = |text: &str| text.replace('\n', ", ");
+        write!(
+            f,
+            "{} was `{}` and is `{}` now",
+            self.name,
+            on_one_line(&self.stored),
+            on_one_line(&self.asked)
+        )
+    }
+}
+
+impl Description {
+    /// The name of the value that says where a list lies. The same list may lie elsewhere the next time.
+    pub const LIST_FILE: &str = "list-file";
+
+    /// A description with these values.
+    #[must_use]
+    pub fn new(values: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self(values.into_iter().collect())
+    }
+
+    /// The values in which `asked` differs from this one.
+    #[must_use]
+    pub fn differences(&self, asked: &Self) -> Vec<Difference> {
+        let names: std::collections::BTreeSet<&String> = self.0.keys().chain(asked.0.keys()).collect();
+        let value = |of: &Self, name: &String| of.0.get(name).cloned().unwrap_or_else(|| "none".to_owned());
+        names
+            .into_iter()
+            .map(|name| Difference {
+                name: name.clone(),
+                stored: value(self, name),
+                asked: value(asked, name),
+            })
+            .filter(|difference| difference.name != Self::LIST_FILE && difference.stored != difference.asked)
+            .collect()
+    }
+
+    /// The form of the segments.
+    #[must_use]
+    pub fn format(&self) -> Format {
+        Format::ALL
+            .into_iter()
+            .find(|format| self.get("format") == Some(format.as_str()))
+            .unwrap_or_default()
+    }
+
+    /// The order of visiting.
+    #[must_use]
+    pub fn order(&self) -> Order {
+        self.get("order")
+            .and_then(|order| order.strip_prefix("shuffle ")?.parse().ok())
+            .map_or(Order::Sequential, |seed| Order::Shuffle { seed })
+    }
+
+    /// The items.
+    ///
+    /// # Errors
+    /// [`WorkError`], such as when the list is gone.
+    pub fn work(&self) -> Result<Work, WorkError> {
+        if self.get("list").is_some_and(|list| list != "none") {
+            let path = self
+                .get(Self::LIST_FILE)
+                .filter(|path| !path.is_empty())
+                .ok_or(WorkError::ListGone)?;
+            // A plain file is read where it is.
+            let list = List::open(&ListSource::File(path.into()), Path::new(""))?;
+            return match self.get("url").unwrap_or_default() {
+                "" => Ok(Work::lines(list)),
+                url => Work::substituted(list, url).map_err(|error| TemplateError::from(error).into()),
+            };
+        }
+        let templates: Result<Vec<Template>, _> = self
+            .get("url")
+            .unwrap_or_default()
+            .lines()
+            .map(str::parse)
+            .collect();
+        Ok(Work::templates(templates?)?)
+    }
+
+    /// The value called `name`.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+}

@@ -1,0 +1,98 @@
+//! Reading a job directory back.
+
+use std::io::Write;
+use std::ops::Range;
+use std::path::Path;
+
+use v6kit_model::{Itinerary, Order, Outcome, Turns};
+
+use crate::inspect::reading::{ReadError, for_each_line, itinerary};
+use crate::ledger::{CommittedFrame, SqliteLedger};
+use crate::line::LineHead;
+
+/// Up to this many positions of a shuffled job are looked up one by one.
+const LOOKED_UP: u64 = 1_000_000;
+
+/// Which records are wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// Only these outcomes; `None` for all.
+    pub outcomes: Option<Vec<Outcome>>,
+    /// Only these positions; `None` for all.
+    pub positions: Option<Range<u64>>,
+}
+
+impl Selection {
+    fn is_everything(&self) -> bool {
+        self.outcomes.is_none() && self.positions.is_none()
+    }
+
+    fn has_outcome(&self, outcome: Outcome) -> bool {
+        self.outcomes
+            .as_ref()
+            .is_none_or(|wanted| wanted.contains(&outcome))
+    }
+
+    fn has(&self, head: LineHead) -> bool {
+        self.has_outcome(head.outcome)
+            && self
+                .positions
+                .as_ref()
+                .is_none_or(|wanted| wanted.contains(&head.position))
+    }
+
+    /// The turns that frames must have to be of interest.
+    fn turns(&self, order: Order, itinerary: &Itinerary, items: u64) -> Turns {
+        let positions = match &self.positions {
+            Some(positions) => positions.start.min(items)..positions.end.min(items),
+            None => 0..items,
+        };
+        let length = positions.end.saturating_sub(positions.start);
+        match order {
+            Order::Sequential => Turns::from_range(positions),
+            Order::Shuffle { .. } if length <= LOOKED_UP => {
+                let mut turns: Vec<u64> = positions.map(|position| itinerary.turn(position)).collect();
+                Turns::from_list(&mut turns)
+            }
+            Order::Shuffle { .. } => Turns::from_range(0..items),
+        }
+    }
+}
+
+/// Writes the newest committed record of every item that `selection` wants to `out`, a line each, in the
+/// order of visiting. Frames without such records are not read.
+///
+/// # Errors
+/// [`ReadError`].
+pub fn cat(directory: &Path, selection: &Selection, out: &mut impl Write) -> Result<(), ReadError> {
+    let ledger = SqliteLedger::read(directory)?;
+    let (itinerary, description) = itinerary(&ledger)?;
+    let wanted = selection.turns(description.order(), &itinerary, ledger.extent()?.items);
+    let Some(hull) = wanted.hull() else {
+        return Ok(());
+    };
+    for (frame, stale) in ledger.frames_within(hull)? {
+        if !is_of_interest(&frame, selection, &wanted) {
+            continue;
+        }
+        let whole = selection.is_everything() && stale.is_empty();
+        for_each_line(&ledger, &frame, &mut |line| {
+            let is_wanted = whole
+                || LineHead::read(line).is_some_and(|head| {
+                    selection.has(head) && !stale.contains(itinerary.turn(head.position))
+                });
+            if is_wanted {
+                out.write_all(line).map_err(ReadError::Output)?;
+            }
+            Ok(())
+        })?;
+    }
+    out.flush().map_err(ReadError::Output)
+}
+
+fn is_of_interest(frame: &CommittedFrame, selection: &Selection, wanted: &Turns) -> bool {
+    let has_outcome = Outcome::ALL
+        .into_iter()
+        .any(|outcome| selection.has_outcome(outcome) && frame.counts.of(outcome) > 0);
+    has_outcome && frame.turns.overlaps(wanted)
+}

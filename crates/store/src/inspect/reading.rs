@@ -1,0 +1,144 @@
+//! Reading segments back, whatever their format: every record as the line that ndjson has for it.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::path::PathBuf;
+
+use v6kit_model::Itinerary;
+use v6kit_net::{Code, Hint};
+
+use crate::description::Description;
+use crate::ledger::{CommittedFrame, LedgerError, SqliteLedger};
+use crate::storage::Format;
+use crate::table;
+use crate::warc::WarcReader;
+
+/// Why records cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The ledger cannot be read.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// A committed frame cannot be read.
+    #[error("{} cannot be read at byte {offset}", path.display())]
+    Frame {
+        /// The segment.
+        path: PathBuf,
+        /// Where the frame begins.
+        offset: u64,
+        /// What was wrong.
+        #[source]
+        source: io::Error,
+    },
+    /// Whoever reads the records does not take them.
+    #[error("the records cannot be written")]
+    Output(#[source] io::Error),
+}
+
+impl Hint for ReadError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Ledger(error) => error.code(),
+            Self::Frame { .. } => Code::RecordsDamaged,
+            Self::Output(_) => Code::Output,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Ledger(error) => error.hint(),
+            Self::Frame { .. } => Some(
+                "`v6kit crawl check DIR` says what is damaged; with --repair it is fetched again".to_owned(),
+            ),
+            Self::Output(_) => None,
+        }
+    }
+}
+
+/// Where the lines of a frame go; it says whether it wants more.
+pub(crate) type Take<'a> = &'a mut dyn FnMut(&[u8]) -> Result<(), ReadError>;
+
+/// Gives the records of a frame, a line each with its line break.
+pub(crate) fn for_each_line(
+    ledger: &SqliteLedger,
+    frame: &CommittedFrame,
+    take: Take<'_>,
+) -> Result<(), ReadError> {
+    let path = ledger.segment_path(frame.place);
+    let failed = |source| ReadError::Frame {
+        path: path.clone(),
+        offset: frame.place.offset,
+        source,
+    };
+    let bytes = BufReader::with_capacity(128 << 10, open(ledger, frame).map_err(failed)?);
+    match ledger.format() {
+        Format::Ndjson => {
+            let decoder = zstd::stream::read::Decoder::with_buffer(bytes).map_err(failed)?;
+            let mut records = BufReader::with_capacity(128 << 10, decoder);
+            let mut line = Vec::new();
+            loop {
+                line.clear();
+                if records.read_until(b'\n', &mut line).map_err(failed)? == 0 {
+                    return Ok(());
+                }
+                take(&line)?;
+            }
+        }
+        Format::Warc => {
+            let mut records = BufReader::new(flate2::bufread::MultiGzDecoder::new(bytes));
+            let mut reader = WarcReader::default();
+            while let Some(line) = reader.next(&mut records).map_err(failed)? {
+                take(line)?;
+            }
+            Ok(())
+        }
+        Format::Parquet => {
+            let mut file = Vec::new();
+            let mut bytes = bytes;
+            bytes.read_to_end(&mut file).map_err(failed)?;
+            table::for_each_line(file.into(), |line| take(line).map_err(Interruption::Taker)).map_err(
+                |error| match error {
+                    Interruption::Taker(error) => error,
+                    Interruption::File(error) => failed(error),
+                },
+            )
+        }
+    }
+}
+
+/// Why a Parquet file is not read to its end.
+enum Interruption {
+    Taker(ReadError),
+    File(io::Error),
+}
+
+impl From<io::Error> for Interruption {
+    fn from(error: io::Error) -> Self {
+        Self::File(error)
+    }
+}
+
+/// The bytes of a frame, all of which are there.
+pub(crate) fn open(ledger: &SqliteLedger, frame: &CommittedFrame) -> io::Result<io::Take<File>> {
+    let place = frame.place;
+    let mut file = File::open(ledger.segment_path(place))?;
+    let length = file.metadata()?.len();
+    if length < place.offset + place.length {
+        return Err(io::Error::new(
+            io::ErrorKind::UnexpectedEof,
+            format!(
+                "the file ends at byte {length} and should reach to {}",
+                place.offset + place.length
+            ),
+        ));
+    }
+    file.seek(SeekFrom::Start(place.offset))?;
+    Ok(file.take(place.length))
+}
+
+/// How turns and positions of the job in a directory belong together.
+pub(crate) fn itinerary(ledger: &SqliteLedger) -> Result<(Itinerary, Description), LedgerError> {
+    let description = ledger.description()?;
+    let itinerary = Itinerary::new(description.order(), ledger.extent()?.items);
+    Ok((itinerary, description))
+}

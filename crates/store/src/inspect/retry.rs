@@ -1,0 +1,58 @@
+//! Opening items again that ended in a way that may have passed.
+
+use std::path::Path;
+
+use v6kit_model::{Counts, Outcome, Turns};
+
+use crate::inspect::reading::{ReadError, for_each_line, itinerary};
+use crate::ledger::SqliteLedger;
+use crate::line::LineHead;
+
+/// What was opened again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retried {
+    /// Items per outcome of their newest record.
+    pub items: Counts,
+    /// The words of the command that crawled here last; empty when none is known.
+    pub invocation: Vec<String>,
+}
+
+/// Opens the items again whose newest record has one of `outcomes`. Their records stand until the next
+/// crawl has newer ones.
+///
+/// # Errors
+/// [`ReadError`], such as while a crawl is running.
+pub fn retry(directory: &Path, outcomes: &[Outcome]) -> Result<Retried, ReadError> {
+    let ledger = SqliteLedger::reopen(directory)?;
+    let (itinerary, _) = itinerary(&ledger)?;
+    let open = ledger.open_turns()?;
+    let mut found: [Vec<u64>; 5] = Default::default();
+    for (frame, stale) in ledger.frames_within(0..u64::MAX)? {
+        if outcomes.iter().all(|&outcome| frame.counts.of(outcome) == 0) {
+            continue;
+        }
+        for_each_line(&ledger, &frame, &mut |line| {
+            if let Some(LineHead { position, outcome }) = LineHead::read(line)
+                && outcomes.contains(&outcome)
+            {
+                let turn = itinerary.turn(position);
+                if !stale.contains(turn) && !open.contains(turn) {
+                    found[outcome as usize].push(turn);
+                }
+            }
+            Ok(())
+        })?;
+    }
+    let mut items = Counts::default();
+    let mut set_aside = Vec::new();
+    for (outcome, mut turns) in Outcome::ALL.into_iter().zip(found) {
+        let turns = Turns::from_list(&mut turns);
+        items.add_all(&Counts::of_one(outcome, turns.count()));
+        set_aside.push((outcome, turns));
+    }
+    ledger.retry(set_aside)?;
+    Ok(Retried {
+        items,
+        invocation: ledger.invocation()?,
+    })
+}

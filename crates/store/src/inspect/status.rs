@@ -1,0 +1,132 @@
+//! How far a job has come, and what is missing.
+
+use std::path::Path;
+
+use v6kit_model::input::WorkError;
+use v6kit_net::{Code, Hint};
+
+use crate::description::Description;
+use crate::disk::free_space;
+use crate::inspect::reading::itinerary;
+use crate::ledger::{Ledger, LedgerError, SqliteLedger, Standing};
+
+/// What a job directory holds.
+#[derive(Debug, Clone)]
+pub struct Status {
+    /// The job.
+    pub description: Description,
+    /// How far it has come.
+    pub standing: Standing,
+    /// What the rest will take, once there is something to go by.
+    pub forecast: Option<Forecast>,
+    /// The words of the command that crawled here last; empty when none is known.
+    pub invocation: Vec<String>,
+}
+
+/// What the rest of a job will take if it goes on as before.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Forecast {
+    /// Bytes on the disk per item.
+    pub bytes_per_item: f64,
+    /// Bytes on the disk at the end.
+    pub total_bytes: u64,
+    /// Bytes that are still to come.
+    pub bytes_left: u64,
+    /// Bytes that are free where the job directory lies.
+    pub free: Option<u64>,
+    /// Items per second, lately.
+    pub rate: Option<f64>,
+    /// Seconds until the end at that rate.
+    pub seconds_left: Option<f64>,
+}
+
+impl Forecast {
+    /// A forecast from what was stored so far; `None` before the first commit.
+    #[must_use]
+    pub fn new(standing: &Standing, rate: Option<f64>, directory: &Path) -> Option<Self> {
+        // Items that are fetched again have two records for a while.
+        let recorded = standing.done.sum() + standing.retrying;
+        if recorded == 0 {
+            return None;
+        }
+        let bytes_per_item = standing.bytes as f64 / recorded as f64;
+        let left = standing.left() as f64;
+        let bytes_left = (bytes_per_item * left) as u64;
+        let rate = rate.filter(|rate| *rate > 0.0);
+        Some(Self {
+            bytes_per_item,
+            total_bytes: standing.bytes + bytes_left,
+            bytes_left,
+            free: free_space(directory).ok(),
+            rate,
+            seconds_left: rate.map(|rate| left / rate),
+        })
+    }
+
+    /// Whether the rest is larger than the room for it.
+    #[must_use]
+    pub fn exceeds_disk(&self) -> bool {
+        self.free.is_some_and(|free| self.bytes_left > free)
+    }
+}
+
+/// What a job directory holds.
+///
+/// # Errors
+/// [`LedgerError`].
+pub fn status(directory: &Path) -> Result<Status, LedgerError> {
+    let ledger = SqliteLedger::read(directory)?;
+    let standing = ledger.standing()?;
+    let pace = ledger.recent_pace()?;
+    let rate = (pace.seconds > 0.0).then(|| pace.records as f64 / pace.seconds);
+    Ok(Status {
+        description: ledger.description()?,
+        forecast: Forecast::new(&standing, rate, directory),
+        standing,
+        invocation: ledger.invocation()?,
+    })
+}
+
+/// Why the missing items cannot be told.
+#[derive(Debug, thiserror::Error)]
+pub enum MissingError {
+    /// The ledger cannot be read.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The job's items cannot be made from its description.
+    #[error("the description of the job cannot be read")]
+    Work(#[from] WorkError),
+}
+
+impl Hint for MissingError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Ledger(error) => error.code(),
+            Self::Work(error) => error.code(),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Ledger(error) => error.hint(),
+            Self::Work(error) => error.hint(),
+        }
+    }
+}
+
+/// The items of a job without a record: position and URL, in the order of visiting.
+///
+/// # Errors
+/// [`MissingError`].
+pub fn missing(directory: &Path) -> Result<impl Iterator<Item = (u64, String)>, MissingError> {
+    let ledger = SqliteLedger::read(directory)?;
+    let (itinerary, description) = itinerary(&ledger)?;
+    let work = description.work()?;
+    let turns: Vec<_> = ledger.missing()?.ranges().collect();
+    Ok(turns.into_iter().flatten().map(move |turn| {
+        let position = itinerary.position(turn);
+        let mut url = String::new();
+        work.write(position, &mut url);
+        (position, url)
+    }))
+}

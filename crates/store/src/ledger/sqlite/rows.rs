@@ -1,0 +1,293 @@
+//! The tables, and every statement about them.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use rusqlite::{Connection, Row, params};
+use v6kit_model::{Counts, Outcome, Turns};
+
+use crate::ledger::accounts::Retry;
+use crate::ledger::{CommittedFrame, Extent, FramePlace};
+
+/// The number of the form of the tables, in `PRAGMA user_version`.
+pub(super) const VERSION: i64 = 1;
+
+const SCHEMA: &str = "
+    CREATE TABLE job (
+        description TEXT NOT NULL,
+        items INTEGER NOT NULL,
+        visited INTEGER NOT NULL,
+        invocation TEXT NOT NULL DEFAULT '[]'
+    );
+    CREATE TABLE frame (
+        segment INTEGER NOT NULL,
+        offset INTEGER NOT NULL,
+        length INTEGER NOT NULL,
+        checksum INTEGER NOT NULL,
+        generation INTEGER NOT NULL,
+        first INTEGER NOT NULL,
+        last INTEGER NOT NULL,
+        turns BLOB NOT NULL,
+        began INTEGER NOT NULL,
+        ended INTEGER NOT NULL,
+        ok INTEGER NOT NULL,
+        absent INTEGER NOT NULL,
+        blocked INTEGER NOT NULL,
+        transient INTEGER NOT NULL,
+        fatal INTEGER NOT NULL,
+        PRIMARY KEY (segment, offset)
+    ) WITHOUT ROWID;
+    CREATE TABLE retry (
+        generation INTEGER NOT NULL,
+        outcome TEXT NOT NULL,
+        turns BLOB NOT NULL,
+        PRIMARY KEY (generation, outcome)
+    ) WITHOUT ROWID;
+";
+
+/// A row of `frame`: one frame, or neighbours that were joined.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct StoredFrame {
+    pub(super) generation: u32,
+    pub(super) frame: CommittedFrame,
+}
+
+/// Sets the connection of a writer up.
+pub(super) fn configure(database: &Connection) -> rusqlite::Result<()> {
+    database.pragma_update(None, "journal_mode", "WAL")?;
+    // FULL: a commit survives the power cut that follows it.
+    database.pragma_update(None, "synchronous", "FULL")?;
+    // Some 400 kB of log instead of 4 MB: commits are rare and small.
+    database.pragma_update(None, "wal_autocheckpoint", 100)?;
+    database.pragma_update(None, "journal_size_limit", 400_000)
+}
+
+pub(super) fn create(database: &mut Connection, description: &str, extent: Extent) -> rusqlite::Result<()> {
+    let transaction = database.transaction()?;
+    transaction.execute_batch(SCHEMA)?;
+    transaction.execute(
+        "INSERT INTO job (description, items, visited) VALUES (?1, ?2, ?3)",
+        params![description, extent.items as i64, extent.visited as i64],
+    )?;
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    transaction.commit()
+}
+
+pub(super) fn version(database: &mut Connection) -> rusqlite::Result<i64> {
+    database.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+pub(super) fn quick_check(database: &mut Connection) -> rusqlite::Result<String> {
+    database.pragma_query_value(None, "quick_check", |row| row.get(0))
+}
+
+pub(super) fn description(database: &mut Connection) -> rusqlite::Result<String> {
+    database.query_row("SELECT description FROM job", [], |row| row.get(0))
+}
+
+pub(super) fn extent(database: &mut Connection) -> rusqlite::Result<Extent> {
+    database.query_row("SELECT items, visited FROM job", [], |row| {
+        Ok(Extent {
+            items: number(row, 0)?,
+            visited: number(row, 1)?,
+        })
+    })
+}
+
+pub(super) fn invocation(database: &mut Connection) -> rusqlite::Result<String> {
+    database.query_row("SELECT invocation FROM job", [], |row| row.get(0))
+}
+
+pub(super) fn set_invocation(database: &mut Connection, words: &str) -> rusqlite::Result<()> {
+    database
+        .execute(
+            "UPDATE job SET invocation = ?1 WHERE invocation <> ?1",
+            params![words],
+        )
+        .map(drop)
+}
+
+/// Writes a row, in place of the one that it was joined with.
+pub(super) fn put_frame(database: &mut Connection, row: &StoredFrame) -> rusqlite::Result<()> {
+    let StoredFrame { generation, frame } = row;
+    let CommittedFrame {
+        place,
+        turns,
+        counts,
+        span,
+        checksum,
+    } = frame;
+    let hull = turns.hull().unwrap_or(0..0);
+    let [ok, absent, blocked, transient, fatal] = Outcome::ALL.map(|outcome| counts.of(outcome) as i64);
+    database
+        .prepare_cached(
+            "INSERT OR REPLACE INTO frame
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+        )?
+        .execute(params![
+            place.segment as i64,
+            place.offset as i64,
+            place.length as i64,
+            checksum,
+            generation,
+            hull.start as i64,
+            hull.end as i64,
+            turns.encode(),
+            span.start as i64,
+            span.end as i64,
+            ok,
+            absent,
+            blocked,
+            transient,
+            fatal
+        ])
+        .map(drop)
+}
+
+pub(super) fn for_each_frame(
+    database: &mut Connection,
+    mut take: impl FnMut(StoredFrame),
+) -> rusqlite::Result<()> {
+    let mut statement = database.prepare("SELECT * FROM frame")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        take(frame_of(row)?);
+    }
+    Ok(())
+}
+
+/// Rows with turns between the ends of `hull`, in the order of their first turn.
+pub(super) fn frames_within(
+    database: &mut Connection,
+    hull: &Range<u64>,
+) -> rusqlite::Result<Vec<StoredFrame>> {
+    let bound = |turn: u64| i64::try_from(turn).unwrap_or(i64::MAX);
+    database
+        .prepare(
+            "SELECT * FROM frame WHERE first < ?2 AND last > ?1 ORDER BY first, generation, segment, offset",
+        )?
+        .query_map(params![bound(hull.start), bound(hull.end)], frame_of)?
+        .collect()
+}
+
+/// When the newest rows were filled, in milliseconds since 1970, and how many records they hold.
+pub(super) fn recent(database: &mut Connection, rows: u64) -> rusqlite::Result<Vec<(Range<u64>, u64)>> {
+    database
+        .prepare(
+            "SELECT began, ended, ok + absent + blocked + transient + fatal
+             FROM frame ORDER BY ended DESC LIMIT ?1",
+        )?
+        .query_map([rows as i64], |row| {
+            Ok((number(row, 0)?..number(row, 1)?, number(row, 2)?))
+        })?
+        .collect()
+}
+
+pub(super) fn segment_lengths(database: &mut Connection) -> rusqlite::Result<BTreeMap<u64, u64>> {
+    database
+        .prepare("SELECT segment, max(offset + length) FROM frame GROUP BY segment")?
+        .query_map([], |row| Ok((number(row, 0)?, number(row, 1)?)))?
+        .collect()
+}
+
+pub(super) fn retries(database: &mut Connection) -> rusqlite::Result<Vec<Retry>> {
+    database
+        .prepare("SELECT generation, outcome, turns FROM retry ORDER BY generation")?
+        .query_map([], |row| {
+            let name: String = row.get(1)?;
+            let outcome = Outcome::ALL
+                .into_iter()
+                .find(|outcome| outcome.as_str() == name)
+                .ok_or(rusqlite::Error::InvalidQuery)?;
+            Ok(Retry {
+                generation: row.get(0)?,
+                outcome,
+                turns: turns_of(row, 2)?,
+            })
+        })?
+        .collect()
+}
+
+pub(super) fn add_retries(database: &mut Connection, retries: &[Retry]) -> rusqlite::Result<()> {
+    let transaction = database.transaction()?;
+    insert_retries(&transaction, retries)?;
+    transaction.commit()
+}
+
+fn insert_retries(database: &Connection, retries: &[Retry]) -> rusqlite::Result<()> {
+    for Retry {
+        generation,
+        outcome,
+        turns,
+    } in retries
+    {
+        database.execute(
+            "INSERT INTO retry VALUES (?1, ?2, ?3)",
+            params![generation, outcome.as_str(), turns.encode()],
+        )?;
+    }
+    Ok(())
+}
+
+/// Removes rows, moves others, and replaces all retries, in one transaction.
+pub(super) fn rearrange(
+    database: &mut Connection,
+    lost: &[FramePlace],
+    moved: &[(FramePlace, FramePlace)],
+    retries: &[Retry],
+) -> rusqlite::Result<()> {
+    let transaction = database.transaction()?;
+    for place in lost {
+        transaction.execute(
+            "DELETE FROM frame WHERE segment = ?1 AND offset = ?2",
+            params![place.segment as i64, place.offset as i64],
+        )?;
+    }
+    for (from, to) in moved {
+        transaction.execute(
+            "UPDATE frame SET segment = ?3, offset = ?4 WHERE segment = ?1 AND offset = ?2",
+            params![
+                from.segment as i64,
+                from.offset as i64,
+                to.segment as i64,
+                to.offset as i64
+            ],
+        )?;
+    }
+    transaction.execute("DELETE FROM retry", [])?;
+    insert_retries(&transaction, retries)?;
+    transaction.commit()
+}
+
+fn frame_of(row: &Row<'_>) -> rusqlite::Result<StoredFrame> {
+    let mut counts = [0; 5];
+    for (index, count) in counts.iter_mut().enumerate() {
+        *count = number(row, 10 + index)?;
+    }
+    Ok(StoredFrame {
+        generation: row.get(4)?,
+        frame: CommittedFrame {
+            place: FramePlace {
+                segment: number(row, 0)?,
+                offset: number(row, 1)?,
+                length: number(row, 2)?,
+            },
+            checksum: row.get(3)?,
+            turns: turns_of(row, 7)?,
+            span: number(row, 8)?..number(row, 9)?,
+            counts: Counts::new(counts),
+        },
+    })
+}
+
+fn turns_of(row: &Row<'_>, column: usize) -> rusqlite::Result<Turns> {
+    let bytes: Vec<u8> = row.get(column)?;
+    Turns::decode(&bytes).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Blob, error.into())
+    })
+}
+
+/// SQLite's integers are signed; what is stored here was unsigned before.
+fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    row.get::<_, i64>(column).map(|number| number as u64)
+}

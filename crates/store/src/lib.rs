@@ -1,0 +1,37 @@
+//! What a crawl keeps: records as lines, WARC or tables, segments of them on the disk, and the ledger that says which
+//! items are done. [`cat`], [`check`], [`status`], [`missing`] and [`retry`] read a job directory back.
+//!
+//! Everything here blocks; nothing here knows the network or prints.
+
+#[doc(hidden)]
+pub mod bench;
+mod description;
+mod disk;
+mod encoder;
+mod frame;
+mod inspect;
+mod ledger;
+mod line;
+mod memory;
+mod record;
+mod segment;
+mod storage;
+mod table;
+mod warc;
+mod writer;
+
+pub use description::{Description, Difference};
+pub use disk::{Disk, DiskLow, KeepFree};
+pub use frame::{Fill, Frame, OpenFrame};
+pub use inspect::cat::{Selection, cat};
+pub use inspect::check::{Check, CheckError, Damage, check, repair};
+pub use inspect::reading::ReadError;
+pub use inspect::retry::{Retried, retry};
+pub use inspect::status::{Forecast, MissingError, Status, missing, status};
+pub use ledger::{
+    Chunk, CommittedFrame, Extent, FramePlace, Ledger, LedgerError, RecentPace, SqliteLedger, Standing,
+};
+pub use memory::MemoryBudget;
+pub use record::{Payload, Record, Sent};
+pub use storage::{Compression, Content, FieldPath, Format, NotAPath, Reach, Storage};
+pub use writer::{Archive, Committed, StoreError};

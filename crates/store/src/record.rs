@@ -1,0 +1,521 @@
+//! One line of output per item.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::net::Ipv6Addr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+use serde_json::value::RawValue;
+use v6kit_model::{Fault, Outcome};
+use v6kit_net::push_address;
+
+use crate::storage::{Content, FieldPath, Storage};
+
+/// Digits.
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+/// What is known about an item at its end.
+#[derive(Debug)]
+pub struct Record<'a> {
+    /// Its position in the job.
+    pub position: u64,
+    /// What the list calls it, as JSON.
+    pub id: Option<&'a RawValue>,
+    /// What was fetched.
+    pub url: &'a str,
+    /// The status, where there was one.
+    pub status: Option<http::StatusCode>,
+    /// The source address, where a connection was made.
+    pub from: Option<Ipv6Addr>,
+    /// When the last attempt began.
+    pub at: SystemTime,
+    /// How long it took.
+    pub took: Duration,
+    /// How many there were.
+    pub attempts: u32,
+    /// Where redirects led to, where they were followed.
+    pub final_url: Option<&'a str>,
+    /// What the last attempt sent, where it got as far as that.
+    pub sent: Option<Sent<'a>>,
+    /// The whole answer, where one came, whether it is data or not.
+    pub answer: Option<Payload<'a>>,
+    /// Why there is no data; `None` when the answer is the data.
+    pub fault: Option<&'a Fault>,
+}
+
+impl Record<'_> {
+    /// What became of the item.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        self.fault.map_or(Outcome::Ok, |fault| fault.kind.outcome())
+    }
+}
+
+/// A request as it was sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Sent<'a> {
+    /// The method.
+    pub method: &'a http::Method,
+    /// The request target: path and query.
+    pub path: &'a str,
+    /// The headers.
+    pub headers: &'a HeaderMap,
+    /// The body; empty for none.
+    pub body: &'a [u8],
+}
+
+/// A body with what tells its form.
+#[derive(Debug, Clone, Copy)]
+pub struct Payload<'a> {
+    /// The headers that came with it.
+    pub headers: &'a HeaderMap,
+    /// The body.
+    pub body: &'a [u8],
+}
+
+/// Writes records as ndjson, and remembers what is costly to format.
+#[derive(Debug, Default)]
+pub(crate) struct RecordWriter {
+    content: Content,
+    extract: Vec<FieldPath>,
+    /// The second of `prefix`, since 1970.
+    second: u64,
+    /// `2026-01-01T00:00:00.`
+    prefix: String,
+}
+
+impl RecordWriter {
+    /// A writer of what `storage` keeps.
+    pub(crate) fn new(storage: &Storage) -> Self {
+        Self {
+            content: storage.content,
+            extract: storage.extract.clone(),
+            ..Self::default()
+        }
+    }
+
+    /// Appends one line.
+    pub(crate) fn write(&mut self, record: &Record<'_>, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"pos\":");
+        push_number(out, record.position);
+        if let Some(id) = record.id {
+            out.extend_from_slice(b",\"id\":");
+            push_json(out, id.get().as_bytes());
+        }
+        out.extend_from_slice(b",\"url\":");
+        push_text(out, record.url);
+        out.extend_from_slice(b",\"outcome\":\"");
+        out.extend_from_slice(record.outcome().as_str().as_bytes());
+        out.push(b'"');
+        if let Some(status) = record.status {
+            out.extend_from_slice(b",\"status\":");
+            out.extend_from_slice(status.as_str().as_bytes());
+        }
+        if let Some(from) = record.from {
+            out.extend_from_slice(b",\"from\":\"");
+            push_address(out, from);
+            out.push(b'"');
+        }
+        out.extend_from_slice(b",\"at\":\"");
+        self.push_time(out, record.at);
+        out.extend_from_slice(b"\",\"ms\":");
+        push_milliseconds(out, record.took);
+        out.extend_from_slice(b",\"attempts\":");
+        push_number(out, record.attempts.into());
+        if let Some(url) = record.final_url {
+            out.extend_from_slice(b",\"final_url\":");
+            push_text(out, url);
+        }
+        if let Some(answer) = &record.answer
+            && self.content == Content::BodyAndHeaders
+        {
+            push_headers(out, answer.headers);
+        }
+        match (record.fault, &record.answer) {
+            (Some(fault), _) => push_fault(out, fault),
+            (None, Some(_)) if self.content == Content::Meta => {}
+            (None, Some(payload)) => self.push_body(out, payload),
+            (None, None) => {}
+        }
+        out.extend_from_slice(b"}\n");
+    }
+
+    /// The body, or of a JSON body those fields that are wanted.
+    fn push_body(&self, out: &mut Vec<u8>, payload: &Payload<'_>) {
+        if self.extract.is_empty() || !looks_like_json(payload) {
+            return push_payload(out, payload);
+        }
+        let Ok(document) = serde_json::from_slice::<&RawValue>(payload.body) else {
+            return push_payload(out, payload);
+        };
+        out.extend_from_slice(b",\"body\":");
+        for (index, path) in self.extract.iter().enumerate() {
+            out.push(if index == 0 { b'{' } else { b',' });
+            push_text(out, path.as_str());
+            out.push(b':');
+            push_json(
+                out,
+                field(document, path).map_or(&b"null"[..], |field| field.get().as_bytes()),
+            );
+        }
+        out.push(b'}');
+    }
+
+    /// RFC 3339 in UTC with milliseconds.
+    pub(crate) fn push_time(&mut self, out: &mut Vec<u8>, at: SystemTime) {
+        let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        if self.prefix.is_empty() || self.second != since.as_secs() {
+            self.second = since.as_secs();
+            let second = i64::try_from(self.second).unwrap_or(i64::MAX);
+            let time = jiff::Timestamp::from_second(second).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+            self.prefix = time.strftime("%Y-%m-%dT%H:%M:%S.").to_string();
+        }
+        out.extend_from_slice(self.prefix.as_bytes());
+        let milliseconds = since.subsec_millis();
+        out.extend([100, 10, 1].map(|unit| b'0' + (milliseconds / unit % 10) as u8));
+        out.push(b'Z');
+    }
+}
+
+pub(crate) fn push_number(out: &mut Vec<u8>, number: u64) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+/// Milliseconds with one decimal.
+pub(crate) fn push_milliseconds(out: &mut Vec<u8>, took: Duration) {
+    let tenths = u64::try_from(took.as_micros())
+        .unwrap_or(u64::MAX)
+        .saturating_add(50)
+        / 100;
+    push_number(out, tenths / 10);
+    out.extend([b'.', b'0' + (tenths % 10) as u8]);
+}
+
+/// The field of `document` that `path` leads to.
+fn field<'d>(document: &'d RawValue, path: &FieldPath) -> Option<&'d RawValue> {
+    path.steps().iter().try_fold(document, |value, step| {
+        let text = value.get();
+        if text.starts_with('{') {
+            let mut fields: HashMap<Cow<'d, str>, &'d RawValue> = serde_json::from_str(text).ok()?;
+            fields.remove(step.as_str())
+        } else {
+            let elements: Vec<&'d RawValue> = serde_json::from_str(text).ok()?;
+            elements.get(step.parse::<usize>().ok()?).copied()
+        }
+    })
+}
+
+/// An object; a header that came several times has its values joined (RFC 9110 section 5.3).
+fn push_headers(out: &mut Vec<u8>, headers: &HeaderMap) {
+    out.extend_from_slice(b",\"headers\":{");
+    for (index, name) in headers.keys().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        push_text(out, name.as_str());
+        out.push(b':');
+        let values: Vec<Cow<'_, str>> = headers
+            .get_all(name)
+            .iter()
+            .map(|value| String::from_utf8_lossy(value.as_bytes()))
+            .collect();
+        push_text(out, &values.join(", "));
+    }
+    out.push(b'}');
+}
+
+fn push_fault(out: &mut Vec<u8>, fault: &Fault) {
+    out.extend_from_slice(b",\"error\":{\"kind\":\"");
+    out.extend_from_slice(fault.kind.as_str().as_bytes());
+    out.extend_from_slice(b"\",\"message\":");
+    push_text(out, &fault.message);
+    out.push(b'}');
+}
+
+fn push_payload(out: &mut Vec<u8>, payload: &Payload<'_>) {
+    let body = payload.body;
+    if looks_like_json(payload) && serde_json::from_slice::<&RawValue>(body).is_ok() {
+        out.extend_from_slice(b",\"body\":");
+        push_json(out, body.trim_ascii());
+    } else if let Ok(text) = std::str::from_utf8(body)
+        && !body.contains(&0)
+    {
+        out.extend_from_slice(b",\"body\":");
+        push_text(out, text);
+    } else {
+        out.extend_from_slice(b",\"body_base64\":\"");
+        let start = out.len();
+        out.resize(start + body.len().div_ceil(3) * 4, 0);
+        let written = BASE64.encode_slice(body, &mut out[start..]).unwrap_or(0);
+        out.truncate(start + written);
+        out.push(b'"');
+    }
+}
+
+/// By its type, or, where the type says otherwise or nothing, by its first character: no text begins like
+/// an object or an array and is valid JSON to its end by accident.
+fn looks_like_json(payload: &Payload<'_>) -> bool {
+    let first = payload.body.trim_ascii_start().first();
+    matches!(first, Some(b'{' | b'['))
+        || payload.headers.get(CONTENT_TYPE).is_some_and(|kind| {
+            kind.as_bytes()
+                .windows(4)
+                .any(|part| part.eq_ignore_ascii_case(b"json"))
+        })
+}
+
+/// Line breaks in JSON are never part of a string, so that a space may stand for them.
+fn push_json(out: &mut Vec<u8>, json: &[u8]) {
+    let start = out.len();
+    out.extend_from_slice(json);
+    if memchr::memchr2(b'\n', b'\r', json).is_some() {
+        for byte in &mut out[start..] {
+            if matches!(byte, b'\n' | b'\r') {
+                *byte = b' ';
+            }
+        }
+    }
+}
+
+/// A JSON string (RFC 8259 section 7).
+pub(crate) fn push_text(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    let mut rest = text.as_bytes();
+    while let Some(at) = find_escaped(rest) {
+        out.extend_from_slice(&rest[..at]);
+        match rest[at] {
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            control => {
+                out.extend_from_slice(b"\\u00");
+                out.extend([HEX[usize::from(control >> 4)], HEX[usize::from(control & 15)]]);
+            }
+        }
+        rest = &rest[at + 1..];
+    }
+    out.extend_from_slice(rest);
+    out.push(b'"');
+}
+
+/// The first byte that a JSON string cannot hold as it is. Looked for by blocks, each in a few vector
+/// instructions.
+fn find_escaped(bytes: &[u8]) -> Option<usize> {
+    let is_escaped = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
+    let (blocks, _) = bytes.as_chunks::<16>();
+    let clean = blocks
+        .iter()
+        .take_while(|block| !block.iter().fold(false, |found, byte| found | is_escaped(byte)))
+        .count();
+    let from = 16 * clean;
+    bytes[from..].iter().position(is_escaped).map(|at| from + at)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use v6kit_model::ErrorKind;
+
+    fn line(record: &Record<'_>) -> String {
+        let mut out = Vec::new();
+        RecordWriter::default().write(record, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    fn record<'a>(result: Result<Payload<'a>, &'a Fault>) -> Record<'a> {
+        let (answer, fault) = match result {
+            Ok(payload) => (Some(payload), None),
+            Err(fault) => (None, Some(fault)),
+        };
+        Record {
+            id: None,
+            position: 7,
+            url: "http://h/8",
+            status: Some(http::StatusCode::OK),
+            from: Some("2001:db8::7".parse().unwrap()),
+            at: UNIX_EPOCH + Duration::from_millis(1_767_225_600_123),
+            took: Duration::from_micros(12_345),
+            attempts: 1,
+            final_url: None,
+            sent: None,
+            answer,
+            fault,
+        }
+    }
+
+    fn body_of(kind: Option<&'static str>, body: &[u8]) -> String {
+        let mut headers = HeaderMap::new();
+        if let Some(kind) = kind {
+            headers.insert(CONTENT_TYPE, kind.parse().unwrap());
+        }
+        let text = line(&record(Ok(Payload {
+            headers: &headers,
+            body,
+        })));
+        let parsed: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert!(parsed.is_object());
+        assert_eq!(text.matches('\n').count(), 1, "{text}");
+        text.trim_end()
+            .strip_suffix('}')
+            .unwrap()
+            .split_once("\"attempts\":1,")
+            .unwrap()
+            .1
+            .to_owned()
+    }
+
+    #[test]
+    fn a_record_has_its_fixed_form() {
+        let headers = HeaderMap::new();
+        let body = br#"{"id": 8}"#;
+        assert_eq!(
+            line(&record(Ok(Payload {
+                headers: &headers,
+                body
+            }))),
+            "{\"pos\":7,\"url\":\"http://h/8\",\"outcome\":\"ok\",\"status\":200,\"from\":\"2001:db8::7\",\
+             \"at\":\"2026-01-01T00:00:00.123Z\",\"ms\":12.3,\"attempts\":1,\"body\":{\"id\": 8}}\n"
+        );
+    }
+
+    #[test]
+    fn a_failure_has_its_fixed_form() {
+        let fault = Fault::new(ErrorKind::ConnectTimeout, "it \"never\" came");
+        let failure = Record {
+            status: None,
+            from: None,
+            ..record(Err(&fault))
+        };
+        assert_eq!(
+            line(&failure),
+            "{\"pos\":7,\"url\":\"http://h/8\",\"outcome\":\"transient\",\"at\":\"2026-01-01T00:00:00.123Z\",\
+             \"ms\":12.3,\"attempts\":1,\"error\":{\"kind\":\"connect_timeout\",\"message\":\"it \\\"never\\\" came\"}}\n"
+        );
+    }
+
+    #[test]
+    fn json_is_embedded_as_it_came_but_on_one_line() {
+        assert_eq!(
+            body_of(Some("application/json"), b"{\n \"a\":\t1.0}\r\n"),
+            "\"body\":{  \"a\":\t1.0}"
+        );
+        assert_eq!(
+            body_of(Some("application/problem+JSON"), b"12e3"),
+            "\"body\":12e3"
+        );
+        assert_eq!(body_of(None, b"[1,2]"), "\"body\":[1,2]");
+    }
+
+    #[test]
+    fn text_is_read_again_wherever_something_is_escaped() {
+        for special in ["\"", "\\", "\n", "\u{1}", "\"\"", "é"] {
+            for before in 0..40 {
+                let text = "a".repeat(before) + special + &"b".repeat(40 - before) + special;
+                let mut out = Vec::new();
+                push_text(&mut out, &text);
+                assert_eq!(serde_json::from_slice::<String>(&out).unwrap(), text);
+            }
+        }
+    }
+
+    #[test]
+    fn text_is_a_string_also_when_it_pretends_to_be_json() {
+        assert_eq!(
+            body_of(Some("text/html"), b"<p>\"\\\n\x01\x7f"),
+            r#""body":"<p>\"\\\n\u0001"#.to_owned() + "\x7f\""
+        );
+        assert_eq!(
+            body_of(Some("application/json"), b"{\"a\":"),
+            r#""body":"{\"a\":""#
+        );
+        assert_eq!(body_of(Some("text/plain"), b"12"), r#""body":"12""#);
+        assert_eq!(body_of(None, b""), r#""body":"""#);
+    }
+
+    #[test]
+    fn anything_else_is_base64() {
+        assert_eq!(
+            body_of(Some("image/png"), b"\x89PNG\xff"),
+            r#""body_base64":"iVBOR/8=""#
+        );
+        assert_eq!(body_of(None, b"a\0b"), r#""body_base64":"YQBi""#);
+        assert_eq!(
+            body_of(Some("application/json"), b"\"\xff\""),
+            r#""body_base64":"Iv8i""#
+        );
+    }
+
+    fn line_of(storage: &Storage, body: &[u8]) -> serde_json::Value {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, "application/json".parse().unwrap());
+        headers.append("x-a", "1".parse().unwrap());
+        headers.append("x-a", "2".parse().unwrap());
+        let mut out = Vec::new();
+        let payload = Payload {
+            headers: &headers,
+            body,
+        };
+        RecordWriter::new(storage).write(&record(Ok(payload)), &mut out);
+        serde_json::from_slice(&out).unwrap()
+    }
+
+    #[test]
+    fn only_the_fields_that_are_wanted_are_kept() {
+        let storage = Storage {
+            extract: ["data.id", "items.1", "a.b"]
+                .map(|path| path.parse().unwrap())
+                .into(),
+            ..Storage::default()
+        };
+        let body = br#"{"data":{"id":1.50,"more":2},"items":[7,{"x":8}],"a":"text"}"#;
+        let line = line_of(&storage, body);
+        assert_eq!(
+            line["body"].to_string(),
+            r#"{"a.b":null,"data.id":1.5,"items.1":{"x":8}}"#
+        );
+        // What has no fields is kept as it is.
+        assert_eq!(line_of(&storage, b"oops")["body"], "oops");
+    }
+
+    #[test]
+    fn headers_are_kept_on_demand_and_bodies_left_out() {
+        let content = |content| Storage {
+            content,
+            ..Storage::default()
+        };
+        let line = line_of(&content(Content::BodyAndHeaders), b"{}");
+        assert_eq!(line["headers"]["x-a"], "1, 2");
+        assert_eq!(line["headers"]["content-type"], "application/json");
+        assert!(line["body"].is_object());
+        let line = line_of(&content(Content::Meta), b"{}");
+        assert!(line.get("body").is_none() && line.get("headers").is_none());
+        assert_eq!(line["status"], 200);
+    }
+
+    #[test]
+    fn times_are_right_across_seconds() {
+        let mut writer = RecordWriter::default();
+        let mut seen = HashSet::new();
+        for milliseconds in [0, 999, 1000, 86_399_999, 951_782_400_005] {
+            let mut out = Vec::new();
+            writer.push_time(&mut out, UNIX_EPOCH + Duration::from_millis(milliseconds));
+            seen.insert(String::from_utf8(out).unwrap());
+        }
+        let expected = [
+            "1970-01-01T00:00:00.000Z",
+            "1970-01-01T00:00:00.999Z",
+            "1970-01-01T00:00:01.000Z",
+            "1970-01-01T23:59:59.999Z",
+            "2000-02-29T00:00:00.005Z",
+        ];
+        assert_eq!(seen, expected.map(str::to_owned).into());
+    }
+}
