@@ -17,6 +17,9 @@ fn http_errors_have_the_right_status_and_kind() {
         r#"
         echo "192.0.2.7 old.test" > "$T/hosts"; echo "::1 inside.test" >> "$T/hosts"
         mount --bind "$T/hosts" /etc/hosts
+        # Nobody answers questions about names there.
+        echo "nameserver ::1" > "$T/resolv.conf"
+        mount --bind "$T/resolv.conf" /etc/resolv.conf
         proxy --connect-timeout 2s
         expect() { # status, kind, url
             for how in "" -p; do
@@ -30,7 +33,12 @@ fn http_errors_have_the_right_status_and_kind() {
         expect 504 timeout "http://[2001:db8:99::1]/"
         expect 502 unreachable "http://[2001:db8:98::1]/"
         expect 502 prohibited "http://[2001:db8:97::1]/"
-        expect 502 name_not_found "http://nowhere.invalid/"
+        expect 502 name_servers "http://nowhere.invalid/"
+        grep -q 'no name server gives an answer' "$T/body"
+        # Without name servers to ask, what the files do not have does not exist (nsswitch.conf(5)).
+        echo "hosts: files" > "$T/nsswitch.conf"
+        mount --bind "$T/nsswitch.conf" /etc/nsswitch.conf
+        expect 502 name_not_found "http://nobody.invalid/"
         expect 403 ipv4_only "http://192.0.2.7/"
         expect 403 ipv4_only "http://old.test/"
         expect 403 denied "http://[::1]/"

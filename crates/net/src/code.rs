@@ -110,11 +110,11 @@ codes! {
     NoCrawl => "no-crawl",
     /// There is no network device of that name.
     NoDevice => "no-device",
-    /// The kernel was started without IPv6, or it is switched off on a device that needs it.
+    /// The kernel was started without IPv6, it is switched off on a device that needs it, or no device has an address to leave the link with.
     NoIpv6 => "no-ipv6",
     /// The device has no link-local address (fe80::/10), which neighbour discovery and routing need.
     NoLinkLocal => "no-link-local",
-    /// The name does not resolve, or no resolver answered in time.
+    /// The name does not resolve, or no name server answered in time.
     NoName => "no-name",
     /// The kernel or its security module does not let this user make namespaces, which the lab consists of.
     NoNamespaces => "no-namespaces",
@@ -126,7 +126,7 @@ codes! {
     NoReturn => "no-return",
     /// This system has no certificates of authorities to check servers against.
     NoRoots => "no-roots",
-    /// The kernel has no route to the destination, or a router said that there is none.
+    /// This host has no route to the destination, or a router said that it has none.
     NoRoute => "no-route",
     /// Not even an address of its own gets this host to an endpoint: there is no default route, no name service, or nothing beyond the router.
     NoUplink => "no-uplink",
@@ -222,6 +222,8 @@ codes! {
     TimedOut => "timed-out",
     /// TLS cannot be set up with what is given.
     Tls => "tls",
+    /// Whoever has the last link before the destination says that nobody there has the address: a router far away, or this host of its own link.
+    Unreachable => "unreachable",
     /// Something below /proc or /etc cannot be read.
     Unreadable => "unreadable",
     /// The command line does not fit together.

@@ -11,7 +11,7 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
-use crate::{Code, Hint};
+use crate::{Code, Hint, Ipv6};
 
 /// Why a connection was not made, told apart by system call and errno.
 #[derive(Debug, thiserror::Error)]
@@ -43,9 +43,27 @@ pub enum DialError {
         /// The destination.
         to: SocketAddrV6,
     },
-    /// connect: ENETUNREACH, EHOSTUNREACH, or an ICMPv6 error of that meaning.
+    /// connect: EADDRNOTAVAIL on a host that has no IPv6 address to choose from.
+    #[error("this host has no IPv6 address to reach {to} from{}", because(.settings))]
+    NoAddress {
+        /// The destination.
+        to: SocketAddrV6,
+        /// What switches IPv6 off, as in `net.ipv6.conf.all.disable_ipv6`; none where it is on.
+        settings: Vec<String>,
+    },
+    /// connect: ENETUNREACH, or an ICMPv6 "no route to destination" (RFC 4443 section 3.1, code 0).
     #[error("no route to {to}")]
     NoRoute {
+        /// The destination.
+        to: SocketAddrV6,
+        /// What connect(2) said.
+        #[source]
+        source: io::Error,
+    },
+    /// connect: EHOSTUNREACH: whoever has the last link before the destination, this host or a router far away, says
+    /// that nobody there has its address (RFC 4443 section 3.1, code 3).
+    #[error("nobody answers at the address of {to}")]
+    Unreachable {
         /// The destination.
         to: SocketAddrV6,
         /// What connect(2) said.
@@ -106,7 +124,9 @@ impl Hint for DialError {
             Self::ProcessFiles | Self::SystemFiles => Code::OpenFiles,
             Self::SourceNotLocal { .. } => Code::SourceNotLocal,
             Self::SourcePorts { .. } | Self::TuplePorts { .. } => Code::Ports,
+            Self::NoAddress { .. } => Code::NoIpv6,
             Self::NoRoute { .. } => Code::NoRoute,
+            Self::Unreachable { .. } => Code::Unreachable,
             Self::Prohibited { .. } => Code::Prohibited,
             Self::Firewall { .. } => Code::Firewall,
             Self::Refused { .. } => Code::Refused,
@@ -132,7 +152,14 @@ impl Hint for DialError {
                 "use more source addresses (--prefix), or widen net.ipv4.ip_local_port_range: `v6kit setup` does"
                     .to_owned()
             }
-            Self::NoRoute { .. } => "check the default route: `ip -6 route`".to_owned(),
+            Self::NoAddress { settings, .. } => return Some(no_address_hint(settings)),
+            Self::NoRoute { to, .. } => {
+                format!("see whether this host has one: `ip -6 route get {}`", to.ip())
+            }
+            Self::Unreachable { to, .. } => format!(
+                "check the address; a router on the way says so, or this host of its own link: `ip -6 route get {}` tells the next hop, `ip -6 neigh` whether that answers",
+                to.ip()
+            ),
             Self::Prohibited { .. } => {
                 "a router filters this source address: `v6kit verify` names the hop".to_owned()
             }
@@ -274,8 +301,9 @@ fn socket_error(source: io::Error, to: SocketAddrV6) -> DialError {
 
 fn connect_error(source: io::Error, from: Ipv6Addr, to: SocketAddrV6) -> DialError {
     match errno(&source) {
-        Some(Errno::EADDRNOTAVAIL) => DialError::TuplePorts { from, to },
-        Some(Errno::ENETUNREACH | Errno::EHOSTUNREACH) => DialError::NoRoute { to, source },
+        Some(Errno::EADDRNOTAVAIL) => address_not_available(from, to, Ipv6::here()),
+        Some(Errno::ENETUNREACH) => DialError::NoRoute { to, source },
+        Some(Errno::EHOSTUNREACH) => DialError::Unreachable { to, source },
         Some(Errno::EACCES) => DialError::Prohibited { from, to },
         Some(Errno::EPERM) => DialError::Firewall { to },
         Some(Errno::ECONNREFUSED) => DialError::Refused { to },
@@ -287,6 +315,36 @@ fn connect_error(source: io::Error, from: Ipv6Addr, to: SocketAddrV6) -> DialErr
             to,
             source,
         },
+    }
+}
+
+/// EADDRNOTAVAIL says both that no port is left and that there is no address to choose.
+fn address_not_available(from: Ipv6Addr, to: SocketAddrV6, ipv6: Ipv6) -> DialError {
+    let settings = match ipv6 {
+        Ipv6::Off { settings } => settings,
+        Ipv6::NotInKernel | Ipv6::NoAddress => Vec::new(),
+        Ipv6::On => return DialError::TuplePorts { from, to },
+    };
+    if to.ip().is_loopback() || to.ip().is_unicast_link_local() || !from.is_unspecified() {
+        return DialError::TuplePorts { from, to };
+    }
+    DialError::NoAddress { to, settings }
+}
+
+fn because(settings: &[String]) -> String {
+    match settings {
+        [] => String::new(),
+        settings => format!(": IPv6 is switched off ({} is 1)", settings.join(", ")),
+    }
+}
+
+fn no_address_hint(settings: &[String]) -> String {
+    match settings {
+        [] => "see its addresses with `ip -6 address`, and whether a router announces a prefix".to_owned(),
+        settings => {
+            let on: Vec<String> = settings.iter().map(|setting| format!("{setting}=0")).collect();
+            format!("switch it on: `sudo sysctl -w {}`", on.join(" "))
+        }
     }
 }
 
@@ -356,7 +414,11 @@ mod tests {
             connect(Errno::EADDRNOTAVAIL),
             DialError::TuplePorts { .. }
         ));
-        assert!(matches!(connect(Errno::EHOSTUNREACH), DialError::NoRoute { .. }));
+        assert!(matches!(connect(Errno::ENETUNREACH), DialError::NoRoute { .. }));
+        assert!(matches!(
+            connect(Errno::EHOSTUNREACH),
+            DialError::Unreachable { .. }
+        ));
         assert!(matches!(connect(Errno::EACCES), DialError::Prohibited { .. }));
         assert!(matches!(connect(Errno::EPERM), DialError::Firewall { .. }));
         assert!(matches!(connect(Errno::ETIMEDOUT), DialError::TimedOut { .. }));
@@ -370,5 +432,40 @@ mod tests {
             DialError::SystemFiles
         ));
         assert!(connect(Errno::EADDRNOTAVAIL).hint().is_some());
+    }
+
+    #[test]
+    fn no_address_to_choose_is_told_from_no_port_left() {
+        let to: SocketAddrV6 = "[2001:db8::1]:80".parse().unwrap();
+        let off = || Ipv6::Off {
+            settings: vec!["net.ipv6.conf.eth0.disable_ipv6".to_owned()],
+        };
+        let chosen = Ipv6Addr::UNSPECIFIED;
+        let error = address_not_available(chosen, to, off());
+        assert!(error.to_string().contains("eth0.disable_ipv6 is 1"), "{error}");
+        assert_eq!(
+            error.hint().unwrap(),
+            "switch it on: `sudo sysctl -w net.ipv6.conf.eth0.disable_ipv6=0`"
+        );
+        assert!(matches!(
+            address_not_available(chosen, to, Ipv6::NoAddress),
+            DialError::NoAddress { .. }
+        ));
+        for (from, to, ipv6) in [
+            (chosen, to, Ipv6::On),
+            ("2001:db8::2".parse().unwrap(), to, off()),
+            (chosen, "[::1]:80".parse().unwrap(), off()),
+        ] {
+            let error = address_not_available(from, to, ipv6);
+            assert!(matches!(error, DialError::TuplePorts { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_hint_of_a_far_host_that_is_gone_does_not_lead_to_the_default_route() {
+        let to: SocketAddrV6 = "[2001:db8::dead]:443".parse().unwrap();
+        let error = connect_error(Errno::EHOSTUNREACH.into(), Ipv6Addr::UNSPECIFIED, to);
+        assert_eq!(error.code(), Code::Unreachable);
+        assert!(!error.hint().unwrap().contains("default"), "{error}");
     }
 }

@@ -7,6 +7,7 @@ mod address_text;
 mod code;
 mod dial;
 mod exposure;
+mod ipv6;
 mod leaving;
 mod limits;
 mod packet;
@@ -19,12 +20,13 @@ pub use address_text::push_address;
 pub use code::Code;
 pub use dial::{DialError, dial, dial_to_speak};
 pub use exposure::{Exposure, InboundFilter};
+pub use ipv6::{Ipv6, ignoring_advertisements};
 pub use leaving::Leaving;
 pub use limits::{FileLimit, raise_file_limit};
 pub use packet::{link_address, receive_all_multicast};
 pub use pool::{PoolError, SourcePool};
 pub use prefix::{Prefix, PrefixError};
-pub use resolve::{ResolveError, own_addresses, resolve};
+pub use resolve::{ResolveError, name_servers, own_addresses, resolve};
 pub use turning::{COOL_DOWN, HOLD, Lease, TurningPool, Wear};
 
 /// What somebody should type or change after an error.

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
+use dns_lookup::{AddrInfoHints, LookupError, LookupErrorKind, SockType, getaddrinfo};
 use tokio::time::{Instant, timeout_at};
 
 use crate::{Code, Hint};
@@ -27,6 +28,16 @@ pub enum ResolveError {
         #[source]
         source: io::Error,
     },
+    /// No name server answered, or those that did cannot tell (EAI_AGAIN, EAI_FAIL; getaddrinfo(3)). Whether the name
+    /// exists is not known.
+    #[error("no name server gives an answer for `{host}`")]
+    NameServers {
+        /// The name.
+        host: String,
+        /// What the resolver said.
+        #[source]
+        source: io::Error,
+    },
     /// The resolver did not answer before the deadline.
     #[error("`{host}` was not resolved in time")]
     TimedOut {
@@ -39,8 +50,7 @@ impl Hint for ResolveError {
     fn code(&self) -> Code {
         match self {
             Self::Ipv4Only { .. } => Code::Ipv4Only,
-            Self::NotFound { .. } => Code::NoName,
-            Self::TimedOut { .. } => Code::NoName,
+            Self::NotFound { .. } | Self::NameServers { .. } | Self::TimedOut { .. } => Code::NoName,
         }
     }
 
@@ -50,7 +60,7 @@ impl Hint for ResolveError {
                 format!("v6kit reaches IPv6 destinations only; ask the operator of {host} for an AAAA record")
             }
             Self::NotFound { host, .. } => format!("check the name with `getent ahostsv6 {host}`"),
-            Self::TimedOut { .. } => "check the name servers in /etc/resolv.conf".to_owned(),
+            Self::NameServers { .. } | Self::TimedOut { .. } => name_server_hint(&name_servers()),
         })
     }
 }
@@ -76,16 +86,21 @@ pub async fn resolve(host: &str, port: u16, deadline: Instant) -> Result<Vec<Soc
         }
         Err(_) => {}
     }
-    let found: Vec<SocketAddr> = timeout_at(deadline, tokio::net::lookup_host((bare, port)))
-        .await
-        .map_err(|_elapsed| ResolveError::TimedOut {
-            host: host.to_owned(),
-        })?
-        .map_err(|source| ResolveError::NotFound {
-            host: host.to_owned(),
-            source,
-        })?
-        .collect();
+    let name = bare.to_owned();
+    let found = timeout_at(
+        deadline,
+        tokio::task::spawn_blocking(move || look_up(&name, port)),
+    )
+    .await
+    .map_err(|_elapsed| ResolveError::TimedOut {
+        host: host.to_owned(),
+    })?
+    .map_err(io::Error::other)
+    .map_err(|source| ResolveError::NameServers {
+        host: host.to_owned(),
+        source,
+    })?
+    .map_err(|error| not_resolved(host, error))?;
     let (v4, v6) = split_by_family(&found);
     if v6.is_empty() {
         Err(ResolveError::Ipv4Only {
@@ -94,6 +109,65 @@ pub async fn resolve(host: &str, port: u16, deadline: Instant) -> Result<Vec<Soc
         })
     } else {
         Ok(v6)
+    }
+}
+
+/// Asks the system's resolver, and waits for it.
+fn look_up(name: &str, port: u16) -> Result<Vec<SocketAddr>, LookupError> {
+    let hints = AddrInfoHints {
+        socktype: SockType::Stream.into(),
+        ..AddrInfoHints::default()
+    };
+    let mut found = Vec::new();
+    for answer in getaddrinfo(Some(name), None, Some(hints))? {
+        let mut address = answer?.sockaddr;
+        address.set_port(port);
+        found.push(address);
+    }
+    Ok(found)
+}
+
+fn not_resolved(host: &str, error: LookupError) -> ResolveError {
+    let host = host.to_owned();
+    match error.kind() {
+        LookupErrorKind::Again | LookupErrorKind::Fail => ResolveError::NameServers {
+            host,
+            source: error.into(),
+        },
+        _ => ResolveError::NotFound {
+            host,
+            source: error.into(),
+        },
+    }
+}
+
+/// The name servers of resolv.conf(5), in the order in which they are asked.
+#[must_use]
+pub fn name_servers() -> Vec<IpAddr> {
+    let text = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    name_servers_in(&text)
+}
+
+fn name_servers_in(text: &str) -> Vec<IpAddr> {
+    text.lines()
+        .filter_map(|line| {
+            let mut words = line.split_whitespace();
+            let is_server = words.next() == Some("nameserver");
+            let address = words.next().filter(|_| is_server)?;
+            // A link-local one has its device behind it.
+            address.split('%').next()?.parse().ok()
+        })
+        .collect()
+}
+
+fn name_server_hint(servers: &[IpAddr]) -> String {
+    let list: Vec<String> = servers.iter().map(ToString::to_string).collect();
+    match list.as_slice() {
+        [] => "/etc/resolv.conf names no name server: add one, or see why none is announced".to_owned(),
+        list => format!(
+            "see whether the name servers of /etc/resolv.conf are reached: {}",
+            list.join(", ")
+        ),
     }
 }
 
@@ -147,6 +221,27 @@ mod tests {
             panic!("{error}")
         };
         assert_eq!(addresses, ["192.0.2.1:80".parse().unwrap()]);
+    }
+
+    #[test]
+    fn a_name_that_nobody_knows_is_told_from_name_servers_that_do_not_answer() {
+        let error = |kind| not_resolved("h.example", LookupError::new(kind));
+        let again = error(nix::libc::EAI_AGAIN);
+        assert!(matches!(again, ResolveError::NameServers { .. }), "{again}");
+        let failing = error(nix::libc::EAI_FAIL);
+        assert!(matches!(failing, ResolveError::NameServers { .. }), "{failing}");
+        let unknown = error(nix::libc::EAI_NONAME);
+        assert!(matches!(unknown, ResolveError::NotFound { .. }), "{unknown}");
+    }
+
+    #[test]
+    fn name_servers_are_read_from_resolv_conf() {
+        let text = "# nameserver 192.0.2.9\nsearch example\nnameserver 2001:db8::53\n nameserver fe80::1%eth0 # near\nnameserver\n";
+        let servers = name_servers_in(text);
+        let expected: [IpAddr; 2] = ["2001:db8::53".parse().unwrap(), "fe80::1".parse().unwrap()];
+        assert_eq!(servers, expected);
+        assert!(name_server_hint(&servers).contains("2001:db8::53, fe80::1"));
+        assert!(name_server_hint(&[]).contains("names no name server"));
     }
 
     #[test]

@@ -253,6 +253,10 @@ fn copy_of(error: &ResolveError) -> ResolveError {
             host: host.clone(),
             source: std::io::Error::new(source.kind(), source.to_string()),
         },
+        ResolveError::NameServers { host, source } => ResolveError::NameServers {
+            host: host.clone(),
+            source: std::io::Error::new(source.kind(), source.to_string()),
+        },
         ResolveError::TimedOut { host } => ResolveError::TimedOut { host: host.clone() },
     }
 }

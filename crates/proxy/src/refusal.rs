@@ -33,7 +33,7 @@ pub(crate) enum Refusal {
     Pin { address: Ipv6Addr },
     #[error("an IPv6 prefix cannot reach it")]
     Ipv4Only(#[source] ResolveError),
-    #[error("the name has no answer")]
+    #[error("the name is not resolved")]
     Resolve(#[source] ResolveError),
     #[error("the connection was not made")]
     Dial(#[source] DialError),
@@ -77,6 +77,7 @@ impl Refusal {
             Self::PinOff | Self::Pin { .. } => "pin_denied",
             Self::Ipv4Only(_) => "ipv4_only",
             Self::Resolve(ResolveError::TimedOut { .. }) => "name_timeout",
+            Self::Resolve(ResolveError::NameServers { .. }) => "name_servers",
             Self::Resolve(_) => "name_not_found",
             Self::Dial(error) => dial_kind(error),
             Self::Upstream(_) | Self::BadResponse { .. } => "bad_response",
@@ -130,13 +131,12 @@ impl Refusal {
             }
             Self::Resolve(_) => Reply::HostUnreachable,
             Self::Dial(DialError::Refused { .. } | DialError::Reset { .. }) => Reply::ConnectionRefused,
-            Self::Dial(DialError::NoRoute { source, .. })
-                if source.raw_os_error() == Some(nix::errno::Errno::EHOSTUNREACH as i32) =>
-            {
-                Reply::HostUnreachable
-            }
+            Self::Dial(DialError::Unreachable { .. }) => Reply::HostUnreachable,
             Self::Dial(
-                DialError::NoRoute { .. } | DialError::Prohibited { .. } | DialError::Firewall { .. },
+                DialError::NoRoute { .. }
+                | DialError::NoAddress { .. }
+                | DialError::Prohibited { .. }
+                | DialError::Firewall { .. },
             ) => Reply::NetworkUnreachable,
             _ => Reply::GeneralFailure,
         }
@@ -207,7 +207,8 @@ fn dial_kind(error: &DialError) -> &'static str {
         DialError::ProcessFiles | DialError::SystemFiles => "files",
         DialError::SourceNotLocal { .. } => "source_not_local",
         DialError::SourcePorts { .. } | DialError::TuplePorts { .. } => "ports",
-        DialError::NoRoute { .. } => "unreachable",
+        DialError::NoRoute { .. } | DialError::Unreachable { .. } => "unreachable",
+        DialError::NoAddress { .. } => "no_address",
         DialError::Prohibited { .. } => "prohibited",
         DialError::Firewall { .. } => "firewall",
         DialError::Refused { .. } => "refused",
@@ -231,11 +232,33 @@ mod tests {
         "[2001:db8::1]:80".parse().unwrap()
     }
 
-    fn no_route(errno: Errno) -> Refusal {
+    fn no_route() -> Refusal {
         Refusal::Dial(DialError::NoRoute {
             to: to(),
-            source: io::Error::from(errno),
+            source: io::Error::from(Errno::ENETUNREACH),
         })
+    }
+
+    fn unreachable() -> Refusal {
+        Refusal::Dial(DialError::Unreachable {
+            to: to(),
+            source: io::Error::from(Errno::EHOSTUNREACH),
+        })
+    }
+
+    #[test]
+    fn name_servers_that_fail_are_not_taken_for_a_name_that_does_not_exist() {
+        let refusal = Refusal::Resolve(ResolveError::NameServers {
+            host: "h.example".to_owned(),
+            source: io::Error::other("Temporary failure in name resolution"),
+        });
+        assert_eq!(refusal.kind(), "name_servers");
+        assert_eq!(refusal.status().as_u16(), 502);
+        assert!(
+            refusal.message().contains("no name server"),
+            "{}",
+            refusal.message()
+        );
     }
 
     #[test]
@@ -250,8 +273,8 @@ mod tests {
             (refused, 502, Reply::ConnectionRefused),
             (timeout, 504, Reply::TtlExpired),
             (denied, 403, Reply::NotAllowed),
-            (no_route(Errno::ENETUNREACH), 502, Reply::NetworkUnreachable),
-            (no_route(Errno::EHOSTUNREACH), 502, Reply::HostUnreachable),
+            (no_route(), 502, Reply::NetworkUnreachable),
+            (unreachable(), 502, Reply::HostUnreachable),
             (Refusal::NoCredentials, 407, Reply::GeneralFailure),
             (Refusal::Full(9), 503, Reply::GeneralFailure),
         ] {

@@ -351,9 +351,9 @@ fn dial_fault(error: &DialError) -> Fault {
     let kind = match error {
         DialError::Refused { .. } => ErrorKind::ConnectRefused,
         DialError::TimedOut { .. } => ErrorKind::ConnectTimeout,
-        DialError::NoRoute { .. } => ErrorKind::NoRoute,
+        DialError::NoRoute { .. } | DialError::Unreachable { .. } => ErrorKind::NoRoute,
         DialError::Prohibited { .. } | DialError::Firewall { .. } => ErrorKind::Prohibited,
-        DialError::SourceNotLocal { .. } => ErrorKind::SourceAddress,
+        DialError::SourceNotLocal { .. } | DialError::NoAddress { .. } => ErrorKind::SourceAddress,
         DialError::SourcePorts { .. } | DialError::TuplePorts { .. } => ErrorKind::Ports,
         DialError::Reset { .. } => ErrorKind::Reset,
         // The rest is about this host running out of something.

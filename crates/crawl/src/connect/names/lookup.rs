@@ -123,7 +123,7 @@ async fn ask_dns(dns: &TokioResolver, host: &str) -> Found {
         Err(NetError::Timeout) => Found::Unknown(ResolveError::TimedOut {
             host: host.to_owned(),
         }),
-        Err(error) => Found::Unknown(ResolveError::NotFound {
+        Err(error) => Found::Unknown(ResolveError::NameServers {
             host: host.to_owned(),
             source: std::io::Error::other(error),
         }),
@@ -154,7 +154,9 @@ async fn ask_system(host: &str) -> Found {
             all: found.iter().map(|address| *address.ip()).collect(),
             until: now + OF_SYSTEM,
         },
-        Err(error @ ResolveError::TimedOut { .. }) => Found::Unknown(error),
+        Err(error @ (ResolveError::TimedOut { .. } | ResolveError::NameServers { .. })) => {
+            Found::Unknown(error)
+        }
         Err(error) => Found::None(error),
     }
 }
