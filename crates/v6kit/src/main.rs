@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     let printer = Printer::new(&args.output);
     printer::log_to_stderr(&args.output);
     match run(args.command, &printer) {
-        Ok(exit) => exit.into(),
+        Ok(exit) => printer.finish(exit).into(),
         Err(failure) => printer.failure(&failure).into(),
     }
 }

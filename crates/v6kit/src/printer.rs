@@ -6,8 +6,10 @@
     reason = "this module is what the lint protects"
 )]
 
-use std::fmt::Display;
+use std::borrow::Cow;
+use std::fmt::{Display, Write as _};
 use std::io::{self, IsTerminal, Write};
+use std::sync::OnceLock;
 
 use comfy_table::{Table, presets};
 use console::Style;
@@ -24,6 +26,8 @@ pub(crate) struct Printer {
     form: Form,
     quiet: bool,
     verbose: u8,
+    /// Why the first of the results that could not be written was not.
+    unwritten: OnceLock<io::Error>,
 }
 
 /// How the result is printed.
@@ -51,6 +55,26 @@ impl Printer {
             form: if args.json { Form::Json } else { Form::Text },
             quiet: args.quiet,
             verbose: args.verbose,
+            unwritten: OnceLock::new(),
+        }
+    }
+
+    /// How the process ends after `exit`: a result that nobody could read is no success.
+    pub(crate) fn finish(&self, exit: Exit) -> Exit {
+        match self.unwritten.get() {
+            Some(error) if exit == Exit::Done => self.failure(
+                &Failure::new(Exit::Failed, "the result could not be written")
+                    .why(format!("standard output: {error}"))
+                    .hint("what the command did is done: repeat it, or send its output elsewhere"),
+            ),
+            _ => exit,
+        }
+    }
+
+    /// Writes a line of the result.
+    fn result(&self, text: &impl Display) {
+        if let Err(error) = write_line(&mut io::stdout().lock(), text) {
+            let _ = self.unwritten.set(error);
         }
     }
 
@@ -77,8 +101,8 @@ impl Printer {
     pub(crate) fn json(&self, document: &impl Serialize) {
         if self.form == Form::Json {
             match serde_json::to_string_pretty(document) {
-                Ok(text) => write_line(&mut io::stdout().lock(), &text),
-                Err(error) => write_line(&mut io::stderr().lock(), &format!("error: {error}")),
+                Ok(text) => self.result(&text),
+                Err(error) => remark(&format!("error: {error}")),
             }
         }
     }
@@ -87,8 +111,8 @@ impl Printer {
     pub(crate) fn json_line(&self, document: &impl Serialize) {
         if self.form == Form::Json {
             match serde_json::to_string(document) {
-                Ok(text) => write_line(&mut io::stdout().lock(), &text),
-                Err(error) => write_line(&mut io::stderr().lock(), &format!("error: {error}")),
+                Ok(text) => self.result(&text),
+                Err(error) => remark(&format!("error: {error}")),
             }
         }
     }
@@ -96,7 +120,7 @@ impl Printer {
     /// A line of the result, in text form only.
     pub(crate) fn line(&self, text: impl Display) {
         if self.form == Form::Text && !self.quiet {
-            write_line(&mut io::stdout().lock(), &text);
+            self.result(&text);
         }
     }
 
@@ -127,38 +151,28 @@ impl Printer {
     /// A remark on standard error.
     pub(crate) fn note(&self, text: impl Display) {
         if !self.quiet {
-            write_line(&mut io::stderr().lock(), &text);
+            remark(&text);
         }
     }
 
     /// A warning on standard error, also when quiet.
     pub(crate) fn warning(&self, text: impl Display) {
         let label = paint_stderr("warning:", Tone::Warning);
-        write_line(&mut io::stderr().lock(), &format!("{label} {text}"));
+        remark(&format!("{label} {text}"));
     }
 
     /// Prints a failure and returns its exit code.
     pub(crate) fn failure(&self, failure: &Failure) -> Exit {
         self.json(&serde_json::json!({ "error": failure }));
-        let mut stderr = io::stderr().lock();
-        write_line(
-            &mut stderr,
-            &format!("{} {}", paint_stderr("error:", Tone::Bad), failure.what),
-        );
+        remark(&format!("{} {}", paint_stderr("error:", Tone::Bad), failure.what));
         if let Some(why) = &failure.why {
-            write_line(
-                &mut stderr,
-                &format!("{} {why}", paint_stderr("why:", Tone::Strong)),
-            );
+            remark(&format!("{} {why}", paint_stderr("why:", Tone::Strong)));
         }
         let hint = match &failure.hint {
             Some(hint) => with_more(hint, failure.code),
             None => format!("`v6kit explain {}` says more", failure.code),
         };
-        write_line(
-            &mut stderr,
-            &format!("{} {hint}", paint_stderr("hint:", Tone::Good)),
-        );
+        remark(&format!("{} {hint}", paint_stderr("hint:", Tone::Good)));
         failure.exit
     }
 
@@ -186,9 +200,44 @@ fn style(tone: Tone) -> Style {
     }
 }
 
+/// Writes a line to standard error, where nothing can be said of a failure.
+fn remark(text: &impl Display) {
+    let _ = write_line(&mut io::stderr().lock(), text);
+}
+
 /// Writes a line. A reader that has gone away (`v6kit … | head`) is no error.
-fn write_line(stream: &mut impl Write, text: &impl Display) {
-    let _ = writeln!(stream, "{text}");
+fn write_line(stream: &mut impl Write, text: &impl Display) -> io::Result<()> {
+    let text = text.to_string();
+    let written = writeln!(stream, "{}", harmless(&text)).and_then(|()| stream.flush());
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// `text` with what could drive a terminal written as an escape, wherever it comes from: C1 controls, and the marks
+/// that change the direction of writing (Unicode Standard Annex 9). Of the C0 controls ESC is left for the colours.
+fn harmless(text: &str) -> Cow<'_, str> {
+    if text
+        .bytes()
+        .all(|byte| matches!(byte, b'\n' | b'\t' | 0x1b | b' '..=b'~'))
+    {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match c {
+            '\n' | '\t' | '\u{1b}' => out.push(c),
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                let _ = write!(out, "{}", c.escape_unicode());
+            }
+            c if c.is_control() => {
+                let _ = write!(out, "{}", c.escape_unicode());
+            }
+            c => out.push(c),
+        }
+    }
+    Cow::Owned(out)
 }
 
 /// Sends log events of the crates to standard error: warnings, more with `-v`, errors only with `-q`.
@@ -206,4 +255,25 @@ pub(crate) fn log_to_stderr(args: &OutputArgs) {
         .without_time()
         .with_ansi(console::colors_enabled_stderr())
         .init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_drive_a_terminal_is_written_as_an_escape() {
+        assert_eq!(
+            harmless("a\u{9b}31m\u{202e}b\r\u{7f}"),
+            "a\\u{9b}31m\\u{202e}b\\u{d}\\u{7f}"
+        );
+        assert_eq!(harmless("\u{2067}\u{9d}0;x\u{7}"), "\\u{2067}\\u{9d}0;x\\u{7}");
+        for text in [
+            "caf\u{e9} \u{4e2d}\u{56fd}",
+            "two\nlines\tand a tab",
+            "\u{1b}[31mred\u{1b}[0m",
+        ] {
+            assert_eq!(harmless(text), text);
+        }
+    }
 }
