@@ -8,15 +8,15 @@ mod counts;
 pub mod input;
 mod item;
 mod order;
+mod ordinals;
 mod outcome;
 mod protocol;
-mod turns;
 pub mod url;
 
 pub use counter::Counter;
 pub use counts::Counts;
 pub use item::Item;
-pub use order::{Itinerary, Order};
+pub use order::{Order, VisitOrder};
+pub use ordinals::{NotOrdinals, Ordinals};
 pub use outcome::{ErrorKind, Fault, Outcome};
 pub use protocol::{ACCEPTED_CODINGS, Answer, Coding, HttpVersion, Protocol};
-pub use turns::{NotTurns, Turns};

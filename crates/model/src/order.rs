@@ -1,6 +1,6 @@
 //! The order in which positions are visited.
 
-/// How a turn becomes a position.
+/// How an ordinal becomes a position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
     /// From the first to the last.
@@ -14,7 +14,7 @@ pub enum Order {
 
 /// [`Order`] over a known number of positions.
 #[derive(Debug, Clone, Copy)]
-pub struct Itinerary {
+pub struct VisitOrder {
     order: Order,
     count: u64,
     /// Half the bits of the smallest even-sized power of two that holds `count`.
@@ -23,7 +23,7 @@ pub struct Itinerary {
 
 const ROUNDS: u64 = 4;
 
-impl Itinerary {
+impl VisitOrder {
     /// Visits each of `count` positions once.
     #[must_use]
     pub fn new(order: Order, count: u64) -> Self {
@@ -35,18 +35,18 @@ impl Itinerary {
         }
     }
 
-    /// The position of `turn`, which must be below the number of positions.
+    /// The position of `ordinal`, which must be below the number of positions.
     ///
     /// A shuffle is a Feistel network with cycle walking (Black and Rogaway, "Ciphers with arbitrary
     /// finite domains"): a bijection in constant memory, and at most four steps on average, because the
     /// network's domain is less than four times as large.
     #[must_use]
-    pub fn position(&self, turn: u64) -> u64 {
-        debug_assert!(turn < self.count);
+    pub fn position(&self, ordinal: u64) -> u64 {
+        debug_assert!(ordinal < self.count);
         let Order::Shuffle { seed } = self.order else {
-            return turn;
+            return ordinal;
         };
-        let mut position = turn;
+        let mut position = ordinal;
         loop {
             position = self.permute(position, seed);
             if position < self.count {
@@ -55,18 +55,18 @@ impl Itinerary {
         }
     }
 
-    /// The turn of `position`, which must be below the number of positions.
+    /// The ordinal of `position`, which must be below the number of positions.
     #[must_use]
-    pub fn turn(&self, position: u64) -> u64 {
+    pub fn ordinal(&self, position: u64) -> u64 {
         debug_assert!(position < self.count);
         let Order::Shuffle { seed } = self.order else {
             return position;
         };
-        let mut turn = position;
+        let mut ordinal = position;
         loop {
-            turn = self.permute_back(turn, seed);
-            if turn < self.count {
-                return turn;
+            ordinal = self.permute_back(ordinal, seed);
+            if ordinal < self.count {
+                return ordinal;
             }
         }
     }
@@ -109,30 +109,32 @@ mod tests {
     #[test]
     fn a_shuffle_visits_every_position_once() {
         for count in [1, 2, 3, 5, 16, 17, 1000, 4097] {
-            let itinerary = Itinerary::new(Order::Shuffle { seed: 7 }, count);
-            let seen: HashSet<u64> = (0..count).map(|turn| itinerary.position(turn)).collect();
+            let visit_order = VisitOrder::new(Order::Shuffle { seed: 7 }, count);
+            let seen: HashSet<u64> = (0..count).map(|ordinal| visit_order.position(ordinal)).collect();
             assert_eq!(seen, (0..count).collect(), "{count}");
-            assert!((0..count).all(|turn| itinerary.turn(itinerary.position(turn)) == turn));
+            assert!((0..count).all(|ordinal| visit_order.ordinal(visit_order.position(ordinal)) == ordinal));
         }
     }
 
     #[test]
     fn a_shuffle_is_repeatable_and_depends_on_its_seed() {
         let walk = |seed| {
-            let itinerary = Itinerary::new(Order::Shuffle { seed }, 1_000_000_000);
-            (0..50).map(|turn| itinerary.position(turn)).collect::<Vec<_>>()
+            let visit_order = VisitOrder::new(Order::Shuffle { seed }, 1_000_000_000);
+            (0..50)
+                .map(|ordinal| visit_order.position(ordinal))
+                .collect::<Vec<_>>()
         };
         assert_eq!(walk(1), walk(1));
         assert_ne!(walk(1), walk(2));
     }
 
     #[test]
-    fn a_shuffle_spreads_the_first_turns_over_the_whole() {
+    fn a_shuffle_spreads_the_first_ordinals_over_the_whole() {
         let count = 1_000_000_000;
-        let itinerary = Itinerary::new(Order::Shuffle { seed: 3 }, count);
+        let visit_order = VisitOrder::new(Order::Shuffle { seed: 3 }, count);
         let mut tenths = [0u32; 10];
-        for turn in 0..10_000 {
-            tenths[(itinerary.position(turn) / (count / 10)) as usize] += 1;
+        for ordinal in 0..10_000 {
+            tenths[(visit_order.position(ordinal) / (count / 10)) as usize] += 1;
         }
         let chi: f64 = tenths
             .iter()

@@ -60,24 +60,24 @@ pub fn store(
         stored: 0,
     };
     let before = cpu_time();
-    for (turn, body) in (0..).zip(bodies) {
+    for (ordinal, body) in (0..).zip(bodies) {
         url.clear();
         url.push_str("https://api.example.org/items/");
-        url.push_str(itoa::Buffer::new().format(turn + 1));
+        url.push_str(itoa::Buffer::new().format(ordinal + 1));
         let (fill, bytes) = open.push(
-            turn,
+            ordinal,
             &Record {
-                position: turn,
+                position: ordinal,
                 id: None,
                 url: &url,
                 status: Some(StatusCode::OK),
                 // Ten requests leave from each address.
                 from: Some(
-                    (0x2001_0db8_0006 << 80 | u128::from(turn / 10).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+                    (0x2001_0db8_0006 << 80 | u128::from(ordinal / 10).wrapping_mul(0x9e37_79b9_7f4a_7c15))
                         .into(),
                 ),
-                at: UNIX_EPOCH + Duration::from_micros(1_767_225_600_000_000 + turn * 50),
-                took: Duration::from_micros(900 + turn * 7919 % 5000),
+                at: UNIX_EPOCH + Duration::from_micros(1_767_225_600_000_000 + ordinal * 50),
+                took: Duration::from_micros(900 + ordinal * 7919 % 5000),
                 attempts: 1,
                 final_url: None,
                 sent: Some(Sent {
@@ -94,7 +94,7 @@ pub fn store(
             },
         );
         sum.recorded += bytes;
-        if fill == Fill::Full || turn + 1 == count {
+        if fill == Fill::Full || ordinal + 1 == count {
             let mut frame = open.take();
             sum.stored += archive.commit(&mut frame)?.bytes;
             open.recycle(frame);

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use v6kit_model::Order;
-use v6kit_model::input::{List, ListSource, Template, TemplateError, Work, WorkError};
+use v6kit_model::input::{Items, ItemsError, List, ListSource, Template, TemplateError};
 
 use crate::storage::Format;
 
@@ -85,18 +85,18 @@ impl Description {
     /// The items.
     ///
     /// # Errors
-    /// [`WorkError`], such as when the list is gone.
-    pub fn work(&self) -> Result<Work, WorkError> {
+    /// [`ItemsError`], such as when the list is gone.
+    pub fn items(&self) -> Result<Items, ItemsError> {
         if self.get("list").is_some_and(|list| list != "none") {
             let path = self
                 .get(Self::LIST_FILE)
                 .filter(|path| !path.is_empty())
-                .ok_or(WorkError::ListGone)?;
+                .ok_or(ItemsError::ListGone)?;
             // A plain file is read where it is.
             let list = List::open(&ListSource::File(path.into()), Path::new(""))?;
             return match self.get("url").unwrap_or_default() {
-                "" => Ok(Work::lines(list)),
-                url => Work::substituted(list, url).map_err(|error| TemplateError::from(error).into()),
+                "" => Ok(Items::lines(list)),
+                url => Items::substituted(list, url).map_err(|error| TemplateError::from(error).into()),
             };
         }
         let templates: Result<Vec<Template>, _> = self
@@ -105,7 +105,7 @@ impl Description {
             .lines()
             .map(str::parse)
             .collect();
-        Ok(Work::templates(templates?)?)
+        Ok(Items::templates(templates?)?)
     }
 
     /// The value called `name`.

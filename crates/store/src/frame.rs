@@ -5,7 +5,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
-use v6kit_model::Turns;
+use v6kit_model::Ordinals;
 
 use crate::record::{Record, RecordWriter};
 use crate::storage::{Format, Storage};
@@ -22,7 +22,7 @@ pub struct Frame {
     pub(crate) records: Vec<u8>,
     /// Where each record of WARC ends.
     pub(crate) members: Vec<usize>,
-    turns: Vec<u64>,
+    ordinals: Vec<u64>,
     /// How they ended.
     pub counts: Counts,
     /// When the first of them came: since then it waits.
@@ -37,20 +37,20 @@ impl Frame {
         Self::with_buffers(Vec::with_capacity(limit + LAST_RECORD), Vec::new())
     }
 
-    fn with_buffers(records: Vec<u8>, turns: Vec<u64>) -> Self {
+    fn with_buffers(records: Vec<u8>, ordinals: Vec<u64>) -> Self {
         Self {
             records,
             members: Vec::new(),
-            turns,
+            ordinals,
             counts: Counts::default(),
             since: None,
             began: 0,
         }
     }
 
-    /// The turns that are recorded in it.
-    pub(crate) fn turns(&mut self) -> Turns {
-        Turns::from_list(&mut self.turns)
+    /// The ordinals that are recorded in it.
+    pub(crate) fn ordinals(&mut self) -> Ordinals {
+        Ordinals::from_list(&mut self.ordinals)
     }
 }
 
@@ -102,12 +102,12 @@ impl OpenFrame {
         }
     }
 
-    /// Adds the record of `turn` and says whether the frame is full now, and how many bytes came.
-    pub fn push(&self, turn: u64, record: &Record<'_>) -> (Fill, u64) {
+    /// Adds the record of `ordinal` and says whether the frame is full now, and how many bytes came.
+    pub fn push(&self, ordinal: u64, record: &Record<'_>) -> (Fill, u64) {
         let mut frame = self.frame.borrow_mut();
         let before = frame.records.len();
         self.writer.borrow_mut().write(record, &mut frame);
-        frame.turns.push(turn);
+        frame.ordinals.push(ordinal);
         frame.counts.add(record.outcome());
         if frame.since.is_none() {
             frame.since = Some(Instant::now());
@@ -139,14 +139,16 @@ impl OpenFrame {
     pub fn recycle(&self, frame: Frame) {
         let Frame {
             mut records,
-            mut turns,
+            mut ordinals,
             ..
         } = frame;
         // One large body must not be paid for until the end.
         if records.capacity() <= self.limit + LAST_RECORD {
             records.clear();
-            turns.clear();
-            self.spare.borrow_mut().push(Frame::with_buffers(records, turns));
+            ordinals.clear();
+            self.spare
+                .borrow_mut()
+                .push(Frame::with_buffers(records, ordinals));
         }
     }
 }

@@ -8,7 +8,7 @@ use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
 
-use v6kit_model::{Counts, Turns};
+use v6kit_model::{Counts, Ordinals};
 use v6kit_net::{Code, Hint};
 
 pub use self::sqlite::SqliteLedger;
@@ -16,18 +16,18 @@ use crate::description::Difference;
 
 /// The table of a job's work, behind which one machine or many may share it.
 ///
-/// A *chunk* is a set of turns that one shard has leased; a *frame* is a run of records that are written
-/// and committed together, of whatever chunks. A turn is open, leased, or committed. Committed turns stay
+/// A *chunk* is a set of ordinals that one shard has leased; a *frame* is a run of records that are written
+/// and committed together, of whatever chunks. An ordinal is open, leased, or committed. Committed ordinals stay
 /// so; leased ones become open again when they are given back, or when the crawl that leased them is gone.
 ///
-/// What makes a frame final is one transaction of [`Ledger::commit`]: the turns and the counts together. A
+/// What makes a frame final is one transaction of [`Ledger::commit`]: the ordinals and the counts together. A
 /// ledger that many machines share gives each lease an expiry and a fencing token (the greatest that was
-/// given out for those turns), keeps the tokens of what the caller has leased, and refuses in `commit` what
+/// given out for those ordinals), keeps the tokens of what the caller has leased, and refuses in `commit` what
 /// another has leased since; [`SqliteLedger`] needs neither, because a lock on the directory is its fence.
 ///
 /// None of the calls is made on the way of a request, and all of them may block.
 pub trait Ledger: Debug + Send + Sync {
-    /// Leases up to `want` open turns, the lowest there are. `None` when none is open.
+    /// Leases up to `want` open ordinals, the lowest there are. `None` when none is open.
     ///
     /// # Errors
     /// [`LedgerError`].
@@ -39,11 +39,11 @@ pub trait Ledger: Debug + Send + Sync {
     /// [`LedgerError`].
     fn commit(&self, frame: &CommittedFrame) -> Result<(), LedgerError>;
 
-    /// Opens leased turns again.
+    /// Opens leased ordinals again.
     ///
     /// # Errors
     /// [`LedgerError`].
-    fn give_back(&self, turns: &Turns) -> Result<(), LedgerError>;
+    fn give_back(&self, ordinals: &Ordinals) -> Result<(), LedgerError>;
 
     /// What is committed and what is not.
     ///
@@ -59,8 +59,8 @@ pub trait Ledger: Debug + Send + Sync {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chunk {
     /// Whose items they are.
-    pub turns: Turns,
-    /// How many turns are still open, for a fair size of the next lease.
+    pub ordinals: Ordinals,
+    /// How many ordinals are still open, for a fair size of the next lease.
     pub open_after: u64,
 }
 
@@ -81,7 +81,7 @@ pub struct CommittedFrame {
     /// Where.
     pub place: FramePlace,
     /// Whose records it holds.
-    pub turns: Turns,
+    pub ordinals: Ordinals,
     /// How they ended.
     pub counts: Counts,
     /// When its first record came and when it was committed, in milliseconds since 1970.
@@ -96,7 +96,7 @@ impl CommittedFrame {
     pub fn at(place: FramePlace) -> Self {
         Self {
             place,
-            turns: Turns::default(),
+            ordinals: Ordinals::default(),
             counts: Counts::default(),
             span: 0..0,
             checksum: 0,

@@ -128,7 +128,7 @@ impl Archive {
         })?;
         self.ledger.commit(&CommittedFrame {
             place,
-            turns: frame.turns(),
+            ordinals: frame.ordinals(),
             counts: frame.counts,
             span: frame.began..now_milliseconds().max(frame.began),
             checksum: crc32fast::hash(&self.encoded),
@@ -205,9 +205,9 @@ mod tests {
             7,
         );
         let fault = Fault::new(ErrorKind::Dns, "no such name");
-        for turn in 0..10 {
+        for ordinal in 0..10 {
             let record = Record {
-                position: turn,
+                position: ordinal,
                 id: None,
                 url: "http://h/",
                 status: None,
@@ -220,7 +220,7 @@ mod tests {
                 answer: None,
                 fault: Some(&fault),
             };
-            open.push(turn, &record);
+            open.push(ordinal, &record);
             archive.commit(&mut open.take()).unwrap();
         }
     }

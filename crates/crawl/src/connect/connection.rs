@@ -36,7 +36,7 @@ use self::stream::Stream;
 pub(crate) use self::tls::{ClientTls, LazyTls, TrustError, client_tls};
 pub use self::tls::{Identity, Trust};
 use crate::connect::proxy::Proxy;
-use crate::connect::tenure::{Drawn, Tenure, Term};
+use crate::connect::source_lease::{LeaseLimits, SourceChoice, SourceLease};
 
 /// The body type of every request.
 pub(crate) type RequestBody = Full<Bytes>;
@@ -49,12 +49,12 @@ pub(crate) struct Failed {
     /// The status, where the answer got that far.
     pub(crate) status: Option<http::StatusCode>,
     /// How far the request may have got.
-    pub(crate) reach: Reach,
+    pub(crate) delivery: Delivery,
 }
 
 /// How far a request may have got that has no whole answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reach {
+pub(crate) enum Delivery {
     /// Nothing of it was sent: the connection had gone before.
     Unsent,
     /// It was sent on a connection that had been idle, which died before a byte of the answer: most
@@ -67,10 +67,10 @@ pub(crate) enum Reach {
 impl Failed {
     /// Whether the request can be sent again at once on another connection (RFC 9110 section 9.2.2).
     pub(crate) fn may_repeat(&self, method: &http::Method) -> bool {
-        match self.reach {
-            Reach::Unsent => true,
-            Reach::Unanswered => method.is_idempotent(),
-            Reach::Arrived => false,
+        match self.delivery {
+            Delivery::Unsent => true,
+            Delivery::Unanswered => method.is_idempotent(),
+            Delivery::Arrived => false,
         }
     }
 }
@@ -80,7 +80,7 @@ pub(crate) struct Target<'a> {
     /// The destination.
     pub(crate) to: SocketAddrV6,
     /// The source address, or the kernel's choice.
-    pub(crate) from: Drawn,
+    pub(crate) from: SourceChoice,
     /// Whose address `to` is, where it is not the destination's, and what it has to be told.
     pub(crate) proxy: Option<&'a Proxy>,
     pub(crate) tunnel: Option<Tunnel<'a>>,
@@ -112,7 +112,7 @@ enum Kind {
 
 struct One {
     http: Http1,
-    tenure: Tenure,
+    lease: SourceLease,
     served: u64,
     /// Counts open connections down when this one goes.
     _open: Open,
@@ -133,7 +133,7 @@ impl Connection {
                 Some(proxy) => unreachable_proxy(proxy, &error),
             })?;
         let from = target.from.address().unwrap_or_else(|| local_address(&tcp));
-        let tenure = Tenure::begin(from, target.from);
+        let lease = SourceLease::begin(from, target.from);
         let tcp = match &target.tunnel {
             None => tcp,
             Some(tunnel) => timeout_at(target.deadline, Box::pin(proxy::pass(tcp, tunnel)))
@@ -161,13 +161,13 @@ impl Connection {
             Protocol::Http1 => Http1::open(io, meter).await.map(|http| {
                 Opened::Exclusive(Self(Kind::One(Box::new(One {
                     http,
-                    tenure,
+                    lease,
                     served: 0,
                     _open: open,
                 }))))
             }),
             Protocol::Http2 => {
-                let opening = Box::pin(Http2::open(io, meter, tenure, target.changed, open));
+                let opening = Box::pin(Http2::open(io, meter, lease, target.changed, open));
                 timeout_at(target.deadline, opening)
                     .await
                     .map_err(|_elapsed| Fault::new(ErrorKind::ConnectTimeout, "HTTP did not begin in time"))?
@@ -185,8 +185,8 @@ impl Connection {
     /// The source address.
     pub(crate) fn from(&self) -> Ipv6Addr {
         match &self.0 {
-            Kind::One(one) => one.tenure.from,
-            Kind::Two(stream) => stream.tenure().from,
+            Kind::One(one) => one.lease.from,
+            Kind::Two(stream) => stream.lease().from,
         }
     }
 
@@ -209,8 +209,8 @@ impl Connection {
     /// Whether it is the first connection from its source address, as far as this is known.
     pub(crate) fn is_from_new_address(&self) -> bool {
         match &self.0 {
-            Kind::One(one) => one.tenure.is_new(),
-            Kind::Two(stream) => stream.tenure().is_new(),
+            Kind::One(one) => one.lease.is_new(),
+            Kind::Two(stream) => stream.lease().is_new(),
         }
     }
 
@@ -219,11 +219,11 @@ impl Connection {
         self.served() == 1 && self.is_from_new_address()
     }
 
-    /// Whether to keep it for another request before the term of its address is over. A stream goes back to its
+    /// Whether to keep it for another request before the limits of its address is over. A stream goes back to its
     /// connection by itself.
-    pub(crate) fn is_worth_keeping(&self, term: &Term) -> bool {
+    pub(crate) fn is_worth_keeping(&self, limits: &LeaseLimits) -> bool {
         match &self.0 {
-            Kind::One(one) => !one.tenure.is_over(one.served, term) && one.http.is_open(),
+            Kind::One(one) => !one.lease.is_over(one.served, limits) && one.http.is_open(),
             Kind::Two(_) => false,
         }
     }
@@ -232,9 +232,9 @@ impl Connection {
     pub(crate) fn retire(self, wait: Option<Duration>) {
         match &self.0 {
             // It is closed here.
-            Kind::One(one) => one.tenure.refuse(wait),
+            Kind::One(one) => one.lease.refuse(wait),
             Kind::Two(stream) => {
-                stream.tenure().refuse(wait);
+                stream.lease().refuse(wait);
                 stream.retire();
             }
         }
@@ -266,12 +266,12 @@ impl Connection {
         match result {
             Ok(()) => {
                 one.served += 1;
-                one.tenure.count();
+                one.lease.count();
                 Ok(answer)
             }
             // A connection that never served is no idle one, whatever it died of.
             Err(failed) if one.served == 0 => Err(Failed {
-                reach: Reach::Arrived,
+                delivery: Delivery::Arrived,
                 ..failed
             }),
             Err(failed) => Err(failed),

@@ -4,5 +4,5 @@ pub(crate) mod connection;
 pub(crate) mod cookies;
 pub(crate) mod names;
 pub(crate) mod proxy;
-pub(crate) mod rota;
-pub(crate) mod tenure;
+pub(crate) mod rotation;
+pub(crate) mod source_lease;

@@ -56,7 +56,7 @@ enum Known {
 
 /// What can be said about a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum Resolution {
     /// It has addresses.
     Found,
     /// It was asked for in vain not long ago.
@@ -143,16 +143,16 @@ impl Names {
     }
 
     /// What can be said about `name` now; where that is nothing, somebody is asking for it.
-    pub(crate) fn standing(&self, name: &Arc<Name>) -> Standing {
-        let standing = match &*name.known.borrow() {
-            Known::Addresses { .. } => Standing::Found,
-            Known::Failure { until, .. } if Instant::now() < *until => Standing::Failed,
-            Known::Failure { .. } | Known::Nothing => Standing::Pending,
+    pub(crate) fn resolution(&self, name: &Arc<Name>) -> Resolution {
+        let resolution = match &*name.known.borrow() {
+            Known::Addresses { .. } => Resolution::Found,
+            Known::Failure { until, .. } if Instant::now() < *until => Resolution::Failed,
+            Known::Failure { .. } | Known::Nothing => Resolution::Pending,
         };
-        if standing == Standing::Pending {
+        if resolution == Resolution::Pending {
             self.ask(name);
         }
-        standing
+        resolution
     }
 
     fn ask(&self, name: &Arc<Name>) {
@@ -234,7 +234,7 @@ mod tests {
         let found = names.addresses(&literal, soon()).await.unwrap();
         assert_eq!(*found, ["[2001:db8::9]:8080".parse().unwrap()]);
         let pinned = names.name("h", 80);
-        assert_eq!(names.standing(&pinned), Standing::Found);
+        assert_eq!(names.resolution(&pinned), Resolution::Found);
         assert_eq!(
             *names.addresses(&pinned, soon()).await.unwrap(),
             *with_port(&some(), 80)
@@ -254,8 +254,8 @@ mod tests {
         name.learn(Found::None(ResolveError::TimedOut { host: "h".to_owned() }));
         assert!(names.addresses(&name, soon()).await.is_err());
         assert_eq!(
-            names.standing(&name),
-            Standing::Failed,
+            names.resolution(&name),
+            Resolution::Failed,
             "it is not asked for again at once"
         );
     }

@@ -13,13 +13,13 @@ use v6kit_net::{Code, Hint, PoolError, ResolveError, SourcePool, TurningPool, We
 use v6kit_store::{Disk, DiskLow, Forecast, Ledger, LedgerError, SqliteLedger, Standing, StoreError};
 
 use crate::connect::connection::{TrustError, client_tls};
-use crate::engine::climb::{Climb, Limits, adapt};
+use crate::engine::concurrency::{ConcurrencyController, Limits, adapt};
 use crate::engine::exposition::Exposition;
 use crate::engine::job::{ConcurrencyMode, Job, Settings};
-use crate::engine::shard::{self, Equipment, Stop, UsedAddresses};
+use crate::engine::shard::{self, ShardConfig, Stop, UsedAddresses};
 use crate::site::{DestinationSettings, Destinations};
-use crate::stats::networks::{Networks, NetworksSummary, Seen};
-use crate::stats::notices::{self, News};
+use crate::stats::events::{self, Events};
+use crate::stats::prefix_stats::{PrefixStats, PrefixSummary, SeenNetworks};
 use crate::stats::progress::{Progress, Sample};
 use crate::stats::summary::{Latencies, Run, Summary};
 
@@ -104,7 +104,7 @@ pub struct Crawl {
     shards: Vec<JoinHandle<Result<Latencies, StoreError>>>,
     progress: Vec<Arc<Progress>>,
     ledger: Arc<SqliteLedger>,
-    seen: Option<Arc<Seen>>,
+    seen: Option<Arc<SeenNetworks>>,
     destinations: Arc<Destinations>,
     limits: Limits,
     /// What finds the limits, where they are not given.
@@ -114,7 +114,7 @@ pub struct Crawl {
     began: Instant,
     cpu_before: Duration,
     before: Standing,
-    news: News,
+    events: Events,
 }
 
 impl Crawl {
@@ -124,8 +124,8 @@ impl Crawl {
     /// # Errors
     /// [`CrawlError`].
     pub async fn start(job: Job, settings: Settings, tell: impl FnOnce(String)) -> Result<Self, CrawlError> {
-        let (notices, news) = notices::channel();
-        let destinations = Arc::new(Destinations::new(destination_settings(&settings), notices));
+        let (sink, events) = events::channel();
+        let destinations = Arc::new(Destinations::new(destination_settings(&settings), sink));
         resolve_first(&job, &settings, &destinations, tell).await?;
         let pools = source_pools(&settings)?;
         let ledger = Arc::new(SqliteLedger::open(
@@ -150,12 +150,14 @@ impl Crawl {
         let seen = settings
             .sources
             .as_ref()
-            .map(|sources| Arc::new(Seen::new(sources.prefix)));
+            .map(|sources| Arc::new(SeenNetworks::new(sources.prefix)));
         let turning = turning_pool(&settings);
         let used = UsedAddresses::default();
-        let climb = (settings.concurrency_mode == ConcurrencyMode::Auto)
-            .then(|| Climb::new(settings.threads, settings.concurrency));
-        let slots = climb.as_ref().map_or(settings.concurrency, Climb::limit);
+        let controller = (settings.concurrency_mode == ConcurrencyMode::Auto)
+            .then(|| ConcurrencyController::new(settings.threads, settings.concurrency));
+        let slots = controller
+            .as_ref()
+            .map_or(settings.concurrency, ConcurrencyController::limit);
         let limits = Limits::new(slots, settings.threads);
         let mut crawl = Self {
             shards: Vec::new(),
@@ -170,7 +172,7 @@ impl Crawl {
             began: Instant::now(),
             cpu_before: cpu_time(),
             before,
-            news,
+            events,
         };
         let (job, settings) = (Arc::new(job), Arc::new(settings));
         for (index, pool) in pools.into_iter().enumerate() {
@@ -178,10 +180,10 @@ impl Crawl {
                 networks: settings
                     .sources
                     .as_ref()
-                    .map(|sources| Networks::new(sources.prefix)),
+                    .map(|sources| PrefixStats::new(sources.prefix)),
                 ..Progress::default()
             });
-            let equipment = Equipment {
+            let config = ShardConfig {
                 job: Arc::clone(&job),
                 settings: Arc::clone(&settings),
                 ledger: crawl.ledger.clone(),
@@ -202,15 +204,15 @@ impl Crawl {
                 .name(format!("shard-{index}"))
                 .spawn(move || {
                     let _ended = ended;
-                    shard::run(equipment)
+                    shard::run(config)
                 })
                 .map_err(CrawlError::Thread)?;
             crawl.shards.push(thread);
             crawl.progress.push(progress);
         }
-        if let Some(climb) = climb {
+        if let Some(controller) = controller {
             let shards = crawl.progress.clone();
-            crawl.adapting = Some(tokio::spawn(adapt(climb, limits, shards)));
+            crawl.adapting = Some(tokio::spawn(adapt(controller, limits, shards)));
         }
         Ok(crawl)
     }
@@ -275,7 +277,7 @@ impl Crawl {
 
     /// The next thing that somebody should be told while the crawl is running: one line.
     pub async fn notice(&self) -> String {
-        self.news.next().await
+        self.events.next().await
     }
 
     /// Waits until all shards have ended.
@@ -317,12 +319,12 @@ impl Crawl {
             concurrency_found: self.adapting.is_some(),
         };
         let sample = self.sample();
-        let networks: Vec<&Networks> = self
+        let networks: Vec<&PrefixStats> = self
             .progress
             .iter()
             .filter_map(|shard| shard.networks.as_ref())
             .collect();
-        let networks = (!networks.is_empty()).then(|| NetworksSummary::new(&networks, sample.addresses));
+        let networks = (!networks.is_empty()).then(|| PrefixSummary::new(&networks, sample.addresses));
         Ok(Summary {
             networks,
             ..Summary::new(&sample, &latencies, &run)
@@ -350,7 +352,7 @@ async fn resolve_first(
     destinations: &Destinations,
     tell: impl FnOnce(String),
 ) -> Result<(), CrawlError> {
-    let Some(origin) = job.work.origin() else {
+    let Some(origin) = job.items.origin() else {
         return Ok(());
     };
     if origin.scheme == Scheme::Https {

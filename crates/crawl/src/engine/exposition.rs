@@ -5,9 +5,9 @@ use std::sync::Arc;
 use v6kit_metrics::{Kind, Page};
 use v6kit_model::{ErrorKind, Outcome};
 
-use crate::engine::climb::Limits;
+use crate::engine::concurrency::Limits;
 use crate::site::Destinations;
-use crate::stats::networks::{Networks, Seen};
+use crate::stats::prefix_stats::{PrefixStats, SeenNetworks};
 use crate::stats::progress::{LATENCY_BOUNDS, Progress, Sample};
 
 /// /64s and destinations that have samples of their own; more share one.
@@ -17,7 +17,7 @@ const MOST_LABELS: usize = 1000;
 #[derive(Debug, Clone)]
 pub struct Exposition {
     pub(crate) shards: Vec<Arc<Progress>>,
-    pub(crate) seen: Option<Arc<Seen>>,
+    pub(crate) seen: Option<Arc<SeenNetworks>>,
     pub(crate) destinations: Arc<Destinations>,
     pub(crate) limits: Limits,
     pub(crate) total: u64,
@@ -125,12 +125,12 @@ impl Exposition {
 
     fn networks(&self, page: &mut Page) {
         let Some(seen) = &self.seen else { return };
-        let shards: Vec<&Networks> = self
+        let shards: Vec<&PrefixStats> = self
             .shards
             .iter()
             .filter_map(|shard| shard.networks.as_ref())
             .collect();
-        let Some(networks) = Networks::by_64(&shards, seen) else {
+        let Some(networks) = PrefixStats::by_64(&shards, seen) else {
             return;
         };
         page.family(

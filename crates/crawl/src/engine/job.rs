@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use v6kit_model::input::{List, RequestSpec, Work, shown};
+use v6kit_model::input::{Items, List, RequestSpec, shown};
 use v6kit_model::{Coding, HttpVersion, Order};
 use v6kit_net::Prefix;
 use v6kit_store::{Compression, Description, Extent, KeepFree, Storage};
@@ -14,16 +14,16 @@ use crate::connect::connection::{Deadlines, Identity, Trust};
 use crate::connect::names::Pin;
 use crate::connect::proxy::Proxy;
 use crate::judge::expect::Expectations;
-use crate::site::brake::OnLimit;
-use crate::site::health::ErrorBudget;
+use crate::site::breaker::ErrorBudget;
 use crate::site::pace::Rate;
 use crate::site::robots::RobotsPolicy;
+use crate::site::throttle::OnLimit;
 
 /// What is to be fetched. Two runs with the same job continue each other.
 #[derive(Debug, Clone)]
 pub struct Job {
     /// Where the items come from.
-    pub work: Work,
+    pub items: Items,
     /// What is sent for each.
     pub request: RequestSpec,
     /// In which order they are visited.
@@ -57,7 +57,7 @@ impl Job {
     /// The number of items.
     #[must_use]
     pub fn extent(&self) -> Extent {
-        let items = self.work.count();
+        let items = self.items.count();
         Extent {
             items,
             visited: items.min(self.limit.unwrap_or(u64::MAX)),
@@ -76,14 +76,16 @@ impl Job {
             .map(|(name, value)| format!("{name}: {}", shown(value)))
             .collect();
         let entries = [
-            ("url", self.work.to_string()),
+            ("url", self.items.to_string()),
             (
                 "list",
-                self.work.list().map_or_else(|| "none".to_owned(), List::identity),
+                self.items
+                    .list()
+                    .map_or_else(|| "none".to_owned(), List::identity),
             ),
             (
                 Description::LIST_FILE,
-                self.work
+                self.items
                     .list()
                     .and_then(List::path)
                     .map(|path| path.display().to_string())

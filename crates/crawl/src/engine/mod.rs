@@ -1,11 +1,11 @@
 //! The way of the items: a crawl, its shards, their slots, and what becomes of an item after each attempt.
 
 mod backlog;
-mod climb;
+mod concurrency;
 pub(crate) mod crawl;
 mod exposition;
-mod intake;
 pub(crate) mod job;
-mod sequel;
+mod queue;
+mod retry_policy;
 mod shard;
 mod slot;

@@ -11,8 +11,8 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
-use v6kit_model::input::{Cursor, Particulars, has_places};
-use v6kit_model::{Fault, Itinerary, Outcome, Protocol};
+use v6kit_model::input::{Cursor, Particulars, has_placeholders};
+use v6kit_model::{Fault, Outcome, Protocol, VisitOrder};
 use v6kit_net::{Leaving, SourcePool, TurningPool};
 use v6kit_store::{
     Archive, Disk, DiskLow, Fill, Ledger, LedgerError, MemoryBudget, OpenFrame, Record, StoreError,
@@ -20,17 +20,17 @@ use v6kit_store::{
 
 use crate::connect::connection::{Connection, LazyTls};
 use crate::connect::cookies::Jars;
-use crate::connect::tenure::{SourceChoice, Term};
+use crate::connect::source_lease::{LeaseLimits, SourcePicker};
 use crate::engine::backlog::Backlog;
-use crate::engine::climb::{Limits, share};
-use crate::engine::intake::Intake;
+use crate::engine::concurrency::{Limits, share};
 use crate::engine::job::{ConcurrencyMode, CookiePolicy, Job, Settings, Sources};
+use crate::engine::queue::Queue;
 use crate::engine::slot::Slot;
 use crate::site::dialling::Dialer;
 use crate::site::drain::Drain;
-use crate::site::waiting_room::{Arrival, WaitingRoom};
+use crate::site::host_queue::{Arrival, HostQueues};
 use crate::site::{Destinations, Site, Sites};
-use crate::stats::networks::{Seen, Verdict, Visit};
+use crate::stats::prefix_stats::{Reception, SeenNetworks, Visit};
 use crate::stats::progress::Progress;
 use crate::stats::summary::Latencies;
 
@@ -45,7 +45,7 @@ const GROWTH_TICK: Duration = Duration::from_millis(50);
 const COUNTED_HOST_BITS: u32 = 20;
 
 /// What a shard is given.
-pub(crate) struct Equipment {
+pub(crate) struct ShardConfig {
     pub(crate) job: Arc<Job>,
     pub(crate) settings: Arc<Settings>,
     pub(crate) ledger: Arc<dyn Ledger>,
@@ -54,7 +54,7 @@ pub(crate) struct Equipment {
     /// How many addresses may be used at a time, over all shards.
     pub(crate) turning: Option<Arc<TurningPool>>,
     /// Networks that any shard has sent from.
-    pub(crate) seen: Option<Arc<Seen>>,
+    pub(crate) seen: Option<Arc<SeenNetworks>>,
     pub(crate) used: UsedAddresses,
     pub(crate) progress: Arc<Progress>,
     pub(crate) stop: Stop,
@@ -101,8 +101,8 @@ impl Stop {
 pub(crate) struct Shard {
     pub(crate) job: Arc<Job>,
     pub(crate) settings: Arc<Settings>,
-    pub(crate) itinerary: Itinerary,
-    pub(crate) intake: Intake,
+    pub(crate) visit_order: VisitOrder,
+    pub(crate) queue: Queue,
     pub(crate) sites: Sites,
     pub(crate) backlog: Backlog,
     pub(crate) progress: Arc<Progress>,
@@ -111,23 +111,23 @@ pub(crate) struct Shard {
     pub(crate) jars: Option<Jars>,
     pub(crate) stop: Stop,
     /// Items of destinations that have their share of the slots; `None` where all go to the same one.
-    pub(crate) waiting_room: Option<WaitingRoom>,
+    pub(crate) host_queues: Option<HostQueues>,
     /// Slots that are running.
     running: Cell<usize>,
     /// A slot found nothing left to do.
     finishing: Cell<bool>,
     index: usize,
     limits: Limits,
-    seen: Option<Arc<Seen>>,
+    seen: Option<Arc<SeenNetworks>>,
     /// Headers or the body differ from item to item.
-    has_places: bool,
+    has_placeholders: bool,
     began: std::time::Instant,
     /// For items that come in their turn, and for those that had to wait.
     cursors: [RefCell<Cursor>; 2],
     frame: OpenFrame,
     used: UsedAddresses,
     /// How long a source address serves.
-    pub(crate) term: Term,
+    pub(crate) lease_limits: LeaseLimits,
     pub(crate) dialer: Dialer,
     finished: Rc<Cell<u64>>,
     leaving: Leaving<Connection>,
@@ -135,16 +135,16 @@ pub(crate) struct Shard {
 }
 
 /// Runs a shard to its end on the present thread.
-pub(crate) fn run(equipment: Equipment) -> Result<Latencies, StoreError> {
-    let directory = equipment.settings.output.clone();
+pub(crate) fn run(config: ShardConfig) -> Result<Latencies, StoreError> {
+    let directory = config.settings.output.clone();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build_local(tokio::runtime::LocalOptions::default())
         .map_err(|source| StoreError::Runtime { source })?;
     runtime.block_on(async {
-        let ledger = Arc::clone(&equipment.ledger);
-        let disk = equipment.disk.clone();
-        let shard = Rc::new(Shard::new(equipment));
+        let ledger = Arc::clone(&config.ledger);
+        let disk = config.disk.clone();
+        let shard = Rc::new(Shard::new(config));
         let archive = Archive::new(
             Arc::clone(&ledger),
             shard.job.storage.format,
@@ -165,8 +165,8 @@ pub(crate) fn run(equipment: Equipment) -> Result<Latencies, StoreError> {
 }
 
 impl Shard {
-    fn new(equipment: Equipment) -> Self {
-        let Equipment {
+    fn new(config: ShardConfig) -> Self {
+        let ShardConfig {
             job,
             settings,
             destinations,
@@ -180,16 +180,16 @@ impl Shard {
             seen,
             used,
             ..
-        } = equipment;
+        } = config;
         let slots = share(settings.concurrency, settings.threads, index);
         let limit = memory_budget(&job, &settings).frame_bytes();
         Self {
-            itinerary: Itinerary::new(job.order, job.work.count()),
-            intake: Intake::new(stop.drain.clone(), slots),
+            visit_order: VisitOrder::new(job.order, job.items.count()),
+            queue: Queue::new(stop.drain.clone(), slots),
             sites: Sites::new(destinations, job.request.clone()),
             backlog: Backlog::default(),
             dialer: Dialer {
-                sources: SourceChoice::new(pool, turning),
+                sources: SourcePicker::new(pool, turning),
                 tls: LazyTls::new(settings.trust.clone(), settings.identity.clone(), settings.http),
                 http: settings.http,
                 progress: Arc::clone(&progress),
@@ -201,18 +201,18 @@ impl Shard {
                 CookiePolicy::PerAddress => Some(Jars::new()),
             },
             stop,
-            waiting_room: job.work.origin().is_none().then(WaitingRoom::default),
+            host_queues: job.items.origin().is_none().then(HostQueues::default),
             running: Cell::new(0),
             finishing: Cell::new(false),
             index,
             limits,
             seen,
-            has_places: has_places(&job.request),
+            has_placeholders: has_placeholders(&job.request),
             began: std::time::Instant::now(),
             cursors: Default::default(),
             frame: OpenFrame::new(&job.storage, limit, random_seed()),
             used,
-            term: term(settings.sources.as_ref()),
+            lease_limits: lease_limits(settings.sources.as_ref()),
             finished: Rc::default(),
             leaving: Leaving::default(),
             random: RefCell::new(Xoshiro256PlusPlus::seed_from_u64(seed)),
@@ -227,7 +227,7 @@ impl Shard {
         self.fill_slots(&mut running);
         let shards = self.settings.threads as u64;
         let slots = self.slots() as u64;
-        let supply = self.intake.supply(ledger, shards, slots, &self.finished);
+        let supply = self.queue.supply(ledger, shards, slots, &self.finished);
         let result = tokio::select! {
             () = self.finish_slots(&mut running) => Ok(()),
             error = supply_error(supply) => Err(error),
@@ -352,16 +352,21 @@ impl Shard {
         arrival: Arrival,
         url: &mut String,
     ) -> Result<Particulars, Fault> {
-        let Job { work, request, .. } = &*self.job;
+        let Job { items, request, .. } = &*self.job;
         // Those that had to wait are read behind the others, and would make a common cursor jump.
         let mut cursor = self.cursors[arrival as usize].borrow_mut();
-        work.item(position, &mut cursor, self.has_places.then_some(request), url)
+        items.item(
+            position,
+            &mut cursor,
+            self.has_placeholders.then_some(request),
+            url,
+        )
     }
 
     /// Records an item.
-    pub(crate) fn finish(&self, turn: u64, record: &Record<'_>) {
+    pub(crate) fn finish(&self, ordinal: u64, record: &Record<'_>) {
         let outcome = record.outcome();
-        let (fill, bytes) = self.frame.push(turn, record);
+        let (fill, bytes) = self.frame.push(ordinal, record);
         self.progress.bytes_recorded.add(bytes);
         self.progress.finish(outcome);
         self.finished.set(self.finished.get() + 1);
@@ -382,15 +387,15 @@ impl Shard {
     }
 
     /// Counts a request as under way for as long as the result lives.
-    pub(crate) fn take_off(&self) -> Flight<'_> {
+    pub(crate) fn begin_request(&self) -> InFlight<'_> {
         self.progress.requests.add(1);
         self.progress.in_flight.add(1);
-        Flight(&self.progress)
+        InFlight(&self.progress)
     }
 
     /// Keeps a connection for the next request, or closes it soon, where its address has served its time.
     pub(crate) fn keep(&self, site: &Site, connection: Connection) {
-        if connection.is_worth_keeping(&self.term) {
+        if connection.is_worth_keeping(&self.lease_limits) {
             site.put_idle(connection);
         } else if connection.protocol() == Protocol::Http1 {
             self.leaving.close(connection);
@@ -409,12 +414,12 @@ impl Shard {
         if let (Some(networks), Some(seen)) = (&self.progress.networks, &self.seen) {
             let refused =
                 fault.is_some_and(|fault| fault.kind.is_limit() || fault.kind.outcome() == Outcome::Blocked);
-            let verdict = if refused {
-                Verdict::Refused
+            let reception = if refused {
+                Reception::Refused
             } else {
-                Verdict::Served
+                Reception::Served
             };
-            networks.count(seen, from, visit, verdict);
+            networks.count(seen, from, visit, reception);
         }
     }
 
@@ -444,13 +449,13 @@ pub(crate) fn memory_budget(job: &Job, settings: &Settings) -> MemoryBudget {
 }
 
 /// How long a source address serves.
-fn term(sources: Option<&Sources>) -> Term {
+fn lease_limits(sources: Option<&Sources>) -> LeaseLimits {
     sources.map_or(
-        Term {
+        LeaseLimits {
             requests: u64::MAX,
             age: None,
         },
-        |sources| Term {
+        |sources| LeaseLimits {
             requests: sources.requests_per_address,
             age: sources.address_age,
         },
@@ -464,9 +469,9 @@ fn random_seed() -> u64 {
 }
 
 /// A request under way.
-pub(crate) struct Flight<'a>(&'a Progress);
+pub(crate) struct InFlight<'a>(&'a Progress);
 
-impl Drop for Flight<'_> {
+impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         self.0.in_flight.subtract(1);
     }

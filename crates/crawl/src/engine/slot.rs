@@ -18,16 +18,16 @@ use v6kit_store::{Payload, Record};
 use self::outgoing::{Outgoing, origin_form};
 use crate::connect::connection::{Connection, Failed, Opened, Timer};
 use crate::engine::job::Settings;
-use crate::engine::sequel::{self, Address, Sequel};
+use crate::engine::retry_policy::{self, Address, Next};
 use crate::engine::shard::Shard;
 use crate::judge::decode::decode;
 use crate::judge::judge;
 use crate::judge::redirect;
 use crate::site::dialling::{self, Departing};
+use crate::site::host_queue::Arrival;
 use crate::site::robots::{self, RobotsPolicy, Rules};
-use crate::site::waiting_room::Arrival;
-use crate::site::{Departure, Site};
-use crate::stats::networks::Visit;
+use crate::site::{Permit, Site};
+use crate::stats::prefix_stats::Visit;
 
 /// A task of a shard that fetches one item after another.
 pub(crate) struct Slot {
@@ -99,15 +99,15 @@ impl Slot {
     /// Fetches items until there is none left or the crawl is being stopped.
     pub(crate) async fn run(mut self) {
         // The next item of the destination that was served last, which had to wait for it.
-        let mut called = None;
+        let mut resumed = None;
         loop {
             self.shard.backlog.room().await;
             // Those that have an answer read and record it before any of them sends again: a server that shares the
             // machine is woken once by all their requests, not by each.
             tokio::task::yield_now().await;
-            called = match called {
+            resumed = match resumed {
                 Some(_) if self.shard.stop.drain.is_cancelled() => return,
-                Some(item) => self.serve(item, Arrival::Called).await,
+                Some(item) => self.serve(item, Arrival::Resumed).await,
                 None if self.shard.has_slot_too_many() => return,
                 None => match self.next_item().await {
                     Some((item, arrival)) => self.serve(item, arrival).await,
@@ -120,19 +120,19 @@ impl Slot {
     async fn next_item(&self) -> Option<(Item, Arrival)> {
         let shard = &self.shard;
         let parked = || {
-            let room = shard.waiting_room.as_ref()?;
+            let queues = shard.host_queues.as_ref()?;
             shard
                 .sites
-                .most_neglected(room)
-                .map(|item| (item, Arrival::Called))
+                .most_neglected(queues)
+                .map(|item| (item, Arrival::Resumed))
         };
-        if shard.intake.is_exhausted()
+        if shard.queue.is_exhausted()
             && !shard.stop.drain.is_cancelled()
             && let Some(parked) = parked()
         {
             return Some(parked);
         }
-        let next = shard.intake.next().await.map(|item| (item, Arrival::New));
+        let next = shard.queue.next().await.map(|item| (item, Arrival::New));
         if next.is_none() && !shard.stop.drain.is_cancelled() {
             return parked();
         }
@@ -143,7 +143,7 @@ impl Slot {
     /// stopped. The result is an item of the same destination that had to wait.
     async fn serve(&mut self, item: Item, arrival: Arrival) -> Option<Item> {
         let shard = Rc::clone(&self.shard);
-        let position = shard.itinerary.position(item.turn);
+        let position = shard.visit_order.position(item.ordinal);
         let mut url = std::mem::take(&mut self.url);
         url.clear();
         let particulars = shard.item(position, arrival, &mut url);
@@ -151,15 +151,15 @@ impl Slot {
             let (site, path) = shard.sites.find(&url)?;
             Ok((site, path, particulars))
         });
-        let called = match found {
+        let resumed = match found {
             Err(fault) => {
                 let record = Attempt::new().record(position, &url, item, Some(&fault));
-                shard.finish(item.turn, &record);
+                shard.finish(item.ordinal, &record);
                 None
             }
             // No slot waits for a name server while there is other work.
             Ok((site, ..)) if site.is_being_looked_up() => {
-                shard.intake.wait_for_name(item);
+                shard.queue.wait_for_name(item);
                 None
             }
             Ok((site, path, particulars)) => {
@@ -169,23 +169,23 @@ impl Slot {
                     url: &url,
                     path,
                 };
-                match &shard.waiting_room {
+                match &shard.host_queues {
                     None => {
                         self.serve_at(&shard, &site, errand, particulars).await;
                         None
                     }
-                    Some(room) => match room.enter(&site.bench, item, arrival, shard.slots()) {
+                    Some(queues) => match queues.enter(&site.host_queue, item, arrival, shard.slots()) {
                         None => None,
-                        Some(seat) => {
+                        Some(guard) => {
                             self.serve_at(&shard, &site, errand, particulars).await;
-                            seat.leave(shard.slots())
+                            guard.leave(shard.slots())
                         }
                     },
                 }
             }
         };
         self.url = url;
-        called
+        resumed
     }
 
     async fn serve_at(
@@ -205,10 +205,10 @@ impl Slot {
             && let Err(fault) = self.ask_robots(shard, site, url).await
         {
             let record = Attempt::new().record(position, url, item, Some(&fault));
-            return shard.finish(item.turn, &record);
+            return shard.finish(item.ordinal, &record);
         }
-        let departure = site.depart(&shard.stop.drain).await;
-        if departure == Departure::Stopped {
+        let permit = site.acquire(&shard.stop.drain).await;
+        if permit == Permit::Stopped {
             return;
         }
         let mut attempt = Attempt::new();
@@ -220,21 +220,21 @@ impl Slot {
             Ok((_, connection)) => connection.last_read().saturating_duration_since(attempt.began),
             Err(_) => attempt.began.elapsed(),
         };
-        let stage = Stage {
+        let context = ItemContext {
             item,
             position,
             url,
             id: id.as_deref(),
             site,
-            departure,
+            permit,
         };
         match fetched {
             Ok(fetched) if shard.job.redirects > 0 && redirect::is_redirect(fetched.0.status) => {
-                let luggage = outgoing.take();
+                let carried = outgoing.take();
                 // Rare, and large.
-                Box::pin(self.follow(shard, stage, luggage, attempt, fetched)).await;
+                Box::pin(self.follow(shard, context, carried, attempt, fetched)).await;
             }
-            fetched => conclude(shard, &stage, &attempt, &outgoing, fetched, None),
+            fetched => conclude(shard, &context, &attempt, &outgoing, fetched, None),
         }
     }
 
@@ -309,7 +309,7 @@ impl Slot {
     ) -> Result<(Result<Answer, Failed>, Connection), Fault> {
         let target = origin_form(outgoing.path)?;
         let idle = match self.bound {
-            None => site.take_idle(shard.settings.streams, &shard.term),
+            None => site.take_idle(shard.settings.streams, &shard.lease_limits),
             Some(_) => None,
         };
         let mut connection = match idle {
@@ -327,7 +327,7 @@ impl Slot {
                 Some((jars, Box::new(url)))
             }
         };
-        let flight = shard.take_off();
+        let flight = shard.begin_request();
         let result = connection
             .fetch(request, shard.job.max_body, &mut self.timer)
             .await;
@@ -336,7 +336,7 @@ impl Slot {
             jars.keep(connection.from(), &url, &answer.headers);
         }
         if result.is_ok() && connection.served() > 1 {
-            site.tracking.answered(connection.last_read());
+            site.conntrack.answered(connection.last_read());
         }
         let (read, written) = connection.news();
         shard.progress.bytes_in.add(read);
@@ -362,7 +362,7 @@ impl Slot {
                     .map_err(|_elapsed| {
                         Fault::new(ErrorKind::ConnectTimeout, "no connection was free in time")
                     })?;
-                match site.take_idle(streams, &shard.term) {
+                match site.take_idle(streams, &shard.lease_limits) {
                     Some(connection) => break connection,
                     None => continue,
                 }
@@ -397,13 +397,13 @@ fn counted(shard: &Shard, opened: Opened) -> Connection {
 }
 
 /// What is known about an item and about who was asked for it last.
-struct Stage<'a> {
+struct ItemContext<'a> {
     item: Item,
     position: u64,
     url: &'a str,
     id: Option<&'a RawValue>,
     site: &'a Rc<Site>,
-    departure: Departure,
+    permit: Permit,
 }
 
 /// Where redirects led to.
@@ -416,7 +416,7 @@ struct End<'a> {
 /// Brings an item to its record, or puts it off.
 fn conclude(
     shard: &Shard,
-    stage: &Stage<'_>,
+    context: &ItemContext<'_>,
     attempt: &Attempt,
     outgoing: &Outgoing<'_>,
     fetched: Result<(Answer, Connection), Fault>,
@@ -433,31 +433,31 @@ fn conclude(
     };
     let fault = judged.as_ref().err();
     count(shard, attempt, connection.as_ref(), fault);
-    let Stage { item, site, .. } = *stage;
+    let ItemContext { item, site, .. } = *context;
     let headers = answer.as_ref().map(|answer| &answer.headers);
-    let (sequel, address) = sequel::draw(shard, site, item, stage.departure, fault, headers);
+    let (next, address) = retry_policy::decide(shard, site, item, context.permit, fault, headers);
     match (connection, address) {
         (Some(connection), Address::Keep) => shard.keep(site, connection),
         (Some(connection), Address::Retire(wait)) => connection.retire(wait),
         (None, _) => {}
     }
-    match sequel {
-        Sequel::Again(item, pause) => {
+    match next {
+        Next::Retry(item, pause) => {
             shard.progress.retries.add(1);
-            shard.intake.retry(item, pause);
+            shard.queue.retry(item, pause);
         }
-        Sequel::Record => {
+        Next::Record => {
             let record = Record {
-                id: stage.id,
+                id: context.id,
                 final_url,
                 sent: Some(outgoing.sent()),
                 answer: answer.as_ref().map(|answer| Payload {
                     headers: &answer.headers,
                     body: &answer.body,
                 }),
-                ..attempt.record(stage.position, stage.url, item, fault)
+                ..attempt.record(context.position, context.url, item, fault)
             };
-            shard.finish(item.turn, &record);
+            shard.finish(item.ordinal, &record);
         }
     }
 }

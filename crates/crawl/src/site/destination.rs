@@ -10,13 +10,13 @@ use v6kit_model::HttpVersion;
 use v6kit_model::url::{Origin, Scheme};
 use v6kit_net::ResolveError;
 
-use crate::connect::names::{Name, Names, Pin, Standing};
+use crate::connect::names::{Name, Names, Pin, Resolution};
 use crate::connect::proxy::{Proxy, ProxyKind};
-use crate::site::brake::Brake;
-use crate::site::health::Probation;
+use crate::site::breaker::CircuitBreaker;
 use crate::site::pace::{Pace, Rate};
 use crate::site::robots::Rules;
-use crate::stats::notices::Notices;
+use crate::site::throttle::Throttle;
+use crate::stats::events::EventSink;
 
 /// A destination as all shards share it: its budget and its addresses.
 #[derive(Debug)]
@@ -25,8 +25,8 @@ pub(crate) struct Destination {
     pub(super) pace: Pace,
     /// Shared with all other destinations.
     pub(super) total: Arc<Pace>,
-    pub(super) brake: Brake,
-    pub(super) probation: Probation,
+    pub(super) throttle: Throttle,
+    pub(super) breaker: CircuitBreaker,
     name: Arc<Name>,
     pub(super) way: Arc<Way>,
     pub(super) robots: OnceCell<Rules>,
@@ -38,7 +38,7 @@ pub(super) struct Way {
     names: Names,
     proxy: Option<Reached>,
     http: HttpVersion,
-    pub(super) notices: Notices,
+    pub(super) events: EventSink,
 }
 
 /// A proxy, and the name under which it is reached.
@@ -97,10 +97,10 @@ impl Destination {
     }
 
     /// What is known about where to dial.
-    pub(super) fn standing(&self) -> Standing {
+    pub(super) fn resolution(&self) -> Resolution {
         match &self.way.proxy {
-            Some(reached) if reached.proxy.resolves() => Standing::Found,
-            _ => self.way.names.standing(&self.name),
+            Some(reached) if reached.proxy.resolves() => Resolution::Found,
+            _ => self.way.names.resolution(&self.name),
         }
     }
 
@@ -139,7 +139,7 @@ pub(crate) struct Destinations {
 }
 
 impl Destinations {
-    pub(crate) fn new(settings: DestinationSettings, notices: Notices) -> Self {
+    pub(crate) fn new(settings: DestinationSettings, events: EventSink) -> Self {
         let names = Names::new(settings.resolve);
         let proxy = settings.proxy.map(|proxy| Reached {
             name: names.name(&proxy.host, proxy.port),
@@ -152,7 +152,7 @@ impl Destinations {
                 names,
                 proxy,
                 http: settings.http,
-                notices,
+                events,
             }),
             known: Mutex::default(),
         }
@@ -165,8 +165,8 @@ impl Destinations {
                 origin: origin.clone(),
                 pace: Pace::new(self.rate),
                 total: Arc::clone(&self.total),
-                brake: Brake::new(self.rate),
-                probation: Probation::default(),
+                throttle: Throttle::new(self.rate),
+                breaker: CircuitBreaker::default(),
                 name: self.way.names.name(&origin.host, origin.port),
                 way: Arc::clone(&self.way),
                 robots: OnceCell::new(),

@@ -10,8 +10,8 @@ use v6kit_net::ResolveError;
 
 use crate::connect::connection::LazyTls;
 use crate::connect::connection::{Connection, Far, Opened, Target, Tunnel};
-use crate::connect::tenure::{Drawn, SourceChoice};
-use crate::site::tracking::Dialled;
+use crate::connect::source_lease::{SourceChoice, SourcePicker};
+use crate::site::conntrack::Dialled;
 use crate::site::{Reached, Site};
 use crate::stats::progress::Progress;
 
@@ -21,7 +21,7 @@ const LEAST: Duration = Duration::from_secs(1);
 /// What connections are made with.
 pub(crate) struct Dialer {
     /// Where they leave from.
-    pub(crate) sources: SourceChoice,
+    pub(crate) sources: SourcePicker,
     pub(crate) tls: LazyTls,
     pub(crate) http: HttpVersion,
     pub(crate) progress: Arc<Progress>,
@@ -48,7 +48,7 @@ pub(crate) async fn connect(
     left_from: &mut Option<Ipv6Addr>,
 ) -> Result<Opened, Fault> {
     let all = addresses(site, deadline).await?;
-    let mut order = site.rota.order(&all, Instant::now()).into_iter();
+    let mut order = site.rotation.order(&all, Instant::now()).into_iter();
     let mut left = order.len() as u32;
     loop {
         // A name has an address at least.
@@ -60,16 +60,16 @@ pub(crate) async fn connect(
         left -= 1;
         let from = match departing {
             // An IPv4 proxy cannot be reached from an IPv6 address.
-            _ if to.ip().to_ipv4_mapped().is_some() => Drawn::Kernel,
+            _ if to.ip().to_ipv4_mapped().is_some() => SourceChoice::Kernel,
             Departing::Anywhere => dialer.sources.draw(),
-            Departing::From(from) => Drawn::Address(from),
+            Departing::From(from) => SourceChoice::Address(from),
         };
         *left_from = from.address();
         let opened = open(dialer, site, to, from, deadline.min(now + part)).await;
         match opened {
             Err(fault) if left > 0 && is_of_address(fault.kind) && Instant::now() < deadline => {
                 tracing::debug!(%to, %fault, "the next address is tried");
-                site.rota.set_aside(to, Instant::now());
+                site.rotation.set_aside(to, Instant::now());
             }
             opened => return opened,
         }
@@ -126,7 +126,7 @@ async fn open(
     dialer: &Dialer,
     site: &Site,
     to: SocketAddrV6,
-    from: Drawn,
+    from: SourceChoice,
     deadline: Instant,
 ) -> Result<Opened, Fault> {
     let tls = match &site.server_name {
@@ -159,7 +159,7 @@ async fn open(
         Err(fault) if fault.kind == ErrorKind::ConnectTimeout => Dialled::TimedOut,
         Err(_) => Dialled::Failed,
     };
-    if site.tracking.dialled(dialled, began, Instant::now()) {
+    if site.conntrack.dialled(dialled, began, Instant::now()) {
         dialer.progress.table_full.add(1);
     }
     opened
@@ -176,7 +176,7 @@ async fn tunnel<'a>(site: &'a Site, reached: &'a Reached, deadline: Instant) -> 
             .addresses(deadline)
             .await
             .map_err(|error| resolve_fault(&error))?;
-        let order = site.far_rota.order(&all, Instant::now());
+        let order = site.far_rotation.order(&all, Instant::now());
         // A name has an address at least.
         let first = order.first().copied();
         Far::Address(first.ok_or_else(|| Fault::new(ErrorKind::Dns, "the name has no address"))?)

@@ -16,14 +16,14 @@ use v6kit_model::{ErrorKind, Fault, HttpVersion, Protocol};
 
 use super::destination::Destination;
 use crate::connect::connection::{Connection, Http2, Opened};
-use crate::connect::names::Standing;
-use crate::connect::rota::Rota;
-use crate::connect::tenure::Term;
+use crate::connect::names::Resolution;
+use crate::connect::rotation::AddressRotation;
+use crate::connect::source_lease::LeaseLimits;
+use crate::site::breaker::{Admission, ErrorBudget, PROBES, ProbeVerdict, Window};
+use crate::site::conntrack::ConntrackSuspicion;
 use crate::site::drain::Drain;
-use crate::site::health::{Admission, ErrorBudget, PROBES, Verdict, Window};
+use crate::site::host_queue::HostQueue;
 use crate::site::robots::Rules;
-use crate::site::tracking::Tracking;
-use crate::site::waiting_room::Bench;
 
 /// A destination as one shard sees it: with the shard's connections to it.
 pub(crate) struct Site {
@@ -42,14 +42,14 @@ pub(crate) struct Site {
     /// Whose turn it is to wait for the pace: one at a time, in the order of asking.
     queue: Semaphore,
     /// Whose turn it is among the addresses that are dialled, and among those that a proxy is told.
-    pub(crate) rota: Rota,
-    pub(crate) far_rota: Rota,
+    pub(crate) rotation: AddressRotation,
+    pub(crate) far_rotation: AddressRotation,
     /// Whether requests go to a proxy as they are.
     pub(crate) is_forwarded: bool,
     /// Whether it has ever been known where to dial.
     found: Cell<bool>,
     window: Window,
-    pub(crate) tracking: Tracking,
+    pub(crate) conntrack: ConntrackSuspicion,
     /// What the server speaks, once that is known.
     protocol: Cell<Option<Protocol>>,
     /// Connections whose streams slots share.
@@ -59,12 +59,12 @@ pub(crate) struct Site {
     waiting: Cell<u64>,
     pub(crate) changed: Rc<Notify>,
     /// Slots that serve it, and items that wait for one.
-    pub(crate) bench: Bench,
+    pub(crate) host_queue: HostQueue,
 }
 
 /// Whether a request may be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Departure {
+pub(crate) enum Permit {
     /// Now.
     Go,
     /// Now, to find out whether the others may follow.
@@ -119,52 +119,52 @@ impl Site {
             server_name,
             idle: RefCell::default(),
             queue: Semaphore::new(1),
-            rota: Rota::default(),
-            far_rota: Rota::default(),
+            rotation: AddressRotation::default(),
+            far_rotation: AddressRotation::default(),
             is_forwarded,
             found: Cell::new(false),
             window: Window::default(),
-            tracking: Tracking::default(),
+            conntrack: ConntrackSuspicion::default(),
             protocol: Cell::new(None),
             shared: RefCell::default(),
             dialling: Cell::new(0),
             waiting: Cell::new(0),
             changed: Rc::default(),
-            bench: Bench::default(),
+            host_queue: HostQueue::default(),
         })
     }
 
     /// Waits until the destination may be asked again.
-    pub(crate) async fn depart(&self, drain: &Drain) -> Departure {
+    pub(crate) async fn acquire(&self, drain: &Drain) -> Permit {
         loop {
-            if self.wait_for_pace(drain).await == Departure::Stopped {
-                return Departure::Stopped;
+            if self.wait_for_pace(drain).await == Permit::Stopped {
+                return Permit::Stopped;
             }
-            if self.wait_for_total(drain).await == Departure::Stopped {
-                return Departure::Stopped;
+            if self.wait_for_total(drain).await == Permit::Stopped {
+                return Permit::Stopped;
             }
-            let until = match self.destination.probation.admit(Instant::now) {
-                Admission::Open => return Departure::Go,
-                Admission::Probe => return Departure::Probe,
+            let until = match self.destination.breaker.admit(Instant::now) {
+                Admission::Open => return Permit::Go,
+                Admission::Probe => return Permit::Probe,
                 Admission::Wait(until) => until,
             };
             let waited = drain
                 .run_until_cancelled(tokio::time::sleep_until(until.into()))
                 .await;
             if waited.is_none() {
-                return Departure::Stopped;
+                return Permit::Stopped;
             }
         }
     }
 
-    pub(crate) async fn wait_for_pace(&self, drain: &Drain) -> Departure {
+    pub(crate) async fn wait_for_pace(&self, drain: &Drain) -> Permit {
         let pace = &self.destination.pace;
         if drain.is_cancelled() {
-            return Departure::Stopped;
+            return Permit::Stopped;
         }
         let nobody_waits = self.queue.available_permits() > 0;
         if pace.is_unlimited() || nobody_waits && pace.depart_if_due(Instant::now()) {
-            return Departure::Go;
+            return Permit::Go;
         }
         let waited = drain
             .run_until_cancelled(async {
@@ -178,30 +178,30 @@ impl Site {
             })
             .await;
         if waited.is_some() {
-            Departure::Go
+            Permit::Go
         } else {
-            Departure::Stopped
+            Permit::Stopped
         }
     }
 
     /// Waits for the budget of all destinations together.
-    async fn wait_for_total(&self, drain: &Drain) -> Departure {
+    async fn wait_for_total(&self, drain: &Drain) -> Permit {
         let total = &self.destination.total;
         if total.is_unlimited() {
-            return Departure::Go;
+            return Permit::Go;
         }
         let now = Instant::now();
         let departure = total.depart(now);
         if departure <= now {
-            return Departure::Go;
+            return Permit::Go;
         }
         let waited = drain
             .run_until_cancelled(tokio::time::sleep_until(departure.into()))
             .await;
         if waited.is_some() {
-            Departure::Go
+            Permit::Go
         } else {
-            Departure::Stopped
+            Permit::Stopped
         }
     }
 
@@ -213,7 +213,10 @@ impl Site {
     /// What robots.txt says, which whoever comes first gets for all by `fetch`.
     pub(crate) async fn robots(&self, fetch: impl AsyncFnOnce() -> Rules) -> &Rules {
         let Destination {
-            robots, pace, brake, ..
+            robots,
+            pace,
+            throttle,
+            ..
         } = &*self.destination;
         robots
             .get_or_init(|| {
@@ -221,7 +224,7 @@ impl Site {
                 Box::pin(async {
                     let rules = fetch().await;
                     if let Some(delay) = rules.delay() {
-                        brake.limit(pace, delay);
+                        throttle.limit(pace, delay);
                     }
                     rules
                 })
@@ -231,13 +234,15 @@ impl Site {
 
     /// The site said that it is asked too often; `observed` is how often, per second.
     pub(crate) fn slow_down(&self, wait: Option<Duration>, observed: f64) {
-        let Destination { brake, pace, .. } = &*self.destination;
-        brake.pull(pace, Instant::now(), wait, observed);
+        let Destination { throttle, pace, .. } = &*self.destination;
+        throttle.on_limited(pace, Instant::now(), wait, observed);
     }
 
     /// The site answered as it should.
     pub(crate) fn answered(&self) {
-        self.destination.brake.ease(&self.destination.pace, Instant::now);
+        self.destination
+            .throttle
+            .on_accepted(&self.destination.pace, Instant::now);
     }
 
     /// Counts an attempt, and pauses the destination when too many fail.
@@ -247,7 +252,7 @@ impl Site {
         };
         let pause = self.window.pause(budget);
         self.window.clear();
-        if let (true, Some(fault)) = (self.destination.probation.begin(Instant::now(), pause), fault) {
+        if let (true, Some(fault)) = (self.destination.breaker.begin(Instant::now(), pause), fault) {
             self.notify(format_args!(
                 "{:.0}% of the last attempts failed, most recently by {fault}; pausing for {pause:?}, then a probe",
                 100.0 * share
@@ -256,22 +261,22 @@ impl Site {
     }
 
     /// Tells all shards what a probe showed.
-    pub(crate) fn probed(&self, fault: Option<&Fault>) -> Verdict {
+    pub(crate) fn probed(&self, fault: Option<&Fault>) -> ProbeVerdict {
         self.window.clear();
-        let verdict = self.destination.probation.probed(fault.into(), Instant::now());
+        let verdict = self.destination.breaker.probed(fault.into(), Instant::now());
         match (verdict, fault) {
-            (Verdict::Recovered, _) => self.notify(format_args!("the probe was answered, going on")),
-            (Verdict::Paused { failures, pause }, Some(fault)) => self.notify(format_args!(
+            (ProbeVerdict::Recovered, _) => self.notify(format_args!("the probe was answered, going on")),
+            (ProbeVerdict::Paused { failures, pause }, Some(fault)) => self.notify(format_args!(
                 "probe {failures} of {PROBES} failed by {fault}; the next in {pause:?}"
             )),
-            (Verdict::Paused { .. } | Verdict::Hopeless, _) => {}
+            (ProbeVerdict::Paused { .. } | ProbeVerdict::Hopeless, _) => {}
         }
         verdict
     }
 
     fn notify(&self, what: std::fmt::Arguments<'_>) {
         let Destination { way, origin, .. } = &*self.destination;
-        way.notices.push(format!("{origin}: {what}"));
+        way.events.push(format!("{origin}: {what}"));
     }
 
     /// The path and query of a URL of this site.
@@ -312,13 +317,18 @@ impl Site {
         if self.found.get() {
             return false;
         }
-        let standing = self.destination.standing();
-        self.found.set(standing == Standing::Found);
-        standing == Standing::Pending
+        let resolution = self.destination.resolution();
+        self.found.set(resolution == Resolution::Found);
+        resolution == Resolution::Pending
     }
 
     /// [`Site::take_idle`], with `from` as the source address.
-    pub(crate) fn take_idle_from(&self, from: Ipv6Addr, streams: u64, term: &Term) -> Option<Connection> {
+    pub(crate) fn take_idle_from(
+        &self,
+        from: Ipv6Addr,
+        streams: u64,
+        limits: &LeaseLimits,
+    ) -> Option<Connection> {
         let mut idle = self.idle.borrow_mut();
         if let Some(at) = idle.iter().rposition(|connection| connection.from() == from) {
             return Some(idle.remove(at));
@@ -326,15 +336,15 @@ impl Site {
         let shared = self.shared.borrow();
         let roomy = shared
             .iter()
-            .find(|connection| connection.from() == from && connection.has_room(streams, term))?;
+            .find(|connection| connection.from() == from && connection.has_room(streams, limits))?;
         Some(Connection::of_stream(roomy.stream()))
     }
 
     /// A connection that is ready for a request, or a stream of one that has room.
-    pub(crate) fn take_idle(&self, streams: u64, term: &Term) -> Option<Connection> {
+    pub(crate) fn take_idle(&self, streams: u64, limits: &LeaseLimits) -> Option<Connection> {
         while let Some(connection) = self.idle.borrow_mut().pop() {
             // Without a limit to its age, whatever was kept may be used.
-            if term.age.is_none() || connection.is_worth_keeping(term) {
+            if limits.age.is_none() || connection.is_worth_keeping(limits) {
                 return Some(connection);
             }
         }
@@ -342,10 +352,10 @@ impl Site {
         if shared.is_empty() {
             return None;
         }
-        shared.retain(|connection| connection.is_of_use(term));
+        shared.retain(|connection| connection.is_of_use(limits));
         let roomy = shared
             .iter()
-            .find(|connection| connection.has_room(streams, term))?;
+            .find(|connection| connection.has_room(streams, limits))?;
         Some(Connection::of_stream(roomy.stream()))
     }
 

@@ -1,19 +1,19 @@
 //! What is known about a destination: how fast it may be asked, whether it is well, what its robots.txt says, the
 //! connections to it, and the items that wait for it.
 
-pub(crate) mod brake;
+pub(crate) mod breaker;
+mod conntrack;
 mod destination;
 pub(crate) mod dialling;
 pub(crate) mod drain;
-pub(crate) mod health;
+pub(crate) mod host_queue;
 mod local;
 pub(crate) mod pace;
 pub(crate) mod robots;
 mod robots_text;
 mod sites;
-mod tracking;
-pub(crate) mod waiting_room;
+pub(crate) mod throttle;
 
 pub(crate) use destination::{DestinationSettings, Destinations, Reached};
-pub(crate) use local::{Departure, Site};
+pub(crate) use local::{Permit, Site};
 pub(crate) use sites::Sites;

@@ -10,7 +10,7 @@ use v6kit_model::url::{self, Origin};
 use v6kit_model::{ErrorKind, Fault, Item};
 
 use super::{Destinations, Site};
-use crate::site::waiting_room::WaitingRoom;
+use crate::site::host_queue::HostQueues;
 
 /// The sites of a shard, found by the beginning of a URL.
 pub(crate) struct Sites {
@@ -31,14 +31,14 @@ impl Sites {
     }
 
     /// A site with parked items, that with the fewest slots first.
-    pub(crate) fn most_neglected(&self, room: &WaitingRoom) -> Option<Item> {
-        if room.parked() == 0 {
+    pub(crate) fn most_neglected(&self, queues: &HostQueues) -> Option<Item> {
+        if queues.parked() == 0 {
             return None;
         }
         let known = self.known.borrow();
-        let waiting = known.values().filter(|site| site.bench.is_waited_at());
-        let site = waiting.min_by_key(|site| site.bench.slots())?;
-        room.call(&site.bench)
+        let waiting = known.values().filter(|site| site.host_queue.is_waited_at());
+        let site = waiting.min_by_key(|site| site.host_queue.slots())?;
+        queues.call(&site.host_queue)
     }
 
     /// The site of `url`, and the path with the query.

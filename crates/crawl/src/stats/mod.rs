@@ -1,6 +1,6 @@
 //! Counters that shards keep, what a crawl came to, and what somebody should be told meanwhile.
 
-pub(crate) mod networks;
-pub(crate) mod notices;
+pub(crate) mod events;
+pub(crate) mod prefix_stats;
 pub(crate) mod progress;
 pub(crate) mod summary;

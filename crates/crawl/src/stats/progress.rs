@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use v6kit_model::{Counter, Counts, ErrorKind, Fault, Outcome};
 
-use crate::stats::networks::Networks;
+use crate::stats::prefix_stats::PrefixStats;
 
 /// Upper bounds of the latencies that are counted apart, in seconds.
 pub(crate) const LATENCY_BOUNDS: [f64; 14] = [
@@ -56,7 +56,7 @@ pub(crate) struct Progress {
     /// Attempts without a whole answer.
     pub(crate) silences: Counter,
     /// Outcomes by network; none without a prefix.
-    pub(crate) networks: Option<Networks>,
+    pub(crate) networks: Option<PrefixStats>,
 }
 
 /// What all shards have done at one moment.

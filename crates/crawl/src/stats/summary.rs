@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 use v6kit_model::{Counts, Outcome};
 
-use crate::stats::networks::NetworksSummary;
+use crate::stats::prefix_stats::PrefixSummary;
 use crate::stats::progress::Sample;
 
 /// Latencies in microseconds, 1 us to 10 min with three digits.
@@ -116,7 +116,7 @@ pub struct Summary {
     /// Whether that was found out rather than given.
     pub concurrency_found: bool,
     /// How the outcomes differ between networks of the prefix; none without a prefix.
-    pub networks: Option<NetworksSummary>,
+    pub networks: Option<PrefixSummary>,
 }
 
 /// What the failures of a crawl look like, seen together.

@@ -13,13 +13,13 @@ use v6kit_crawl::{
     ConcurrencyMode, CookiePolicy, Crawl, Deadlines, Expectations, Job, OnLimit, Rate, RobotsPolicy,
     Settings, Summary, Trust,
 };
-use v6kit_model::input::{RequestSpec, Work};
+use v6kit_model::input::{Items, RequestSpec};
 use v6kit_model::{Coding, HttpVersion, Order};
 use v6kit_store::{Compression, KeepFree, Reach, Selection, Storage};
 
 pub(crate) fn job(url: &str) -> Job {
     Job {
-        work: Work::templates(vec![url.parse().unwrap()]).unwrap(),
+        items: Items::templates(vec![url.parse().unwrap()]).unwrap(),
         request: RequestSpec::new(http::Method::GET, Coding::Undo),
         order: Order::Sequential,
         limit: None,

@@ -4,9 +4,9 @@ use std::io::Write;
 use std::ops::Range;
 use std::path::Path;
 
-use v6kit_model::{Itinerary, Order, Outcome, Turns};
+use v6kit_model::{Order, Ordinals, Outcome, VisitOrder};
 
-use crate::inspect::reading::{ReadError, for_each_line, itinerary};
+use crate::inspect::reading::{ReadError, for_each_line, visit_order};
 use crate::ledger::{CommittedFrame, SqliteLedger};
 use crate::line::LineHead;
 
@@ -41,20 +41,21 @@ impl Selection {
                 .is_none_or(|wanted| wanted.contains(&head.position))
     }
 
-    /// The turns that frames must have to be of interest.
-    fn turns(&self, order: Order, itinerary: &Itinerary, items: u64) -> Turns {
+    /// The ordinals that frames must have to be of interest.
+    fn ordinals(&self, order: Order, visit_order: &VisitOrder, items: u64) -> Ordinals {
         let positions = match &self.positions {
             Some(positions) => positions.start.min(items)..positions.end.min(items),
             None => 0..items,
         };
         let length = positions.end.saturating_sub(positions.start);
         match order {
-            Order::Sequential => Turns::from_range(positions),
+            Order::Sequential => Ordinals::from_range(positions),
             Order::Shuffle { .. } if length <= LOOKED_UP => {
-                let mut turns: Vec<u64> = positions.map(|position| itinerary.turn(position)).collect();
-                Turns::from_list(&mut turns)
+                let mut ordinals: Vec<u64> =
+                    positions.map(|position| visit_order.ordinal(position)).collect();
+                Ordinals::from_list(&mut ordinals)
             }
-            Order::Shuffle { .. } => Turns::from_range(0..items),
+            Order::Shuffle { .. } => Ordinals::from_range(0..items),
         }
     }
 }
@@ -66,8 +67,8 @@ impl Selection {
 /// [`ReadError`].
 pub fn cat(directory: &Path, selection: &Selection, out: &mut impl Write) -> Result<(), ReadError> {
     let ledger = SqliteLedger::read(directory)?;
-    let (itinerary, description) = itinerary(&ledger)?;
-    let wanted = selection.turns(description.order(), &itinerary, ledger.extent()?.items);
+    let (visit_order, description) = visit_order(&ledger)?;
+    let wanted = selection.ordinals(description.order(), &visit_order, ledger.extent()?.items);
     let Some(hull) = wanted.hull() else {
         return Ok(());
     };
@@ -79,7 +80,7 @@ pub fn cat(directory: &Path, selection: &Selection, out: &mut impl Write) -> Res
         for_each_line(&ledger, &frame, &mut |line| {
             let is_wanted = whole
                 || LineHead::read(line).is_some_and(|head| {
-                    selection.has(head) && !stale.contains(itinerary.turn(head.position))
+                    selection.has(head) && !stale.contains(visit_order.ordinal(head.position))
                 });
             if is_wanted {
                 out.write_all(line).map_err(ReadError::Output)?;
@@ -90,9 +91,9 @@ pub fn cat(directory: &Path, selection: &Selection, out: &mut impl Write) -> Res
     out.flush().map_err(ReadError::Output)
 }
 
-fn is_of_interest(frame: &CommittedFrame, selection: &Selection, wanted: &Turns) -> bool {
+fn is_of_interest(frame: &CommittedFrame, selection: &Selection, wanted: &Ordinals) -> bool {
     let has_outcome = Outcome::ALL
         .into_iter()
         .any(|outcome| selection.has_outcome(outcome) && frame.counts.of(outcome) > 0);
-    has_outcome && frame.turns.overlaps(wanted)
+    has_outcome && frame.ordinals.overlaps(wanted)
 }

@@ -5,10 +5,10 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use v6kit_model::{Counts, Itinerary, Turns};
+use v6kit_model::{Counts, Ordinals, VisitOrder};
 use v6kit_net::{Code, Hint};
 
-use crate::inspect::reading::{ReadError, for_each_line, itinerary, open};
+use crate::inspect::reading::{ReadError, for_each_line, open, visit_order};
 use crate::ledger::{CommittedFrame, FramePlace, Ledger, LedgerError, SqliteLedger};
 use crate::line::LineHead;
 use crate::segment::{Segment, sync_directory};
@@ -117,12 +117,12 @@ pub fn repair(directory: &Path) -> Result<Check, CheckError> {
 
 fn check_all(ledger: &SqliteLedger) -> Result<Check, CheckError> {
     ledger.check()?;
-    let (itinerary, _) = itinerary(ledger)?;
+    let (visit_order, _) = visit_order(ledger)?;
     let mut found = Check::default();
     for (frame, _) in ledger.frames_within(0..u64::MAX)? {
         found.frames += 1;
         found.bytes += frame.place.length;
-        match check_frame(ledger, &itinerary, &frame) {
+        match check_frame(ledger, &visit_order, &frame) {
             Ok(()) => found.items += frame.counts.sum(),
             Err(what) => found.damages.push(Damage {
                 path: ledger.segment_path(frame.place),
@@ -136,18 +136,22 @@ fn check_all(ledger: &SqliteLedger) -> Result<Check, CheckError> {
     Ok(found)
 }
 
-fn check_frame(ledger: &SqliteLedger, itinerary: &Itinerary, frame: &CommittedFrame) -> Result<(), String> {
+fn check_frame(
+    ledger: &SqliteLedger,
+    visit_order: &VisitOrder,
+    frame: &CommittedFrame,
+) -> Result<(), String> {
     let checksum = checksum(ledger, frame).map_err(|error| error.to_string())?;
     if checksum != frame.checksum {
         return Err("its bytes are not those that were written (CRC-32 differs)".to_owned());
     }
-    let mut turns = Vec::new();
+    let mut ordinals = Vec::new();
     let mut counts = Counts::default();
     let mut unreadable: u64 = 0;
     for_each_line(ledger, frame, &mut |line| {
         match LineHead::read(line) {
             Some(head) => {
-                turns.push(itinerary.turn(head.position));
+                ordinals.push(visit_order.ordinal(head.position));
                 counts.add(head.outcome);
             }
             None => unreadable += 1,
@@ -158,12 +162,12 @@ fn check_frame(ledger: &SqliteLedger, itinerary: &Itinerary, frame: &CommittedFr
         ReadError::Frame { source, .. } => source.to_string(),
         error => error.to_string(),
     })?;
-    let records = turns.len() as u64;
+    let records = ordinals.len() as u64;
     if unreadable > 0 {
         Err(format!("{unreadable} records cannot be read"))
     } else if records != frame.counts.sum()
         || counts != frame.counts
-        || Turns::from_list(&mut turns) != frame.turns
+        || Ordinals::from_list(&mut ordinals) != frame.ordinals
     {
         Err(format!(
             "it holds {records} records, and not the {} that the ledger has",

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::PathBuf;
 
-use v6kit_model::Itinerary;
+use v6kit_model::VisitOrder;
 use v6kit_net::{Code, Hint};
 
 use crate::description::Description;
@@ -136,9 +136,9 @@ pub(crate) fn open(ledger: &SqliteLedger, frame: &CommittedFrame) -> io::Result<
     Ok(file.take(place.length))
 }
 
-/// How turns and positions of the job in a directory belong together.
-pub(crate) fn itinerary(ledger: &SqliteLedger) -> Result<(Itinerary, Description), LedgerError> {
+/// How ordinals and positions of the job in a directory belong together.
+pub(crate) fn visit_order(ledger: &SqliteLedger) -> Result<(VisitOrder, Description), LedgerError> {
     let description = ledger.description()?;
-    let itinerary = Itinerary::new(description.order(), ledger.extent()?.items);
-    Ok((itinerary, description))
+    let visit_order = VisitOrder::new(description.order(), ledger.extent()?.items);
+    Ok((visit_order, description))
 }

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use v6kit_model::{Counts, Outcome, Turns};
+use v6kit_model::{Counts, Ordinals, Outcome};
 
-use crate::inspect::reading::{ReadError, for_each_line, itinerary};
+use crate::inspect::reading::{ReadError, for_each_line, visit_order};
 use crate::ledger::SqliteLedger;
 use crate::line::LineHead;
 
@@ -24,8 +24,8 @@ pub struct Retried {
 /// [`ReadError`], such as while a crawl is running.
 pub fn retry(directory: &Path, outcomes: &[Outcome]) -> Result<Retried, ReadError> {
     let ledger = SqliteLedger::reopen(directory)?;
-    let (itinerary, _) = itinerary(&ledger)?;
-    let open = ledger.open_turns()?;
+    let (visit_order, _) = visit_order(&ledger)?;
+    let open = ledger.open_ordinals()?;
     let mut found: [Vec<u64>; 5] = Default::default();
     for (frame, stale) in ledger.frames_within(0..u64::MAX)? {
         if outcomes.iter().all(|&outcome| frame.counts.of(outcome) == 0) {
@@ -35,9 +35,9 @@ pub fn retry(directory: &Path, outcomes: &[Outcome]) -> Result<Retried, ReadErro
             if let Some(LineHead { position, outcome }) = LineHead::read(line)
                 && outcomes.contains(&outcome)
             {
-                let turn = itinerary.turn(position);
-                if !stale.contains(turn) && !open.contains(turn) {
-                    found[outcome as usize].push(turn);
+                let ordinal = visit_order.ordinal(position);
+                if !stale.contains(ordinal) && !open.contains(ordinal) {
+                    found[outcome as usize].push(ordinal);
                 }
             }
             Ok(())
@@ -45,10 +45,10 @@ pub fn retry(directory: &Path, outcomes: &[Outcome]) -> Result<Retried, ReadErro
     }
     let mut items = Counts::default();
     let mut set_aside = Vec::new();
-    for (outcome, mut turns) in Outcome::ALL.into_iter().zip(found) {
-        let turns = Turns::from_list(&mut turns);
-        items.add_all(&Counts::of_one(outcome, turns.count()));
-        set_aside.push((outcome, turns));
+    for (outcome, mut ordinals) in Outcome::ALL.into_iter().zip(found) {
+        let ordinals = Ordinals::from_list(&mut ordinals);
+        items.add_all(&Counts::of_one(outcome, ordinals.count()));
+        set_aside.push((outcome, ordinals));
     }
     ledger.retry(set_aside)?;
     Ok(Retried {

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use v6kit_model::input::WorkError;
+use v6kit_model::input::ItemsError;
 use v6kit_net::{Code, Hint};
 
 use crate::description::Description;
 use crate::disk::free_space;
-use crate::inspect::reading::itinerary;
+use crate::inspect::reading::visit_order;
 use crate::ledger::{Ledger, LedgerError, SqliteLedger, Standing};
 
 /// What a job directory holds.
@@ -95,21 +95,21 @@ pub enum MissingError {
     Ledger(#[from] LedgerError),
     /// The job's items cannot be made from its description.
     #[error("the description of the job cannot be read")]
-    Work(#[from] WorkError),
+    Items(#[from] ItemsError),
 }
 
 impl Hint for MissingError {
     fn code(&self) -> Code {
         match self {
             Self::Ledger(error) => error.code(),
-            Self::Work(error) => error.code(),
+            Self::Items(error) => error.code(),
         }
     }
 
     fn hint(&self) -> Option<String> {
         match self {
             Self::Ledger(error) => error.hint(),
-            Self::Work(error) => error.hint(),
+            Self::Items(error) => error.hint(),
         }
     }
 }
@@ -120,13 +120,13 @@ impl Hint for MissingError {
 /// [`MissingError`].
 pub fn missing(directory: &Path) -> Result<impl Iterator<Item = (u64, String)>, MissingError> {
     let ledger = SqliteLedger::read(directory)?;
-    let (itinerary, description) = itinerary(&ledger)?;
-    let work = description.work()?;
-    let turns: Vec<_> = ledger.missing()?.ranges().collect();
-    Ok(turns.into_iter().flatten().map(move |turn| {
-        let position = itinerary.position(turn);
+    let (visit_order, description) = visit_order(&ledger)?;
+    let items = description.items()?;
+    let ordinals: Vec<_> = ledger.missing()?.ranges().collect();
+    Ok(ordinals.into_iter().flatten().map(move |ordinal| {
+        let position = visit_order.position(ordinal);
         let mut url = String::new();
-        work.write(position, &mut url);
+        items.write(position, &mut url);
         (position, url)
     }))
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use v6kit_model::{Counts, Outcome, Turns};
+use v6kit_model::{Counts, Ordinals, Outcome};
 
 use super::{CommittedFrame, Standing};
 
@@ -30,18 +30,18 @@ struct Generation {
 pub(super) struct Retry {
     pub(super) generation: u32,
     pub(super) outcome: Outcome,
-    pub(super) turns: Turns,
+    pub(super) ordinals: Ordinals,
 }
 
 /// The sum.
 #[derive(Debug, Default)]
 pub(super) struct Balance {
-    /// Turns that are to be fetched, for the first time or again.
-    pub(super) open: Turns,
-    /// Turns that have a record, whichever.
-    pub(super) recorded: Turns,
-    /// Turns that are committed, by generation.
-    pub(super) committed: BTreeMap<u32, Turns>,
+    /// Ordinals that are to be fetched, for the first time or again.
+    pub(super) open: Ordinals,
+    /// Ordinals that have a record, whichever.
+    pub(super) recorded: Ordinals,
+    /// Ordinals that are committed, by generation.
+    pub(super) committed: BTreeMap<u32, Ordinals>,
     /// The present generation.
     pub(super) generation: u32,
     pub(super) standing: Standing,
@@ -60,7 +60,7 @@ impl Accounts {
 
     pub(super) fn add_frame(&mut self, generation: u32, frame: &CommittedFrame) {
         let committed = self.generations.entry(generation).or_default();
-        committed.ranges.extend(frame.turns.ranges());
+        committed.ranges.extend(frame.ordinals.ranges());
         committed.items += frame.counts.sum();
         self.standing.done.add_all(&frame.counts);
         self.standing.frames += 1;
@@ -76,26 +76,26 @@ impl Accounts {
     pub(super) fn close(mut self) -> Result<Balance, String> {
         let mut committed = BTreeMap::new();
         for (number, generation) in self.generations {
-            let turns = Turns::from_ranges(generation.ranges);
-            if turns.count() != generation.items {
+            let ordinals = Ordinals::from_ranges(generation.ranges);
+            if ordinals.count() != generation.items {
                 return Err("an item is committed twice".to_owned());
             }
-            committed.insert(number, turns);
+            committed.insert(number, ordinals);
         }
-        let mut recorded = Turns::default();
-        for turns in committed.values() {
-            recorded.add(turns);
+        let mut recorded = Ordinals::default();
+        for ordinals in committed.values() {
+            recorded.add(ordinals);
         }
         let mut open = recorded.complement(0..self.standing.total);
         let mut generation = 0;
         for retry in &self.retries {
             generation = generation.max(retry.generation);
-            let mut pending = retry.turns.clone();
-            for again in committed.range(retry.generation..).map(|(_, turns)| turns) {
+            let mut pending = retry.ordinals.clone();
+            for again in committed.range(retry.generation..).map(|(_, ordinals)| ordinals) {
                 pending = pending.without(again);
             }
             open.add(&pending);
-            let set_aside = Counts::of_one(retry.outcome, retry.turns.count());
+            let set_aside = Counts::of_one(retry.outcome, retry.ordinals.count());
             self.standing
                 .done
                 .subtract_all(&set_aside)
@@ -114,23 +114,27 @@ impl Accounts {
 }
 
 impl Balance {
-    /// Turns whose records in frames of `generation` are not the newest.
-    pub(super) fn stale_in(&self, generation: u32) -> Turns {
-        let mut stale = Turns::default();
-        for turns in self.committed.range(generation + 1..).map(|(_, turns)| turns) {
-            stale.add(turns);
+    /// Ordinals whose records in frames of `generation` are not the newest.
+    pub(super) fn stale_in(&self, generation: u32) -> Ordinals {
+        let mut stale = Ordinals::default();
+        for ordinals in self
+            .committed
+            .range(generation + 1..)
+            .map(|(_, ordinals)| ordinals)
+        {
+            stale.add(ordinals);
         }
         stale
     }
 }
 
-/// Takes the turns of a frame that is lost out of the retries that had set its records aside.
+/// Takes the ordinals of a frame that is lost out of the retries that had set its records aside.
 pub(super) fn forget(retries: &mut [Retry], generation: u32, frame: &CommittedFrame) {
     retries.sort_by_key(|retry| retry.generation);
-    let mut lost = frame.turns.clone();
+    let mut lost = frame.ordinals.clone();
     for retry in retries.iter_mut().filter(|retry| retry.generation > generation) {
-        let shared = retry.turns.intersection(&lost);
-        retry.turns = retry.turns.without(&shared);
+        let shared = retry.ordinals.intersection(&lost);
+        retry.ordinals = retry.ordinals.without(&shared);
         lost = lost.without(&shared);
     }
 }
@@ -140,10 +144,10 @@ mod tests {
     use super::super::FramePlace;
     use super::*;
 
-    fn frame(turns: Range<u64>, outcome: Outcome) -> CommittedFrame {
-        let counts = Counts::of_one(outcome, turns.end - turns.start);
+    fn frame(ordinals: Range<u64>, outcome: Outcome) -> CommittedFrame {
+        let counts = Counts::of_one(outcome, ordinals.end - ordinals.start);
         CommittedFrame {
-            turns: Turns::from_range(turns),
+            ordinals: Ordinals::from_range(ordinals),
             counts,
             ..CommittedFrame::at(FramePlace {
                 segment: 1,
@@ -153,11 +157,11 @@ mod tests {
         }
     }
 
-    fn retry(generation: u32, turns: Range<u64>) -> Retry {
+    fn retry(generation: u32, ordinals: Range<u64>) -> Retry {
         Retry {
             generation,
             outcome: Outcome::Transient,
-            turns: Turns::from_range(turns),
+            ordinals: Ordinals::from_range(ordinals),
         }
     }
 
@@ -180,7 +184,7 @@ mod tests {
         assert_eq!(balance.standing.left(), balance.open.count());
         assert_eq!(balance.standing.retrying, 4);
         assert_eq!(balance.stale_in(0).ranges().collect::<Vec<_>>(), [12..15, 16..20]);
-        assert_eq!(balance.stale_in(1), Turns::from_range(16..20));
+        assert_eq!(balance.stale_in(1), Ordinals::from_range(16..20));
         assert_eq!(balance.generation, 2);
     }
 
@@ -191,11 +195,11 @@ mod tests {
         forget(&mut retries, 0, &lost);
         let left = |generation| {
             let retry = retries.iter().find(|retry| retry.generation == generation);
-            retry.unwrap().turns.clone()
+            retry.unwrap().ordinals.clone()
         };
         // 10..14 were set aside by the first retry; 12..14 were fetched and set aside once more.
         assert!(left(1).is_empty());
-        assert_eq!(left(2), Turns::from_range(12..14));
+        assert_eq!(left(2), Ordinals::from_range(12..14));
     }
 
     #[test]

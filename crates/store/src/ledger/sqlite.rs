@@ -14,7 +14,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nix::fcntl::Flock;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
-use v6kit_model::{Outcome, Turns};
+use v6kit_model::{Ordinals, Outcome};
 
 use self::directory::{FILE, lock, make_durable, refuse_foreign, require_ledger};
 use self::rows::StoredFrame;
@@ -28,7 +28,7 @@ use crate::storage::Format;
 /// however small the frames were.
 const ROW_BYTES: u64 = 256 << 10;
 
-/// ... and up to this many ranges of turns.
+/// ... and up to this many ranges of ordinals.
 const ROW_RANGES: usize = 1000;
 
 /// How many rows tell the recent pace.
@@ -40,7 +40,7 @@ const RECENT_ROWS: u64 = 200;
 pub struct SqliteLedger {
     directory: PathBuf,
     database: Mutex<Connection>,
-    work: Mutex<Work>,
+    work: Mutex<Bookkeeping>,
     format: Format,
     next_segment: AtomicU64,
     /// Released by the kernel, however the process ends.
@@ -48,8 +48,8 @@ pub struct SqliteLedger {
 }
 
 #[derive(Debug, Default)]
-struct Work {
-    open: Turns,
+struct Bookkeeping {
+    open: Ordinals,
     standing: Standing,
     generation: u32,
     /// The last row of each segment that is being written.
@@ -168,41 +168,41 @@ impl SqliteLedger {
         self.query(|database| rows::set_invocation(database, &text))
     }
 
-    /// The committed frames with records of the turns in `hull`, in the order of their first turn, each
-    /// with the set of those of its turns whose records are not the newest.
+    /// The committed frames with records of the ordinals in `hull`, in the order of their first ordinal, each
+    /// with the set of those of its ordinals whose records are not the newest.
     ///
     /// # Errors
     /// [`LedgerError`].
-    pub fn frames_within(&self, hull: Range<u64>) -> Result<Vec<(CommittedFrame, Turns)>, LedgerError> {
+    pub fn frames_within(&self, hull: Range<u64>) -> Result<Vec<(CommittedFrame, Ordinals)>, LedgerError> {
         let balance = self.balance()?;
         let stored = self.query(|database| rows::frames_within(database, &hull))?;
-        let mut stale: BTreeMap<u32, Turns> = BTreeMap::new();
+        let mut stale: BTreeMap<u32, Ordinals> = BTreeMap::new();
         Ok(stored
             .into_iter()
             .map(|StoredFrame { generation, frame }| {
                 let stale = stale
                     .entry(generation)
                     .or_insert_with(|| balance.stale_in(generation))
-                    .intersection(&frame.turns);
+                    .intersection(&frame.ordinals);
                 (frame, stale)
             })
             .collect())
     }
 
-    /// Turns that no record is committed of.
+    /// Ordinals that no record is committed of.
     ///
     /// # Errors
     /// [`LedgerError`].
-    pub fn missing(&self) -> Result<Turns, LedgerError> {
+    pub fn missing(&self) -> Result<Ordinals, LedgerError> {
         let balance = self.balance()?;
         Ok(balance.recorded.complement(0..balance.standing.total))
     }
 
-    /// Turns that are to be fetched, for the first time or again.
+    /// Ordinals that are to be fetched, for the first time or again.
     ///
     /// # Errors
     /// [`LedgerError`].
-    pub fn open_turns(&self) -> Result<Turns, LedgerError> {
+    pub fn open_ordinals(&self) -> Result<Ordinals, LedgerError> {
         Ok(self.balance()?.open)
     }
 
@@ -214,7 +214,7 @@ impl SqliteLedger {
         let mut spans = self.query(|database| rows::recent(database, RECENT_ROWS))?;
         spans.sort_unstable_by_key(|(span, _)| span.start);
         let records = spans.iter().map(|(_, records)| records).sum();
-        let busy = Turns::from_ranges(spans.into_iter().map(|(span, _)| span).collect());
+        let busy = Ordinals::from_ranges(spans.into_iter().map(|(span, _)| span).collect());
         Ok(RecentPace {
             records,
             seconds: busy.count() as f64 / 1000.0,
@@ -226,15 +226,15 @@ impl SqliteLedger {
     ///
     /// # Errors
     /// [`LedgerError`].
-    pub fn retry(&self, set_aside: Vec<(Outcome, Turns)>) -> Result<(), LedgerError> {
+    pub fn retry(&self, set_aside: Vec<(Outcome, Ordinals)>) -> Result<(), LedgerError> {
         let generation = self.work().generation + 1;
         let retries: Vec<Retry> = set_aside
             .into_iter()
-            .filter(|(_, turns)| !turns.is_empty())
-            .map(|(outcome, turns)| Retry {
+            .filter(|(_, ordinals)| !ordinals.is_empty())
+            .map(|(outcome, ordinals)| Retry {
                 generation,
                 outcome,
-                turns,
+                ordinals,
             })
             .collect();
         self.query(|database| rows::add_retries(database, &retries))?;
@@ -337,7 +337,7 @@ impl SqliteLedger {
             generation,
             ..
         } = self.balance()?;
-        *self.work() = Work {
+        *self.work() = Bookkeeping {
             open,
             standing,
             generation,
@@ -394,7 +394,7 @@ impl SqliteLedger {
         })
     }
 
-    fn work(&self) -> MutexGuard<'_, Work> {
+    fn work(&self) -> MutexGuard<'_, Bookkeeping> {
         self.work.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -409,9 +409,9 @@ impl SqliteLedger {
 impl Ledger for SqliteLedger {
     fn lease(&self, want: u64) -> Result<Option<Chunk>, LedgerError> {
         let mut work = self.work();
-        let turns = work.open.take(want);
-        Ok((!turns.is_empty()).then(|| Chunk {
-            turns,
+        let ordinals = work.open.take(want);
+        Ok((!ordinals.is_empty()).then(|| Chunk {
+            ordinals,
             open_after: work.open.count(),
         }))
     }
@@ -429,8 +429,8 @@ impl Ledger for SqliteLedger {
         Ok(())
     }
 
-    fn give_back(&self, turns: &Turns) -> Result<(), LedgerError> {
-        self.work().open.add(turns);
+    fn give_back(&self, ordinals: &Ordinals) -> Result<(), LedgerError> {
+        self.work().open.add(ordinals);
         Ok(())
     }
 
@@ -443,7 +443,7 @@ impl Ledger for SqliteLedger {
     }
 }
 
-impl Work {
+impl Bookkeeping {
     /// The row that holds `frame`: the one before it when they are neighbours and small.
     fn row_for(&self, frame: &CommittedFrame) -> (StoredFrame, bool) {
         let joined = self
@@ -468,7 +468,7 @@ impl StoredFrame {
         let mut row = self.clone();
         let FramePlace { offset, length, .. } = row.frame.place;
         let is_neighbour = offset + length == next.place.offset && length + next.place.length <= ROW_BYTES;
-        if !is_neighbour || row.frame.turns.range_count() > ROW_RANGES {
+        if !is_neighbour || row.frame.ordinals.range_count() > ROW_RANGES {
             return None;
         }
         let mut checksum = crc32fast::Hasher::new_with_initial_len(row.frame.checksum, length);
@@ -478,7 +478,7 @@ impl StoredFrame {
         ));
         row.frame.checksum = checksum.finalize();
         row.frame.place.length += next.place.length;
-        row.frame.turns.add(&next.turns);
+        row.frame.ordinals.add(&next.ordinals);
         row.frame.counts.add_all(&next.counts);
         row.frame.span.end = next.span.end;
         Some(row)

@@ -16,7 +16,7 @@ use v6kit_model::{Answer, ErrorKind, Fault};
 use super::body::{self, BodyError};
 use super::deadline::Elapsed;
 use super::stream::{Meter, Stream};
-use super::{Failed, Reach, RequestBody, Timer};
+use super::{Delivery, Failed, RequestBody, Timer};
 
 /// One connection, driven by the task that waits for its answers: no second task, no wake-up between two.
 pub(super) struct Http1 {
@@ -113,10 +113,10 @@ impl Http1 {
         let (fault, sent) = failed;
         let died = matches!(fault.kind, ErrorKind::Closed | ErrorKind::Reset);
         Err(Failed {
-            reach: match sent {
-                Sent::No => Reach::Unsent,
-                Sent::Yes if died && !timer.has_first_byte(meter) => Reach::Unanswered,
-                Sent::Yes => Reach::Arrived,
+            delivery: match sent {
+                Sent::No => Delivery::Unsent,
+                Sent::Yes if died && !timer.has_first_byte(meter) => Delivery::Unanswered,
+                Sent::Yes => Delivery::Arrived,
             },
             fault,
             status,

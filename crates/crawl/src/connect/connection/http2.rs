@@ -14,14 +14,14 @@ use tokio::sync::Notify;
 use v6kit_model::{Answer, ErrorKind, Fault};
 
 use super::stream::{Meter, Stream};
-use super::{Failed, Open, Reach, RequestBody, Timer, body, http1};
-use crate::connect::tenure::{Tenure, Term};
+use super::{Delivery, Failed, Open, RequestBody, Timer, body, http1};
+use crate::connect::source_lease::{LeaseLimits, SourceLease};
 
 /// A connection with several streams.
 pub(crate) struct Http2 {
     sender: RefCell<http2::SendRequest<RequestBody>>,
     meter: Rc<Meter>,
-    tenure: Tenure,
+    lease: SourceLease,
     streams: Cell<u64>,
     served: Cell<u64>,
     /// No new stream is wanted on it.
@@ -44,7 +44,7 @@ impl Http2 {
     pub(super) async fn open(
         io: TokioIo<Stream>,
         meter: Rc<Meter>,
-        tenure: Tenure,
+        lease: SourceLease,
         changed: Rc<Notify>,
         open: Open,
     ) -> hyper::Result<Rc<Self>> {
@@ -56,7 +56,7 @@ impl Http2 {
         Ok(Rc::new(Self {
             sender: RefCell::new(sender),
             meter,
-            tenure,
+            lease,
             streams: Cell::new(0),
             served: Cell::new(0),
             worn: Cell::new(false),
@@ -65,15 +65,15 @@ impl Http2 {
         }))
     }
 
-    /// Whether another stream may be opened, with at most `streams` at once, within the term of its address.
-    pub(crate) fn has_room(&self, streams: u64, term: &Term) -> bool {
+    /// Whether another stream may be opened, with at most `streams` at once, within the limits of its address.
+    pub(crate) fn has_room(&self, streams: u64, limits: &LeaseLimits) -> bool {
         let begun = self.served.get() + self.streams.get();
-        self.is_open() && self.streams.get() < streams && !self.tenure.is_over(begun, term)
+        self.is_open() && self.streams.get() < streams && !self.lease.is_over(begun, limits)
     }
 
-    /// Whether it has a future: open, and within its term, or still answering.
-    pub(crate) fn is_of_use(&self, term: &Term) -> bool {
-        self.streams.get() > 0 || (self.is_open() && !self.tenure.is_over(self.served.get(), term))
+    /// Whether it has a future: open, and within its limits, or still answering.
+    pub(crate) fn is_of_use(&self, limits: &LeaseLimits) -> bool {
+        self.streams.get() > 0 || (self.is_open() && !self.lease.is_over(self.served.get(), limits))
     }
 
     fn is_open(&self) -> bool {
@@ -82,7 +82,7 @@ impl Http2 {
 
     /// The source address.
     pub(crate) fn from(&self) -> Ipv6Addr {
-        self.tenure.from
+        self.lease.from
     }
 
     /// Takes a stream.
@@ -103,8 +103,8 @@ impl Drop for Http2Stream {
 }
 
 impl Http2Stream {
-    pub(super) fn tenure(&self) -> &Tenure {
-        &self.0.tenure
+    pub(super) fn lease(&self) -> &SourceLease {
+        &self.0.lease
     }
 
     pub(super) fn meter(&self) -> &Meter {
@@ -138,20 +138,24 @@ impl Http2Stream {
                 pin!(self.read_answer(request, max_body, &pulse, &mut status, answer)),
             )
             .await;
-        let (fault, reach) = match result {
+        let (fault, delivery) = match result {
             Ok(Ok(())) => {
                 self.0.served.set(self.0.served.get() + 1);
-                self.0.tenure.count();
+                self.0.lease.count();
                 return Ok(());
             }
             Ok(Err(failed)) => failed,
             Err(elapsed) => {
                 // The others will find out by themselves; nobody new should have to.
                 self.retire();
-                (http1::elapsed_fault(elapsed), Reach::Arrived)
+                (http1::elapsed_fault(elapsed), Delivery::Arrived)
             }
         };
-        Err(Failed { fault, status, reach })
+        Err(Failed {
+            fault,
+            status,
+            delivery,
+        })
     }
 
     async fn read_answer(
@@ -161,18 +165,18 @@ impl Http2Stream {
         pulse: &Meter,
         status: &mut Option<StatusCode>,
         answer: &mut Answer,
-    ) -> Result<(), (Fault, Reach)> {
+    ) -> Result<(), (Fault, Delivery)> {
         let request = request.take().unwrap_or_default();
         let sending = self.0.sender.borrow_mut().try_send_request(request);
         let response = sending.await.map_err(|mut error| {
             let unsent = error.take_message().is_some();
             let error = error.into_error();
-            let reach = if unsent || is_refused(&error) {
-                Reach::Unsent
+            let delivery = if unsent || is_refused(&error) {
+                Delivery::Unsent
             } else {
-                reach_of(&error)
+                delivery_of(&error)
             };
-            (fault(&error), reach)
+            (fault(&error), delivery)
         })?;
         pulse.beat();
         let (head, incoming) = response.into_parts();
@@ -186,8 +190,8 @@ impl Http2Stream {
         })
         .await
         .map_err(|error| match error {
-            body::BodyError::TooLarge(fault) => (fault, Reach::Arrived),
-            body::BodyError::Broken(error) => (body_fault(&error), Reach::Arrived),
+            body::BodyError::TooLarge(fault) => (fault, Delivery::Arrived),
+            body::BodyError::Broken(error) => (body_fault(&error), Delivery::Arrived),
         })?;
         Ok(())
     }
@@ -203,14 +207,14 @@ fn is_refused(error: &hyper::Error) -> bool {
 }
 
 /// A connection that is being closed by the server has most likely not looked at a new stream.
-fn reach_of(error: &hyper::Error) -> Reach {
+fn delivery_of(error: &hyper::Error) -> Delivery {
     let leaving = h2_error(error).is_some_and(|error| {
         error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR)
     });
     if leaving || error.is_closed() || error.is_canceled() {
-        Reach::Unanswered
+        Delivery::Unanswered
     } else {
-        Reach::Arrived
+        Delivery::Arrived
     }
 }
 

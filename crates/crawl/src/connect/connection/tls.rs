@@ -156,10 +156,10 @@ pub(crate) fn client_tls(
         Trust::System => builder.with_root_certificates(system_roots()?),
         Trust::File(path) => builder
             .dangerous()
-            .with_custom_certificate_verifier(BelieveFile::new(path, provider)?),
+            .with_custom_certificate_verifier(FileVerifier::new(path, provider)?),
         Trust::Anyone => builder
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(BelieveAnyone(provider))),
+            .with_custom_certificate_verifier(Arc::new(NoVerification(provider))),
     };
     let mut config = match identity {
         None => builder.with_no_client_auth(),
@@ -221,12 +221,12 @@ fn read_identity(
 /// Trusts what a file holds: authorities, and servers whose own certificate is in it. The latter are often
 /// marked as authorities, as `openssl req -x509` does, which webpki refuses on a server.
 #[derive(Debug)]
-struct BelieveFile {
+struct FileVerifier {
     chains: Arc<WebPkiServerVerifier>,
     held: Vec<CertificateDer<'static>>,
 }
 
-impl BelieveFile {
+impl FileVerifier {
     fn new(path: &Path, provider: Arc<CryptoProvider>) -> Result<Arc<Self>, TrustError> {
         let bad = |source: Box<dyn std::error::Error + Send + Sync>| TrustError::File {
             path: path.to_owned(),
@@ -254,7 +254,7 @@ fn is_authority_only(error: &rustls::Error) -> bool {
     matches!(other.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
 }
 
-impl ServerCertVerifier for BelieveFile {
+impl ServerCertVerifier for FileVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -320,9 +320,9 @@ pub(super) fn fault(error: &io::Error) -> Fault {
 
 /// Accepts every certificate, and still checks that the server holds its key.
 #[derive(Debug)]
-struct BelieveAnyone(Arc<CryptoProvider>);
+struct NoVerification(Arc<CryptoProvider>);
 
-impl ServerCertVerifier for BelieveAnyone {
+impl ServerCertVerifier for NoVerification {
     fn verify_server_cert(
         &self,
         _end_entity: &CertificateDer<'_>,

@@ -10,28 +10,28 @@ use http::{HeaderMap, Method};
 use v6kit_model::{Answer, ErrorKind, Fault};
 use v6kit_store::Record;
 
-use super::{Attempt, End, Outgoing, Slot, Stage, conclude, count, counted};
+use super::{Attempt, End, ItemContext, Outgoing, Slot, conclude, count, counted};
 use crate::connect::connection::Connection;
-use crate::engine::sequel;
+use crate::engine::retry_policy;
 use crate::engine::shard::Shard;
 use crate::judge::redirect;
 use crate::site::dialling::{self, Departing};
 use crate::site::robots::RobotsPolicy;
-use crate::site::{Departure, Site};
+use crate::site::{Permit, Site};
 
 /// Redirects of a robots.txt that are followed (RFC 9309 section 2.3.1.2).
 const ROBOTS_REDIRECTS: u32 = 5;
 
 /// What goes along from one request to the next.
-pub(super) struct Luggage {
+pub(super) struct CarriedRequest {
     method: Method,
     headers: HeaderMap,
     body: Bytes,
 }
 
 impl Outgoing<'_> {
-    pub(super) fn take(self) -> Luggage {
-        Luggage {
+    pub(super) fn take(self) -> CarriedRequest {
+        CarriedRequest {
             method: self.method,
             headers: self.headers.into_owned(),
             body: self.body,
@@ -39,7 +39,7 @@ impl Outgoing<'_> {
     }
 }
 
-impl Luggage {
+impl CarriedRequest {
     fn outgoing<'a>(&'a self, path: &'a str) -> Outgoing<'a> {
         Outgoing {
             method: self.method.clone(),
@@ -88,32 +88,34 @@ impl Slot {
     pub(super) async fn follow(
         &mut self,
         shard: &Shard,
-        stage: Stage<'_>,
-        luggage: Luggage,
+        context: ItemContext<'_>,
+        carried: CarriedRequest,
         attempt: Attempt,
         first: (Answer, Connection),
     ) {
-        self.follow_to_end(shard, stage, luggage, attempt, first).await;
+        self.follow_to_end(shard, context, carried, attempt, first).await;
         self.bound = None;
     }
 
     async fn follow_to_end(
         &mut self,
         shard: &Shard,
-        stage: Stage<'_>,
-        mut luggage: Luggage,
+        context: ItemContext<'_>,
+        mut carried: CarriedRequest,
         mut attempt: Attempt,
         first: (Answer, Connection),
     ) {
-        let mut hop = match stage.site.url_of(stage.site.path_of(stage.url)) {
+        let mut hop = match context.site.url_of(context.site.path_of(context.url)) {
             Ok(url) => Hop {
-                path: stage.site.path_of(stage.url).to_owned(),
-                site: Rc::clone(stage.site),
+                path: context.site.path_of(context.url).to_owned(),
+                site: Rc::clone(context.site),
                 url,
             },
-            Err(fault) => return conclude(shard, &stage, &attempt, &luggage.outgoing(""), Err(fault), None),
+            Err(fault) => {
+                return conclude(shard, &context, &attempt, &carried.outgoing(""), Err(fault), None);
+            }
         };
-        let mut departure = stage.departure;
+        let mut permit = context.permit;
         let mut fetched = Ok(first);
         for followed in 0.. {
             let next = match &fetched {
@@ -126,59 +128,59 @@ impl Slot {
                     let fault = end.err();
                     let url = hop.url.as_str();
                     let end = (followed > 0 || fault.is_some()).then_some(End { url, fault });
-                    let stage = Stage {
+                    let context = ItemContext {
                         site: &hop.site,
-                        departure,
-                        ..stage
+                        permit,
+                        ..context
                     };
-                    let outgoing = luggage.outgoing(&hop.path);
-                    return conclude(shard, &stage, &attempt, &outgoing, fetched, end);
+                    let outgoing = carried.outgoing(&hop.path);
+                    return conclude(shard, &context, &attempt, &outgoing, fetched, end);
                 }
             };
             count(shard, &attempt, Some(&connection), None);
-            sequel::pass(shard, &hop.site, departure);
+            retry_policy::pass(shard, &hop.site, permit);
             // Cookies belong to an address: whoever was given one goes on from there.
             if shard.jars.is_some() && shard.settings.sources.is_some() {
                 self.bound = Some(connection.from());
             }
             shard.keep(&hop.site, connection);
-            let Luggage {
+            let CarriedRequest {
                 method,
                 headers,
                 body,
-            } = &mut luggage;
+            } = &mut carried;
             redirect::adapt(answer.status, &hop.url, &next.url, method, headers, body);
             if !Rc::ptr_eq(&hop.site, &next.site) {
                 next.site.label(headers);
             }
             hop = next;
-            departure = match self.depart_again(shard, &hop).await {
-                Ok(Departure::Stopped) => return,
-                Ok(departure) => departure,
+            permit = match self.acquire_again(shard, &hop).await {
+                Ok(Permit::Stopped) => return,
+                Ok(permit) => permit,
                 Err(fault) => {
                     // Nobody was asked, so nobody has failed.
                     let end = End {
                         url: hop.url.as_str(),
                         fault: None,
                     };
-                    return record_unasked(shard, &stage, &attempt, &fault, &end);
+                    return record_unasked(shard, &context, &attempt, &fault, &end);
                 }
             };
             let before = attempt.took;
             attempt.began = Instant::now();
             attempt.status = None;
-            let outgoing = luggage.outgoing(&hop.path);
+            let outgoing = carried.outgoing(&hop.path);
             fetched = self.fetch(shard, &hop.site, &outgoing, &mut attempt).await;
             attempt.took = before + attempt.began.elapsed();
         }
     }
 
     /// Waits until the next destination may be asked, and asks it whether it wants to be.
-    async fn depart_again(&mut self, shard: &Shard, hop: &Hop) -> Result<Departure, Fault> {
+    async fn acquire_again(&mut self, shard: &Shard, hop: &Hop) -> Result<Permit, Fault> {
         if shard.settings.robots == RobotsPolicy::Obey {
             self.ask_robots(shard, &hop.site, hop.url.as_str()).await?;
         }
-        Ok(hop.site.depart(&shard.stop.drain).await)
+        Ok(hop.site.acquire(&shard.stop.drain).await)
     }
 
     /// A robots.txt, from where it is, or why it cannot be had from where the site says that it is.
@@ -194,7 +196,7 @@ impl Slot {
         let (mut answer, connection) = self.fetch(shard, site, outgoing, &mut Attempt::new()).await?;
         shard.keep(site, connection);
         let mut url = site.url_of(outgoing.path)?;
-        let mut luggage = Luggage {
+        let mut carried = CarriedRequest {
             method: outgoing.method.clone(),
             headers: HeaderMap::clone(&outgoing.headers),
             body: Bytes::new(),
@@ -207,15 +209,15 @@ impl Slot {
                 Ok(hop) => hop,
                 Err(fault) => return Ok(Err(fault)),
             };
-            let Luggage {
+            let CarriedRequest {
                 method,
                 headers,
                 body,
-            } = &mut luggage;
+            } = &mut carried;
             redirect::adapt(answer.status, &url, &hop.url, method, headers, body);
             hop.site.label(headers);
             hop.site.wait_for_pace(&shard.stop.drain).await;
-            let outgoing = luggage.outgoing(&hop.path);
+            let outgoing = carried.outgoing(&hop.path);
             match self.fetch(shard, &hop.site, &outgoing, &mut Attempt::new()).await {
                 Ok((next, connection)) => {
                     shard.keep(&hop.site, connection);
@@ -235,7 +237,7 @@ impl Slot {
         site: &Site,
         attempt: &mut Attempt,
     ) -> Result<Connection, Fault> {
-        if let Some(connection) = site.take_idle_from(from, shard.settings.streams, &shard.term) {
+        if let Some(connection) = site.take_idle_from(from, shard.settings.streams, &shard.lease_limits) {
             return Ok(connection);
         }
         let dialling = site.dialling();
@@ -251,11 +253,11 @@ impl Slot {
 }
 
 /// The record of an item that led to where it must not be followed.
-fn record_unasked(shard: &Shard, stage: &Stage<'_>, attempt: &Attempt, fault: &Fault, end: &End<'_>) {
+fn record_unasked(shard: &Shard, context: &ItemContext<'_>, attempt: &Attempt, fault: &Fault, end: &End<'_>) {
     let record = Record {
-        id: stage.id,
+        id: context.id,
         final_url: Some(end.url),
-        ..attempt.record(stage.position, stage.url, stage.item, Some(fault))
+        ..attempt.record(context.position, context.url, context.item, Some(fault))
     };
-    shard.finish(stage.item.turn, &record);
+    shard.finish(context.item.ordinal, &record);
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use rusqlite::{Connection, Row, params};
-use v6kit_model::{Counts, Outcome, Turns};
+use v6kit_model::{Counts, Ordinals, Outcome};
 
 use crate::ledger::accounts::Retry;
 use crate::ledger::{CommittedFrame, Extent, FramePlace};
@@ -112,12 +112,12 @@ pub(super) fn put_frame(database: &mut Connection, row: &StoredFrame) -> rusqlit
     let StoredFrame { generation, frame } = row;
     let CommittedFrame {
         place,
-        turns,
+        ordinals,
         counts,
         span,
         checksum,
     } = frame;
-    let hull = turns.hull().unwrap_or(0..0);
+    let hull = ordinals.hull().unwrap_or(0..0);
     let [ok, absent, blocked, transient, fatal] = Outcome::ALL.map(|outcome| counts.of(outcome) as i64);
     database
         .prepare_cached(
@@ -132,7 +132,7 @@ pub(super) fn put_frame(database: &mut Connection, row: &StoredFrame) -> rusqlit
             generation,
             hull.start as i64,
             hull.end as i64,
-            turns.encode(),
+            ordinals.encode(),
             span.start as i64,
             span.end as i64,
             ok,
@@ -156,12 +156,12 @@ pub(super) fn for_each_frame(
     Ok(())
 }
 
-/// Rows with turns between the ends of `hull`, in the order of their first turn.
+/// Rows with ordinals between the ends of `hull`, in the order of their first ordinal.
 pub(super) fn frames_within(
     database: &mut Connection,
     hull: &Range<u64>,
 ) -> rusqlite::Result<Vec<StoredFrame>> {
-    let bound = |turn: u64| i64::try_from(turn).unwrap_or(i64::MAX);
+    let bound = |ordinal: u64| i64::try_from(ordinal).unwrap_or(i64::MAX);
     database
         .prepare(
             "SELECT * FROM frame WHERE first < ?2 AND last > ?1 ORDER BY first, generation, segment, offset",
@@ -202,7 +202,7 @@ pub(super) fn retries(database: &mut Connection) -> rusqlite::Result<Vec<Retry>>
             Ok(Retry {
                 generation: row.get(0)?,
                 outcome,
-                turns: turns_of(row, 2)?,
+                ordinals: ordinals_of(row, 2)?,
             })
         })?
         .collect()
@@ -218,12 +218,12 @@ fn insert_retries(database: &Connection, retries: &[Retry]) -> rusqlite::Result<
     for Retry {
         generation,
         outcome,
-        turns,
+        ordinals,
     } in retries
     {
         database.execute(
             "INSERT INTO retry VALUES (?1, ?2, ?3)",
-            params![generation, outcome.as_str(), turns.encode()],
+            params![generation, outcome.as_str(), ordinals.encode()],
         )?;
     }
     Ok(())
@@ -273,16 +273,16 @@ fn frame_of(row: &Row<'_>) -> rusqlite::Result<StoredFrame> {
                 length: number(row, 2)?,
             },
             checksum: row.get(3)?,
-            turns: turns_of(row, 7)?,
+            ordinals: ordinals_of(row, 7)?,
             span: number(row, 8)?..number(row, 9)?,
             counts: Counts::new(counts),
         },
     })
 }
 
-fn turns_of(row: &Row<'_>, column: usize) -> rusqlite::Result<Turns> {
+fn ordinals_of(row: &Row<'_>, column: usize) -> rusqlite::Result<Ordinals> {
     let bytes: Vec<u8> = row.get(column)?;
-    Turns::decode(&bytes).map_err(|error| {
+    Ordinals::decode(&bytes).map_err(|error| {
         rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Blob, error.into())
     })
 }

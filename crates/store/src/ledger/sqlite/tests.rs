@@ -10,16 +10,16 @@ fn description(url: &str) -> Description {
     serde_json::from_value(serde_json::json!({ "url": url })).unwrap()
 }
 
-fn frame(segment: u64, offset: u64, turns: Range<u64>) -> CommittedFrame {
+fn frame(segment: u64, offset: u64, ordinals: Range<u64>) -> CommittedFrame {
     let mut counts = Counts::default();
-    turns.clone().for_each(|_| counts.add(Outcome::Ok));
+    ordinals.clone().for_each(|_| counts.add(Outcome::Ok));
     CommittedFrame {
         place: FramePlace {
             segment,
             offset,
             length: 10,
         },
-        turns: Turns::from_range(turns),
+        ordinals: Ordinals::from_range(ordinals),
         counts,
         span: 0..1,
         checksum: 0,
@@ -31,18 +31,24 @@ fn what_is_committed_is_never_leased_again() {
     let directory = tempfile::tempdir().unwrap();
     let job = description("a");
     let ledger = SqliteLedger::open(directory.path(), &job, HUNDRED).unwrap();
-    assert_eq!(ledger.lease(40).unwrap().unwrap().turns, Turns::from_range(0..40));
+    assert_eq!(
+        ledger.lease(40).unwrap().unwrap().ordinals,
+        Ordinals::from_range(0..40)
+    );
     ledger.commit(&frame(1, 0, 0..30)).unwrap();
     drop(ledger);
     let ledger = SqliteLedger::open(directory.path(), &job, HUNDRED).unwrap();
     assert_eq!(ledger.standing().unwrap().left(), 70);
     let chunk = ledger.lease(1000).unwrap().unwrap();
-    assert_eq!((chunk.turns, chunk.open_after), (Turns::from_range(30..100), 0));
-    assert_eq!(ledger.lease(1).unwrap(), None);
-    ledger.give_back(&Turns::from_range(50..60)).unwrap();
     assert_eq!(
-        ledger.lease(1000).unwrap().unwrap().turns,
-        Turns::from_range(50..60)
+        (chunk.ordinals, chunk.open_after),
+        (Ordinals::from_range(30..100), 0)
+    );
+    assert_eq!(ledger.lease(1).unwrap(), None);
+    ledger.give_back(&Ordinals::from_range(50..60)).unwrap();
+    assert_eq!(
+        ledger.lease(1000).unwrap().unwrap().ordinals,
+        Ordinals::from_range(50..60)
     );
 }
 
@@ -106,14 +112,14 @@ fn retried_items_are_leased_once_more_and_stand_until_then() {
     let ledger = SqliteLedger::open(directory.path(), &job, HUNDRED).unwrap();
     ledger.lease(100).unwrap();
     ledger.commit(&frame(1, 0, 0..100)).unwrap();
-    let scattered = Turns::from_list(&mut [3, 5, 90]);
+    let scattered = Ordinals::from_list(&mut [3, 5, 90]);
     ledger.retry(vec![(Outcome::Ok, scattered.clone())]).unwrap();
     let standing = ledger.standing().unwrap();
     assert_eq!((standing.left(), standing.retrying), (3, 3));
-    assert_eq!(ledger.lease(9).unwrap().unwrap().turns, scattered);
+    assert_eq!(ledger.lease(9).unwrap().unwrap().ordinals, scattered);
     assert!(ledger.missing().unwrap().is_empty());
     let again = CommittedFrame {
-        turns: scattered.clone(),
+        ordinals: scattered.clone(),
         counts: Counts::of_one(Outcome::Ok, 3),
         ..frame(2, 0, 0..1)
     };
@@ -122,7 +128,7 @@ fn retried_items_are_leased_once_more_and_stand_until_then() {
     let ledger = SqliteLedger::open(directory.path(), &job, HUNDRED).unwrap();
     assert_eq!(ledger.lease(9).unwrap(), None);
     let frames = ledger.frames_within(0..100).unwrap();
-    assert_eq!((&frames[0].1, &frames[1].1), (&scattered, &Turns::default()));
+    assert_eq!((&frames[0].1, &frames[1].1), (&scattered, &Ordinals::default()));
 }
 
 #[test]
@@ -138,8 +144,8 @@ fn a_lost_frame_leaves_its_items_open() {
     };
     ledger.rearrange(&[place(1)], &[(place(2), place(3))]).unwrap();
     assert_eq!(
-        ledger.lease(100).unwrap().unwrap().turns,
-        Turns::from_range(0..50)
+        ledger.lease(100).unwrap().unwrap().ordinals,
+        Ordinals::from_range(0..50)
     );
     assert_eq!(ledger.frames_within(0..100).unwrap()[0].0.place, place(3));
 }
@@ -156,7 +162,7 @@ fn a_billion_items_in_chunks_of_a_hundred_stay_a_small_ledger() {
     let mut offsets = [0; 2];
     for number in 0..1000 {
         let shard = number as usize % 2;
-        let turns = ledger.lease(100).unwrap().unwrap().turns;
+        let ordinals = ledger.lease(100).unwrap().unwrap().ordinals;
         ledger
             .commit(&CommittedFrame {
                 place: FramePlace {
@@ -164,8 +170,8 @@ fn a_billion_items_in_chunks_of_a_hundred_stay_a_small_ledger() {
                     offset: offsets[shard],
                     length: 6000,
                 },
-                counts: Counts::of_one(Outcome::Ok, turns.count()),
-                turns,
+                counts: Counts::of_one(Outcome::Ok, ordinals.count()),
+                ordinals,
                 span: number..number + 1,
                 checksum: 0,
             })
@@ -180,7 +186,7 @@ fn a_billion_items_in_chunks_of_a_hundred_stay_a_small_ledger() {
     assert_eq!(ledger.standing().unwrap().done.sum(), 100_000);
     assert!(ledger.standing().unwrap().frames < 40, "neighbours are merged");
     assert_eq!(
-        ledger.lease(100).unwrap().unwrap().turns,
-        Turns::from_range(100_000..100_100)
+        ledger.lease(100).unwrap().unwrap().ordinals,
+        Ordinals::from_range(100_000..100_100)
     );
 }

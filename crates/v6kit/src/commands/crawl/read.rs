@@ -60,7 +60,7 @@ pub(super) fn missing(directory: &Path, printer: &Printer) -> Result<Exit, Failu
     let mut items = v6kit_store::missing(directory).map_err(|error| {
         let exit = match &error {
             v6kit_store::MissingError::Ledger(error) => exit_of(error),
-            v6kit_store::MissingError::Work(_) => Exit::Failed,
+            v6kit_store::MissingError::Items(_) => Exit::Failed,
         };
         Failure::because(exit, "what is missing is not known", &error)
     })?;

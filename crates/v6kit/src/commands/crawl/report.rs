@@ -1,7 +1,7 @@
 //! What a crawl came to, for people and for programs.
 
 use indicatif::{HumanBytes, HumanCount};
-use v6kit_crawl::{NetworksSummary, Rate, Summary};
+use v6kit_crawl::{PrefixSummary, Rate, Summary};
 
 use crate::printer::{Printer, Tone};
 
@@ -80,7 +80,7 @@ pub(super) fn print(summary: &Summary, rate: Rate, printer: &Printer) {
 }
 
 /// At which width the site counts, where its refusals show it.
-fn finding(networks: &NetworksSummary) -> Option<String> {
+fn finding(networks: &PrefixSummary) -> Option<String> {
     let width = |length: u8| networks.widths.iter().find(|width| width.length == length);
     let name = |length: u8| match length {
         128 => "address".to_owned(),

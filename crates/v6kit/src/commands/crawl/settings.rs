@@ -11,7 +11,7 @@ use v6kit_crawl::{
     ConcurrencyMode, CookiePolicy, Deadlines, ErrorBudget, Expectations, Job, OnLimit, Rate, RobotsPolicy,
     Settings, Sources, Trust,
 };
-use v6kit_model::input::{List, ListSource, RequestSpec, Work};
+use v6kit_model::input::{Items, List, ListSource, RequestSpec};
 use v6kit_model::{Coding, HttpVersion, Order};
 use v6kit_net::Prefix;
 use v6kit_store::{Compression, Content, FieldPath, Format, Reach, Storage};
@@ -96,7 +96,7 @@ pub(super) async fn plan(args: RunArgs, printer: &Printer) -> Result<Plan, Failu
     } = args;
     let way = access.way()?;
     let output = output.expect("clap requires it");
-    let work = work(urls, input, &output)?;
+    let items = items(urls, input, &output)?;
     let storage = storage(format, store, extract)?;
     let prefix = prefix_or_last(prefix, &state.state_dir, printer)?;
     let draw_seed = seed.unwrap_or_else(rand::random);
@@ -114,7 +114,7 @@ pub(super) async fn plan(args: RunArgs, printer: &Printer) -> Result<Plan, Failu
     let on_limit = on_limit_of(on_limit, sources.is_some())?;
     let (slots, threads) = fit(concurrency, threads, rate, printer)?;
     let job = Job {
-        work,
+        items,
         request,
         order: match order {
             OrderChoice::Sequential => Order::Sequential,
@@ -362,7 +362,7 @@ fn threads_for(rate: Rate) -> usize {
 }
 
 /// The items: templates, or the lines of a list.
-fn work(targets: Vec<Target>, input: Option<PathBuf>, output: &Path) -> Result<Work, Failure> {
+fn items(targets: Vec<Target>, input: Option<PathBuf>, output: &Path) -> Result<Items, Failure> {
     let wrong = |what: &str, hint: &str| {
         Err(Failure::new(Exit::Usage, "it is not clear what to fetch")
             .why(what)
@@ -396,7 +396,7 @@ fn work(targets: Vec<Target>, input: Option<PathBuf>, output: &Path) -> Result<W
                 "add -i FILE, or - for standard input",
             );
         }
-        return Work::templates(templates)
+        return Items::templates(templates)
             .map_err(|error| Failure::because(Exit::Usage, "too much to crawl", &error));
     };
     if !templates.is_empty() || patterns.len() > 1 {
@@ -408,8 +408,8 @@ fn work(targets: Vec<Target>, input: Option<PathBuf>, output: &Path) -> Result<W
     let list = List::open(&source, output)
         .map_err(|error| Failure::because(Exit::Usage, "the list cannot be used", &error))?;
     match patterns.pop() {
-        None => Ok(Work::lines(list)),
-        Some(url) => Work::substituted(list, &url)
+        None => Ok(Items::lines(list)),
+        Some(url) => Items::substituted(list, &url)
             .map_err(|error| Failure::because(Exit::Usage, format!("`{url}` cannot be crawled"), &error)),
     }
 }

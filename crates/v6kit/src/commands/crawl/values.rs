@@ -23,7 +23,7 @@ pub(super) enum Concurrency {
 pub(super) fn url(text: &str) -> Result<Target, BadValue> {
     match text {
         "-" => Ok(Target::StandardInput),
-        text if text.contains(v6kit_model::input::PLACE) => Ok(Target::Substituted(text.to_owned())),
+        text if text.contains(v6kit_model::input::PLACEHOLDER) => Ok(Target::Substituted(text.to_owned())),
         text => text
             .parse()
             .map(Target::Template)

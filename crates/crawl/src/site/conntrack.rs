@@ -15,7 +15,7 @@ const WINDOW: u32 = 256;
 
 /// The last attempts of one shard to connect to one destination.
 #[derive(Debug, Default)]
-pub(crate) struct Tracking {
+pub(crate) struct ConntrackSuspicion {
     attempts: Cell<u32>,
     hung: Cell<u32>,
     /// The last answer on a connection that had given one before.
@@ -31,7 +31,7 @@ pub(crate) enum Dialled {
     TimedOut,
 }
 
-impl Tracking {
+impl ConntrackSuspicion {
     /// An established connection went on.
     pub(crate) fn answered(&self, now: Instant) {
         self.last_answer.set(Some(now));
@@ -63,36 +63,36 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(5);
 
     /// The verdict after `hanging` attempts of `PATIENCE` each that begin at the same time.
-    fn hang(tracking: &Tracking, hanging: u32, began: Instant) -> bool {
-        let verdicts = (0..hanging).map(|_| tracking.dialled(Dialled::TimedOut, began, began + PATIENCE));
+    fn hang(suspicion: &ConntrackSuspicion, hanging: u32, began: Instant) -> bool {
+        let verdicts = (0..hanging).map(|_| suspicion.dialled(Dialled::TimedOut, began, began + PATIENCE));
         verdicts.last().expect("an attempt")
     }
 
     #[test]
     fn new_connections_that_hang_while_others_go_on_are_suspicious() {
-        let (tracking, began) = (Tracking::default(), Instant::now());
-        tracking.answered(began + PATIENCE / 2);
-        assert!(!hang(&tracking, ENOUGH - 1, began));
-        assert!(hang(&tracking, 1, began));
+        let (suspicion, began) = (ConntrackSuspicion::default(), Instant::now());
+        suspicion.answered(began + PATIENCE / 2);
+        assert!(!hang(&suspicion, ENOUGH - 1, began));
+        assert!(hang(&suspicion, 1, began));
     }
 
     #[test]
     fn a_site_that_went_silent_is_not() {
-        let (tracking, began) = (Tracking::default(), Instant::now());
-        assert!(!hang(&tracking, 2 * WINDOW, began));
-        tracking.answered(began + PATIENCE / 4);
-        assert!(!hang(&tracking, 2 * WINDOW, began));
+        let (suspicion, began) = (ConntrackSuspicion::default(), Instant::now());
+        assert!(!hang(&suspicion, 2 * WINDOW, began));
+        suspicion.answered(began + PATIENCE / 4);
+        assert!(!hang(&suspicion, 2 * WINDOW, began));
     }
 
     #[test]
     fn a_few_among_many_are_loss() {
-        let (tracking, now) = (Tracking::default(), Instant::now());
+        let (suspicion, now) = (ConntrackSuspicion::default(), Instant::now());
         for _ in 0..20 * WINDOW {
             for _ in 0..9 {
-                assert!(!tracking.dialled(Dialled::Connected, now, now));
+                assert!(!suspicion.dialled(Dialled::Connected, now, now));
             }
-            tracking.answered(now);
-            assert!(!tracking.dialled(Dialled::TimedOut, now, now));
+            suspicion.answered(now);
+            assert!(!suspicion.dialled(Dialled::TimedOut, now, now));
         }
     }
 }

@@ -5,18 +5,18 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// Where to say it. Never used per request.
 #[derive(Debug, Clone)]
-pub(crate) struct Notices(UnboundedSender<String>);
+pub(crate) struct EventSink(UnboundedSender<String>);
 
 /// Where to hear it.
 #[derive(Debug)]
-pub(crate) struct News(Mutex<UnboundedReceiver<String>>);
+pub(crate) struct Events(Mutex<UnboundedReceiver<String>>);
 
-pub(crate) fn channel() -> (Notices, News) {
+pub(crate) fn channel() -> (EventSink, Events) {
     let (sender, receiver) = unbounded_channel();
-    (Notices(sender), News(Mutex::new(receiver)))
+    (EventSink(sender), Events(Mutex::new(receiver)))
 }
 
-impl Notices {
+impl EventSink {
     /// Says one line.
     pub(crate) fn push(&self, line: String) {
         // Nobody has to listen.
@@ -24,7 +24,7 @@ impl Notices {
     }
 }
 
-impl News {
+impl Events {
     /// The next line; waits for ever where none can come.
     pub(crate) async fn next(&self) -> String {
         match self.0.lock().await.recv().await {

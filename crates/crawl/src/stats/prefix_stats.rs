@@ -13,7 +13,7 @@ const LENGTHS: [u8; 3] = [64, 56, 48];
 /// Prefix lengths that are judged, single addresses first.
 const JUDGED: [u8; 4] = [128, 64, 56, 48];
 
-/// Networks of one length that are told apart. All /64s of a /48; where there are more, the networks of a
+/// PrefixStats of one length that are told apart. All /64s of a /48; where there are more, the networks of a
 /// random draw hardly ever repeat.
 const MOST_BITS: u8 = 16;
 
@@ -29,7 +29,7 @@ const TELLING: u32 = 10;
 
 /// How a request ended, as far as networks are concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum Reception {
     /// With an answer that is no refusal.
     Served,
     /// The site does not want to serve this address, or serve it so often.
@@ -45,7 +45,7 @@ pub(crate) enum Visit {
 
 /// Which networks any shard has sent from. Touched once for each new address.
 #[derive(Debug)]
-pub(crate) struct Seen {
+pub(crate) struct SeenNetworks {
     prefix: Prefix,
     /// A bit for each network, for each of [`LENGTHS`] with few enough.
     bits: [Option<Box<[AtomicU64]>>; LENGTHS.len()],
@@ -55,14 +55,14 @@ pub(crate) struct Seen {
 
 /// What one shard counts. Only its own thread writes.
 #[derive(Debug)]
-pub(crate) struct Networks {
+pub(crate) struct PrefixStats {
     /// Served and refused requests of each network, for each of [`LENGTHS`] with few enough.
     tables: [Option<Box<[[AtomicU32; 2]]>>; LENGTHS.len()],
     /// First requests after the first refusal, and those of them that were refused, for each of [`JUDGED`].
     first: [[Counter; 2]; JUDGED.len()],
 }
 
-impl Seen {
+impl SeenNetworks {
     pub(crate) fn new(prefix: Prefix) -> Self {
         Self {
             prefix,
@@ -88,7 +88,7 @@ impl Seen {
     }
 }
 
-impl Networks {
+impl PrefixStats {
     pub(crate) fn new(prefix: Prefix) -> Self {
         Self {
             tables: LENGTHS.map(|length| {
@@ -100,10 +100,10 @@ impl Networks {
     }
 
     /// Counts a request from `address`.
-    pub(crate) fn count(&self, seen: &Seen, address: Ipv6Addr, visit: Visit, verdict: Verdict) {
+    pub(crate) fn count(&self, seen: &SeenNetworks, address: Ipv6Addr, visit: Visit, reception: Reception) {
         for (length, table) in LENGTHS.iter().zip(&self.tables) {
             if let Some(table) = table {
-                let count = &table[index(seen.prefix, *length, address)][verdict as usize];
+                let count = &table[index(seen.prefix, *length, address)][reception as usize];
                 // There is one writer.
                 count.store(count.load(Ordering::Relaxed).saturating_add(1), Ordering::Relaxed);
             }
@@ -118,17 +118,17 @@ impl Networks {
                 .filter(|(_, new)| refused_before && *new)
             {
                 counts[0].add(1);
-                counts[1].add(u64::from(verdict == Verdict::Refused));
+                counts[1].add(u64::from(reception == Reception::Refused));
             }
         }
-        if verdict == Verdict::Refused && !refused_before {
+        if reception == Reception::Refused && !refused_before {
             seen.refused.store(true, Ordering::Relaxed);
         }
     }
 
     /// Served and refused requests by /64 over all shards, in the order of the addresses; `None` where there
     /// are too many /64s to tell apart.
-    pub(crate) fn by_64(shards: &[&Self], seen: &Seen) -> Option<Vec<(Ipv6Addr, [u64; 2])>> {
+    pub(crate) fn by_64(shards: &[&Self], seen: &SeenNetworks) -> Option<Vec<(Ipv6Addr, [u64; 2])>> {
         let sums = sum(shards, 0)?;
         let bits = networks_bits(seen.prefix, LENGTHS[0])?;
         let first = seen.prefix.network().to_bits();
@@ -164,7 +164,7 @@ fn index(prefix: Prefix, length: u8, address: Ipv6Addr) -> usize {
     ((address.to_bits() >> (128 - length)) & mask) as usize
 }
 
-fn sum(shards: &[&Networks], at: usize) -> Option<Vec<[u64; 2]>> {
+fn sum(shards: &[&PrefixStats], at: usize) -> Option<Vec<[u64; 2]>> {
     let mut sums: Option<Vec<[u64; 2]>> = None;
     for shard in shards {
         let table = shard.tables[at].as_ref()?;
@@ -180,7 +180,7 @@ fn sum(shards: &[&Networks], at: usize) -> Option<Vec<[u64; 2]>> {
 
 /// How the outcomes differ between networks of the prefix.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct NetworksSummary {
+pub struct PrefixSummary {
     /// The length of the networks that the site counts requests by, 128 for single addresses, where the
     /// outcomes show it.
     pub counted_by: Option<u8>,
@@ -195,21 +195,21 @@ pub struct NetworksSummary {
 pub struct Width {
     /// The length of the networks.
     pub length: u8,
-    /// Networks that were sent from; none where there are too many to tell apart.
+    /// PrefixStats that were sent from; none where there are too many to tell apart.
     pub networks: Option<u64>,
     /// Those of them that were ever refused.
     pub refused_networks: Option<u64>,
     /// The smallest and the largest share of refused requests of a network with ten requests or more.
     pub refused_share: Option<[f64; 2]>,
-    /// Networks that were sent from for the first time after the site had begun to refuse.
+    /// PrefixStats that were sent from for the first time after the site had begun to refuse.
     pub new: u64,
     /// Those of them whose first request was refused.
     pub new_refused: u64,
 }
 
-impl NetworksSummary {
+impl PrefixSummary {
     /// Sums the shards up; `addresses` is how many were used.
-    pub(crate) fn new(shards: &[&Networks], addresses: u64) -> Self {
+    pub(crate) fn new(shards: &[&PrefixStats], addresses: u64) -> Self {
         let widths: Vec<Width> = JUDGED
             .iter()
             .enumerate()
@@ -285,10 +285,10 @@ mod tests {
 
     /// A site that serves `limit` requests of each network of `length`, asked ten times from each of `draws`
     /// addresses of `prefix`, by two shards.
-    fn asked(prefix: &str, length: u8, limit: u32, draws: u32) -> NetworksSummary {
+    fn asked(prefix: &str, length: u8, limit: u32, draws: u32) -> PrefixSummary {
         let prefix: Prefix = prefix.parse().unwrap();
-        let seen = Seen::new(prefix);
-        let shards = [Networks::new(prefix), Networks::new(prefix)];
+        let seen = SeenNetworks::new(prefix);
+        let shards = [PrefixStats::new(prefix), PrefixStats::new(prefix)];
         let mut pool = v6kit_net::SourcePool::new(prefix, 5, []).unwrap();
         let mut budgets: HashMap<Ipv6Addr, u32> = HashMap::new();
         for draw in 0..draws {
@@ -298,20 +298,20 @@ mod tests {
                     .entry(Prefix::around(address, length).network())
                     .or_default();
                 *budget += 1;
-                let verdict = if *budget > limit {
-                    Verdict::Refused
+                let reception = if *budget > limit {
+                    Reception::Refused
                 } else {
-                    Verdict::Served
+                    Reception::Served
                 };
                 let visit = if request == 0 {
                     Visit::First
                 } else {
                     Visit::Further
                 };
-                shards[draw as usize % 2].count(&seen, address, visit, verdict);
+                shards[draw as usize % 2].count(&seen, address, visit, reception);
             }
         }
-        NetworksSummary::new(&[&shards[0], &shards[1]], u64::from(draws))
+        PrefixSummary::new(&[&shards[0], &shards[1]], u64::from(draws))
     }
 
     #[test]
@@ -335,18 +335,18 @@ mod tests {
     #[test]
     fn every_64_of_a_48_has_its_counts_and_memory_is_bounded() {
         let prefix: Prefix = "2001:db8:1::/48".parse().unwrap();
-        let (seen, networks) = (Seen::new(prefix), Networks::new(prefix));
+        let (seen, networks) = (SeenNetworks::new(prefix), PrefixStats::new(prefix));
         for net in [0u128, 7, 0xffff] {
             let address = Ipv6Addr::from_bits(prefix.network().to_bits() | net << 64 | 9);
-            networks.count(&seen, address, Visit::First, Verdict::Served);
-            networks.count(&seen, address, Visit::Further, Verdict::Refused);
+            networks.count(&seen, address, Visit::First, Reception::Served);
+            networks.count(&seen, address, Visit::Further, Reception::Refused);
         }
-        let counts = Networks::by_64(&[&networks], &seen).unwrap();
+        let counts = PrefixStats::by_64(&[&networks], &seen).unwrap();
         let names: Vec<String> = counts.iter().map(|(net, _)| net.to_string()).collect();
         assert_eq!(names, ["2001:db8:1::", "2001:db8:1:7::", "2001:db8:1:ffff::"]);
         assert!(counts.iter().all(|(_, counts)| *counts == [1, 1]));
         let wide: Prefix = "2001:db8::/32".parse().unwrap();
-        assert!(Networks::new(wide).tables[0].is_none());
-        assert!(Networks::by_64(&[&Networks::new(wide)], &Seen::new(wide)).is_none());
+        assert!(PrefixStats::new(wide).tables[0].is_none());
+        assert!(PrefixStats::by_64(&[&PrefixStats::new(wide)], &SeenNetworks::new(wide)).is_none());
     }
 }

@@ -9,13 +9,13 @@ const SET_ASIDE: Duration = Duration::from_secs(30);
 
 /// Whose turn it is among the addresses of a destination.
 #[derive(Debug, Default)]
-pub(crate) struct Rota {
+pub(crate) struct AddressRotation {
     next: Cell<usize>,
     /// Addresses that could not be reached, and until when they come last.
     aside: RefCell<Vec<(SocketAddrV6, Instant)>>,
 }
 
-impl Rota {
+impl AddressRotation {
     /// `all` in the order in which they are to be tried.
     pub(crate) fn order(&self, all: &[SocketAddrV6], now: Instant) -> Vec<SocketAddrV6> {
         if let [_] = all {
@@ -52,14 +52,14 @@ mod tests {
         let all: Vec<SocketAddrV6> = ["[::1]:1", "[::2]:1", "[::3]:1"]
             .map(|text| text.parse().unwrap())
             .into();
-        let (rota, now) = (Rota::default(), Instant::now());
-        let firsts: Vec<SocketAddrV6> = (0..3).map(|_| rota.order(&all, now)[0]).collect();
+        let (rotation, now) = (AddressRotation::default(), Instant::now());
+        let firsts: Vec<SocketAddrV6> = (0..3).map(|_| rotation.order(&all, now)[0]).collect();
         assert_eq!(firsts, all);
-        rota.set_aside(all[0], now);
-        let firsts: Vec<SocketAddrV6> = (0..4).map(|_| rota.order(&all, now)[0]).collect();
+        rotation.set_aside(all[0], now);
+        let firsts: Vec<SocketAddrV6> = (0..4).map(|_| rotation.order(&all, now)[0]).collect();
         assert_eq!(firsts, [all[2], all[1], all[2], all[1]]);
-        assert_eq!(rota.order(&all, now)[2], all[0]);
-        assert_eq!(rota.order(&all, now + SET_ASIDE).len(), 3);
-        assert!(rota.aside.borrow().is_empty());
+        assert_eq!(rotation.order(&all, now)[2], all[0]);
+        assert_eq!(rotation.order(&all, now + SET_ASIDE).len(), 3);
+        assert!(rotation.aside.borrow().is_empty());
     }
 }

@@ -48,7 +48,7 @@ pub(crate) struct Observed {
 /// watches latency as TCP Vegas does (Brakmo and Peterson, 1995): it shrinks when answers take much longer
 /// than they did at the knee, and grows a little while they do not.
 #[derive(Debug)]
-pub(crate) struct Climb {
+pub(crate) struct ConcurrencyController {
     limit: usize,
     bounds: (usize, usize),
     phase: Phase,
@@ -70,7 +70,7 @@ enum Phase {
     },
 }
 
-impl Climb {
+impl ConcurrencyController {
     /// Between `least` and `most`.
     pub(crate) fn new(least: usize, most: usize) -> Self {
         let most = most.max(least);
@@ -230,11 +230,11 @@ impl Sums {
 }
 
 /// Moves the limits for as long as it is polled.
-pub(crate) async fn adapt(mut climb: Climb, limits: Limits, shards: Vec<Arc<Progress>>) {
+pub(crate) async fn adapt(mut controller: ConcurrencyController, limits: Limits, shards: Vec<Arc<Progress>>) {
     loop {
-        limits.set(climb.limit());
-        settle(&shards, climb.limit()).await;
-        climb.step(observe(&shards, climb.limit()).await);
+        limits.set(controller.limit());
+        settle(&shards, controller.limit()).await;
+        controller.step(observe(&shards, controller.limit()).await);
     }
 }
 
@@ -293,12 +293,12 @@ mod tests {
         }
     }
 
-    fn run(climb: &mut Climb, site: &mut Site, steps: usize) -> Vec<usize> {
+    fn run(controller: &mut ConcurrencyController, site: &mut Site, steps: usize) -> Vec<usize> {
         (0..steps)
             .map(|_| {
-                let seen = site.observe(climb.limit());
-                climb.step(seen);
-                climb.limit()
+                let seen = site.observe(controller.limit());
+                controller.step(seen);
+                controller.limit()
             })
             .collect()
     }
@@ -311,8 +311,8 @@ mod tests {
                 service: 0.05,
                 noise: 3,
             };
-            let mut climb = Climb::new(1, 1000);
-            let limits = run(&mut climb, &mut site, 300);
+            let mut controller = ConcurrencyController::new(1, 1000);
+            let limits = run(&mut controller, &mut site, 300);
             let (low, high) = (workers as usize * 6 / 10, workers as usize * 19 / 10 + 2);
             assert!(
                 limits[20..].iter().all(|limit| (low..=high).contains(limit)),
@@ -328,24 +328,24 @@ mod tests {
             service: 0.05,
             noise: 3,
         };
-        let mut climb = Climb::new(1, 1000);
-        run(&mut climb, &mut site, 50);
+        let mut controller = ConcurrencyController::new(1, 1000);
+        run(&mut controller, &mut site, 50);
         site.workers = 20.0;
-        let limits = run(&mut climb, &mut site, 200);
+        let limits = run(&mut controller, &mut site, 200);
         assert!(limits[150..].iter().all(|limit| *limit <= 45), "{limits:?}");
     }
 
     #[test]
     fn a_limit_that_is_not_used_does_not_grow() {
-        let mut climb = Climb::new(1, 1000);
+        let mut controller = ConcurrencyController::new(1, 1000);
         let seen = Observed {
             rate: 100.0,
             latency: 0.01,
             used: 0.25,
             failed: 0.0,
         };
-        (0..50).for_each(|_| climb.step(seen));
-        assert_eq!(climb.limit(), 4);
+        (0..50).for_each(|_| controller.step(seen));
+        assert_eq!(controller.limit(), 4);
     }
 
     #[test]
@@ -355,16 +355,20 @@ mod tests {
             service: 0.05,
             noise: 3,
         };
-        let mut climb = Climb::new(2, 1000);
-        run(&mut climb, &mut site, 20);
-        let before = climb.limit();
+        let mut controller = ConcurrencyController::new(2, 1000);
+        run(&mut controller, &mut site, 20);
+        let before = controller.limit();
         for _ in 0..3 {
             let seen = Observed {
                 failed: 0.5,
-                ..site.observe(climb.limit())
+                ..site.observe(controller.limit())
             };
-            climb.step(seen);
+            controller.step(seen);
         }
-        assert!(climb.limit() < before / 2, "{before} -> {}", climb.limit());
+        assert!(
+            controller.limit() < before / 2,
+            "{before} -> {}",
+            controller.limit()
+        );
     }
 }

@@ -15,7 +15,7 @@ const MOST: usize = 100_000;
 
 /// What a shard keeps about all destinations.
 #[derive(Debug, Default)]
-pub(crate) struct WaitingRoom {
+pub(crate) struct HostQueues {
     parked: Cell<usize>,
     /// Destinations that are being served.
     served: Cell<usize>,
@@ -23,7 +23,7 @@ pub(crate) struct WaitingRoom {
 
 /// What a shard keeps about one destination.
 #[derive(Debug, Default)]
-pub(crate) struct Bench {
+pub(crate) struct HostQueue {
     /// Slots that serve it, waiting for its pace or for its answer.
     slots: Cell<usize>,
     parked: RefCell<VecDeque<Item>>,
@@ -31,9 +31,9 @@ pub(crate) struct Bench {
 
 /// A slot at a destination.
 #[derive(Debug)]
-pub(crate) struct Seat<'a> {
-    room: &'a WaitingRoom,
-    bench: &'a Bench,
+pub(crate) struct SlotGuard<'a> {
+    queues: &'a HostQueues,
+    host: &'a HostQueue,
 }
 
 /// Whether an item was parked before.
@@ -41,11 +41,11 @@ pub(crate) struct Seat<'a> {
 pub(crate) enum Arrival {
     /// It has just been taken up.
     New,
-    /// It was parked, and its turn has come.
-    Called,
+    /// It was parked, and its time has come.
+    Resumed,
 }
 
-impl WaitingRoom {
+impl HostQueues {
     /// Items that are parked.
     pub(crate) fn parked(&self) -> usize {
         self.parked.get()
@@ -57,35 +57,35 @@ impl WaitingRoom {
         (slots.saturating_sub(1) / self.served.get().max(1)).max(1)
     }
 
-    /// A seat at `bench`, or `None` when the item was parked there instead.
+    /// A slot at `host`, or `None` when the item was parked there instead.
     pub(crate) fn enter<'a>(
         &'a self,
-        bench: &'a Bench,
+        host: &'a HostQueue,
         item: Item,
         arrival: Arrival,
         slots: usize,
-    ) -> Option<Seat<'a>> {
-        let crowded = bench.slots.get() >= self.share(slots) && bench.slots.get() > 0;
+    ) -> Option<SlotGuard<'a>> {
+        let crowded = host.slots.get() >= self.share(slots) && host.slots.get() > 0;
         if arrival == Arrival::New && crowded && self.parked.get() < MOST {
-            bench.parked.borrow_mut().push_back(item);
+            host.parked.borrow_mut().push_back(item);
             self.parked.set(self.parked.get() + 1);
             return None;
         }
-        if bench.slots.replace(bench.slots.get() + 1) == 0 {
+        if host.slots.replace(host.slots.get() + 1) == 0 {
             self.served.set(self.served.get() + 1);
         }
-        Some(Seat { room: self, bench })
+        Some(SlotGuard { queues: self, host })
     }
 
-    /// The next item that is parked at `bench`.
-    pub(crate) fn call(&self, bench: &Bench) -> Option<Item> {
-        let item = bench.parked.borrow_mut().pop_front()?;
+    /// The next item that is parked at `host`.
+    pub(crate) fn call(&self, host: &HostQueue) -> Option<Item> {
+        let item = host.parked.borrow_mut().pop_front()?;
         self.parked.set(self.parked.get() - 1);
         Some(item)
     }
 }
 
-impl Bench {
+impl HostQueue {
     /// Whether anything is parked.
     pub(crate) fn is_waited_at(&self) -> bool {
         !self.parked.borrow().is_empty()
@@ -97,24 +97,24 @@ impl Bench {
     }
 }
 
-impl Seat<'_> {
+impl SlotGuard<'_> {
     /// Leaves, and takes the next parked item along, unless the destination has more than its share.
     pub(crate) fn leave(self, slots: usize) -> Option<Item> {
-        let (room, bench) = (self.room, self.bench);
+        let (queues, host) = (self.queues, self.host);
         drop(self);
-        let last = bench.slots.get() == 0;
-        (last || bench.slots.get() < room.share(slots))
-            .then(|| room.call(bench))
+        let last = host.slots.get() == 0;
+        (last || host.slots.get() < queues.share(slots))
+            .then(|| queues.call(host))
             .flatten()
     }
 }
 
-impl Drop for Seat<'_> {
+impl Drop for SlotGuard<'_> {
     fn drop(&mut self) {
-        let slots = self.bench.slots.get() - 1;
-        self.bench.slots.set(slots);
+        let slots = self.host.slots.get() - 1;
+        self.host.slots.set(slots);
         if slots == 0 {
-            self.room.served.set(self.room.served.get() - 1);
+            self.queues.served.set(self.queues.served.get() - 1);
         }
     }
 }
@@ -123,9 +123,9 @@ impl Drop for Seat<'_> {
 mod tests {
     use super::*;
 
-    fn item(turn: u64) -> Item {
+    fn item(ordinal: u64) -> Item {
         Item {
-            turn,
+            ordinal,
             attempts: 0,
             refusals: 0,
         }
@@ -133,56 +133,56 @@ mod tests {
 
     #[test]
     fn one_destination_never_gets_the_last_slot_and_two_share() {
-        let (room, slow, other) = (WaitingRoom::default(), Bench::default(), Bench::default());
-        let seats: Vec<Seat<'_>> = (0..9)
-            .map_while(|turn| room.enter(&slow, item(turn), Arrival::New, 8))
+        let (queues, slow, other) = (HostQueues::default(), HostQueue::default(), HostQueue::default());
+        let guards: Vec<SlotGuard<'_>> = (0..9)
+            .map_while(|ordinal| queues.enter(&slow, item(ordinal), Arrival::New, 8))
             .collect();
-        assert_eq!((seats.len(), room.parked()), (7, 1));
-        let busy = room.enter(&other, item(100), Arrival::New, 8).unwrap();
+        assert_eq!((guards.len(), queues.parked()), (7, 1));
+        let busy = queues.enter(&other, item(100), Arrival::New, 8).unwrap();
         // Seven are more than its share now: those that are done go elsewhere.
-        let mut seats = seats.into_iter();
-        let called: Vec<Option<Item>> = seats.by_ref().take(4).map(|seat| seat.leave(8)).collect();
+        let mut guards = guards.into_iter();
+        let called: Vec<Option<Item>> = guards.by_ref().take(4).map(|slot| slot.leave(8)).collect();
         assert_eq!(called, [None, None, None, None]);
-        assert_eq!(seats.next().unwrap().leave(8), Some(item(7)));
+        assert_eq!(guards.next().unwrap().leave(8), Some(item(7)));
         drop(busy);
     }
 
     #[test]
     fn whoever_is_last_at_a_destination_takes_up_what_is_parked_there() {
-        let (room, bench) = (WaitingRoom::default(), Bench::default());
-        let others: Vec<Bench> = (0..5).map(|_| Bench::default()).collect();
+        let (queues, host) = (HostQueues::default(), HostQueue::default());
+        let others: Vec<HostQueue> = (0..5).map(|_| HostQueue::default()).collect();
         let _busy: Vec<_> = others
             .iter()
-            .map(|other| room.enter(other, item(9), Arrival::New, 2))
+            .map(|other| queues.enter(other, item(9), Arrival::New, 2))
             .collect();
-        let seat = room.enter(&bench, item(0), Arrival::New, 2).unwrap();
-        for turn in 1..4 {
-            assert!(room.enter(&bench, item(turn), Arrival::New, 2).is_none());
+        let slot = queues.enter(&host, item(0), Arrival::New, 2).unwrap();
+        for ordinal in 1..4 {
+            assert!(queues.enter(&host, item(ordinal), Arrival::New, 2).is_none());
         }
         let mut served = Vec::new();
-        let mut next = seat.leave(2);
+        let mut next = slot.leave(2);
         while let Some(item) = next {
-            served.push(item.turn);
-            next = room.enter(&bench, item, Arrival::Called, 2).unwrap().leave(2);
+            served.push(item.ordinal);
+            next = queues.enter(&host, item, Arrival::Resumed, 2).unwrap().leave(2);
         }
-        assert_eq!((served, room.parked()), (vec![1, 2, 3], 0));
+        assert_eq!((served, queues.parked()), (vec![1, 2, 3], 0));
     }
 
     #[test]
     fn a_single_slot_parks_nothing() {
-        let (room, bench) = (WaitingRoom::default(), Bench::default());
-        for turn in 0..5 {
-            assert!(room.enter(&bench, item(turn), Arrival::New, 1).is_some());
+        let (queues, host) = (HostQueues::default(), HostQueue::default());
+        for ordinal in 0..5 {
+            assert!(queues.enter(&host, item(ordinal), Arrival::New, 1).is_some());
         }
-        assert_eq!(room.parked(), 0);
+        assert_eq!(queues.parked(), 0);
     }
 
     #[test]
     fn a_full_room_makes_slots_wait_instead() {
-        let (room, bench) = (WaitingRoom::default(), Bench::default());
-        let _seat = room.enter(&bench, item(0), Arrival::New, 1).unwrap();
+        let (queues, host) = (HostQueues::default(), HostQueue::default());
+        let _seat = queues.enter(&host, item(0), Arrival::New, 1).unwrap();
         let parked = (1..)
-            .take_while(|turn| room.enter(&bench, item(*turn), Arrival::New, 1).is_none())
+            .take_while(|ordinal| queues.enter(&host, item(*ordinal), Arrival::New, 1).is_none())
             .count();
         assert_eq!(parked, MOST);
     }

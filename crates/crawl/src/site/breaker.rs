@@ -18,7 +18,7 @@ pub struct ErrorBudget {
 }
 
 /// The pause before the first probe of a destination that never answered well, at most.
-const PAUSE_OF_THE_DEAD: Duration = Duration::from_secs(1);
+const OPEN_INTERVAL_UNANSWERED: Duration = Duration::from_secs(1);
 
 /// Attempts that are looked at, and how many there must be before anything is concluded.
 const WINDOW: u32 = 256;
@@ -86,7 +86,7 @@ impl Window {
         if self.alive.get() {
             budget.pause
         } else {
-            budget.pause.min(PAUSE_OF_THE_DEAD)
+            budget.pause.min(OPEN_INTERVAL_UNANSWERED)
         }
     }
 
@@ -100,7 +100,7 @@ impl Window {
 
 /// Whether a destination may be asked, shared by all shards.
 #[derive(Debug, Default)]
-pub(crate) struct Probation {
+pub(crate) struct CircuitBreaker {
     active: AtomicBool,
     state: Mutex<State>,
 }
@@ -128,7 +128,7 @@ pub(crate) enum Admission {
 
 /// What a probe showed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum ProbeVerdict {
     /// All may go on.
     Recovered,
     /// Another probe follows.
@@ -142,7 +142,7 @@ pub(crate) enum Verdict {
     Hopeless,
 }
 
-impl Probation {
+impl CircuitBreaker {
     /// Too much failed: everybody pauses. Whether that is new.
     pub(crate) fn begin(&self, now: Instant, pause: Duration) -> bool {
         let mut state = self.state();
@@ -176,21 +176,21 @@ impl Probation {
     }
 
     /// What the probe showed.
-    pub(crate) fn probed(&self, attempted: Attempted, now: Instant) -> Verdict {
+    pub(crate) fn probed(&self, attempted: Attempted, now: Instant) -> ProbeVerdict {
         let mut state = self.state();
         state.probe = None;
         if attempted == Attempted::Well {
             self.active.store(false, Ordering::Release);
-            return Verdict::Recovered;
+            return ProbeVerdict::Recovered;
         }
         state.failures += 1;
         let failures = state.failures;
         let pause = state.pause * (1 << failures.min(10));
         state.until = Some(now + pause);
         if failures >= PROBES {
-            Verdict::Hopeless
+            ProbeVerdict::Hopeless
         } else {
-            Verdict::Paused { failures, pause }
+            ProbeVerdict::Paused { failures, pause }
         }
     }
 
@@ -224,7 +224,7 @@ mod tests {
         };
         let window = Window::default();
         window.push(Attempted::Badly);
-        assert_eq!(window.pause(&budget), PAUSE_OF_THE_DEAD);
+        assert_eq!(window.pause(&budget), OPEN_INTERVAL_UNANSWERED);
         window.push(Attempted::Well);
         window.clear();
         assert_eq!(window.pause(&budget), budget.pause);
@@ -232,39 +232,42 @@ mod tests {
 
     #[test]
     fn one_probe_at_a_time_and_three_failures_are_the_end() {
-        let (probation, pause) = (Probation::default(), Duration::from_secs(10));
+        let (breaker, pause) = (CircuitBreaker::default(), Duration::from_secs(10));
         let mut now = Instant::now();
-        assert_eq!(probation.admit(|| now), Admission::Open);
-        probation.begin(now, pause);
-        assert_eq!(probation.admit(|| now), Admission::Wait(now + pause));
-        let paused = |failures, pause| Verdict::Paused { failures, pause };
-        for verdict in [paused(1, 2 * pause), paused(2, 4 * pause), Verdict::Hopeless] {
+        assert_eq!(breaker.admit(|| now), Admission::Open);
+        breaker.begin(now, pause);
+        assert_eq!(breaker.admit(|| now), Admission::Wait(now + pause));
+        let paused = |failures, pause| ProbeVerdict::Paused { failures, pause };
+        for verdict in [paused(1, 2 * pause), paused(2, 4 * pause), ProbeVerdict::Hopeless] {
             now += 10 * pause;
-            assert_eq!(probation.admit(|| now), Admission::Probe);
+            assert_eq!(breaker.admit(|| now), Admission::Probe);
             assert!(
-                matches!(probation.admit(|| now), Admission::Wait(_)),
+                matches!(breaker.admit(|| now), Admission::Wait(_)),
                 "one at a time"
             );
-            assert_eq!(probation.probed(Attempted::Badly, now), verdict);
+            assert_eq!(breaker.probed(Attempted::Badly, now), verdict);
         }
     }
 
     #[test]
     fn a_probe_that_succeeds_lets_all_go_on() {
-        let (probation, pause) = (Probation::default(), Duration::from_secs(10));
+        let (breaker, pause) = (CircuitBreaker::default(), Duration::from_secs(10));
         let now = Instant::now();
-        probation.begin(now, pause);
-        assert_eq!(probation.admit(|| now + pause), Admission::Probe);
-        assert_eq!(probation.probed(Attempted::Well, now + pause), Verdict::Recovered);
-        assert_eq!(probation.admit(|| now + pause), Admission::Open);
+        breaker.begin(now, pause);
+        assert_eq!(breaker.admit(|| now + pause), Admission::Probe);
+        assert_eq!(
+            breaker.probed(Attempted::Well, now + pause),
+            ProbeVerdict::Recovered
+        );
+        assert_eq!(breaker.admit(|| now + pause), Admission::Open);
     }
 
     #[test]
     fn a_lost_probe_is_replaced() {
-        let (probation, pause) = (Probation::default(), Duration::from_secs(10));
+        let (breaker, pause) = (CircuitBreaker::default(), Duration::from_secs(10));
         let now = Instant::now();
-        probation.begin(now, pause);
-        assert_eq!(probation.admit(|| now + pause), Admission::Probe);
-        assert_eq!(probation.admit(|| now + pause + PROBE_LOST), Admission::Probe);
+        breaker.begin(now, pause);
+        assert_eq!(breaker.admit(|| now + pause), Admission::Probe);
+        assert_eq!(breaker.admit(|| now + pause + PROBE_LOST), Admission::Probe);
     }
 }

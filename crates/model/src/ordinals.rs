@@ -1,35 +1,35 @@
-//! Sets of turns.
+//! Sets of ordinals.
 
 use std::collections::VecDeque;
 use std::ops::Range;
 
-/// A set of turns, kept as sorted ranges that neither touch nor overlap.
+/// A set of ordinals, kept as sorted ranges that neither touch nor overlap.
 ///
-/// A *turn* is an item's place in the order of visiting, from 0. Turns are what the ledger counts;
+/// An *ordinal* is an item's place in the order of visiting, from 0. Ordinals are what the ledger counts;
 /// [`Order`](crate::Order) maps them to positions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Turns(VecDeque<Range<u64>>);
+pub struct Ordinals(VecDeque<Range<u64>>);
 
-/// A text of bytes that encodes no set of turns.
+/// A text of bytes that encodes no set of ordinals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not an encoded set of turns")]
-pub struct NotTurns;
+#[error("not an encoded set of ordinals")]
+pub struct NotOrdinals;
 
-impl Turns {
-    /// All turns of `range`.
+impl Ordinals {
+    /// All ordinals of `range`.
     #[must_use]
     pub fn from_range(range: Range<u64>) -> Self {
         Self((!range.is_empty()).then_some(range).into_iter().collect())
     }
 
-    /// The turns of `list`, which is sorted on the way.
+    /// The ordinals of `list`, which is sorted on the way.
     #[must_use]
     pub fn from_list(list: &mut [u64]) -> Self {
         list.sort_unstable();
-        Self::from_sorted(list.iter().map(|&turn| turn..turn + 1))
+        Self::from_sorted(list.iter().map(|&ordinal| ordinal..ordinal + 1))
     }
 
-    /// The turns of all of `ranges`, which may touch and overlap, in any order.
+    /// The ordinals of all of `ranges`, which may touch and overlap, in any order.
     #[must_use]
     pub fn from_ranges(mut ranges: Vec<Range<u64>>) -> Self {
         ranges.retain(|range| !range.is_empty());
@@ -48,7 +48,7 @@ impl Turns {
         Self(merged)
     }
 
-    /// How many turns there are.
+    /// How many ordinals there are.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.0.iter().map(|range| range.end - range.start).sum()
@@ -60,11 +60,11 @@ impl Turns {
         self.0.is_empty()
     }
 
-    /// Whether `turn` is one of them.
+    /// Whether `ordinal` is one of them.
     #[must_use]
-    pub fn contains(&self, turn: u64) -> bool {
-        let after = self.0.partition_point(|range| range.start <= turn);
-        after > 0 && turn < self.0[after - 1].end
+    pub fn contains(&self, ordinal: u64) -> bool {
+        let after = self.0.partition_point(|range| range.start <= ordinal);
+        after > 0 && ordinal < self.0[after - 1].end
     }
 
     /// The ranges in ascending order.
@@ -78,13 +78,13 @@ impl Turns {
         self.0.len()
     }
 
-    /// From the first turn to behind the last.
+    /// From the first ordinal to behind the last.
     #[must_use]
     pub fn hull(&self) -> Option<Range<u64>> {
         Some(self.0.front()?.start..self.0.back()?.end)
     }
 
-    /// Adds all turns of `other`.
+    /// Adds all ordinals of `other`.
     pub fn add(&mut self, other: &Self) {
         match (self.hull(), other.hull()) {
             (_, None) => {}
@@ -94,13 +94,13 @@ impl Turns {
         }
     }
 
-    /// Those turns of `within` that are not in this set.
+    /// Those ordinals of `within` that are not in this set.
     #[must_use]
     pub fn complement(&self, within: Range<u64>) -> Self {
         Self::from_range(within).without(self)
     }
 
-    /// The turns that are in both sets.
+    /// The ordinals that are in both sets.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
         let mut both = VecDeque::new();
@@ -119,7 +119,7 @@ impl Turns {
         Self(both)
     }
 
-    /// Whether there is a turn in both sets.
+    /// Whether there is an ordinal in both sets.
     #[must_use]
     pub fn overlaps(&self, other: &Self) -> bool {
         let (few, many) = if self.0.len() < other.0.len() {
@@ -133,7 +133,7 @@ impl Turns {
         })
     }
 
-    /// The turns of this set that are not in `other`.
+    /// The ordinals of this set that are not in `other`.
     #[must_use]
     pub fn without(&self, other: &Self) -> Self {
         let mut left = VecDeque::new();
@@ -154,18 +154,18 @@ impl Turns {
         Self(left)
     }
 
-    /// Takes out the lowest turn.
+    /// Takes out the lowest ordinal.
     pub fn pop(&mut self) -> Option<u64> {
         let first = self.0.front_mut()?;
-        let turn = first.start;
+        let ordinal = first.start;
         first.start += 1;
         if first.is_empty() {
             self.0.pop_front();
         }
-        Some(turn)
+        Some(ordinal)
     }
 
-    /// Takes out the `want` lowest turns, or all when there are fewer.
+    /// Takes out the `want` lowest ordinals, or all when there are fewer.
     pub fn take(&mut self, want: u64) -> Self {
         let mut taken = VecDeque::new();
         let mut missing = want;
@@ -196,18 +196,18 @@ impl Turns {
         bytes
     }
 
-    /// The set that [`Turns::encode`] wrote.
+    /// The set that [`Ordinals::encode`] wrote.
     ///
     /// # Errors
-    /// [`NotTurns`].
-    pub fn decode(mut bytes: &[u8]) -> Result<Self, NotTurns> {
+    /// [`NotOrdinals`].
+    pub fn decode(mut bytes: &[u8]) -> Result<Self, NotOrdinals> {
         let mut ranges = VecDeque::new();
         let mut last: u64 = 0;
         while !bytes.is_empty() {
-            let start = last.checked_add(pull_number(&mut bytes)?).ok_or(NotTurns)?;
-            let end = start.checked_add(pull_number(&mut bytes)?).ok_or(NotTurns)?;
+            let start = last.checked_add(pull_number(&mut bytes)?).ok_or(NotOrdinals)?;
+            let end = start.checked_add(pull_number(&mut bytes)?).ok_or(NotOrdinals)?;
             if end == start {
-                return Err(NotTurns);
+                return Err(NotOrdinals);
             }
             ranges.push_back(start..end);
             last = end;
@@ -224,58 +224,60 @@ fn push_number(bytes: &mut Vec<u8>, mut number: u64) {
     bytes.push(number as u8);
 }
 
-fn pull_number(bytes: &mut &[u8]) -> Result<u64, NotTurns> {
+fn pull_number(bytes: &mut &[u8]) -> Result<u64, NotOrdinals> {
     let mut number = 0;
     for shift in (0..64).step_by(7) {
-        let (&byte, rest) = bytes.split_first().ok_or(NotTurns)?;
+        let (&byte, rest) = bytes.split_first().ok_or(NotOrdinals)?;
         *bytes = rest;
         number |= u64::from(byte & 0x7f) << shift;
         if byte < 0x80 {
             return Ok(number);
         }
     }
-    Err(NotTurns)
+    Err(NotOrdinals)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn set(list: &[u64]) -> Turns {
-        Turns::from_list(&mut list.to_vec())
+    fn set(list: &[u64]) -> Ordinals {
+        Ordinals::from_list(&mut list.to_vec())
     }
 
     #[test]
     fn a_list_becomes_ranges_whatever_its_order() {
-        let turns = set(&[7, 1, 3, 2, 9, 8, 2]);
-        assert_eq!(turns.ranges().collect::<Vec<_>>(), [1..4, 7..10]);
-        assert_eq!((turns.count(), turns.hull()), (6, Some(1..10)));
-        assert!(turns.contains(3) && !turns.contains(4) && turns.contains(7) && !turns.contains(10));
+        let ordinals = set(&[7, 1, 3, 2, 9, 8, 2]);
+        assert_eq!(ordinals.ranges().collect::<Vec<_>>(), [1..4, 7..10]);
+        assert_eq!((ordinals.count(), ordinals.hull()), (6, Some(1..10)));
+        assert!(
+            ordinals.contains(3) && !ordinals.contains(4) && ordinals.contains(7) && !ordinals.contains(10)
+        );
     }
 
     #[test]
     fn what_is_encoded_is_decoded() {
-        for turns in [
+        for ordinals in [
             set(&[]),
             set(&[0]),
             set(&[5, 6, 900, 1_000_000_000_000]),
-            Turns::from_range(0..u64::MAX),
+            Ordinals::from_range(0..u64::MAX),
         ] {
-            assert_eq!(Turns::decode(&turns.encode()), Ok(turns));
+            assert_eq!(Ordinals::decode(&ordinals.encode()), Ok(ordinals));
         }
-        assert_eq!(Turns::decode(&[0x80]), Err(NotTurns));
-        assert_eq!(Turns::decode(&[1, 0]), Err(NotTurns));
+        assert_eq!(Ordinals::decode(&[0x80]), Err(NotOrdinals));
+        assert_eq!(Ordinals::decode(&[1, 0]), Err(NotOrdinals));
     }
 
     #[test]
     fn a_set_and_its_complement_are_everything() {
-        let turns = set(&[0, 3, 4, 8]);
-        let mut open = turns.complement(0..9);
+        let ordinals = set(&[0, 3, 4, 8]);
+        let mut open = ordinals.complement(0..9);
         assert_eq!(open.ranges().collect::<Vec<_>>(), [1..3, 5..8]);
-        open.add(&turns);
-        assert_eq!(open, Turns::from_range(0..9));
+        open.add(&ordinals);
+        assert_eq!(open, Ordinals::from_range(0..9));
         assert!(open.complement(0..9).is_empty());
-        assert_eq!(Turns::default().complement(2..4), Turns::from_range(2..4));
+        assert_eq!(Ordinals::default().complement(2..4), Ordinals::from_range(2..4));
     }
 
     #[test]
@@ -285,7 +287,7 @@ mod tests {
         open.add(&set(&[2]));
         assert_eq!(open.take(2), set(&[2, 3]));
         assert_eq!(open.pop(), Some(7));
-        assert_eq!((open.pop(), open.take(9)), (None, Turns::default()));
+        assert_eq!((open.pop(), open.take(9)), (None, Ordinals::default()));
     }
 
     #[test]
@@ -300,14 +302,14 @@ mod tests {
             let size = draw(40);
             let mine: BTreeSet<u64> = (0..size).map(|_| draw(50)).collect();
             let theirs: BTreeSet<u64> = (0..draw(40)).map(|_| draw(50)).collect();
-            let as_turns = |of: BTreeSet<u64>| set(&of.into_iter().collect::<Vec<_>>());
-            let (left, right) = (as_turns(mine.clone()), as_turns(theirs.clone()));
-            assert_eq!(left.without(&right), as_turns(&mine - &theirs));
-            assert_eq!(left.intersection(&right), as_turns(&mine & &theirs));
+            let as_ordinals = |of: BTreeSet<u64>| set(&of.into_iter().collect::<Vec<_>>());
+            let (left, right) = (as_ordinals(mine.clone()), as_ordinals(theirs.clone()));
+            assert_eq!(left.without(&right), as_ordinals(&mine - &theirs));
+            assert_eq!(left.intersection(&right), as_ordinals(&mine & &theirs));
             assert_eq!(left.overlaps(&right), !mine.is_disjoint(&theirs));
             let mut sum = left.clone();
             sum.add(&right);
-            assert_eq!(sum, as_turns(&mine | &theirs));
+            assert_eq!(sum, as_ordinals(&mine | &theirs));
         }
     }
 }

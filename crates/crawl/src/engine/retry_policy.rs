@@ -6,9 +6,9 @@ use http::HeaderMap;
 use v6kit_model::{Fault, Item, Outcome};
 
 use crate::engine::shard::Shard;
-use crate::site::brake::{OnLimit, retry_after};
-use crate::site::health::Verdict;
-use crate::site::{Departure, Site};
+use crate::site::breaker::ProbeVerdict;
+use crate::site::throttle::{OnLimit, retry_after};
+use crate::site::{Permit, Site};
 
 /// The pause before the second attempt is drawn from 0 to this, and from twice as much for each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -20,11 +20,11 @@ const REFUSALS: u32 = 20;
 
 /// What becomes of an item after an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Sequel {
+pub(crate) enum Next {
     /// This was its last.
     Record,
     /// Another one follows.
-    Again(Item, Duration),
+    Retry(Item, Duration),
 }
 
 /// What becomes of the source address after an attempt.
@@ -37,19 +37,19 @@ pub(crate) enum Address {
 }
 
 /// Draws the consequences of an attempt, for the item, its address and its destination.
-pub(crate) fn draw(
+pub(crate) fn decide(
     shard: &Shard,
     site: &Site,
     item: Item,
-    departure: Departure,
+    permit: Permit,
     fault: Option<&Fault>,
     headers: Option<&HeaderMap>,
-) -> (Sequel, Address) {
+) -> (Next, Address) {
     let limited = fault.filter(|fault| fault.kind.is_limit());
-    watch(shard, site, departure, fault, limited);
+    watch(shard, site, permit, fault, limited);
     let Some(fault) = fault else {
         site.answered();
-        return (Sequel::Record, Address::Keep);
+        return (Next::Record, Address::Keep);
     };
     let wait = headers.and_then(retry_after);
     match (shard.settings.on_limit, limited) {
@@ -62,7 +62,7 @@ pub(crate) fn draw(
         }
         (OnLimit::Stop, Some(fault)) => {
             shard.refuse(format!("the site refuses: {}", fault.message));
-            (Sequel::Record, Address::Keep)
+            (Next::Record, Address::Keep)
         }
         _ => {
             if fault.kind.outcome() == Outcome::Absent {
@@ -74,17 +74,17 @@ pub(crate) fn draw(
 }
 
 /// Keeps the account of what fails. A site that is being slowed down for is not also counted as failing.
-fn watch(shard: &Shard, site: &Site, departure: Departure, fault: Option<&Fault>, limited: Option<&Fault>) {
+fn watch(shard: &Shard, site: &Site, permit: Permit, fault: Option<&Fault>, limited: Option<&Fault>) {
     let Some(budget) = &shard.settings.error_budget else {
         return;
     };
-    if limited.is_some() && shard.settings.on_limit == OnLimit::Slow && departure != Departure::Probe {
+    if limited.is_some() && shard.settings.on_limit == OnLimit::Slow && permit != Permit::Probe {
         return;
     }
-    if departure != Departure::Probe {
+    if permit != Permit::Probe {
         return site.attempted(fault, budget);
     }
-    if site.probed(fault) == Verdict::Hopeless {
+    if site.probed(fault) == ProbeVerdict::Hopeless {
         let share = budget.share * 100.0;
         let last = fault.map(|fault| format!(": {fault}")).unwrap_or_default();
         shard.refuse(format!(
@@ -94,15 +94,15 @@ fn watch(shard: &Shard, site: &Site, departure: Departure, fault: Option<&Fault>
 }
 
 /// Keeps the account of an answer that led elsewhere.
-pub(crate) fn pass(shard: &Shard, site: &Site, departure: Departure) {
-    watch(shard, site, departure, None, None);
+pub(crate) fn pass(shard: &Shard, site: &Site, permit: Permit) {
+    watch(shard, site, permit, None, None);
     site.answered();
 }
 
 /// An item that was refused for being asked too often.
-fn refused(shard: &Shard, item: Item, wait: Option<Duration>) -> Sequel {
+fn refused(shard: &Shard, item: Item, wait: Option<Duration>) -> Next {
     if item.refusals >= REFUSALS {
-        return Sequel::Record;
+        return Next::Record;
     }
     let pause = wait.unwrap_or_default() + shard.jitter(pause_limit(item.refusals));
     let item = Item {
@@ -110,21 +110,21 @@ fn refused(shard: &Shard, item: Item, wait: Option<Duration>) -> Sequel {
         refusals: item.refusals + 1,
         ..item
     };
-    Sequel::Again(item, pause)
+    Next::Retry(item, pause)
 }
 
 /// An item that failed by itself.
-fn failed(shard: &Shard, item: Item, fault: &Fault, wait: Option<Duration>) -> Sequel {
+fn failed(shard: &Shard, item: Item, fault: &Fault, wait: Option<Duration>) -> Next {
     let failures = item.attempts - item.refusals;
     if fault.kind.outcome() != Outcome::Transient || failures >= shard.settings.retries {
-        return Sequel::Record;
+        return Next::Record;
     }
     let pause = wait.unwrap_or_default() + shard.jitter(pause_limit(failures));
     let item = Item {
         attempts: item.attempts + 1,
         ..item
     };
-    Sequel::Again(item, pause)
+    Next::Retry(item, pause)
 }
 
 fn pause_limit(failures: u32) -> Duration {

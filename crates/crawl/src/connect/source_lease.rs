@@ -9,16 +9,16 @@ use v6kit_net::{COOL_DOWN, Lease, SourcePool, TurningPool};
 
 /// How long an address may serve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Term {
+pub(crate) struct LeaseLimits {
     /// Requests of one connection, or of all connections that share the address.
     pub(crate) requests: u64,
     /// The age of the address.
     pub(crate) age: Option<Duration>,
 }
 
-/// A source address that was drawn for a connection.
+/// A source address that was choice for a connection.
 #[derive(Debug)]
-pub(crate) enum Drawn {
+pub(crate) enum SourceChoice {
     /// By the kernel.
     Kernel,
     /// Out of the whole prefix.
@@ -27,7 +27,7 @@ pub(crate) enum Drawn {
     Leased(Lease),
 }
 
-impl Drawn {
+impl SourceChoice {
     /// What to bind to.
     pub(crate) fn address(&self) -> Option<Ipv6Addr> {
         match self {
@@ -40,13 +40,13 @@ impl Drawn {
 
 /// Draws the source address of each connection of a shard.
 #[derive(Debug)]
-pub(crate) struct SourceChoice {
+pub(crate) struct SourcePicker {
     pool: RefCell<Option<SourcePool>>,
     /// The bound on addresses, which all shards share.
     turning: Option<Arc<TurningPool>>,
 }
 
-impl SourceChoice {
+impl SourcePicker {
     /// Addresses of `pool`, as many at a time as `turning` allows; without a pool the kernel chooses.
     pub(crate) fn new(pool: Option<SourcePool>, turning: Option<Arc<TurningPool>>) -> Self {
         Self {
@@ -56,19 +56,21 @@ impl SourceChoice {
     }
 
     /// The source address of the next connection.
-    pub(crate) fn draw(&self) -> Drawn {
+    pub(crate) fn draw(&self) -> SourceChoice {
         let mut pool = self.pool.borrow_mut();
         match (pool.as_mut(), &self.turning) {
-            (None, _) => Drawn::Kernel,
-            (Some(pool), None) => Drawn::Address(pool.draw()),
-            (Some(pool), Some(turning)) => Drawn::Leased(turning.lease(Instant::now(), || pool.draw())),
+            (None, _) => SourceChoice::Kernel,
+            (Some(pool), None) => SourceChoice::Address(pool.draw()),
+            (Some(pool), Some(turning)) => {
+                SourceChoice::Leased(turning.lease(Instant::now(), || pool.draw()))
+            }
         }
     }
 }
 
 /// The source address of a connection, for as long as that is open.
 #[derive(Debug)]
-pub(crate) struct Tenure {
+pub(crate) struct SourceLease {
     pub(crate) from: Ipv6Addr,
     lease: Option<Lease>,
     born: Instant,
@@ -76,12 +78,12 @@ pub(crate) struct Tenure {
     is_new: bool,
 }
 
-impl Tenure {
-    /// A connection from `from`, which is `drawn` unless the kernel chose.
-    pub(crate) fn begin(from: Ipv6Addr, drawn: Drawn) -> Self {
-        let lease = match drawn {
-            Drawn::Leased(lease) => Some(lease),
-            Drawn::Kernel | Drawn::Address(_) => None,
+impl SourceLease {
+    /// A connection from `from`, which is `choice` unless the kernel chose.
+    pub(crate) fn begin(from: Ipv6Addr, choice: SourceChoice) -> Self {
+        let lease = match choice {
+            SourceChoice::Leased(lease) => Some(lease),
+            SourceChoice::Kernel | SourceChoice::Address(_) => None,
         };
         Self {
             from,
@@ -104,10 +106,10 @@ impl Tenure {
     }
 
     /// Whether the address should serve nothing new after `served` requests of the connection.
-    pub(crate) fn is_over(&self, served: u64, term: &Term) -> bool {
+    pub(crate) fn is_over(&self, served: u64, limits: &LeaseLimits) -> bool {
         match &self.lease {
-            Some(lease) => served >= term.requests || lease.is_spent(Instant::now()),
-            None => served >= term.requests || term.age.is_some_and(|age| self.born.elapsed() >= age),
+            Some(lease) => served >= limits.requests || lease.is_spent(Instant::now()),
+            None => served >= limits.requests || limits.age.is_some_and(|age| self.born.elapsed() >= age),
         }
     }
 

@@ -48,8 +48,8 @@ const LONGEST_HOLD: Duration = Duration::from_secs(24 * 3600);
 /// Recovery is paid for with time and with answers that are no refusals, never with the speed of the
 /// answers: error pages are quick, and must not make a crawl faster.
 #[derive(Debug)]
-pub(crate) struct Brake {
-    pulled: AtomicBool,
+pub(crate) struct Throttle {
+    throttled: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -150,10 +150,10 @@ impl State {
     }
 }
 
-impl Brake {
+impl Throttle {
     pub(crate) fn new(configured: Rate) -> Self {
         Self {
-            pulled: AtomicBool::new(false),
+            throttled: AtomicBool::new(false),
             state: Mutex::new(State {
                 configured,
                 full: 0.0,
@@ -169,7 +169,7 @@ impl Brake {
     }
 
     /// The site refused. `observed` is how many requests per second it was getting.
-    pub(crate) fn pull(&self, pace: &Pace, now: Instant, wait: Option<Duration>, observed: f64) {
+    pub(crate) fn on_limited(&self, pace: &Pace, now: Instant, wait: Option<Duration>, observed: f64) {
         let mut state = self.state();
         if let Some(wait) = wait {
             pace.hold(now + wait.min(LONGEST_HOLD));
@@ -187,7 +187,7 @@ impl Brake {
             return;
         }
         state.sounding = None;
-        if !self.pulled.swap(true, Ordering::Relaxed) {
+        if !self.throttled.swap(true, Ordering::Relaxed) {
             state.full = match state.configured {
                 Rate::PerSecond(rate) => rate.min(observed.max(SLOWEST)),
                 Rate::Max => observed.max(1.0),
@@ -216,9 +216,9 @@ impl Brake {
         }
     }
 
-    /// The site answered. Costs one load unless the brake is pulled.
-    pub(crate) fn ease(&self, pace: &Pace, now: impl FnOnce() -> Instant) {
-        if !self.pulled.load(Ordering::Relaxed) {
+    /// The site answered. Costs one load unless the destination is throttled.
+    pub(crate) fn on_accepted(&self, pace: &Pace, now: impl FnOnce() -> Instant) {
+        if !self.throttled.load(Ordering::Relaxed) {
             return;
         }
         let now = now();
@@ -243,7 +243,7 @@ impl Brake {
             Rate::Max => state.now >= 2.0 * state.full,
         };
         if recovered {
-            self.pulled.store(false, Ordering::Relaxed);
+            self.throttled.store(false, Ordering::Relaxed);
             pace.set(state.configured);
         } else {
             pace.set(Rate::PerSecond(state.now));
@@ -274,40 +274,40 @@ pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 mod tests {
     use super::*;
 
-    fn rate(brake: &Brake) -> f64 {
-        brake.state().now
+    fn rate(throttle: &Throttle) -> f64 {
+        throttle.state().now
     }
 
     #[test]
     fn a_burst_of_refusals_halves_the_rate_once() {
         let pace = Pace::new(Rate::PerSecond(100.0));
-        let brake = Brake::new(Rate::PerSecond(100.0));
+        let throttle = Throttle::new(Rate::PerSecond(100.0));
         let start = Instant::now();
         // As many as were under way.
         for milliseconds in 0..ENOUGH {
-            brake.pull(&pace, start + Duration::from_millis(milliseconds), None, 100.0);
+            throttle.on_limited(&pace, start + Duration::from_millis(milliseconds), None, 100.0);
         }
-        assert_eq!(rate(&brake), 50.0);
-        brake.pull(&pace, start + Duration::from_secs(3), None, 50.0);
-        assert_eq!(rate(&brake), 25.0);
+        assert_eq!(rate(&throttle), 50.0);
+        throttle.on_limited(&pace, start + Duration::from_secs(3), None, 50.0);
+        assert_eq!(rate(&throttle), 25.0);
     }
 
     #[test]
     fn recovery_depends_on_time_and_not_on_how_many_answers_come() {
         let pace = Pace::new(Rate::PerSecond(100.0));
-        let brake = Brake::new(Rate::PerSecond(100.0));
+        let throttle = Throttle::new(Rate::PerSecond(100.0));
         let start = Instant::now();
-        brake.pull(&pace, start, None, 100.0);
+        throttle.on_limited(&pace, start, None, 100.0);
         for milliseconds in 0..10_000 {
-            brake.ease(&pace, || start + Duration::from_millis(milliseconds));
+            throttle.on_accepted(&pace, || start + Duration::from_millis(milliseconds));
         }
         // Eight seconds behind the gap, two per cent each.
-        assert_eq!(rate(&brake), 66.0);
+        assert_eq!(rate(&throttle), 66.0);
         for seconds in 10..40 {
-            brake.ease(&pace, || start + Duration::from_secs(seconds));
+            throttle.on_accepted(&pace, || start + Duration::from_secs(seconds));
         }
         assert!(
-            !brake.pulled.load(Ordering::Relaxed),
+            !throttle.throttled.load(Ordering::Relaxed),
             "back to what was asked for"
         );
     }
@@ -315,29 +315,29 @@ mod tests {
     #[test]
     fn without_a_rate_the_present_one_is_halved() {
         let pace = Pace::new(Rate::Max);
-        let brake = Brake::new(Rate::Max);
+        let throttle = Throttle::new(Rate::Max);
         assert!(pace.is_unlimited());
-        brake.pull(&pace, Instant::now(), None, 8000.0);
-        assert_eq!(rate(&brake), 4000.0);
+        throttle.on_limited(&pace, Instant::now(), None, 8000.0);
+        assert_eq!(rate(&throttle), 4000.0);
         assert!(!pace.is_unlimited());
     }
 
     #[test]
     fn a_rate_that_is_still_far_too_high_comes_down_at_once_to_what_was_accepted() {
         let pace = Pace::new(Rate::Max);
-        let brake = Brake::new(Rate::Max);
+        let throttle = Throttle::new(Rate::Max);
         let start = Instant::now();
-        brake.pull(&pace, start, Some(Duration::ZERO), 8000.0);
+        throttle.on_limited(&pace, start, Some(Duration::ZERO), 8000.0);
         // The site accepts a hundred a second.
         for milliseconds in 1000..2000 {
             let now = start + Duration::from_millis(milliseconds);
-            (0..4).for_each(|_| brake.pull(&pace, now, None, 4000.0));
+            (0..4).for_each(|_| throttle.on_limited(&pace, now, None, 4000.0));
             if milliseconds % 10 == 0 {
-                brake.ease(&pace, || now);
+                throttle.on_accepted(&pace, || now);
             }
         }
-        brake.pull(&pace, start + Duration::from_secs(2), None, 4000.0);
-        let now = rate(&brake);
+        throttle.on_limited(&pace, start + Duration::from_secs(2), None, 4000.0);
+        let now = rate(&throttle);
         assert!((90.0..110.0).contains(&now), "{now} of 4000");
     }
 
@@ -347,7 +347,7 @@ mod tests {
         const LATENCY: Duration = Duration::from_millis(2);
         const IN_FLIGHT: usize = 100;
         let pace = Pace::new(Rate::Max);
-        let brake = Brake::new(Rate::Max);
+        let throttle = Throttle::new(Rate::Max);
         let start = Instant::now();
         // The times at which requests arrive, the next one first.
         let mut arriving: std::collections::BTreeSet<(Instant, usize)> =
@@ -362,10 +362,10 @@ mod tests {
             if tokens >= 1.0 {
                 tokens -= 1.0;
                 answered += 1;
-                brake.ease(&pace, || now);
+                throttle.on_accepted(&pace, || now);
             } else {
                 let observed = f64::from(asked) / (now - start).as_secs_f64();
-                brake.pull(&pace, now, None, observed);
+                throttle.on_limited(&pace, now, None, observed);
             }
             arriving.insert((pace.depart(now).max(now) + LATENCY, slot));
         }
@@ -385,26 +385,26 @@ mod tests {
     #[test]
     fn a_few_refusals_among_many_answers_halve_the_rate_and_no_more() {
         let pace = Pace::new(Rate::PerSecond(100.0));
-        let brake = Brake::new(Rate::PerSecond(100.0));
+        let throttle = Throttle::new(Rate::PerSecond(100.0));
         let start = Instant::now();
-        brake.pull(&pace, start, None, 100.0);
+        throttle.on_limited(&pace, start, None, 100.0);
         for milliseconds in 1000..1900 {
-            brake.ease(&pace, || start + Duration::from_millis(milliseconds));
+            throttle.on_accepted(&pace, || start + Duration::from_millis(milliseconds));
         }
-        brake.pull(&pace, start + Duration::from_secs(2), None, 50.0);
-        assert_eq!(rate(&brake), 25.0);
+        throttle.on_limited(&pace, start + Duration::from_secs(2), None, 50.0);
+        assert_eq!(rate(&throttle), 25.0);
     }
 
     #[test]
     fn a_wait_is_kept_by_everybody() {
         let pace = Pace::new(Rate::PerSecond(100.0));
-        let brake = Brake::new(Rate::PerSecond(100.0));
+        let throttle = Throttle::new(Rate::PerSecond(100.0));
         let now = Instant::now();
-        brake.pull(&pace, now, Some(Duration::from_secs(7)), 100.0);
+        throttle.on_limited(&pace, now, Some(Duration::from_secs(7)), 100.0);
         assert!(pace.depart(now) >= now + Duration::from_millis(6_999));
-        brake.pull(&pace, now + Duration::from_secs(1), None, 100.0);
+        throttle.on_limited(&pace, now + Duration::from_secs(1), None, 100.0);
         assert_eq!(
-            rate(&brake),
+            rate(&throttle),
             50.0,
             "what was under way during the wait does not count again"
         );

@@ -5,18 +5,18 @@ use std::fmt;
 use v6kit_net::{Code, Hint};
 
 use crate::input::list::{Cursor, List, ListError, Particulars, read_line};
-use crate::input::places::substitute;
+use crate::input::placeholders::substitute;
 use crate::input::request::RequestSpec;
 use crate::input::template::{Template, TemplateError};
 use crate::outcome::{ErrorKind, Fault};
 use crate::url::{self, Origin, UrlError};
 
 /// What stands for an item of a list in a URL, a header or a body.
-pub const PLACE: &str = "{}";
+pub const PLACEHOLDER: &str = "{}";
 
 /// All items of a job, one behind the other, found by position.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Work(Kind);
+pub struct Items(Kind);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Kind {
@@ -33,7 +33,7 @@ enum Kind {
 
 /// Why there are no items.
 #[derive(Debug, thiserror::Error)]
-pub enum WorkError {
+pub enum ItemsError {
     /// A template is not one.
     #[error(transparent)]
     Template(#[from] TemplateError),
@@ -45,7 +45,7 @@ pub enum WorkError {
     ListGone,
 }
 
-impl Hint for WorkError {
+impl Hint for ItemsError {
     fn code(&self) -> Code {
         match self {
             Self::Template(error) => error.code(),
@@ -63,7 +63,7 @@ impl Hint for WorkError {
     }
 }
 
-impl Work {
+impl Items {
     /// The URLs of `templates`, in their order.
     ///
     /// # Errors
@@ -88,12 +88,12 @@ impl Work {
         Self(Kind::Lines(list))
     }
 
-    /// The lines of a list, each put where `url`, the headers and the body say [`PLACE`].
+    /// The lines of a list, each put where `url`, the headers and the body say [`PLACEHOLDER`].
     ///
     /// # Errors
     /// [`UrlError`] when `url` is none.
     pub fn substituted(list: List, url: &str) -> Result<Self, UrlError> {
-        let sample = url.replace(PLACE, "0");
+        let sample = url.replace(PLACEHOLDER, "0");
         Origin::parse(url::split(&sample)?.0)?;
         Ok(Self(Kind::Substituted {
             list,
@@ -122,7 +122,7 @@ impl Work {
             Kind::Lines(_) => None,
             Kind::Substituted { url, .. } => {
                 let (origin, _) = url::split(url).ok()?;
-                if origin.contains(PLACE) {
+                if origin.contains(PLACEHOLDER) {
                     None
                 } else {
                     Origin::parse(origin).ok()
@@ -143,7 +143,7 @@ impl Work {
     /// Appends the URL at `position`, counted from 0, or what stands in its place when the line is bad.
     ///
     /// # Panics
-    /// When `position` is not below [`Work::count`].
+    /// When `position` is not below [`Items::count`].
     pub fn write(&self, position: u64, out: &mut String) {
         // What is wrong with it does not matter here.
         let _ = self.item(position, &mut Cursor::default(), None, out);
@@ -180,7 +180,7 @@ impl Work {
             Kind::Substituted { list, url } => {
                 let (line, number) = cursor.line(list, position)?;
                 let text = String::from_utf8_lossy(line);
-                let mut parts = url.split(PLACE);
+                let mut parts = url.split(PLACEHOLDER);
                 out.push_str(parts.next().unwrap_or_default());
                 for part in parts {
                     out.push_str(&url::encode(&text.replace('#', "%23")));
@@ -197,7 +197,7 @@ impl Work {
 }
 
 /// The templates, a line each, or the URL that lines are put into.
-impl fmt::Display for Work {
+impl fmt::Display for Items {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Kind::Templates { templates, .. } => {
@@ -217,17 +217,17 @@ impl fmt::Display for Work {
 mod tests {
     use super::*;
 
-    fn work(texts: &[&str]) -> Work {
-        Work::templates(texts.iter().map(|text| text.parse().unwrap()).collect()).unwrap()
+    fn items(texts: &[&str]) -> Items {
+        Items::templates(texts.iter().map(|text| text.parse().unwrap()).collect()).unwrap()
     }
 
     #[test]
     fn templates_follow_each_other() {
-        let work = work(&["http://a/{1..2}", "http://b/", "http://c/{x,y}"]);
-        let urls: Vec<String> = (0..work.count())
+        let items = items(&["http://a/{1..2}", "http://b/", "http://c/{x,y}"]);
+        let urls: Vec<String> = (0..items.count())
             .map(|position| {
                 let mut url = String::new();
-                work.write(position, &mut url);
+                items.write(position, &mut url);
                 url
             })
             .collect();
@@ -241,13 +241,13 @@ mod tests {
                 "http://c/y"
             ]
         );
-        assert_eq!(work.origin(), None);
+        assert_eq!(items.origin(), None);
     }
 
     #[test]
     fn templates_of_one_site_have_its_origin() {
         assert_eq!(
-            work(&["http://a/{1..2}", "http://A:80/x/{1..2}"])
+            items(&["http://a/{1..2}", "http://A:80/x/{1..2}"])
                 .origin()
                 .unwrap()
                 .to_string(),

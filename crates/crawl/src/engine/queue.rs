@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
-use v6kit_model::{Item, Turns};
+use v6kit_model::{Item, Ordinals};
 use v6kit_store::{Ledger, LedgerError};
 
 use crate::site::drain::Drain;
@@ -30,12 +30,12 @@ const MOST_UNFOUND: usize = 10_000;
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Hands out items: those whose pause is over first, then new ones from the leased chunk.
-pub(crate) struct Intake {
-    chunk: RefCell<Turns>,
+pub(crate) struct Queue {
+    chunk: RefCell<Ordinals>,
     retries: RefCell<BinaryHeap<Reverse<(Instant, Item)>>>,
     /// Items whose destination is being looked up, in the order in which they are due.
     unfound: RefCell<VecDeque<(Instant, Item)>>,
-    /// No turn is open any more.
+    /// No ordinal is open any more.
     exhausted: Cell<bool>,
     /// A lease has been asked for.
     asked: Cell<bool>,
@@ -46,7 +46,7 @@ pub(crate) struct Intake {
     most_put_off: usize,
 }
 
-impl Intake {
+impl Queue {
     pub(crate) fn new(drain: Drain, slots: usize) -> Self {
         Self {
             chunk: RefCell::default(),
@@ -129,9 +129,9 @@ impl Intake {
         if self.has_put_off_enough() {
             return None;
         }
-        let turn = self.chunk.borrow_mut().pop()?;
+        let ordinal = self.chunk.borrow_mut().pop()?;
         Some(Item {
-            turn,
+            ordinal,
             attempts: 0,
             refusals: 0,
         })
@@ -186,7 +186,7 @@ impl Intake {
             match lease.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))? {
                 Some(chunk) => {
                     open = chunk.open_after;
-                    self.chunk.replace(chunk.turns);
+                    self.chunk.replace(chunk.ordinals);
                 }
                 None => self.exhausted.set(true),
             }

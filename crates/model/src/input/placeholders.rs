@@ -11,9 +11,9 @@ use crate::input::request::RequestSpec;
 
 /// Whether anything of `spec` differs from item to item.
 #[must_use]
-pub fn has_places(spec: &RequestSpec) -> bool {
+pub fn has_placeholders(spec: &RequestSpec) -> bool {
     let mut texts = spec.headers.values().map(HeaderValue::as_bytes);
-    is_place_in(&spec.body) || texts.any(is_place_in)
+    has_placeholder_in(&spec.body) || texts.any(has_placeholder_in)
 }
 
 /// The headers and the body of `spec` with `values` in their places.
@@ -26,12 +26,12 @@ pub(crate) fn substitute<V: AsRef<[u8]>>(
 ) -> Result<Particulars, InvalidHeaderValue> {
     let mut particulars = Particulars::default();
     for (name, value) in &spec.headers {
-        if is_place_in(value.as_bytes()) {
+        if has_placeholder_in(value.as_bytes()) {
             let value = HeaderValue::from_bytes(&filled(value.as_bytes(), values))?;
             particulars.headers.push((name.clone(), value));
         }
     }
-    if is_place_in(&spec.body) {
+    if has_placeholder_in(&spec.body) {
         particulars.body = Some(Bytes::from(filled(&spec.body, values)));
     }
     Ok(particulars)
@@ -53,7 +53,7 @@ fn token(text: &[u8]) -> Option<(Token, usize)> {
     }
 }
 
-fn is_place_in(text: &[u8]) -> bool {
+fn has_placeholder_in(text: &[u8]) -> bool {
     memchr::memchr_iter(b'{', text).any(|at| token(&text[at..]).is_some())
 }
 
@@ -117,9 +117,9 @@ mod tests {
     fn a_request_without_places_is_the_same_for_all() {
         let mut spec = RequestSpec::new(http::Method::POST, crate::protocol::Coding::Undo);
         spec.body = Bytes::from_static(br#"{"a":{"b":1}}"#);
-        assert!(!has_places(&spec));
+        assert!(!has_placeholders(&spec));
         spec.body = Bytes::from_static(b"{1}");
-        assert!(has_places(&spec));
+        assert!(has_placeholders(&spec));
     }
 
     #[test]
