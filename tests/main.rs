@@ -2,6 +2,7 @@
 
 mod boot;
 mod crawl;
+mod docs;
 mod doctor;
 mod echo;
 mod harness;

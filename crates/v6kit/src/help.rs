@@ -56,7 +56,7 @@ fn examples(help: &str) -> Vec<String> {
 }
 
 /// The words of each `v6kit …` in an example, without what a shell takes for itself and the remark behind it.
-fn invocations(example: &str) -> Vec<Vec<OsString>> {
+pub(crate) fn invocations(example: &str) -> Vec<Vec<OsString>> {
     let command = example.split("    ").next().unwrap_or_default();
     let words = shlex::split(command).unwrap_or_else(|| panic!("a shell does not understand: {example}"));
     words

@@ -3,6 +3,8 @@
 mod args;
 mod catalogue;
 mod commands;
+#[cfg(test)]
+mod documented;
 mod failure;
 #[cfg(test)]
 mod help;
