@@ -5,18 +5,24 @@
 
 mod counter;
 mod counts;
+mod date;
 pub mod input;
 mod item;
+mod json;
 mod order;
 mod ordinals;
 mod outcome;
 mod protocol;
+mod retry_after;
 pub mod url;
 
 pub use counter::Counter;
 pub use counts::Counts;
+pub use date::lenient_date;
 pub use item::Item;
 pub use order::{Order, VisitOrder};
 pub use ordinals::{NotOrdinals, Ordinals};
 pub use outcome::{ErrorKind, Fault, Outcome};
 pub use protocol::{ACCEPTED_CODINGS, Answer, Coding, HttpVersion, Protocol};
+pub use json::is_portable;
+pub use retry_after::retry_after;

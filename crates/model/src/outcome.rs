@@ -173,11 +173,22 @@ pub struct Fault {
 
 impl Fault {
     /// A failure, and what was found in words.
+    ///
+    /// What a server wrote may be part of the words: its control characters and marks of direction are written as
+    /// escapes, since the words are shown on terminals.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            message: message.into(),
+        let mut message = message.into();
+        if message.contains(drives_terminals) {
+            message = message.chars().fold(String::new(), |mut shown, c| {
+                if drives_terminals(c) {
+                    shown.extend(c.escape_unicode());
+                } else {
+                    shown.push(c);
+                }
+                shown
+            });
         }
+        Self { kind, message }
     }
 
     /// `error` and its sources on one line.
@@ -193,5 +204,23 @@ impl Fault {
             source = error.source();
         }
         Self::new(kind, message)
+    }
+}
+
+/// Controls, and the marks that change the direction of writing (Unicode Standard Annex 9).
+fn drives_terminals(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_server_wrote_cannot_drive_a_terminal() {
+        let fault = Fault::new(ErrorKind::Redirect, "to `\u{9b}31m\u{202e}x\u{1b}[2J\r\n`");
+        assert_eq!(fault.message, "to `\\u{9b}31m\\u{202e}x\\u{1b}[2J\\u{d}\\u{a}`");
+        assert_eq!(Fault::new(ErrorKind::Dns, "bücher 中").message, "bücher 中");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use v6kit_model::Outcome;
 
@@ -66,7 +66,8 @@ pub(crate) struct Line<'a> {
     pub(crate) final_url: Option<Cow<'a, str>>,
     #[serde(borrow)]
     pub(crate) headers: Option<&'a RawValue>,
-    #[serde(borrow)]
+    /// `null` is a body.
+    #[serde(borrow, default, deserialize_with = "present")]
     pub(crate) body: Option<&'a RawValue>,
     pub(crate) body_base64: Option<Cow<'a, str>>,
     #[serde(borrow)]
@@ -82,9 +83,28 @@ pub(crate) struct LineError<'a> {
     pub(crate) message: Cow<'a, str>,
 }
 
+/// A value that is there, whatever it is.
+fn present<'de: 'a, 'a, D: Deserializer<'de>>(value: D) -> Result<Option<&'a RawValue>, D::Error> {
+    <&RawValue>::deserialize(value).map(Some)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn null_is_a_body_and_no_body_is_none() {
+        let body = |fields: &str| {
+            let line = format!(
+                "{{\"pos\":1,\"url\":\"u\",\"outcome\":\"ok\",\"at\":\"\",\"ms\":1.0,\"attempts\":1{fields}}}"
+            );
+            let line: Line<'_> = serde_json::from_str(&line).unwrap();
+            line.body.map(|body| body.get().to_owned())
+        };
+        assert_eq!(body(",\"body\":null").as_deref(), Some("null"));
+        assert_eq!(body(",\"body\":{}").as_deref(), Some("{}"));
+        assert_eq!(body(""), None);
+    }
 
     #[test]
     fn the_head_is_found_behind_any_url() {

@@ -8,9 +8,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use http::HeaderMap;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, SET_COOKIE};
 use serde_json::value::RawValue;
-use v6kit_model::{Fault, Outcome};
+use v6kit_model::{Fault, Outcome, is_portable};
 use v6kit_net::push_address;
 
 use crate::storage::{Content, FieldPath, Storage};
@@ -146,10 +146,11 @@ impl RecordWriter {
 
     /// The body, or of a JSON body those fields that are wanted.
     fn push_body(&self, out: &mut Vec<u8>, payload: &Payload<'_>) {
-        if self.extract.is_empty() || !looks_like_json(payload) {
+        let body = without_mark(payload.body);
+        if self.extract.is_empty() || !looks_like_json(body, payload.headers) || !is_portable(body) {
             return push_payload(out, payload);
         }
-        let Ok(document) = serde_json::from_slice::<&RawValue>(payload.body) else {
+        let Ok(document) = serde_json::from_slice::<&RawValue>(body) else {
             return push_payload(out, payload);
         };
         out.extend_from_slice(b",\"body\":");
@@ -209,7 +210,8 @@ fn field<'d>(document: &'d RawValue, path: &FieldPath) -> Option<&'d RawValue> {
     })
 }
 
-/// An object; a header that came several times has its values joined (RFC 9110 section 5.3).
+/// An object; a header that came several times has its values joined (RFC 9110 section 5.3), but for Set-Cookie,
+/// whose values cannot be (RFC 6265 section 3): they are an array, also where there is one.
 fn push_headers(out: &mut Vec<u8>, headers: &HeaderMap) {
     out.extend_from_slice(b",\"headers\":{");
     for (index, name) in headers.keys().enumerate() {
@@ -218,12 +220,18 @@ fn push_headers(out: &mut Vec<u8>, headers: &HeaderMap) {
         }
         push_text(out, name.as_str());
         out.push(b':');
-        let values: Vec<Cow<'_, str>> = headers
-            .get_all(name)
-            .iter()
-            .map(|value| String::from_utf8_lossy(value.as_bytes()))
-            .collect();
-        push_text(out, &values.join(", "));
+        let values = headers.get_all(name).iter();
+        let mut values = values.map(|value| String::from_utf8_lossy(value.as_bytes()));
+        if name == SET_COOKIE {
+            for (index, value) in values.enumerate() {
+                out.push(if index == 0 { b'[' } else { b',' });
+                push_text(out, &value);
+            }
+            out.push(b']');
+        } else {
+            let first = values.next().unwrap_or_default();
+            push_text(out, &values.fold(first, |joined, value| joined + ", " + value));
+        }
     }
     out.push(b'}');
 }
@@ -238,9 +246,10 @@ fn push_fault(out: &mut Vec<u8>, fault: &Fault) {
 
 fn push_payload(out: &mut Vec<u8>, payload: &Payload<'_>) {
     let body = payload.body;
-    if looks_like_json(payload) && serde_json::from_slice::<&RawValue>(body).is_ok() {
+    let json = without_mark(body);
+    if looks_like_json(json, payload.headers) && is_portable(json) {
         out.extend_from_slice(b",\"body\":");
-        push_json(out, body.trim_ascii());
+        push_json(out, json.trim_ascii());
     } else if let Ok(text) = std::str::from_utf8(body)
         && !body.contains(&0)
     {
@@ -256,12 +265,17 @@ fn push_payload(out: &mut Vec<u8>, payload: &Payload<'_>) {
     }
 }
 
+/// A text without the byte order mark that it may begin with, which is no part of it (RFC 8259 section 8.1).
+fn without_mark(body: &[u8]) -> &[u8] {
+    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
+}
+
 /// By its type, or, where the type says otherwise or nothing, by its first character: no text begins like
 /// an object or an array and is valid JSON to its end by accident.
-fn looks_like_json(payload: &Payload<'_>) -> bool {
-    let first = payload.body.trim_ascii_start().first();
+fn looks_like_json(body: &[u8], headers: &HeaderMap) -> bool {
+    let first = body.trim_ascii_start().first();
     matches!(first, Some(b'{' | b'['))
-        || payload.headers.get(CONTENT_TYPE).is_some_and(|kind| {
+        || headers.get(CONTENT_TYPE).is_some_and(|kind| {
             kind.as_bytes()
                 .windows(4)
                 .any(|part| part.eq_ignore_ascii_case(b"json"))
@@ -450,6 +464,23 @@ mod tests {
         assert_eq!(
             body_of(Some("application/json"), b"\"\xff\""),
             r#""body_base64":"Iv8i""#
+        );
+    }
+
+    #[test]
+    fn json_that_a_reader_refuses_is_text_and_a_byte_order_mark_is_no_part_of_json() {
+        assert_eq!(
+            body_of(None, br#"{"t":"\ud83d"}"#),
+            r#""body":"{\"t\":\"\\ud83d\"}""#
+        );
+        assert_eq!(
+            body_of(Some("application/json"), b"{\"a\":1,\"a\":2}"),
+            r#""body":"{\"a\":1,\"a\":2}""#
+        );
+        assert_eq!(body_of(None, b"\xef\xbb\xbf{\"a\":1}"), "\"body\":{\"a\":1}");
+        assert_eq!(
+            body_of(Some("text/plain"), b"\xef\xbb\xbfa"),
+            "\"body\":\"\u{feff}a\""
         );
     }
 

@@ -1,13 +1,13 @@
 //! What follows from an attempt: a record, another attempt, a slower pace, or the end.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
-use v6kit_model::{Fault, Item, Outcome};
+use v6kit_model::{Fault, Item, Outcome, retry_after};
 
 use crate::engine::shard::Shard;
 use crate::site::breaker::ProbeVerdict;
-use crate::site::throttle::{OnLimit, retry_after};
+use crate::site::throttle::OnLimit;
 use crate::site::{Permit, Site};
 
 /// The pause before the second attempt is drawn from 0 to this, and from twice as much for each further one.
@@ -51,7 +51,7 @@ pub(crate) fn decide(
         site.answered();
         return (Next::Record, Address::Keep);
     };
-    let wait = headers.and_then(retry_after);
+    let wait = headers.and_then(|headers| retry_after(headers, SystemTime::now()));
     match (shard.settings.on_limit, limited) {
         (OnLimit::Slow, Some(_)) => {
             site.slow_down(wait, shard.observed_rate());

@@ -247,17 +247,19 @@ impl fmt::Display for Expectations {
 
 fn meets(expectation: &Expectation, answer: &Answer, document: &mut Option<Value>) -> Result<(), Fault> {
     let unexpected = |message: String| Err(Fault::new(ErrorKind::Unexpected, message));
+    // No part of JSON (RFC 8259 section 8.1).
     let body = &answer.body;
+    let json = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     match expectation {
         Expectation::Status(_) => Ok(()),
-        Expectation::Json => match serde_json::from_slice::<&serde_json::value::RawValue>(body) {
+        Expectation::Json => match serde_json::from_slice::<&serde_json::value::RawValue>(json) {
             Ok(_) => Ok(()),
             Err(error) => unexpected(format!("the body is not JSON: {error}")),
         },
         Expectation::Key(path) => {
             let document = match document {
                 Some(document) => document,
-                vacant => match serde_json::from_slice(body) {
+                vacant => match serde_json::from_slice(json) {
                     Ok(parsed) => vacant.insert(parsed),
                     Err(error) => return unexpected(format!("the body is not JSON: {error}")),
                 },

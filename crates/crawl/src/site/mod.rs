@@ -10,7 +10,7 @@ pub(crate) mod host_queue;
 mod local;
 pub(crate) mod pace;
 pub(crate) mod robots;
-mod robots_text;
+mod robots_rules;
 mod sites;
 pub(crate) mod throttle;
 

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use texting_robots::Robot;
 use v6kit_model::{ErrorKind, Fault};
 
-use crate::site::robots_text::{standardized, unescaped};
+use crate::site::robots_rules::{RobotsRules, token};
 
 /// Whether robots.txt counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +28,7 @@ pub(crate) enum Rules {
     /// Nothing: the site says that it has rules elsewhere, where they cannot be had for this reason.
     Unreachable(String),
     /// What these rules do.
-    Robot(Box<Robot>),
+    Some(RobotsRules),
 }
 
 impl std::fmt::Debug for Rules {
@@ -38,7 +37,7 @@ impl std::fmt::Debug for Rules {
             Self::All => "All",
             Self::Unavailable(_) => "Unavailable",
             Self::Unreachable(_) => "Unreachable",
-            Self::Robot(_) => "Robot",
+            Self::Some(_) => "Some",
         })
     }
 }
@@ -49,16 +48,10 @@ impl Rules {
         if status.is_server_error() {
             return Self::Unavailable(status);
         }
-        let body = &body[..body.len().min(READ)];
-        // Most sites restrict nobody, or serve a page instead: nothing is matched for those.
-        if !status.is_success() || !says(body, b"disallow") && !says(body, b"crawl-delay") {
+        if !status.is_success() {
             return Self::All;
         }
-        match Robot::new(agent, &standardized(body)) {
-            Ok(robot) => Self::Robot(Box::new(robot)),
-            // What cannot be parsed at all restricts nobody.
-            Err(_) => Self::All,
-        }
+        Self::Some(RobotsRules::parse(whole_lines(body), agent))
     }
 
     /// Whether `url` may be fetched.
@@ -79,34 +72,39 @@ impl Rules {
                 ErrorKind::Robots,
                 format!("robots.txt cannot be had from where it is ({why}), which forbids everything"),
             )),
-            Self::Robot(robot) if robot.allowed(&String::from_utf8_lossy(&unescaped(url.as_bytes()))) => {
-                Ok(())
-            }
-            Self::Robot(_) => Err(Fault::new(ErrorKind::Robots, "robots.txt disallows it")),
+            Self::Some(rules) if rules.allows(target(url).as_bytes()) => Ok(()),
+            Self::Some(_) => Err(Fault::new(ErrorKind::Robots, "robots.txt disallows it")),
         }
     }
 
     /// The pause between requests that the site asks for.
     pub(crate) fn delay(&self) -> Option<Duration> {
         match self {
-            Self::Robot(robot) => robot
-                .delay
-                .and_then(|seconds| Duration::try_from_secs_f32(seconds).ok()),
+            Self::Some(rules) => rules.delay(),
             Self::All | Self::Unavailable(_) | Self::Unreachable(_) => None,
         }
     }
 }
 
-fn says(body: &[u8], word: &[u8]) -> bool {
-    body.windows(word.len())
-        .any(|part| part.eq_ignore_ascii_case(word))
+/// What is read of `body`: of a longer one the lines that are there whole, since a path cut short allows more.
+fn whole_lines(body: &[u8]) -> &[u8] {
+    match body.get(..READ) {
+        Some(read) => &read[..memchr::memrchr2(b'\n', b'\r', read).unwrap_or(0)],
+        None => body,
+    }
 }
 
-/// The product token of a `User-Agent`, by which robots.txt knows it (RFC 9309 section 2.2.1; digits, which
-/// it leaves out, are in many names).
+/// The path and query of a URL, by which rules are matched.
+fn target(url: &str) -> &str {
+    let behind = url.split_once("://").map_or(url, |(_, behind)| behind);
+    let target = behind.find(['/', '?', '#']).map_or("", |at| &behind[at..]);
+    let target = target.split('#').next().unwrap_or_default();
+    if target.is_empty() { "/" } else { target }
+}
+
+/// The product token of a `User-Agent`, by which robots.txt knows it.
 pub(crate) fn product(agent: &str) -> &str {
-    let end = agent.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-')));
-    &agent[..end.unwrap_or(agent.len())]
+    &agent[..token(agent.as_bytes()).len()]
 }
 
 #[cfg(test)]
@@ -144,6 +142,13 @@ mod tests {
     fn an_answer_that_is_no_robots_txt_restricts_nobody_and_a_failing_site_everybody() {
         let judged = |status, body: &[u8]| Rules::of(status, body, "v6kit").judge("https://h/x");
         assert_eq!(judged(StatusCode::OK, b"<html>Not here</html>"), Ok(()));
+        let mut long = b"User-agent: *\nDisallow: /x\n".repeat(READ / 28);
+        long.resize(READ - 5, b'#');
+        long.extend_from_slice(b"\nAllow: /x\n");
+        assert!(
+            judged(StatusCode::OK, &long).is_err(),
+            "a line that is cut is not read"
+        );
         assert_eq!(
             judged(StatusCode::NOT_FOUND, b"User-agent: *\nDisallow: /"),
             Ok(())

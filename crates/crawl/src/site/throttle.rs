@@ -4,9 +4,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use http::HeaderMap;
-use http::header::RETRY_AFTER;
-
 use crate::site::pace::{Pace, Rate};
 
 /// What to do when a site says that it is asked too often (429, 503).
@@ -39,9 +36,6 @@ const STEP: f64 = 0.02;
 
 /// Less than this is waiting rather than crawling, in requests per second.
 const SLOWEST: f64 = 0.02;
-
-/// The longest Retry-After that is believed.
-const LONGEST_HOLD: Duration = Duration::from_secs(24 * 3600);
 
 /// Multiplicative decrease, slow additive recovery, of one destination's pace.
 ///
@@ -172,7 +166,7 @@ impl Throttle {
     pub(crate) fn on_limited(&self, pace: &Pace, now: Instant, wait: Option<Duration>, observed: f64) {
         let mut state = self.state();
         if let Some(wait) = wait {
-            pace.hold(now + wait.min(LONGEST_HOLD));
+            pace.hold(now + wait);
             // It says itself what it takes.
             state.sounding = None;
         }
@@ -197,7 +191,7 @@ impl Throttle {
         }
         state.cut(now);
         // Those that are still to come in were sent before the wait.
-        state.last_cut = Some(now + wait.unwrap_or_default().min(LONGEST_HOLD));
+        state.last_cut = Some(now + wait.unwrap_or_default());
         state.last_step = state.last_cut;
         pace.set(Rate::PerSecond(state.now));
     }
@@ -253,21 +247,6 @@ impl Throttle {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// `Retry-After` in seconds or as a date (RFC 9110 section 10.2.3).
-pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = value.parse() {
-        return Some(Duration::from_secs(seconds).min(LONGEST_HOLD));
-    }
-    let date = httpdate::parse_http_date(value).ok()?;
-    // A date that has passed asks for no wait.
-    Some(
-        date.duration_since(std::time::SystemTime::now())
-            .unwrap_or_default()
-            .min(LONGEST_HOLD),
-    )
 }
 
 #[cfg(test)]
@@ -408,24 +387,5 @@ mod tests {
             50.0,
             "what was under way during the wait does not count again"
         );
-    }
-
-    #[test]
-    fn retry_after_is_read_in_both_forms() {
-        let read = |value: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(RETRY_AFTER, value.parse().unwrap());
-            retry_after(&headers)
-        };
-        assert_eq!(read("120"), Some(Duration::from_secs(120)));
-        assert_eq!(read("99999999"), Some(LONGEST_HOLD));
-        assert_eq!(read("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
-        let soon = std::time::SystemTime::now() + Duration::from_secs(100);
-        let wait = read(&httpdate::fmt_http_date(soon)).unwrap();
-        assert!(
-            wait > Duration::from_secs(60) && wait <= Duration::from_secs(100),
-            "{wait:?}"
-        );
-        assert_eq!(read("soon"), None);
     }
 }
