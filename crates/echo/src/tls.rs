@@ -7,7 +7,6 @@ use std::sync::Arc;
 use rcgen::{CertificateParams, DnType, KeyPair};
 use rustls::ServerConfig;
 use rustls::crypto::ring;
-use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::EchoError;
@@ -76,17 +75,11 @@ fn names(addresses: &[SocketAddr]) -> Vec<String> {
 }
 
 fn from_files(certificate: &Path, key: &Path) -> Result<Identity, EchoError> {
-    let bad_certificate = |source| EchoError::CertificateFile {
+    let chain = v6kit_net::read_certificates(certificate).map_err(|source| EchoError::CertificateFile {
         path: certificate.to_owned(),
         source,
-    };
-    let chain = CertificateDer::pem_file_iter(certificate)
-        .and_then(Iterator::collect::<Result<Vec<_>, pem::Error>>)
-        .map_err(bad_certificate)?;
-    if chain.is_empty() {
-        return Err(bad_certificate(pem::Error::NoItemsFound));
-    }
-    let private = PrivateKeyDer::from_pem_file(key).map_err(|source| EchoError::KeyFile {
+    })?;
+    let private = v6kit_net::read_private_key(key).map_err(|source| EchoError::KeyFile {
         path: key.to_owned(),
         source,
     })?;

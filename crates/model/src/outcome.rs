@@ -194,16 +194,7 @@ impl Fault {
     /// `error` and its sources on one line.
     #[must_use]
     pub fn from_error(kind: ErrorKind, error: &dyn std::error::Error) -> Self {
-        let mut message = error.to_string();
-        let mut source = error.source();
-        while let Some(error) = source {
-            let text = error.to_string();
-            if !message.ends_with(&text) {
-                message = format!("{message}: {text}");
-            }
-            source = error.source();
-        }
-        Self::new(kind, message)
+        Self::new(kind, v6kit_net::chain(error))
     }
 }
 

@@ -1,23 +1,16 @@
-//! How many addresses may be in the router's neighbour table through us, and how many answers a second.
+//! How many addresses may be in the router's neighbour table through us.
 
 use std::net::Ipv6Addr;
-use std::num::{NonZeroU32, NonZeroUsize};
-use std::time::Duration;
+use std::num::NonZeroUsize;
 
 use lru::LruCache;
 use tokio::time::Instant;
-
-/// How long an answer keeps its place: as long as a router may be unable to part with the entry.
-///
-/// An entry that was confirmed is REACHABLE for up to 1.5 times 30 s (RFC 4861 section 10). Linux holds
-/// on to it for that long, however full the table is, because its timer runs; after that it goes when
-/// nothing has changed for 5 s (`neigh_forced_gc` in net/core/neighbour.c).
-pub(crate) const HOLD: Duration = Duration::from_secs(50);
+use v6kit_net::HOLD;
 
 /// How many of the oldest addresses are looked at to find one that may go.
 const CANDIDATES: usize = 64;
 
-/// The addresses that are being answered for, least recently asked for first.
+/// The addresses that are being answered for, least recently asked for first. An answer keeps its place for [`HOLD`].
 #[derive(Debug)]
 pub(crate) struct Live {
     answered: LruCache<Ipv6Addr, Instant>,
@@ -75,37 +68,6 @@ impl Live {
     }
 }
 
-/// A token bucket: a second's worth of answers may come at once, and no more per second in the long run.
-#[derive(Debug)]
-pub(crate) struct Bucket {
-    per_second: f64,
-    tokens: f64,
-    filled: Instant,
-}
-
-impl Bucket {
-    pub(crate) fn new(per_second: NonZeroU32, now: Instant) -> Self {
-        let per_second = f64::from(per_second.get());
-        Self {
-            per_second,
-            tokens: per_second,
-            filled: now,
-        }
-    }
-
-    /// Takes a token where there is one.
-    pub(crate) fn take(&mut self, now: Instant) -> bool {
-        let elapsed = now.duration_since(self.filled).as_secs_f64();
-        self.tokens = (self.tokens + elapsed * self.per_second).min(self.per_second);
-        self.filled = now;
-        let enough = self.tokens >= 1.0;
-        if enough {
-            self.tokens -= 1.0;
-        }
-        enough
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,16 +114,5 @@ mod tests {
         let (mut live, start) = three(WhenFull::Forget);
         assert!(live.admit(address(4), start, |_| true));
         assert_eq!(live.len(), 3);
-    }
-
-    #[test]
-    fn a_bucket_gives_a_burst_and_then_its_rate() {
-        let start = Instant::now();
-        let mut bucket = Bucket::new(NonZeroU32::new(100).unwrap(), start);
-        assert_eq!((0..500).filter(|_| bucket.take(start)).count(), 100);
-        let later = start + Duration::from_millis(500);
-        assert_eq!((0..500).filter(|_| bucket.take(later)).count(), 50);
-        let much_later = start + Duration::from_secs(3600);
-        assert_eq!((0..500).filter(|_| bucket.take(much_later)).count(), 100);
     }
 }

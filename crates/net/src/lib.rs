@@ -11,10 +11,13 @@ mod ipv6;
 mod leaving;
 mod limits;
 mod packet;
+mod pem;
 mod pool;
 mod prefix;
+mod rate;
 mod resolve;
 mod turning;
+mod usage;
 
 pub use address_text::push_address;
 pub use code::Code;
@@ -24,10 +27,13 @@ pub use ipv6::{Ipv6, ignoring_advertisements};
 pub use leaving::Leaving;
 pub use limits::{FileLimit, raise_file_limit};
 pub use packet::{link_address, receive_all_multicast};
+pub use pem::{read_certificates, read_private_key};
 pub use pool::{PoolError, SourcePool};
 pub use prefix::{Prefix, PrefixError};
+pub use rate::RateLimit;
 pub use resolve::{ResolveError, name_servers, own_addresses, resolve};
 pub use turning::{COOL_DOWN, HOLD, Lease, TurningPool, Wear};
+pub use usage::cpu_time;
 
 /// What somebody should type or change after an error.
 ///

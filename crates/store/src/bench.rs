@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::time::TimeValLike;
+use v6kit_net::cpu_time;
 
 use crate::description::Description;
 use crate::disk::{Disk, KeepFree};
@@ -102,11 +101,4 @@ pub fn store(
     }
     sum.cpu = cpu_time().saturating_sub(before);
     Ok(sum)
-}
-
-fn cpu_time() -> Duration {
-    let microseconds = getrusage(UsageWho::RUSAGE_SELF).map_or(0, |usage| {
-        usage.user_time().num_microseconds() + usage.system_time().num_microseconds()
-    });
-    Duration::from_micros(u64::try_from(microseconds).unwrap_or(0))
 }

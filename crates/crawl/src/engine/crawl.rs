@@ -5,11 +5,9 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::time::TimeValLike;
 use tokio::sync::watch;
 use v6kit_model::url::Scheme;
-use v6kit_net::{Code, Hint, PoolError, ResolveError, SourcePool, TurningPool, Wear};
+use v6kit_net::{Code, Hint, PoolError, ResolveError, SourcePool, TurningPool, Wear, cpu_time};
 use v6kit_store::{Disk, DiskLow, Forecast, Ledger, LedgerError, SqliteLedger, Standing, StoreError};
 
 use crate::connect::connection::{TrustError, client_tls};
@@ -400,14 +398,6 @@ fn turning_pool(settings: &Settings) -> Option<Arc<TurningPool>> {
         age: sources.address_age,
     };
     Some(Arc::new(TurningPool::new(sources.addresses?, wear)))
-}
-
-fn cpu_time() -> Duration {
-    let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else {
-        return Duration::ZERO;
-    };
-    let microseconds = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
-    Duration::from_micros(microseconds.try_into().unwrap_or(0))
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {

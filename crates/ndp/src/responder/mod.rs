@@ -12,14 +12,14 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use lru::LruCache;
 use tokio::time::{Instant, MissedTickBehavior, interval};
-use v6kit_net::Prefix;
+use v6kit_net::{Prefix, RateLimit};
 
 use crate::NdpError;
 use crate::complaint::Complaints;
 use crate::counters::{Cause, Counters};
 use crate::event::{Event, Verdict};
 use crate::inventory::Sockets;
-use crate::live::{Bucket, Live, WhenFull};
+use crate::live::{Live, WhenFull};
 use crate::look::{Look, Looking};
 use crate::neighbourhood::{Holder, Link, Neighbourhood, Notification, State};
 use crate::settings::{Scope, Settings, Summary};
@@ -28,6 +28,8 @@ use crate::source::{SourceChoice, SourceWish};
 use crate::usage::Usage;
 use crate::wire::{Kind, Mac, MulticastRouter, Solicitation};
 
+/// What may be answered at once, as time at the permitted rate.
+const BURST: Duration = Duration::from_secs(1);
 /// Neighbours that were heard asking from an address of the prefix, and for how long they count.
 const HEARD: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
 const HEARD_FOR: Duration = Duration::from_secs(600);
@@ -51,7 +53,8 @@ pub struct Responder {
     usage: Usage,
     waiting: Vec<Asked>,
     live: Live,
-    bucket: Bucket,
+    /// Of what is answered.
+    rate: RateLimit,
     source: SourceChoice,
     counters: Arc<Counters>,
     complaints: Complaints,
@@ -130,7 +133,7 @@ impl Responder {
                 Some(limit) => Live::new(limit, WhenFull::Refuse),
                 None => Live::new(REMEMBERED, WhenFull::Forget),
             },
-            bucket: Bucket::new(settings.max_rate, now),
+            rate: RateLimit::new(settings.max_rate.get().into(), BURST, now.into_std()),
             source: SourceChoice::new(settings.source),
             answers_whole_prefix: settings.scope == Scope::All
                 || settings.scope == Scope::Auto && !usage.is_sending(now),

@@ -22,7 +22,7 @@ impl Responder {
         let Solicitation { target, .. } = asked.solicitation;
         let now = Instant::now();
         let link = self.link_that_is_up().ok_or(Cause::CannotSend)?;
-        if !self.bucket.take(now) {
+        if self.rate.admit(now.into_std()).is_err() {
             let per_second = self.settings.max_rate.get();
             self.complaints
                 .rate
@@ -120,7 +120,7 @@ impl Responder {
                 },
             };
             let packet = advertisement.to_packet();
-            if self.bucket.take(now)
+            if self.rate.admit(now.into_std()).is_ok()
                 && self
                     .socket
                     .send(link.index, Mac::of_group(ALL_NODES), &packet)

@@ -11,7 +11,6 @@ use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signat
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme,
 };
-use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use tokio_rustls::TlsConnector;
 use v6kit_model::{ErrorKind, Fault, HttpVersion};
@@ -195,23 +194,16 @@ fn system_roots() -> Result<RootCertStore, TrustError> {
 
 /// The certificates of a file, one at least.
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TrustError> {
-    let bad = |source: Box<dyn std::error::Error + Send + Sync>| TrustError::File {
+    v6kit_net::read_certificates(path).map_err(|source| TrustError::File {
         path: path.to_owned(),
-        source,
-    };
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect)
-        .map_err(|error| bad(error.into()));
-    match certificates {
-        Ok(none) if none.is_empty() => Err(bad("no PEM certificate found".into())),
-        certificates => certificates,
-    }
+        source: source.into(),
+    })
 }
 
 fn read_identity(
     identity: &Identity,
 ) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TrustError> {
-    let key = PrivateKeyDer::from_pem_file(&identity.key).map_err(|source| TrustError::Key {
+    let key = v6kit_net::read_private_key(&identity.key).map_err(|source| TrustError::Key {
         path: identity.key.clone(),
         source,
     })?;
