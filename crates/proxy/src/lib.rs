@@ -5,42 +5,34 @@
 //! ```
 //! Each thread has its own listeners (SO_REUSEPORT), runtime, source pool, names and counters. A client's
 //! connection never changes threads, and no lock lies on the way of a byte.
+//!
+//! The modules stand on each other in this order, each on those before it: data, then auth, egress (policy and
+//! source) and report, settings, relay, session, http and socks, serve, server.
 
-mod access_log;
-mod account;
 mod auth;
-mod certificate;
+mod data;
 mod egress;
 mod http;
-mod listen;
-mod lookup;
-mod metrics;
-mod policy;
-mod refusal;
 mod relay;
+mod report;
+mod serve;
 mod server;
 mod session;
 mod settings;
 mod socks;
-mod source;
-mod stream;
-mod target;
-mod threads;
-mod tuning;
-mod username;
-mod visit;
-mod worker;
 
-pub use access_log::LogTarget;
-pub use account::{ByteBudget, UserLimits};
 pub use auth::{Access, HtpasswdError, Password, PasswordError, parse_htpasswd};
-pub use certificate::{Certificate, CertificateError};
+pub use data::limits::{ByteBudget, UserLimits};
+pub use data::listen::Listen;
+pub use data::target::{Host, Target, TargetError};
+pub use data::username::{SourceRequest, UserName, UserNameError};
 pub use egress::Ipv4Destinations;
+pub use egress::source::SessionKey;
 pub use http::{framing, head};
-pub use listen::Address;
-pub use server::{Proxy, Running, StartError};
-pub use settings::{Listen, PinRule, Settings};
+pub use report::access_log::LogTarget;
+pub use serve::certificate::{Certificate, CertificateError};
+pub use serve::error::StartError;
+pub use serve::listen::Address;
+pub use server::{Proxy, Running};
+pub use settings::{PinRule, Settings};
 pub use socks::codec;
-pub use source::SessionKey;
-pub use target::{Host, Target, TargetError};
-pub use username::{UserName, UserNameError, Wish};

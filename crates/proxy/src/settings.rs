@@ -2,19 +2,17 @@
 
 use std::net::{Ipv6Addr, SocketAddr};
 use std::num::NonZeroUsize;
-use std::os::fd::OwnedFd;
-use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 use v6kit_net::Prefix;
 
-use crate::access_log::LogTarget;
-use crate::account::UserLimits;
 use crate::auth::Access;
+use crate::data::limits::UserLimits;
+use crate::data::listen::Listen;
 use crate::egress::Ipv4Destinations;
-use crate::source::SessionKey;
+use crate::egress::source::SessionKey;
+use crate::report::access_log::LogTarget;
 
 /// Everything the proxy is told.
 #[derive(Debug)]
@@ -62,28 +60,4 @@ pub enum PinRule {
     Refuse,
     /// They may, within the prefix.
     Allow,
-}
-
-/// A listener.
-#[derive(Debug)]
-pub enum Listen {
-    /// A TCP port, 0 for any.
-    Tcp {
-        /// The address.
-        address: SocketAddr,
-        /// With TLS, the certificate.
-        tls: Option<Arc<rustls::ServerConfig>>,
-    },
-    /// A Unix stream socket.
-    Unix {
-        /// Its path.
-        path: PathBuf,
-    },
-    /// A listening socket that this process was started with.
-    Inherited {
-        /// The socket, TCP or Unix.
-        socket: OwnedFd,
-        /// With TLS, the certificate.
-        tls: Option<Arc<rustls::ServerConfig>>,
-    },
 }

@@ -1,5 +1,6 @@
 //! Who a client is.
 
+pub(crate) mod account;
 mod htpasswd;
 mod password;
 
@@ -12,8 +13,9 @@ use ring::{hmac, rand};
 pub use htpasswd::{HtpasswdError, parse as parse_htpasswd};
 pub use password::{Password, PasswordError};
 
-use crate::account::{Account, UserLimits};
-use crate::refusal::Refusal;
+use crate::data::limits::UserLimits;
+use crate::data::refusal::Refusal;
+use account::Account;
 
 /// Who may use the proxy.
 #[derive(Debug, Clone)]
@@ -30,7 +32,7 @@ pub enum Access {
 /// this process, is kept, and the next connection with it costs a microsecond. Comparisons take constant
 /// time, and an unknown name costs what a wrong password does.
 #[derive(Debug)]
-pub(crate) struct Gate {
+pub(crate) struct Authenticator {
     access: Access,
     accounts: Arc<Accounts>,
     everybody: Arc<Account>,
@@ -70,11 +72,11 @@ impl Accounts {
 pub(crate) enum Check {
     /// Nothing.
     Done(Result<Arc<Account>, Refusal>),
-    /// A slow hash, to be computed by [`Gate::finish`] on a thread that may block.
+    /// A slow hash, to be computed by [`Authenticator::finish`] on a thread that may block.
     Slow,
 }
 
-impl Gate {
+impl Authenticator {
     /// # Errors
     /// The system's random generator failing.
     pub(crate) fn new(access: Access, accounts: Arc<Accounts>) -> Result<Self, ring::error::Unspecified> {
@@ -107,7 +109,7 @@ impl Gate {
         }
     }
 
-    /// The name among `full` (as the client sent it) and `user` (without its wishes) that is a user.
+    /// The name among `full` (as the client sent it) and `user` (without what is asked for behind it) that is a user.
     ///
     /// A user whose own name contains a mark such as `-session-` is found by the full name.
     pub(crate) fn user_name<'a>(&self, full: &'a str, user: &'a str) -> &'a str {
@@ -177,13 +179,13 @@ impl Gate {
 mod tests {
     use super::*;
 
-    fn gate(users: &[(&str, Password)]) -> Gate {
+    fn authenticator(users: &[(&str, Password)]) -> Authenticator {
         let users = users
             .iter()
             .map(|(name, password)| ((*name).to_owned(), password.clone()))
             .collect();
         let accounts = Arc::new(Accounts::new(UserLimits::default()));
-        Gate::new(Access::Users(users), accounts).unwrap()
+        Authenticator::new(Access::Users(users), accounts).unwrap()
     }
 
     fn bcrypt_of(text: &str) -> Password {
@@ -192,12 +194,12 @@ mod tests {
 
     #[test]
     fn a_plain_password_is_checked_at_once() {
-        let gate = gate(&[("alice", Password::Plain("pw".to_owned()))]);
-        assert!(matches!(gate.check("alice", b"pw"), Check::Done(Ok(_))));
+        let authenticator = authenticator(&[("alice", Password::Plain("pw".to_owned()))]);
+        assert!(matches!(authenticator.check("alice", b"pw"), Check::Done(Ok(_))));
         for (user, password) in [("alice", "pw2"), ("alice", ""), ("bob", "pw"), ("", "")] {
             assert!(
                 matches!(
-                    gate.check(user, password.as_bytes()),
+                    authenticator.check(user, password.as_bytes()),
                     Check::Done(Err(Refusal::WrongCredentials))
                 ),
                 "{user}:{password}"
@@ -207,21 +209,21 @@ mod tests {
 
     #[test]
     fn a_slow_hash_is_computed_once_and_a_wrong_password_never_remembered() {
-        let gate = gate(&[("alice", bcrypt_of("pw"))]);
-        assert!(matches!(gate.check("alice", b"wrong"), Check::Slow));
-        assert!(gate.finish("alice", b"wrong").is_err());
-        assert!(matches!(gate.check("alice", b"wrong"), Check::Slow));
-        assert!(matches!(gate.check("alice", b"pw"), Check::Slow));
-        assert!(gate.finish("alice", b"pw").is_ok());
-        assert!(matches!(gate.check("alice", b"pw"), Check::Done(Ok(_))));
-        assert!(matches!(gate.check("alice", b"wrong"), Check::Slow));
+        let authenticator = authenticator(&[("alice", bcrypt_of("pw"))]);
+        assert!(matches!(authenticator.check("alice", b"wrong"), Check::Slow));
+        assert!(authenticator.finish("alice", b"wrong").is_err());
+        assert!(matches!(authenticator.check("alice", b"wrong"), Check::Slow));
+        assert!(matches!(authenticator.check("alice", b"pw"), Check::Slow));
+        assert!(authenticator.finish("alice", b"pw").is_ok());
+        assert!(matches!(authenticator.check("alice", b"pw"), Check::Done(Ok(_))));
+        assert!(matches!(authenticator.check("alice", b"wrong"), Check::Slow));
     }
 
     #[test]
     fn an_unknown_user_costs_a_slow_hash_too() {
-        let gate = gate(&[("alice", bcrypt_of("pw"))]);
-        assert!(matches!(gate.check("nobody", b"pw"), Check::Slow));
-        assert!(gate.finish("nobody", b"pw").is_err());
+        let authenticator = authenticator(&[("alice", bcrypt_of("pw"))]);
+        assert!(matches!(authenticator.check("nobody", b"pw"), Check::Slow));
+        assert!(authenticator.finish("nobody", b"pw").is_err());
     }
 
     #[test]

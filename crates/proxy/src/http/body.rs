@@ -1,6 +1,5 @@
 //! Message bodies on their way through: counted, and given up when nothing moves.
 
-use std::cell::RefCell;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -11,13 +10,10 @@ use http_body_util::Full;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::Sleep;
 
-use super::upstreams::{Work, work_on};
-use crate::refusal::Refusal;
+use super::upstreams::{Upstreams, Work, work_on};
+use crate::data::refusal::Refusal;
 use crate::relay::Meter;
-use crate::visit::Visit;
-
-/// The log entry of a request, shared by its two bodies.
-pub(super) type SharedVisit = Rc<RefCell<Visit>>;
+use crate::session::exchange::Exchange;
 
 /// Why a body ended early.
 #[derive(Debug, thiserror::Error)]
@@ -42,10 +38,11 @@ pub(super) enum Way {
 pub(super) struct Passing {
     body: Incoming,
     way: Way,
-    visit: SharedVisit,
+    exchange: Rc<Exchange>,
     idle: Duration,
-    /// Of the connection that the body comes from.
+    /// Of the connection that the body comes from, and where it is closed.
     work: Work,
+    upstreams: Option<Rc<Upstreams>>,
     /// Why it broke off, until what came before has been sent.
     broken: Option<hyper::Error>,
     patience: Option<Pin<Box<Sleep>>>,
@@ -54,13 +51,14 @@ pub(super) struct Passing {
 }
 
 impl Passing {
-    pub(super) fn new(body: Incoming, way: Way, visit: SharedVisit, idle: Duration) -> Self {
+    pub(super) fn new(body: Incoming, way: Way, exchange: Rc<Exchange>, idle: Duration) -> Self {
         Self {
             body,
             way,
-            visit,
+            exchange,
             idle,
             work: None,
+            upstreams: None,
             broken: None,
             patience: None,
             ended: false,
@@ -68,8 +66,9 @@ impl Passing {
     }
 
     /// Does the work of the connection that the body comes from while it waits, and closes it at its end.
-    pub(super) fn working(mut self, work: Work) -> Self {
+    pub(super) fn working(mut self, work: Work, upstreams: Rc<Upstreams>) -> Self {
         self.work = work;
+        self.upstreams = Some(upstreams);
         self
     }
 
@@ -95,13 +94,12 @@ impl Passing {
 
     fn count(&self, frame: &Frame<Bytes>) -> Result<(), BodyError> {
         let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
-        let mut visit = self.visit.borrow_mut();
         let counted = match self.way {
-            Way::Up => visit.moved(bytes, 0),
-            Way::Down => visit.moved(0, bytes),
+            Way::Up => self.exchange.moved(bytes, 0),
+            Way::Down => self.exchange.moved(0, bytes),
         };
         counted.map_err(|refusal: Refusal| {
-            visit.refused(&refusal);
+            self.exchange.refused(&refusal);
             BodyError::Refused
         })
     }
@@ -109,7 +107,9 @@ impl Passing {
     /// The end was seen: what the body came from may close.
     fn end(&mut self) {
         self.ended = true;
-        self.visit.borrow().worker().upstreams.close(&mut self.work);
+        if let Some(upstreams) = &self.upstreams {
+            upstreams.close(&mut self.work);
+        }
     }
 
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -144,7 +144,7 @@ impl Body for Passing {
                     Way::Down => "destination_gone",
                 };
                 self.ended = true;
-                self.visit.borrow_mut().ended(outcome);
+                self.exchange.ended(outcome);
                 Poll::Ready(Some(Err(error.into())))
             }
             Poll::Ready(None) => {
@@ -154,7 +154,7 @@ impl Body for Passing {
             Poll::Pending => {
                 ready!(self.poll_patience(cx));
                 self.ended = true;
-                self.visit.borrow_mut().refused(&Refusal::Idle);
+                self.exchange.refused(&Refusal::Idle);
                 Poll::Ready(Some(Err(BodyError::Idle)))
             }
         }
@@ -209,9 +209,15 @@ impl Body for Content {
 
 impl Drop for Passing {
     fn drop(&mut self) {
-        // hyper drops a response that the client no longer takes.
-        if self.way == Way::Down && !self.body.is_end_stream() && !self.ended {
-            self.visit.borrow_mut().ended("client_gone");
+        if self.way == Way::Up {
+            return;
         }
+        if self.ended || self.body.is_end_stream() {
+            self.exchange.succeeded();
+        } else {
+            // hyper drops a response that the client no longer takes.
+            self.exchange.ended("client_gone");
+        }
+        self.exchange.finish();
     }
 }

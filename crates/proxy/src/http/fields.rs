@@ -6,7 +6,7 @@ use http::header::{
     TE, TRANSFER_ENCODING, UPGRADE,
 };
 
-use crate::refusal::Refusal;
+use crate::data::refusal::Refusal;
 
 /// Fields for one hop only, whatever `Connection` says (RFC 9110 section 7.6.1, RFC 9112 appendix C.2.2).
 const HOP_BY_HOP: [HeaderName; 8] = [

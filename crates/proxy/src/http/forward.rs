@@ -2,11 +2,7 @@
 
 use std::cell::RefCell;
 use std::convert::Infallible;
-use std::future::poll_fn;
-use std::net::Ipv6Addr;
-use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,37 +11,50 @@ use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 use http_body_util::Full;
 use hyper::body::{Body, Incoming};
-use hyper::client::conn::http1 as client;
 use hyper::server::conn::http1 as server;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::time::timeout;
+use tokio::net::TcpStream;
 
-use super::body::{Content, Passing, SharedVisit, Way};
-use super::checked::{Checked, Verdict};
+use super::answer;
+use super::body::{Content, Passing, Way};
+use super::connect::{self, SOURCE_FIELD, push_source};
 use super::fields::{Reuse, settle_response, strip_hop_by_hop};
-use super::head::{Connect, MAX_HEAD, basic_credentials};
-use super::upstreams::{Key, Origin, work_on};
-use super::{SOURCE_FIELD, parse_pin, push_source};
-use crate::refusal::Refusal;
-use crate::session::{Client, Session, Steadiness, Tunnel, source_of};
-use crate::stream::Begun;
-use crate::target::Target;
-use crate::visit::Protocol;
-use crate::worker::writers_turn;
+use super::head::{Connect, MAX_HEAD};
+use super::origin::Dispatch;
+use super::requests::{Requests, Verdict};
+use super::upstreams::Upstreams;
+use crate::data::protocol::Protocol;
+use crate::data::refusal::Refusal;
+use crate::data::stream::Sniffed;
+use crate::data::target::Target;
+use crate::relay::Early;
+use crate::session::client::{Client, Rotation};
+use crate::session::exchange::Exchange;
+use crate::session::worker::writers_turn;
+use crate::session::{Session, Tunnel};
 
 /// How long a client connection may wait between two requests, and a request for the rest of its head, where the
 /// idle time-out is no shorter.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
 /// Serves requests until the client leaves, one asks for a tunnel, or the proxy drains.
-pub(super) async fn serve(session: Rc<Session>, begun: Begun) {
-    let verdict = Verdict::default();
-    let service = service_fn(|request| {
-        let (session, verdict) = (Rc::clone(&session), Arc::clone(&verdict));
-        async move { Ok::<_, Infallible>(answer(session, &verdict, request).await) }
+pub(super) async fn serve(
+    session: &Rc<Session>,
+    upstreams: &Rc<Upstreams>,
+    sniffed: Sniffed,
+) -> Option<Tunnel> {
+    let forwarder = Rc::new(Forwarder {
+        session: Rc::clone(session),
+        upstreams: Rc::clone(upstreams),
+        verdict: Verdict::default(),
+        opened: RefCell::default(),
     });
-    let checked = Checked::new(begun, Arc::clone(&verdict));
+    let service = service_fn(|request| {
+        let forwarder = Rc::clone(&forwarder);
+        async move { Ok::<_, Infallible>(forwarder.answer(request).await) }
+    });
+    let requests = Requests::new(sniffed, Rc::clone(&forwarder.verdict));
     let worker = &session.worker;
     let next_request = KEEP_ALIVE.min(worker.idle_timeout).max(worker.handshake_timeout);
     let mut connection = server::Builder::new()
@@ -56,8 +65,7 @@ pub(super) async fn serve(session: Rc<Session>, begun: Begun) {
         .preserve_header_case(true)
         .auto_date_header(false)
         .half_close(true)
-        .serve_connection(TokioIo::new(checked), service)
-        .with_upgrades();
+        .serve_connection(TokioIo::new(requests), service);
     let served = tokio::select! {
         // A request that was read before the proxy began to drain is answered.
         biased;
@@ -67,160 +75,188 @@ pub(super) async fn serve(session: Rc<Session>, begun: Begun) {
             (&mut connection).await
         }
     };
-    if let Some(parts) = connection.into_parts()
-        && let checked = parts.io.into_inner()
-        && checked.is_refused()
-    {
-        checked.into_inner().linger().await;
+    let parts = connection.into_parts();
+    let requests = parts.io.into_inner();
+    if let Some(opened) = forwarder.opened.take() {
+        return opened.into_tunnel(served, requests.into_inner(), &parts.read_buf);
+    }
+    if requests.is_refused() {
+        requests.into_inner().linger().await;
     }
     if let Err(error) = served
         && (error.is_parse() || error.is_parse_too_large())
     {
         let why = "the request is not well-formed HTTP/1.1";
-        let mut visit = session.visit(Protocol::Forward);
-        visit.answered(400);
-        visit.refused(&Refusal::BadRequest { why });
+        let exchange = session.begin(Protocol::Forward);
+        exchange.answered(400);
+        exchange.refused(&Refusal::BadRequest { why });
+    }
+    None
+}
+
+/// What the requests of one connection share.
+struct Forwarder {
+    session: Rc<Session>,
+    upstreams: Rc<Upstreams>,
+    verdict: Verdict,
+    /// The tunnel that begins when hyper has sent its answer.
+    opened: RefCell<Option<Opened>>,
+}
+
+/// A connection for a tunnel that the client is being told of.
+struct Opened {
+    upstream: TcpStream,
+    exchange: Rc<Exchange>,
+}
+
+impl Opened {
+    /// `read` is what hyper has read and not used.
+    fn into_tunnel(self, served: hyper::Result<()>, mut sniffed: Sniffed, read: &[u8]) -> Option<Tunnel> {
+        if served.is_err() {
+            self.exchange.ended("client_gone");
+            return None;
+        }
+        sniffed.read.splice(..0, read.iter().copied());
+        Some(Tunnel {
+            client: sniffed.stream,
+            upstream: self.upstream,
+            early: Early {
+                up: sniffed.read,
+                down: Vec::new(),
+            },
+            exchange: self.exchange,
+        })
     }
 }
 
-async fn answer(session: Rc<Session>, verdict: &Verdict, request: Request<Incoming>) -> Response<Content> {
-    let refused_head = verdict.get();
-    if refused_head.is_none() && request.method() == Method::CONNECT {
-        return connect(session, request).await;
+impl Forwarder {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Content> {
+        let refused_head = self.verdict.get().copied();
+        if refused_head.is_none() && request.method() == Method::CONNECT {
+            return self.connect(request).await;
+        }
+        let exchange = self.session.begin(Protocol::Forward);
+        let forwarded = match refused_head {
+            Some(violation) => Err(violation.into()),
+            None => self.forward(&exchange, request).await,
+        };
+        match forwarded {
+            Ok(response) => {
+                exchange.answered(response.status().as_u16());
+                response
+            }
+            Err(refusal) => {
+                // Content that broke off because it was refused is the cause of whatever came after.
+                let refusal = self
+                    .verdict
+                    .get()
+                    .map_or(refusal, |violation| (*violation).into());
+                refuse(&exchange, &refusal)
+            }
+        }
     }
-    let visit: SharedVisit = Rc::new(RefCell::new(session.visit(Protocol::Forward)));
-    let forwarded = match refused_head {
-        Some(violation) => Err((*violation).into()),
-        None => forward(&session, &visit, request).await,
-    };
-    match forwarded {
-        Ok(response) => {
-            let mut visit = visit.borrow_mut();
-            visit.answered(response.status().as_u16());
-            visit.ended("ok");
-            drop(visit);
-            response
+
+    /// A tunnel asked for on a connection that carried other requests before.
+    async fn connect(&self, request: Request<Incoming>) -> Response<Content> {
+        let exchange = self.session.begin(Protocol::Connect);
+        let field = |name: &HeaderName| request.headers().get(name).map(|value| value.as_bytes().to_vec());
+        let authority = request.uri().authority();
+        let connect = Connect {
+            authority: authority.map_or_else(String::new, ToString::to_string),
+            authorization: field(&PROXY_AUTHORIZATION),
+            pin: field(&SOURCE_FIELD),
+        };
+        match connect::open(&self.session, &exchange, &connect).await {
+            Ok(upstream) => {
+                exchange.answered(200);
+                let mut response = Response::new(empty());
+                tell_source(response.headers_mut(), &exchange);
+                self.opened.replace(Some(Opened { upstream, exchange }));
+                response
+            }
+            Err(refusal) => {
+                let mut response = refuse(&exchange, &refusal);
+                // What follows a CONNECT is not read as requests, whatever became of it.
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(CONNECTION, close);
+                response
+            }
         }
-        Err(refusal) => {
-            // Content that broke off because it was refused is the cause of whatever came after.
-            let refusal = verdict.get().map_or(refusal, |violation| (*violation).into());
-            let response = refused(&refusal);
-            let mut visit = visit.borrow_mut();
-            visit.answered(response.status().as_u16());
-            visit.refused(&refusal);
-            response
+    }
+
+    async fn forward(
+        &self,
+        exchange: &Rc<Exchange>,
+        request: Request<Incoming>,
+    ) -> Result<Response<Content>, Refusal> {
+        let (mut head, body) = request.into_parts();
+        let target = target(&head.uri)?;
+        exchange.aims_at(&target);
+        let client = authorize(&self.session, exchange, &mut head.headers).await?;
+        if head.method == Method::TRACE {
+            return Err(Refusal::Unsupported { what: "TRACE" });
         }
+        if head.method == Method::OPTIONS && last_hop(&mut head.headers) {
+            exchange.succeeded();
+            exchange.answered(200);
+            exchange.finish();
+            return Ok(Response::new(empty()));
+        }
+        rewrite(&mut head)?;
+        let idle = self.session.worker.idle_timeout;
+        let content = if body.is_end_stream() {
+            empty()
+        } else {
+            Content::Passing(Passing::new(body, Way::Up, Rc::clone(exchange), idle))
+        };
+        let dispatch = Dispatch {
+            session: &self.session,
+            upstreams: &self.upstreams,
+            exchange,
+            client: &client,
+            target: &target,
+        };
+        let (mut origin, response) = dispatch.send(Request::from_parts(head, content)).await?;
+        writers_turn().await;
+        let work = origin.work.take();
+        let (mut head, body) = response.into_parts();
+        let reuse = settle_response(head.status, &mut head.headers, body.size_hint().exact())?;
+        if client.rotation == Rotation::Sticky && reuse == Reuse::Permitted {
+            self.upstreams.keep(dispatch.key(), origin);
+        }
+        strip_hop_by_hop(&mut head.headers);
+        tell_source(&mut head.headers, exchange);
+        head.version = Version::HTTP_11;
+        let body = Passing::new(body, Way::Down, Rc::clone(exchange), idle);
+        let body = body.working(work, Rc::clone(&self.upstreams));
+        Ok(Response::from_parts(head, Content::Passing(body)))
     }
 }
 
-fn refused(refusal: &Refusal) -> Response<Content> {
-    let mut response = super::response(refusal).map(|text| Content::Own(Full::new(text)));
+/// The whole answer of a request that is refused.
+fn refuse(exchange: &Exchange, refusal: &Refusal) -> Response<Content> {
+    let mut response = answer::response(refusal).map(|text| Content::Own(Full::new(text)));
+    exchange.answered(response.status().as_u16());
+    exchange.refused(refusal);
+    exchange.finish();
     // A client that makes no sense may not mean as a request what comes next.
     let close = matches!(refusal, Refusal::Full(_) | Refusal::HeadTooLarge { .. });
     if close || response.status() == StatusCode::BAD_REQUEST {
-        response
-            .headers_mut()
-            .insert(CONNECTION, HeaderValue::from_static("close"));
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
     }
     response
 }
 
-/// A tunnel asked for on a connection that carried other requests before.
-async fn connect(session: Rc<Session>, mut request: Request<Incoming>) -> Response<Content> {
-    let mut visit = session.visit(Protocol::Connect);
-    let field = |name: &HeaderName| request.headers().get(name).map(|value| value.as_bytes().to_vec());
-    let connect = Connect {
-        authority: request
-            .uri()
-            .authority()
-            .map_or("", |authority| authority.as_str())
-            .to_owned(),
-        authorization: field(&PROXY_AUTHORIZATION),
-        pin: field(&SOURCE_FIELD),
-    };
-    let opened = match super::open(&session, &mut visit, &connect).await {
-        Ok(opened) => opened,
-        Err(refusal) => {
-            let mut response = refused(&refusal);
-            // What follows a CONNECT is not read as requests, whatever became of it.
-            let close = HeaderValue::from_static("close");
-            response.headers_mut().insert(CONNECTION, close);
-            visit.answered(response.status().as_u16());
-            visit.refused(&refusal);
-            return response;
-        }
-    };
-    visit.answered(200);
-    let mut response = Response::new(own(""));
-    tell_source(response.headers_mut(), opened.source);
-    let upgrade = hyper::upgrade::on(&mut request);
-    tokio::task::spawn_local(async move {
-        let Some(parts) = upgrade
-            .await
-            .ok()
-            .and_then(|upgraded| upgraded.downcast::<TokioIo<Checked>>().ok())
-        else {
-            visit.ended("client_gone");
-            return;
-        };
-        let mut begun = parts.io.into_inner().into_inner();
-        begun.read.splice(..0, parts.read_buf);
-        let mut tunnel = Tunnel {
-            client: begun.stream,
-            upstream: opened.upstream,
-            early: begun.read,
-            visit,
-            session,
-        };
-        tunnel.run().await;
-    });
-    response
+fn empty() -> Content {
+    Content::Own(Full::new(Bytes::new()))
 }
 
-fn own(text: &'static str) -> Content {
-    Content::Own(Full::new(Bytes::from_static(text.as_bytes())))
-}
-
-async fn forward(
-    session: &Rc<Session>,
-    visit: &SharedVisit,
-    request: Request<Incoming>,
-) -> Result<Response<Content>, Refusal> {
-    let (mut head, body) = request.into_parts();
-    let target = target(&head.uri)?;
-    visit.borrow_mut().aims_at(&target);
-    let client = authorize(session, &mut head.headers).await?;
-    visit.borrow_mut().by(&client);
-    if head.method == Method::TRACE {
-        return Err(Refusal::Unsupported { what: "TRACE" });
-    }
-    if head.method == Method::OPTIONS && last_hop(&mut head.headers) {
-        return Ok(Response::new(own("")));
-    }
-    rewrite(&mut head)?;
-    let idle = session.worker.idle_timeout;
-    let content = if body.is_end_stream() {
-        own("")
-    } else {
-        Content::Passing(Passing::new(body, Way::Up, Rc::clone(visit), idle))
-    };
-    let request = Request::from_parts(head, content);
-    let (mut origin, response) = exchange(session, visit, &client, &target, request).await?;
-    writers_turn().await;
-    let (source, work) = (origin.from, origin.work.take());
-    let (mut head, body) = response.into_parts();
-    let reuse = settle_response(head.status, &mut head.headers, body.size_hint().exact())?;
-    if client.steadiness == Steadiness::Steady && reuse == Reuse::Permitted {
-        session.worker.upstreams.keep(key(&client, &target), origin);
-    }
-    strip_hop_by_hop(&mut head.headers);
-    tell_source(&mut head.headers, source);
-    head.version = Version::HTTP_11;
-    let body = Passing::new(body, Way::Down, Rc::clone(visit), idle).working(work);
-    Ok(Response::from_parts(head, Content::Passing(body)))
-}
-
-async fn authorize(session: &Session, fields: &mut HeaderMap) -> Result<Client, Refusal> {
+async fn authorize(
+    session: &Session,
+    exchange: &Exchange,
+    fields: &mut HeaderMap,
+) -> Result<Client, Refusal> {
     for name in [&PROXY_AUTHORIZATION, &SOURCE_FIELD] {
         if fields.get_all(name).iter().count() > 1 {
             return Err(Refusal::BadRequest {
@@ -228,17 +264,15 @@ async fn authorize(session: &Session, fields: &mut HeaderMap) -> Result<Client, 
             });
         }
     }
-    let pin: Option<Ipv6Addr> = fields
-        .remove(SOURCE_FIELD)
-        .map(|value| parse_pin(value.as_bytes()))
-        .transpose()?;
-    let credentials = fields
-        .get(PROXY_AUTHORIZATION)
-        .and_then(|value| basic_credentials(value.as_bytes()));
-    let credentials = credentials
-        .as_ref()
-        .map(|(user, password)| (user.as_str(), password.as_slice()));
-    session.authorize(credentials, pin).await
+    let pin = fields.remove(SOURCE_FIELD);
+    let authorization = fields.get(PROXY_AUTHORIZATION).map(HeaderValue::as_bytes);
+    connect::authorize(
+        session,
+        exchange,
+        authorization,
+        pin.as_ref().map(HeaderValue::as_bytes),
+    )
+    .await
 }
 
 fn target(uri: &Uri) -> Result<Target, Refusal> {
@@ -290,142 +324,12 @@ fn rewrite(head: &mut http::request::Parts) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn tell_source(fields: &mut HeaderMap, source: Option<std::net::IpAddr>) {
+fn tell_source(fields: &mut HeaderMap, exchange: &Exchange) {
     fields.remove(SOURCE_FIELD);
-    let Some(source) = source else { return };
+    let Some(source) = exchange.source() else { return };
     let mut text = Vec::with_capacity(40);
     push_source(&mut text, source);
     if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(text)) {
         fields.insert(SOURCE_FIELD, value);
-    }
-}
-
-fn key(client: &Client, target: &Target) -> Key {
-    Key {
-        user: client.account.name().clone(),
-        source: client.source,
-        target: target.clone(),
-    }
-}
-
-/// Sends the request over a kept connection, or else over a new one.
-async fn exchange(
-    session: &Session,
-    visit: &SharedVisit,
-    client: &Client,
-    target: &Target,
-    mut request: Request<Content>,
-) -> Result<(Origin, Response<Incoming>), Refusal> {
-    if client.steadiness == Steadiness::Steady
-        && let Some(mut origin) = session.worker.upstreams.take(&key(client, target))
-    {
-        visit.borrow_mut().connected(origin.from, origin.to, None);
-        let spare = spare(&request);
-        match send(session, &mut origin, request).await {
-            Ok(response) => return Ok((origin, response)),
-            Err((refusal, returned)) => request = returned.or(spare).ok_or(refusal)?,
-        }
-    }
-    let mut origin = dial(session, visit, client, target, Labour::of(client, &request)).await?;
-    writers_turn().await;
-    match send(session, &mut origin, request).await {
-        Ok(response) => Ok((origin, response)),
-        Err((refusal, _)) => Err(refusal),
-    }
-}
-
-/// A second copy of a request that may be sent twice, for when the origin closes a kept connection just
-/// then (RFC 9112 section 9.3.1).
-fn spare(request: &Request<Content>) -> Option<Request<Content>> {
-    if !request.method().is_idempotent() || !request.body().is_end_stream() {
-        return None;
-    }
-    let mut copy = Request::new(own(""));
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.headers_mut() = request.headers().clone();
-    *copy.extensions_mut() = request.extensions().clone();
-    Some(copy)
-}
-
-/// Who does the work of a connection.
-enum Labour {
-    /// A task, for as long as the connection is kept.
-    Task,
-    /// The task that waits for the one response.
-    Asker,
-}
-
-impl Labour {
-    /// Content goes up also while nobody takes the response, which wants a task.
-    fn of(client: &Client, request: &Request<Content>) -> Self {
-        if client.steadiness == Steadiness::Rotating && request.body().is_end_stream() {
-            Self::Asker
-        } else {
-            Self::Task
-        }
-    }
-}
-
-async fn dial(
-    session: &Session,
-    visit: &SharedVisit,
-    client: &Client,
-    target: &Target,
-    labour: Labour,
-) -> Result<Origin, Refusal> {
-    let began = std::time::Instant::now();
-    let upstream = session.worker.egress.connect(target, client.source).await?;
-    let from = source_of(client, &upstream);
-    visit
-        .borrow_mut()
-        .connected(from, upstream.to, Some(began.elapsed()));
-    let (sender, connection) = client::Builder::new()
-        .preserve_header_case(true)
-        .max_header_size(4 * MAX_HEAD)
-        // A head alone is copied for less than what a list of pieces costs.
-        .writev(matches!(labour, Labour::Task))
-        .handshake(TokioIo::new(upstream.stream))
-        .await
-        .map_err(Refusal::Upstream)?;
-    let connection = Box::pin(connection);
-    let work = match labour {
-        Labour::Asker => Some(connection),
-        Labour::Task => {
-            tokio::task::spawn_local(async move {
-                // Whoever waits for the response is told of the error.
-                let _ = connection.await;
-            });
-            None
-        }
-    };
-    Ok(Origin {
-        sender,
-        work,
-        to: upstream.to,
-        from,
-        _lease: client.lease.clone(),
-    })
-}
-
-type NotSent = (Refusal, Option<Request<Content>>);
-
-async fn send(
-    session: &Session,
-    origin: &mut Origin,
-    request: Request<Content>,
-) -> Result<Response<Incoming>, NotSent> {
-    let mut sending = pin!(origin.sender.try_send_request(request));
-    let response = poll_fn(|cx| {
-        work_on(&mut origin.work, cx);
-        sending.as_mut().poll(cx)
-    });
-    match timeout(session.worker.idle_timeout, response).await {
-        Ok(Ok(response)) => Ok(response),
-        Ok(Err(mut error)) => {
-            let request = error.take_message();
-            Err((Refusal::Upstream(error.into_error()), request))
-        }
-        Err(_elapsed) => Err((Refusal::Silent, None)),
     }
 }

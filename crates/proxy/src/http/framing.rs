@@ -6,7 +6,7 @@
 use http::Method;
 
 use super::head::{MAX_FIELDS, MAX_HEAD};
-use crate::refusal::Refusal;
+use crate::data::refusal::Refusal;
 
 /// The longest line with a chunk's size. Extensions are rare, and never forwarded.
 const MAX_CHUNK_LINE: usize = 256;

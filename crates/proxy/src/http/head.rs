@@ -74,7 +74,10 @@ pub fn parse_connect(bytes: &[u8]) -> Result<Option<(Connect, usize)>, HeadError
     for field in request.headers.iter() {
         let (slot, name) = if field.name.eq_ignore_ascii_case("proxy-authorization") {
             (&mut connect.authorization, "Proxy-Authorization")
-        } else if field.name.eq_ignore_ascii_case(super::SOURCE_FIELD.as_str()) {
+        } else if field
+            .name
+            .eq_ignore_ascii_case(super::connect::SOURCE_FIELD.as_str())
+        {
             (&mut connect.pin, "X-V6kit-Source")
         } else if field.name.eq_ignore_ascii_case("transfer-encoding")
             || (field.name.eq_ignore_ascii_case("content-length") && field.value != b"0")

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use v6kit_net::{Lease, Leaving};
 
 use super::body::Content;
-use crate::target::Target;
+use crate::data::target::Target;
 
 /// Most servers close an idle connection after 60 s or more.
 const KEEP: Duration = Duration::from_secs(55);

@@ -17,8 +17,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 
-use crate::refusal::Refusal;
-use crate::stream::ClientStream;
+use crate::data::refusal::Refusal;
+use crate::data::stream::ClientStream;
 use splice::{Pipe, Raw, SpliceEnd};
 
 /// What passes through user space at a time.
@@ -50,22 +50,31 @@ pub(crate) enum End {
 /// Told how many bytes moved. May end the relay.
 pub(crate) trait Meter {
     /// Bytes from the client to the destination, and back.
-    fn moved(&mut self, up: u64, down: u64) -> Result<(), Refusal>;
+    fn moved(&self, up: u64, down: u64) -> Result<(), Refusal>;
+}
+
+/// What was read before the relay began, and goes out first.
+#[derive(Debug, Default)]
+pub(crate) struct Early {
+    /// From the client.
+    pub(crate) up: Vec<u8>,
+    /// From the destination.
+    pub(crate) down: Vec<u8>,
 }
 
 /// Relays until both sides have closed, one fails, or nothing moves for `idle`.
 ///
-/// `early` is what the client sent too soon. A side's half-close is passed on to the other; a failure as
+/// A side's half-close is passed on to the other; a failure as
 /// a reset, so that a torn-off transfer does not look complete.
 pub(crate) async fn relay(
     client: &mut ClientStream,
     upstream: &mut TcpStream,
-    early: Vec<u8>,
+    early: Early,
     idle: Duration,
-    meter: &mut impl Meter,
+    meter: &impl Meter,
 ) -> End {
-    let mut up = Direction::new(early);
-    let mut down = Direction::new(Vec::new());
+    let mut up = Direction::new(early.up);
+    let mut down = Direction::new(early.down);
     let mut tick = pin!(sleep(idle / 2));
     let mut quiet = false;
     let end = poll_fn(|cx| {
@@ -314,6 +323,8 @@ impl Direction {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
@@ -321,17 +332,17 @@ mod tests {
 
     #[derive(Default)]
     struct Count {
-        up: u64,
-        down: u64,
+        up: AtomicU64,
+        down: AtomicU64,
         limit: Option<u64>,
     }
 
     impl Meter for Count {
-        fn moved(&mut self, up: u64, down: u64) -> Result<(), Refusal> {
-            self.up += up;
-            self.down += down;
+        fn moved(&self, up: u64, down: u64) -> Result<(), Refusal> {
+            let up = self.up.fetch_add(up, Ordering::Relaxed) + up;
+            let down = self.down.fetch_add(down, Ordering::Relaxed) + down;
             match self.limit {
-                Some(limit) if self.up + self.down > limit => Err(Refusal::Idle),
+                Some(limit) if up + down > limit => Err(Refusal::Idle),
                 _ => Ok(()),
             }
         }
@@ -353,14 +364,17 @@ mod tests {
     async fn tunnel(early: &[u8], idle: Duration, limit: Option<u64>) -> Tunnel {
         let (client, near) = pair().await;
         let (mut far, destination) = pair().await;
-        let early = early.to_vec();
+        let early = Early {
+            up: early.to_vec(),
+            down: Vec::new(),
+        };
         let relay = tokio::spawn(async move {
-            let mut count = Count {
+            let count = Count {
                 limit,
                 ..Count::default()
             };
             let mut near = ClientStream::Tcp(near);
-            let end = relay(&mut near, &mut far, early, idle, &mut count).await;
+            let end = relay(&mut near, &mut far, early, idle, &count).await;
             (end, count)
         });
         Tunnel {
@@ -410,7 +424,10 @@ mod tests {
         assert!(got_up == up && got_down == down);
         let (end, count) = relay.await.unwrap();
         assert!(matches!(end, End::Closed), "{end:?}");
-        assert_eq!((count.up, count.down), (size as u64, size as u64));
+        assert_eq!(
+            (count.up.into_inner(), count.down.into_inner()),
+            (size as u64, size as u64)
+        );
     }
 
     #[tokio::test]

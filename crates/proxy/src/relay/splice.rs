@@ -11,7 +11,7 @@ use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 
-use crate::stream::ClientStream;
+use crate::data::stream::ClientStream;
 
 /// What a pipe is asked to hold. The kernel may give less to a user with many pipes (pipe(7)).
 const PIPE_BYTES: usize = 512 * 1024;

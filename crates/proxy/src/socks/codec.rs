@@ -6,7 +6,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::target::{Target, TargetError};
+use crate::data::target::{Target, TargetError};
 
 /// The version byte of SOCKS5.
 pub const VERSION: u8 = 5;
@@ -40,7 +40,7 @@ pub struct Greeting {
 /// User and password, up to 255 bytes each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credentials {
-    /// The user name, with the wishes behind it.
+    /// The user name, with what is asked for behind it.
     pub user: String,
     /// The password, any bytes.
     pub password: Vec<u8>,

@@ -1,46 +1,53 @@
 //! SOCKS5 (RFC 1928, RFC 1929): CONNECT and UDP ASSOCIATE.
 
 pub mod codec;
+mod reply;
 mod udp;
 
 use std::io;
 use std::net::{Ipv6Addr, SocketAddr};
-use std::rc::Rc;
 
 use tokio::io::AsyncWriteExt;
 
-use crate::refusal::Refusal;
-use crate::session::{Client, Session, Tunnel};
-use crate::stream::Begun;
-use crate::visit::{Protocol, Visit};
-use crate::worker::writers_turn;
+use crate::data::protocol::Protocol;
+use crate::data::refusal::Refusal;
+use crate::data::stream::Sniffed;
+use crate::relay::Early;
+use crate::session::client::Client;
+use crate::session::exchange::Exchange;
+use crate::session::worker::writers_turn;
+use crate::session::{Session, Tunnel};
 use codec::{CodecError, Command, Credentials, Method, Parsed, Reply, Request};
+use reply::reply_of;
 
 /// What a reply carries when there is no address to tell.
 const NO_ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V6(Ipv6Addr::UNSPECIFIED), 0);
 
 /// Speaks SOCKS5 up to a tunnel, or to the end of an association.
-pub(crate) async fn negotiate(session: Rc<Session>, mut begun: Begun) -> Option<Tunnel> {
-    let mut visit = session.visit(Protocol::Socks5);
-    let opening = open(&session, &mut visit, &mut begun).await;
+pub(crate) async fn negotiate(session: &Session, mut sniffed: Sniffed) -> Option<Tunnel> {
+    let exchange = session.begin(Protocol::Socks5);
+    let opening = open(session, &exchange, &mut sniffed).await;
     match opening {
         Ok(Opened::Tunnel(upstream)) => Some(Tunnel {
-            client: begun.stream,
+            client: sniffed.stream,
             upstream,
-            early: begun.read,
-            visit,
-            session,
+            early: Early {
+                up: sniffed.read,
+                down: Vec::new(),
+            },
+            exchange,
         }),
         Ok(Opened::Association(association)) => {
-            association.run(&session, begun, visit).await;
+            association.run(session, sniffed, &exchange).await;
             None
         }
         Err(Stop { refusal, answer }) => {
-            visit.refused(&refusal);
+            exchange.refused(&refusal);
             if let Some(reply) = answer.reply {
-                visit.answered((reply as u8).into());
+                exchange.answered((reply as u8).into());
             }
-            begun.say_goodbye(&answer.bytes).await;
+            exchange.finish();
+            sniffed.say_goodbye(&answer.bytes).await;
             None
         }
     }
@@ -88,35 +95,35 @@ impl Stop {
     }
 }
 
-async fn open(session: &Rc<Session>, visit: &mut Visit, begun: &mut Begun) -> Result<Opened, Stop> {
-    let client = authenticate(session, begun).await?;
-    let request = match read_message(session, begun, codec::parse_request).await? {
+async fn open(session: &Session, exchange: &Exchange, sniffed: &mut Sniffed) -> Result<Opened, Stop> {
+    let client = authenticate(session, sniffed).await?;
+    let request = match read_message(session, sniffed, codec::parse_request).await? {
         Ok(request) => request,
         Err(error) => return Err(Stop::replying(malformed(&error), error.reply())),
     };
     let client = client.map_err(|refusal| {
-        let reply = refusal.reply();
+        let reply = reply_of(&refusal);
         Stop::replying(refusal, reply)
     })?;
-    visit.by(&client);
+    exchange.by(&client);
     let opened = match request.command {
-        Command::Connect => connect(session, visit, begun, &client, &request).await,
-        Command::UdpAssociate => associate(visit, begun, client, &request).await,
+        Command::Connect => connect(session, exchange, sniffed, &client, &request).await,
+        Command::UdpAssociate => associate(exchange, sniffed, client, &request).await,
         Command::Bind => Err(Refusal::Unsupported { what: "BIND" }),
     };
     opened.map_err(|refusal| {
-        let reply = refusal.reply();
+        let reply = reply_of(&refusal);
         Stop::replying(refusal, reply)
     })
 }
 
 /// Chooses a method and checks the credentials. What is wrong for other reasons than the credentials is
 /// told in the reply to the request, where there is a code for it.
-async fn authenticate(session: &Session, begun: &mut Begun) -> Result<Result<Client, Refusal>, Stop> {
-    let greeting = read_message(session, begun, codec::parse_greeting)
+async fn authenticate(session: &Session, sniffed: &mut Sniffed) -> Result<Result<Client, Refusal>, Stop> {
+    let greeting = read_message(session, sniffed, codec::parse_greeting)
         .await?
         .map_err(|error| Stop::silent(malformed(&error)))?;
-    let wants_credentials = session.worker.gate().wants_credentials();
+    let wants_credentials = session.worker.authenticator().wants_credentials();
     let method = match (greeting.user_password, greeting.no_auth) {
         // Also where none are needed: the user name may ask for a session.
         (true, _) => Method::UserPassword,
@@ -133,11 +140,11 @@ async fn authenticate(session: &Session, begun: &mut Begun) -> Result<Result<Cli
         };
         return Err(Stop::saying(refusal, &codec::encode_method(method)));
     }
-    send(session, begun, &codec::encode_method(method)).await?;
+    send(session, sniffed, &codec::encode_method(method)).await?;
     if method == Method::NoAuth {
         return Ok(session.authorize(None, None).await);
     }
-    let Credentials { user, password } = read_message(session, begun, codec::parse_credentials)
+    let Credentials { user, password } = read_message(session, sniffed, codec::parse_credentials)
         .await?
         .map_err(|error| Stop::saying(malformed(&error), &codec::encode_auth_status(Err(()))))?;
     let client = match session.authorize(Some((&user, &password)), None).await {
@@ -146,14 +153,14 @@ async fn authenticate(session: &Session, begun: &mut Begun) -> Result<Result<Cli
         }
         client => client,
     };
-    send(session, begun, &codec::encode_auth_status(Ok(()))).await?;
+    send(session, sniffed, &codec::encode_auth_status(Ok(()))).await?;
     Ok(client)
 }
 
 async fn connect(
     session: &Session,
-    visit: &mut Visit,
-    begun: &mut Begun,
+    exchange: &Exchange,
+    sniffed: &mut Sniffed,
     client: &Client,
     request: &Request,
 ) -> Result<Opened, Refusal> {
@@ -162,27 +169,27 @@ async fn connect(
             why: "the request names no destination",
         });
     };
-    visit.aims_at(target);
-    let upstream = session.connect(visit, client, target).await?;
+    exchange.aims_at(target);
+    let upstream = session.connect(exchange, client, target).await?;
     let bound = upstream.local().unwrap_or(NO_ADDRESS);
     let reply = codec::encode_reply(Reply::Succeeded, bound);
     writers_turn().await;
-    begun.stream.write_all(&reply).await.map_err(Refusal::System)?;
-    visit.answered(0);
+    sniffed.stream.write_all(&reply).await.map_err(Refusal::System)?;
+    exchange.answered(0);
     Ok(Opened::Tunnel(upstream.stream))
 }
 
 async fn associate(
-    visit: &mut Visit,
-    begun: &mut Begun,
+    exchange: &Exchange,
+    sniffed: &mut Sniffed,
     client: Client,
     request: &Request,
 ) -> Result<Opened, Refusal> {
-    visit.protocol = Protocol::Udp;
-    let association = udp::Association::open(begun, client, request)?;
+    exchange.speaks(Protocol::Udp);
+    let association = udp::Association::open(sniffed, client, request)?;
     let reply = codec::encode_reply(Reply::Succeeded, association.client_side()?);
-    begun.stream.write_all(&reply).await.map_err(Refusal::System)?;
-    visit.answered(0);
+    sniffed.stream.write_all(&reply).await.map_err(Refusal::System)?;
+    exchange.answered(0);
     Ok(Opened::Association(association))
 }
 
@@ -199,9 +206,9 @@ fn malformed(error: &CodecError) -> Refusal {
     }
 }
 
-async fn send(session: &Session, begun: &mut Begun, bytes: &[u8]) -> Result<(), Stop> {
+async fn send(session: &Session, sniffed: &mut Sniffed, bytes: &[u8]) -> Result<(), Stop> {
     session
-        .in_time(begun.stream.write_all(bytes))
+        .in_time(sniffed.stream.write_all(bytes))
         .await
         .map_err(Stop::silent)
 }
@@ -209,20 +216,20 @@ async fn send(session: &Session, begun: &mut Begun, bytes: &[u8]) -> Result<(), 
 /// Reads until `parse` has its message, and takes it off what was read.
 async fn read_message<T>(
     session: &Session,
-    begun: &mut Begun,
+    sniffed: &mut Sniffed,
     parse: fn(&[u8]) -> Parsed<T>,
 ) -> Result<Result<T, CodecError>, Stop> {
     let reading = async {
         loop {
-            match parse(&begun.read) {
+            match parse(&sniffed.read) {
                 Ok(Some((message, used))) => {
-                    begun.read.drain(..used);
+                    sniffed.read.drain(..used);
                     return Ok(Ok(message));
                 }
                 Ok(None) => {}
                 Err(error) => return Ok(Err(error)),
             }
-            if begun.read_more().await? == 0 {
+            if sniffed.read_more().await? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }

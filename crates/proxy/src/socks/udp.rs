@@ -7,7 +7,6 @@
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
-use std::rc::Rc;
 use std::time::Duration;
 
 use nix::sys::socket::{setsockopt, sockopt};
@@ -17,13 +16,14 @@ use tokio::net::UdpSocket;
 use tokio::time::{Instant, sleep_until};
 
 use super::codec::{self, Request};
+use crate::data::refusal::Refusal;
+use crate::data::stream::Sniffed;
+use crate::data::target::Target;
 use crate::egress::{Destinations, Ipv4Destinations};
-use crate::refusal::Refusal;
 use crate::relay::Meter;
-use crate::session::{Client, Session};
-use crate::stream::Begun;
-use crate::target::Target;
-use crate::visit::Visit;
+use crate::session::Session;
+use crate::session::client::Client;
+use crate::session::exchange::Exchange;
 
 /// The largest UDP payload, and room for our header.
 const MAX_DATAGRAM: usize = 65_536;
@@ -63,15 +63,15 @@ impl ClientAddress {
 }
 
 impl Association {
-    pub(super) fn open(begun: &Begun, client: Client, request: &Request) -> Result<Self, Refusal> {
+    pub(super) fn open(sniffed: &Sniffed, client: Client, request: &Request) -> Result<Self, Refusal> {
         // Clients on a Unix socket are on this host.
-        let here = begun
+        let here = sniffed
             .stream
             .local_ip()
             .map_or(IpAddr::V6(Ipv6Addr::LOCALHOST), |ip| ip.to_canonical());
         let near = near_socket(here).map_err(Refusal::System)?;
         let far = far_socket(client.source).map_err(Refusal::System)?;
-        let ip = begun.stream.peer_ip().map(|ip| ip.to_canonical());
+        let ip = sniffed.stream.peer_ip().map(|ip| ip.to_canonical());
         let port = request.target.as_ref().map(|target| target.port);
         Ok(Self {
             near,
@@ -87,7 +87,7 @@ impl Association {
     }
 
     /// Relays datagrams until the client closes its TCP connection, or none came for too long.
-    pub(super) async fn run(mut self, session: &Rc<Session>, mut begun: Begun, mut visit: Visit) {
+    pub(super) async fn run(mut self, session: &Session, mut sniffed: Sniffed, exchange: &Exchange) {
         let mut buffer = vec![0; HEADER_ROOM + MAX_DATAGRAM].into_boxed_slice();
         let mut targets = Targets::default();
         let mut peers = HashSet::new();
@@ -101,26 +101,26 @@ impl Association {
                 ready = self.near.readable() => match ready.and_then(|()| self.near.try_recv_from(near_buffer)) {
                     Ok((length, from)) if self.client.claims(from) => {
                         let datagram = &near_buffer[..length];
-                        self.send_out(session, &mut visit, &mut targets, &mut peers, datagram).await
+                        self.send_out(session, exchange, &mut targets, &mut peers, datagram).await
                     }
                     // Somebody else's, or nothing after all.
                     _ => Ok(()),
                 },
                 ready = self.far.readable() => match ready.and_then(|()| self.far.try_recv_from(near_buffer)) {
                     Ok((_, from)) if !peers.contains(&from.ip()) => continue,
-                    Ok((length, from)) => self.send_back(&mut visit, &mut buffer, room, length, from).await,
+                    Ok((length, from)) => self.send_back(exchange, &mut buffer, room, length, from).await,
                     // Such as an ICMP error from one of the destinations, which says nothing about the others.
                     Err(_) => Ok(()),
                 },
-                closed = begun.stream.read(&mut word) => match closed {
+                closed = sniffed.stream.read(&mut word) => match closed {
                     // What a client says on this connection has no meaning.
                     Ok(count) if count > 0 => continue,
-                    _ => return visit.ended("ok"),
+                    _ => return exchange.ended("ok"),
                 },
-                () = sleep_until(deadline) => return visit.refused(&Refusal::Idle),
+                () = sleep_until(deadline) => return exchange.refused(&Refusal::Idle),
             };
             if let Err(refusal) = moved {
-                return visit.refused(&refusal);
+                return exchange.refused(&refusal);
             }
             deadline = Instant::now() + idle;
         }
@@ -130,7 +130,7 @@ impl Association {
     async fn send_out(
         &self,
         session: &Session,
-        visit: &mut Visit,
+        exchange: &Exchange,
         targets: &mut Targets,
         peers: &mut HashSet<IpAddr>,
         datagram: &[u8],
@@ -142,7 +142,7 @@ impl Association {
         if header.fragment != 0 {
             return Ok(());
         }
-        visit.aims_at(&header.target);
+        exchange.aims_at(&header.target);
         let to = match targets.resolve(session, header.target, self.source).await {
             Ok(to) => to,
             Err(refusal) => {
@@ -158,13 +158,13 @@ impl Association {
         if self.far.send_to(payload, to).await.is_err() {
             return Ok(());
         }
-        visit.connected(self.source.map(IpAddr::V6), to, None);
-        visit.moved(payload.len() as u64, 0)
+        exchange.connected(self.source.map(IpAddr::V6), to, None);
+        exchange.moved(payload.len() as u64, 0)
     }
 
     async fn send_back(
         &self,
-        visit: &mut Visit,
+        exchange: &Exchange,
         buffer: &mut [u8],
         room: usize,
         length: usize,
@@ -185,7 +185,7 @@ impl Association {
         {
             return Ok(());
         }
-        visit.moved(0, length as u64)
+        exchange.moved(0, length as u64)
     }
 }
 

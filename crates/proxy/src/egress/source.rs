@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use siphasher::sip128::SipHasher24;
 use v6kit_net::{HOLD, Lease, SourcePool, TurningPool, Wear};
 
-use crate::username::Wish;
+use crate::data::username::SourceRequest;
 
 /// What sessions are hashed with. Whoever knows it can compute the address of every session.
 #[derive(Clone, Copy)]
@@ -116,13 +116,15 @@ impl Sources {
         self.pool.borrow().allows(address)
     }
 
-    /// The source that honours `wish`. Where the number of addresses is bounded, another one is one of
+    /// The source that honours `request`. Where the number of addresses is bounded, another one is one of
     /// those that are in use.
-    pub(crate) fn choose(&self, user: &str, wish: Wish<'_>) -> Result<Source, NoPlace> {
-        match wish {
-            Wish::Another => Ok(self.drawn(|| self.pool.borrow_mut().draw())),
-            Wish::AnotherNet64 => Ok(self.drawn(|| self.in_another_net64())),
-            Wish::Session { id, ttl } => self.chosen(self.of_session(user, id, ttl, SystemTime::now())),
+    pub(crate) fn choose(&self, user: &str, request: SourceRequest<'_>) -> Result<Source, NoPlace> {
+        match request {
+            SourceRequest::Another => Ok(self.drawn(|| self.pool.borrow_mut().draw())),
+            SourceRequest::AnotherNet64 => Ok(self.drawn(|| self.in_another_net64())),
+            SourceRequest::Session { id, ttl } => {
+                self.chosen(self.of_session(user, id, ttl, SystemTime::now()))
+            }
         }
     }
 
@@ -209,12 +211,12 @@ mod tests {
         Sources::new(pool, SessionKey::new([7; 16]), Arc::default(), None)
     }
 
-    fn address(sources: &Sources, user: &str, wish: Wish<'_>) -> Ipv6Addr {
-        sources.choose(user, wish).unwrap().address
+    fn address(sources: &Sources, user: &str, request: SourceRequest<'_>) -> Ipv6Addr {
+        sources.choose(user, request).unwrap().address
     }
 
-    fn session(id: &str) -> Wish<'_> {
-        Wish::Session { id, ttl: None }
+    fn session(id: &str) -> SourceRequest<'_> {
+        SourceRequest::Session { id, ttl: None }
     }
 
     #[test]
@@ -288,7 +290,7 @@ mod tests {
     fn another_net64_changes_the_64_each_time() {
         let sources = sources("2001:db8::/48");
         let subnets: Vec<u128> = (0..200)
-            .map(|_| address(&sources, "", Wish::AnotherNet64).to_bits() >> 64)
+            .map(|_| address(&sources, "", SourceRequest::AnotherNet64).to_bits() >> 64)
             .collect();
         assert!(subnets.windows(2).all(|pair| pair[0] != pair[1]));
     }
@@ -298,7 +300,9 @@ mod tests {
         let pool = SourcePool::new("2001:db8::/64".parse().unwrap(), 1, []).unwrap();
         let bounds = Bounds::new(NonZeroUsize::new(8).unwrap());
         let sources = Sources::new(pool, SessionKey::new([7; 16]), Arc::default(), Some(bounds));
-        let drawn: HashSet<Ipv6Addr> = (0..100).map(|_| address(&sources, "", Wish::Another)).collect();
+        let drawn: HashSet<Ipv6Addr> = (0..100)
+            .map(|_| address(&sources, "", SourceRequest::Another))
+            .collect();
         assert_eq!(drawn.len(), 4);
         let held: Vec<Source> = ["a", "b", "c", "d"]
             .iter()

@@ -7,74 +7,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
-use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::watch;
 use v6kit_metrics::MetricsListener;
-use v6kit_net::{Code, Hint, PoolError};
 
-use crate::access_log::{self, LogSender};
-use crate::auth::{Access, Accounts, Gate, Password};
-use crate::listen::{self, Address, Bound};
-use crate::metrics::{Metrics, Tally};
+use crate::auth::{Access, Accounts, Authenticator, Password};
+use crate::egress::source::Bounds;
+use crate::report::access_log::{self, LogSender};
+use crate::report::metrics::{Metrics, Tally};
+use crate::serve::error::StartError;
+use crate::serve::listen::{self, Address, Bound};
+use crate::serve::{self, Common, Threads};
+use crate::session::admission::Capacity;
+use crate::session::worker::Phase;
 use crate::settings::Settings;
-use crate::source::{Bounds, SessionKey};
-use crate::threads::{self, Common, Threads};
-use crate::worker::{Phase, Room};
-
-/// Why the proxy does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// A listener cannot be opened.
-    #[error("cannot listen on {address}")]
-    Listen {
-        /// The address.
-        address: String,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
-    /// The prefix has nothing to send from.
-    #[error("cannot send from the prefix")]
-    Pool(#[from] PoolError),
-    /// The access log cannot be opened.
-    #[error("cannot write the access log")]
-    Log(#[source] io::Error),
-    /// A thread or a runtime cannot be started.
-    #[error("cannot start a thread")]
-    Thread(#[source] io::Error),
-    /// The system has no random numbers.
-    #[error("the system has no random numbers")]
-    Random,
-}
-
-impl Hint for StartError {
-    fn code(&self) -> Code {
-        match self {
-            Self::Listen { .. } => Code::Listen,
-            Self::Pool(error) => error.code(),
-            Self::Log(_) => Code::Output,
-            Self::Thread(_) => Code::Thread,
-            Self::Random => Code::Random,
-        }
-    }
-
-    fn hint(&self) -> Option<String> {
-        Some(match self {
-            Self::Listen { source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
-                "another program listens there: choose another --listen, or end it".to_owned()
-            }
-            Self::Listen { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
-                "ports below 1024 need CAP_NET_BIND_SERVICE: choose another --listen".to_owned()
-            }
-            Self::Listen { source, .. } if source.kind() == io::ErrorKind::AddrNotAvailable => {
-                "the address is not one of this host: see `ip address`".to_owned()
-            }
-            Self::Pool(error) => return error.hint(),
-            Self::Log(_) => "check the path of --access-log and its permissions".to_owned(),
-            Self::Listen { .. } | Self::Thread(_) | Self::Random => return None,
-        })
-    }
-}
 
 /// A proxy whose listeners are open.
 #[derive(Debug)]
@@ -142,8 +87,8 @@ impl Proxy {
         } = self;
         let accounts = Arc::new(Accounts::new(settings.limits));
         let access = std::mem::replace(&mut settings.access, Access::Open);
-        let gate = new_gate(access, &accounts)?;
-        let (gate, gates) = watch::channel(gate);
+        let authenticator = new_authenticator(access, &accounts)?;
+        let (authenticator, authenticators) = watch::channel(authenticator);
         let (phase, phases) = watch::channel(Phase::Serving);
         let (log, log_thread) = match settings.access_log.take() {
             Some(target) => {
@@ -152,24 +97,24 @@ impl Proxy {
             }
             None => (None, None),
         };
-        let room = Room {
+        let capacity = Capacity {
             open: Arc::new(AtomicUsize::new(0)),
             limit: settings.max_connections,
         };
         let tallies: Arc<[Arc<Tally>]> = (0..settings.threads).map(|_| Arc::default()).collect();
         let counters = Metrics {
             tallies: Arc::clone(&tallies),
-            open: Arc::clone(&room.open),
+            open: Arc::clone(&capacity.open),
         };
         let (pulse, pulses) = watch::channel(0);
         let common = Common {
             bounds: settings.addresses.map(Bounds::new),
             settings,
-            gates,
+            authenticators,
             phases,
             pulses,
             log: log.clone(),
-            room,
+            capacity,
             last_net64: Arc::default(),
         };
         let unix_paths = bound.iter().filter_map(|bound| match &bound.address {
@@ -177,11 +122,11 @@ impl Proxy {
             Address::Tcp { .. } => None,
         });
         let unix_paths = unix_paths.collect();
-        let threads = threads::start(&common, bound, &tallies)?;
+        let threads = serve::start(&common, bound, &tallies)?;
         let page = counters.clone();
         let metrics = metrics.map(|listener| tokio::spawn(listener.serve(move || page.render())));
         Ok(Running {
-            gate,
+            authenticator,
             accounts,
             phase,
             pulse,
@@ -195,27 +140,8 @@ impl Proxy {
     }
 }
 
-/// Random bytes from the system.
-pub(crate) fn random<const N: usize>() -> Result<[u8; N], StartError> {
-    let mut bytes = [0; N];
-    SystemRandom::new()
-        .fill(&mut bytes)
-        .map_err(|ring::error::Unspecified| StartError::Random)?;
-    Ok(bytes)
-}
-
-impl SessionKey {
-    /// A new key. Sessions have other addresses under it.
-    ///
-    /// # Errors
-    /// [`StartError::Random`].
-    pub fn random() -> Result<Self, StartError> {
-        random().map(Self::new)
-    }
-}
-
-fn new_gate(access: Access, accounts: &Arc<Accounts>) -> Result<Arc<Gate>, StartError> {
-    Gate::new(access, Arc::clone(accounts))
+fn new_authenticator(access: Access, accounts: &Arc<Accounts>) -> Result<Arc<Authenticator>, StartError> {
+    Authenticator::new(access, Arc::clone(accounts))
         .map(Arc::new)
         .map_err(|ring::error::Unspecified| StartError::Random)
 }
@@ -223,7 +149,7 @@ fn new_gate(access: Access, accounts: &Arc<Accounts>) -> Result<Arc<Gate>, Start
 /// A proxy at work.
 #[derive(Debug)]
 pub struct Running {
-    gate: watch::Sender<Arc<Gate>>,
+    authenticator: watch::Sender<Arc<Authenticator>>,
     accounts: Arc<Accounts>,
     phase: watch::Sender<Phase>,
     pulse: watch::Sender<u64>,
@@ -241,8 +167,8 @@ impl Running {
     /// # Errors
     /// [`StartError::Random`].
     pub fn reload_users(&self, users: HashMap<String, Password>) -> Result<(), StartError> {
-        let gate = new_gate(Access::Users(users), &self.accounts)?;
-        self.gate.send_replace(gate);
+        let authenticator = new_authenticator(Access::Users(users), &self.accounts)?;
+        self.authenticator.send_replace(authenticator);
         Ok(())
     }
 

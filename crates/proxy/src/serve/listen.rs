@@ -15,9 +15,9 @@ use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use tokio::net::{TcpListener, UnixListener};
 use tokio_rustls::TlsAcceptor;
 
-use crate::settings::Listen;
-use crate::stream::{ClientStream, Peer};
-use crate::tuning::defer_accept;
+use super::tuning::defer_accept;
+use crate::data::listen::Listen;
+use crate::data::stream::{ClientStream, Peer};
 
 /// The kernel caps it at net.core.somaxconn.
 const BACKLOG: i32 = 65_535;

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 
 use serde::Serialize;
 
-use crate::metrics::Tally;
+use super::metrics::Tally;
 
 /// Lines that wait for the disk. More are dropped, and counted.
 const WAITING_LINES: usize = 65_536;

@@ -1,5 +1,9 @@
 //! From a destination to a connection: resolve, ask the policy, dial from the chosen address.
 
+pub(crate) mod lookup;
+pub(crate) mod policy;
+pub(crate) mod source;
+
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
@@ -9,12 +13,12 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use v6kit_net::{DialError, ResolveError, dial, dial_to_speak};
 
-use crate::lookup::Names;
-use crate::policy::Policy;
-use crate::refusal::Refusal;
-use crate::source::{NoPlace, Source, Sources};
-use crate::target::{Host, Target};
-use crate::username::Wish;
+use crate::data::refusal::Refusal;
+use crate::data::target::{Host, Target};
+use crate::data::username::SourceRequest;
+use lookup::Names;
+use policy::Policy;
+use source::{NoPlace, Source, Sources};
 
 /// What happens to destinations that have IPv4 addresses only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,17 +64,17 @@ impl Upstream {
 }
 
 impl Egress {
-    /// The source address for a wish or a pin, `None` where there is no prefix.
+    /// The source address for a source request or a pin, `None` where there is no prefix.
     pub(crate) fn source(
         &self,
         user: &str,
-        wish: Wish<'_>,
+        request: SourceRequest<'_>,
         pin: Option<Ipv6Addr>,
     ) -> Result<Option<Source>, Refusal> {
         let source = match (&self.sources, pin) {
             (Some(sources), Some(pin)) if sources.allows(pin) => sources.chosen(pin),
             (_, Some(address)) => return Err(Refusal::Pin { address }),
-            (Some(sources), None) => sources.choose(user, wish),
+            (Some(sources), None) => sources.choose(user, request),
             (None, None) => return Ok(None),
         };
         let full = |NoPlace { places }| Refusal::Addresses { places };
@@ -301,7 +305,7 @@ mod tests {
         let egress = egress(Ipv4Destinations::Refuse, &[]);
         let pin = Some("2001:db8::1".parse().unwrap());
         assert!(matches!(
-            egress.source("", Wish::Another, pin),
+            egress.source("", SourceRequest::Another, pin),
             Err(Refusal::Pin { .. })
         ));
     }

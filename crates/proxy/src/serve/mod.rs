@@ -1,6 +1,12 @@
 //! The threads that accept and serve, and what each of them is given.
 
-use std::cell::{Cell, RefCell};
+pub(crate) mod certificate;
+mod connection;
+pub(crate) mod error;
+pub(crate) mod listen;
+mod tuning;
+
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -11,25 +17,28 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::runtime::LocalOptions;
-use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use v6kit_net::SourcePool;
 
-use crate::access_log::LogSender;
-use crate::auth::Gate;
+use crate::auth::Authenticator;
+use crate::data::protocol::Protocol;
+use crate::data::refusal::Refusal;
+use crate::data::stream::{ClientStream, Peer};
 use crate::egress::Egress;
+use crate::egress::lookup::Names;
+use crate::egress::policy::Policy;
+use crate::egress::source::{Bounds, Sources};
 use crate::http::Upstreams;
-use crate::listen::{Address, Bound, Listener};
-use crate::lookup::Names;
-use crate::metrics::Tally;
-use crate::policy::Policy;
-use crate::refusal::Refusal;
-use crate::server::{StartError, random};
+use crate::report::access_log::LogSender;
+use crate::report::metrics::Tally;
+use crate::session::admission::{Admission, Capacity};
+use crate::session::exchange::Reporter;
+use crate::session::running::Running;
+use crate::session::worker::{Phase, Worker};
 use crate::session::{Admitted, Session};
 use crate::settings::Settings;
-use crate::source::{Bounds, Sources};
-use crate::tuning;
-use crate::visit::{Protocol, Visit};
-use crate::worker::{Admission, Phase, Room, Worker};
+use error::{StartError, random};
+use listen::{Address, Bound, Listener};
 
 /// getaddrinfo(3) and password hashes of one thread at a time.
 const BLOCKING_THREADS: usize = 64;
@@ -42,11 +51,11 @@ const SWEEP: Duration = Duration::from_secs(5);
 /// What every thread is given.
 pub(crate) struct Common {
     pub(crate) settings: Settings,
-    pub(crate) gates: watch::Receiver<Arc<Gate>>,
+    pub(crate) authenticators: watch::Receiver<Arc<Authenticator>>,
     pub(crate) phases: watch::Receiver<Phase>,
     pub(crate) pulses: watch::Receiver<u64>,
     pub(crate) log: Option<LogSender>,
-    pub(crate) room: Room,
+    pub(crate) capacity: Capacity,
     pub(crate) last_net64: Arc<AtomicU64>,
     pub(crate) bounds: Option<Bounds>,
 }
@@ -56,9 +65,13 @@ impl Common {
         let settings = &self.settings;
         let (prefix, allowed) = (settings.prefix, settings.allowed_destinations.clone());
         let (key, v4, timeout) = (settings.session_key, settings.v4, settings.connect_timeout);
-        let (gate, phase, pulse) = (self.gates.clone(), self.phases.clone(), self.pulses.clone());
+        let (authenticator, phase, pulse) = (
+            self.authenticators.clone(),
+            self.phases.clone(),
+            self.pulses.clone(),
+        );
         let (pin, idle_timeout) = (settings.pin, settings.idle_timeout);
-        let (handshake_timeout, room) = (settings.handshake_timeout, self.room.clone());
+        let (handshake_timeout, capacity) = (settings.handshake_timeout, self.capacity.clone());
         let (log, tally) = (self.log.clone(), Arc::clone(tally));
         let (last_net64, bounds) = (Arc::clone(&self.last_net64), self.bounds.clone());
         // What a thread does not share is made on that thread.
@@ -71,17 +84,15 @@ impl Common {
                 names: Names::default(),
                 warned: RefCell::default(),
             },
-            gate,
+            authenticator,
             phase,
             pulse,
             pin,
             handshake_timeout,
             idle_timeout,
-            upstreams: Upstreams::default(),
-            tally,
-            log,
+            reporter: Rc::new(Reporter::new(tally, log)),
             hashing: Semaphore::new(HASHES_AT_A_TIME),
-            room,
+            capacity,
         })
     }
 }
@@ -168,90 +179,78 @@ fn run_thread(worker: WorkerParts, sockets: Vec<ThreadSocket>) -> io::Result<()>
         .build_local(LocalOptions::default())?;
     runtime.block_on(async {
         let worker = Rc::new(worker());
-        let sessions = Rc::new(Sessions::default());
+        let running = Rc::new(Running::default());
+        let upstreams = Rc::new(Upstreams::default());
         for ThreadSocket { socket, address, tls } in sockets {
             let listener = Listener::new(socket, &address, tls)?;
-            tokio::task::spawn_local(accept(Rc::clone(&worker), Rc::clone(&sessions), listener));
+            let acceptor = Acceptor {
+                worker: Rc::clone(&worker),
+                running: Rc::clone(&running),
+                upstreams: Rc::clone(&upstreams),
+            };
+            tokio::task::spawn_local(acceptor.accept(listener));
         }
-        tokio::task::spawn_local(sweep(Rc::clone(&worker)));
+        tokio::task::spawn_local(sweep(Rc::clone(&worker), upstreams));
         tokio::task::spawn_local(answer_pulses(Rc::clone(&worker)));
         worker.draining().await;
         let mut phase = worker.phase.clone();
         tokio::select! {
-            () = sessions.all_ended() => {}
+            () = running.all_ended() => {}
             _ = phase.wait_for(|phase| *phase == Phase::Stopped) => {}
         }
+        // The sessions that are left go with the runtime.
+        worker.reporter.finish_all();
         Ok(())
     })
-    // Dropping the runtime drops the sessions that are left, whose visits are logged as cut.
 }
 
-/// How many sessions a thread has.
-#[derive(Debug, Default)]
-struct Sessions {
-    running: Cell<usize>,
-    changed: Notify,
+/// Accepts for one listener of a thread.
+struct Acceptor {
+    worker: Rc<Worker>,
+    running: Rc<Running>,
+    upstreams: Rc<Upstreams>,
 }
 
-impl Sessions {
-    fn begin(self: &Rc<Self>) -> SessionGuard {
-        self.running.set(self.running.get() + 1);
-        SessionGuard(Rc::clone(self))
-    }
-
-    async fn all_ended(&self) {
-        while self.running.get() > 0 {
-            self.changed.notified().await;
-        }
-    }
-}
-
-/// A session that is counted until this is dropped.
-#[derive(Debug)]
-pub(crate) struct SessionGuard(Rc<Sessions>);
-
-impl Drop for SessionGuard {
-    fn drop(&mut self) {
-        self.0.running.set(self.0.running.get() - 1);
-        if self.0.running.get() == 0 {
-            self.0.changed.notify_one();
-        }
-    }
-}
-
-/// Accepts until the proxy drains.
-async fn accept(worker: Rc<Worker>, sessions: Rc<Sessions>, listener: Listener) {
-    // While this runs the thread has not finished: what waits in the queue is accepted first.
-    let _accepting = sessions.begin();
-    let mut draining = std::pin::pin!(worker.draining());
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            accepted = listener.accept() => accepted,
-            () = draining.as_mut() => return,
-        };
-        let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) if is_of_the_client(&error) => continue,
-            Err(error) => {
-                worker.tally.accept_error();
-                tracing::warn!("a connection cannot be accepted: {error}");
-                tokio::time::sleep(REST).await;
-                continue;
+impl Acceptor {
+    /// Accepts until the proxy drains.
+    async fn accept(self, listener: Listener) {
+        let worker = &self.worker;
+        // While this runs the thread has not finished: what waits in the queue is accepted first.
+        let _accepting = self.running.begin();
+        let mut draining = std::pin::pin!(worker.draining());
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                accepted = listener.accept() => accepted,
+                () = draining.as_mut() => return,
+            };
+            match accepted {
+                Ok((stream, peer)) => self.admit(stream, peer, &listener),
+                Err(error) if is_of_the_client(&error) => {}
+                Err(error) => {
+                    worker.reporter.tally.accept_error();
+                    tracing::warn!("a connection cannot be accepted: {error}");
+                    tokio::time::sleep(REST).await;
+                }
             }
-        };
-        let (admitted, place) = match worker.room.admit() {
-            Admission::Served(place) => (Admitted::Served, place),
-            Admission::Turned(place) => (Admitted::TurnedAway, place),
+        }
+    }
+
+    fn admit(&self, stream: ClientStream, peer: Peer, listener: &Listener) {
+        let worker = &self.worker;
+        let (admitted, counted) = match worker.capacity.admit() {
+            Admission::Served(counted) => (Admitted::Served, counted),
+            Admission::TurnedAway(counted) => (Admitted::TurnedAway, counted),
             Admission::Dropped => {
-                let full = Refusal::Full(worker.room.limit);
-                Visit::new(&worker, peer, Protocol::Unknown).refused(&full);
-                continue;
+                let exchange = worker.reporter.begin(peer, Protocol::Unknown);
+                exchange.refused(&Refusal::Full(worker.capacity.limit));
+                return exchange.finish();
             }
         };
-        let session = Session::new(Rc::clone(&worker), peer, admitted, place, sessions.begin());
+        let session = Session::new(Rc::clone(worker), peer, admitted, counted, self.running.begin());
+        let served = connection::serve(session, Rc::clone(&self.upstreams), stream, listener.tls.clone());
         // In a box: a task is moved before it runs and after it has ended.
-        tokio::task::spawn_local(Box::pin(session.serve(stream, listener.tls.clone())));
+        tokio::task::spawn_local(Box::pin(served));
     }
 }
 
@@ -263,12 +262,12 @@ fn is_of_the_client(error: &io::Error) -> bool {
     )
 }
 
-async fn sweep(worker: Rc<Worker>) {
+async fn sweep(worker: Rc<Worker>, upstreams: Rc<Upstreams>) {
     let mut ticks = tokio::time::interval(SWEEP);
     loop {
         tokio::select! {
-            _ = ticks.tick() => worker.upstreams.sweep(),
-            () = worker.draining() => return worker.upstreams.clear(),
+            _ = ticks.tick() => upstreams.sweep(),
+            () = worker.draining() => return upstreams.clear(),
         }
     }
 }
@@ -277,6 +276,6 @@ async fn sweep(worker: Rc<Worker>) {
 async fn answer_pulses(worker: Rc<Worker>) {
     let mut pulse = worker.pulse.clone();
     while pulse.changed().await.is_ok() {
-        worker.tally.answer_pulse(*pulse.borrow_and_update());
+        worker.reporter.tally.answer_pulse(*pulse.borrow_and_update());
     }
 }

@@ -4,10 +4,17 @@ use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
+
+/// How long and how much is read from a client after it was refused, so that the answer is not lost to a
+/// reset.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 256 * 1024;
 
 /// A connection from a client.
 #[derive(Debug)]
@@ -101,53 +108,54 @@ impl AsyncWrite for ClientStream {
 
 /// A client's connection whose first bytes were read already.
 #[derive(Debug)]
-pub(crate) struct Begun {
+pub(crate) struct Sniffed {
     /// What was read, and not yet used.
     pub(crate) read: Vec<u8>,
     pub(crate) stream: ClientStream,
 }
 
-impl AsyncRead for Begun {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if self.read.is_empty() {
-            return Pin::new(&mut self.stream).poll_read(cx, buf);
+impl Sniffed {
+    pub(crate) fn new(stream: ClientStream) -> Self {
+        Self {
+            read: Vec::new(),
+            stream,
         }
-        let count = self.read.len().min(buf.remaining());
-        buf.put_slice(&self.read[..count]);
-        self.read.drain(..count);
-        if self.read.is_empty() {
-            self.read = Vec::new();
+    }
+
+    /// Reads what has arrived, or waits for something. 0 at the end.
+    pub(crate) async fn read_more(&mut self) -> io::Result<usize> {
+        self.read.reserve(512);
+        self.stream.read_buf(&mut self.read).await
+    }
+
+    /// Sends a last answer and closes so that the client gets to read it.
+    pub(crate) async fn say_goodbye(&mut self, answer: &[u8]) {
+        let goodbye = async {
+            self.stream.write_all(answer).await?;
+            self.stream.shutdown().await
+        };
+        // Whoever does not listen misses it.
+        if matches!(timeout(LINGER, goodbye).await, Ok(Ok(()))) {
+            self.linger().await;
         }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Begun {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+    /// Reads on after the last answer, for a while: a close with bytes unread would be a reset, which can
+    /// overtake the answer.
+    pub(crate) async fn linger(&mut self) {
+        let reading = async {
+            // Not in the future, which every connection carries with it.
+            let mut rest = vec![0; 4096];
+            let mut read = 0;
+            while read < LINGER_BYTES {
+                match self.stream.read(&mut rest).await? {
+                    0 => break,
+                    count => read += count,
+                }
+            }
+            Ok::<(), io::Error>(())
+        };
+        // The answer is out: nothing is lost by an error.
+        let _ = timeout(LINGER, reading).await;
     }
 }

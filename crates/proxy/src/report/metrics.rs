@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use v6kit_metrics::{Kind, Page};
 
-use crate::visit::Protocol;
+use crate::data::protocol::Protocol;
 
 /// Upper bounds of the dial times, in seconds.
 const DIAL_BUCKETS: [f64; 9] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0];
@@ -36,7 +36,7 @@ struct Counts {
 
 #[derive(Debug, Default)]
 struct UserCounts {
-    visits: BTreeMap<(Protocol, &'static str), u64>,
+    exchanges: BTreeMap<(Protocol, &'static str), u64>,
     up: u64,
     down: u64,
 }
@@ -64,8 +64,8 @@ impl Counts {
             let ours = self.user(name);
             ours.up += theirs.up;
             ours.down += theirs.down;
-            for (kind, count) in &theirs.visits {
-                *ours.visits.entry(*kind).or_default() += count;
+            for (kind, count) in &theirs.exchanges {
+                *ours.exchanges.entry(*kind).or_default() += count;
             }
         }
         for (net, count) in &other.nets {
@@ -84,7 +84,7 @@ impl Tally {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn visit(
+    pub(crate) fn exchange(
         &self,
         user: &str,
         protocol: Protocol,
@@ -93,7 +93,11 @@ impl Tally {
         dialled: Option<Duration>,
     ) {
         let mut counts = self.counts();
-        *counts.user(user).visits.entry((protocol, outcome)).or_default() += 1;
+        *counts
+            .user(user)
+            .exchanges
+            .entry((protocol, outcome))
+            .or_default() += 1;
         if let Some(net) = net {
             counts.net(net, 1);
         }
@@ -181,7 +185,7 @@ fn users(page: &mut Page, counts: &Counts) {
         "Tunnels, requests and associations that have ended, by how they did",
     );
     for (user, counted) in &counts.users {
-        for ((protocol, outcome), count) in &counted.visits {
+        for ((protocol, outcome), count) in &counted.exchanges {
             let labels = [
                 ("user", &**user),
                 ("protocol", protocol.name()),
@@ -235,7 +239,7 @@ mod tests {
         let tallies: Arc<[Arc<Tally>]> = (0..2).map(|_| Arc::default()).collect();
         for tally in &*tallies {
             let net = Some("2001:db8:0:7::".parse().unwrap());
-            tally.visit(
+            tally.exchange(
                 "a\"b",
                 Protocol::Connect,
                 "ok",
@@ -267,7 +271,7 @@ mod tests {
         let tally = Tally::default();
         for net in 0..MAX_NETS as u128 + 5 {
             let net = Ipv6Addr::from_bits(0x2001 << 112 | net << 64);
-            tally.visit("", Protocol::Forward, "ok", Some(net), None);
+            tally.exchange("", Protocol::Forward, "ok", Some(net), None);
         }
         let counts = tally.counts();
         assert_eq!((counts.nets.len(), counts.other_nets), (MAX_NETS, 5));

@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-/// A user name apart from the wishes behind it.
+/// A user name apart from what is asked for behind it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserName<'a> {
     /// The name to be authenticated.
     pub user: &'a str,
     /// Which source address the client wants.
-    pub wish: Wish<'a>,
+    pub source: SourceRequest<'a>,
 }
 
 /// Which source address a client wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Wish<'a> {
+pub enum SourceRequest<'a> {
     /// Another address for every connection.
     #[default]
     Another,
@@ -67,7 +67,7 @@ impl<'a> UserName<'a> {
         let Some(start) = next_mark(text) else {
             return Ok(Self {
                 user: text,
-                wish: Wish::Another,
+                source: SourceRequest::Another,
             });
         };
         let user = &text[..start];
@@ -88,24 +88,26 @@ impl<'a> UserName<'a> {
         }
         Ok(Self {
             user,
-            wish: wish(session, ttl, net64)?,
+            source: source_request(session, ttl, net64)?,
         })
     }
 }
 
-fn wish<'a>(
+fn source_request<'a>(
     session: Option<&'a str>,
     ttl: Option<&str>,
     net64: Option<&str>,
-) -> Result<Wish<'a>, UserNameError> {
+) -> Result<SourceRequest<'a>, UserNameError> {
     let ttl = ttl.map(parse_ttl).transpose()?;
     match (session, ttl, net64) {
         (Some(_), _, Some(_)) => Err(UserNameError::SessionAndNet64),
-        (Some(id), ttl, None) if (1..=MAX_SESSION).contains(&id.len()) => Ok(Wish::Session { id, ttl }),
+        (Some(id), ttl, None) if (1..=MAX_SESSION).contains(&id.len()) => {
+            Ok(SourceRequest::Session { id, ttl })
+        }
         (Some(_), _, None) => Err(UserNameError::Session),
         (None, Some(_), _) => Err(UserNameError::TtlAlone),
-        (None, None, Some(_)) => Ok(Wish::AnotherNet64),
-        (None, None, None) => Ok(Wish::Another),
+        (None, None, Some(_)) => Ok(SourceRequest::AnotherNet64),
+        (None, None, None) => Ok(SourceRequest::Another),
     }
 }
 
@@ -139,37 +141,37 @@ fn mark_at(text: &str) -> Option<(&'static str, &str)> {
 mod tests {
     use super::*;
 
-    fn wish(text: &str) -> Wish<'_> {
-        UserName::parse(text).unwrap().wish
+    fn source(text: &str) -> SourceRequest<'_> {
+        UserName::parse(text).unwrap().source
     }
 
     #[test]
     fn a_plain_name_wants_another_address_each_time() {
         for text in ["", "alice", "alice-smith", "a-sessions-b", "net64"] {
             let name = UserName::parse(text).unwrap();
-            assert_eq!((name.user, name.wish), (text, Wish::Another));
+            assert_eq!((name.user, name.source), (text, SourceRequest::Another));
         }
     }
 
     #[test]
     fn a_session_and_its_ttl_are_read_in_any_order() {
-        let expected = Wish::Session {
+        let expected = SourceRequest::Session {
             id: "a-b.c",
             ttl: Some(Duration::from_secs(600)),
         };
-        assert_eq!(wish("alice-session-a-b.c-ttl-600"), expected);
-        assert_eq!(wish("alice-ttl-600-session-a-b.c"), expected);
+        assert_eq!(source("alice-session-a-b.c-ttl-600"), expected);
+        assert_eq!(source("alice-ttl-600-session-a-b.c"), expected);
         assert_eq!(UserName::parse("-session-x").unwrap().user, "");
     }
 
     #[test]
     fn another_net64_is_asked_for_with_or_without_a_closing_dash() {
-        assert_eq!(wish("alice-net64"), Wish::AnotherNet64);
-        assert_eq!(wish("alice-net64-"), Wish::AnotherNet64);
+        assert_eq!(source("alice-net64"), SourceRequest::AnotherNet64);
+        assert_eq!(source("alice-net64-"), SourceRequest::AnotherNet64);
     }
 
     #[test]
-    fn wishes_that_make_no_sense_are_refused() {
+    fn requests_that_make_no_sense_are_refused() {
         for text in [
             "a-session",
             "a-session-",

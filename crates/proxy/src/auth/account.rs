@@ -4,27 +4,13 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::refusal::Refusal;
+use v6kit_net::RateLimit;
 
-/// What each user may use. `None` is no limit.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct UserLimits {
-    /// Client connections at a time.
-    pub connections: Option<u32>,
-    /// Tunnels, requests and associations begun per second, with bursts of one second's worth.
-    pub rate: Option<f64>,
-    /// Bytes in both directions per period.
-    pub bytes: Option<ByteBudget>,
-}
+use crate::data::limits::UserLimits;
+use crate::data::refusal::Refusal;
 
-/// An amount of bytes per period.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ByteBudget {
-    /// Bytes, both directions together.
-    pub bytes: u64,
-    /// The period, which begins with the process and repeats.
-    pub per: Duration,
-}
+/// What may be begun at once, as time at the permitted rate.
+const BURST: Duration = Duration::from_secs(1);
 
 /// One user's use of the proxy, shared by all threads. Outlives a reload of the users.
 #[derive(Debug)]
@@ -33,15 +19,15 @@ pub(crate) struct Account {
     limits: UserLimits,
     since: Instant,
     connections: AtomicU32,
-    /// When the next start is due at the permitted rate (GCRA's theoretical arrival time).
-    next_start: Mutex<Instant>,
+    /// Of what is begun.
+    rate: Option<Mutex<RateLimit>>,
     period: AtomicU64,
     bytes: AtomicU64,
 }
 
 /// A client connection that counts for its user until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Seat(Arc<Account>);
+pub(crate) struct UserConnection(Arc<Account>);
 
 impl Account {
     pub(crate) fn new(name: &str, limits: UserLimits) -> Self {
@@ -51,7 +37,9 @@ impl Account {
             limits,
             since: now,
             connections: AtomicU32::new(0),
-            next_start: Mutex::new(now),
+            rate: limits
+                .rate
+                .map(|rate| Mutex::new(RateLimit::new(rate, BURST, now))),
             period: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
         }
@@ -62,29 +50,26 @@ impl Account {
     }
 
     /// Counts a client connection.
-    pub(crate) fn sit_down(self: &Arc<Self>) -> Result<Seat, Refusal> {
+    pub(crate) fn count_connection(self: &Arc<Self>) -> Result<UserConnection, Refusal> {
         let limit = self.limits.connections.unwrap_or(u32::MAX);
-        let seat = Seat(Arc::clone(self));
+        let counted = UserConnection(Arc::clone(self));
         if self.connections.fetch_add(1, Ordering::Relaxed) >= limit {
             return Err(Refusal::UserConnections { limit });
         }
-        Ok(seat)
+        Ok(counted)
     }
 
     /// Permits the start of a tunnel or request, or says that there are too many, or too many bytes.
     pub(crate) fn start(&self) -> Result<(), Refusal> {
         self.within_bytes()?;
-        let Some(rate) = self.limits.rate else {
+        let (Some(per_second), Some(rate)) = (self.limits.rate, &self.rate) else {
             return Ok(());
         };
-        let now = Instant::now();
-        let mut next = self.next_start.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = (*next).max(now);
-        if due > now + Duration::from_secs(1) {
-            return Err(Refusal::UserRate { rate });
+        let mut rate = rate.lock().unwrap_or_else(PoisonError::into_inner);
+        match rate.admit(Instant::now()) {
+            Ok(()) => Ok(()),
+            Err(_wait) => Err(Refusal::UserRate { rate: per_second }),
         }
-        *next = due + Duration::from_secs_f64(1.0 / rate);
-        Ok(())
     }
 
     /// Counts bytes that were relayed, and says when they were too many.
@@ -118,13 +103,13 @@ impl Account {
     }
 }
 
-impl Seat {
+impl UserConnection {
     pub(crate) fn account(&self) -> &Arc<Account> {
         &self.0
     }
 }
 
-impl Drop for Seat {
+impl Drop for UserConnection {
     fn drop(&mut self) {
         self.0.connections.fetch_sub(1, Ordering::Relaxed);
     }
@@ -133,22 +118,23 @@ impl Drop for Seat {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::limits::ByteBudget;
 
     fn account(limits: UserLimits) -> Arc<Account> {
         Arc::new(Account::new("alice", limits))
     }
 
     #[test]
-    fn a_seat_is_free_again_after_its_connection() {
+    fn a_connection_counts_until_it_is_closed() {
         let account = account(UserLimits {
             connections: Some(2),
             ..UserLimits::default()
         });
-        let first = account.sit_down().unwrap();
-        let second = account.sit_down().unwrap();
-        assert!(account.sit_down().is_err());
+        let first = account.count_connection().unwrap();
+        let second = account.count_connection().unwrap();
+        assert!(account.count_connection().is_err());
         drop(first);
-        let third = account.sit_down().unwrap();
+        let third = account.count_connection().unwrap();
         drop((second, third));
         assert_eq!(account.connections.load(Ordering::Relaxed), 0);
     }

@@ -1,14 +1,13 @@
 //! The certificate of TLS listeners, which can be read anew while connections are served.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem};
+use rustls_pki_types::pem;
 use v6kit_net::{Code, Hint};
 
 /// Why a certificate cannot be used.
@@ -23,12 +22,6 @@ pub enum CertificateError {
         #[source]
         source: pem::Error,
     },
-    /// The file has no certificate in it.
-    #[error("{} holds no certificate", .path.display())]
-    Empty {
-        /// The file.
-        path: PathBuf,
-    },
     /// Certificate and key do not fit.
     #[error("the certificate and its key cannot be used")]
     Unusable(#[source] rustls::Error),
@@ -37,13 +30,13 @@ pub enum CertificateError {
 impl Hint for CertificateError {
     fn code(&self) -> Code {
         match self {
-            Self::Read { .. } | Self::Empty { .. } | Self::Unusable(_) => Code::Certificate,
+            Self::Read { .. } | Self::Unusable(_) => Code::Certificate,
         }
     }
 
     fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Read { .. } | Self::Empty { .. } => {
+            Self::Read { .. } => {
                 "give PEM files: --cert with the chain, --key with its private key".to_owned()
             }
             Self::Unusable(_) => {
@@ -113,18 +106,12 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
 
-fn certified_key(chain: &PathBuf, key: &PathBuf) -> Result<CertifiedKey, CertificateError> {
-    let read = |path: &PathBuf| {
-        let path = path.clone();
+fn certified_key(chain: &Path, key: &Path) -> Result<CertifiedKey, CertificateError> {
+    let read = |path: &Path| {
+        let path = path.to_owned();
         move |source| CertificateError::Read { path, source }
     };
-    let certificates: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(chain)
-        .map_err(read(chain))?
-        .collect::<Result<_, _>>()
-        .map_err(read(chain))?;
-    if certificates.is_empty() {
-        return Err(CertificateError::Empty { path: chain.clone() });
-    }
-    let key = PrivateKeyDer::from_pem_file(key).map_err(read(key))?;
+    let certificates = v6kit_net::read_certificates(chain).map_err(read(chain))?;
+    let key = v6kit_net::read_private_key(key).map_err(read(key))?;
     CertifiedKey::from_der(certificates, key, &provider()).map_err(CertificateError::Unusable)
 }

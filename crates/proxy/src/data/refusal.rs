@@ -2,13 +2,11 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use http::StatusCode;
 use v6kit_net::{Code, DialError, Hint, ResolveError};
 
-use crate::account::ByteBudget;
-use crate::socks::codec::Reply;
-use crate::target::TargetError;
-use crate::username::UserNameError;
+use super::limits::ByteBudget;
+use super::target::TargetError;
+use super::username::UserNameError;
 
 /// Why a client does not get what it asked for.
 #[derive(Debug, thiserror::Error)]
@@ -94,63 +92,9 @@ impl Refusal {
         }
     }
 
-    /// The status of an HTTP response (RFC 9110 section 15).
-    pub(crate) fn status(&self) -> StatusCode {
-        match self {
-            Self::NoCredentials | Self::WrongCredentials => StatusCode::PROXY_AUTHENTICATION_REQUIRED,
-            Self::UserName(_) | Self::Target(_) | Self::BadRequest { .. } => StatusCode::BAD_REQUEST,
-            Self::Unsupported { .. } => StatusCode::NOT_IMPLEMENTED,
-            Self::Denied { .. } | Self::PinOff | Self::Pin { .. } | Self::Ipv4Only(_) => {
-                StatusCode::FORBIDDEN
-            }
-            Self::Resolve(ResolveError::TimedOut { .. })
-            | Self::Dial(DialError::TimedOut { .. })
-            | Self::Silent => StatusCode::GATEWAY_TIMEOUT,
-            Self::Resolve(_) | Self::Dial(_) | Self::Upstream(_) | Self::BadResponse { .. } => {
-                StatusCode::BAD_GATEWAY
-            }
-            Self::Full(_) | Self::Addresses { .. } | Self::System(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::UserConnections { .. } | Self::UserRate { .. } | Self::UserBytes { .. } => {
-                StatusCode::TOO_MANY_REQUESTS
-            }
-            Self::Idle | Self::HandshakeTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::HeadTooLarge { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-        }
-    }
-
-    /// The reply field of a SOCKS5 reply (RFC 1928 section 6).
-    pub(crate) fn reply(&self) -> Reply {
-        match self {
-            Self::Denied { .. } | Self::PinOff | Self::Pin { .. } | Self::Ipv4Only(_) => Reply::NotAllowed,
-            Self::UserConnections { .. } | Self::UserRate { .. } | Self::UserBytes { .. } => {
-                Reply::NotAllowed
-            }
-            Self::Unsupported { .. } => Reply::CommandNotSupported,
-            Self::Resolve(ResolveError::TimedOut { .. }) | Self::Dial(DialError::TimedOut { .. }) => {
-                Reply::TtlExpired
-            }
-            Self::Resolve(_) => Reply::HostUnreachable,
-            Self::Dial(DialError::Refused { .. } | DialError::Reset { .. }) => Reply::ConnectionRefused,
-            Self::Dial(DialError::Unreachable { .. }) => Reply::HostUnreachable,
-            Self::Dial(
-                DialError::NoRoute { .. }
-                | DialError::NoAddress { .. }
-                | DialError::Prohibited { .. }
-                | DialError::Firewall { .. },
-            ) => Reply::NetworkUnreachable,
-            _ => Reply::GeneralFailure,
-        }
-    }
-
     /// What failed and why, on one line.
     pub(crate) fn message(&self) -> String {
-        let mut line = self.to_string();
-        let mut source = std::error::Error::source(self);
-        while let Some(error) = source {
-            line = format!("{line}: {error}");
-            source = error.source();
-        }
-        line
+        v6kit_net::chain(self)
     }
 }
 
@@ -221,39 +165,15 @@ fn dial_kind(error: &DialError) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-    use std::net::SocketAddrV6;
-
-    use nix::errno::Errno;
-
     use super::*;
-
-    fn to() -> SocketAddrV6 {
-        "[2001:db8::1]:80".parse().unwrap()
-    }
-
-    fn no_route() -> Refusal {
-        Refusal::Dial(DialError::NoRoute {
-            to: to(),
-            source: io::Error::from(Errno::ENETUNREACH),
-        })
-    }
-
-    fn unreachable() -> Refusal {
-        Refusal::Dial(DialError::Unreachable {
-            to: to(),
-            source: io::Error::from(Errno::EHOSTUNREACH),
-        })
-    }
 
     #[test]
     fn name_servers_that_fail_are_not_taken_for_a_name_that_does_not_exist() {
         let refusal = Refusal::Resolve(ResolveError::NameServers {
             host: "h.example".to_owned(),
-            source: io::Error::other("Temporary failure in name resolution"),
+            source: std::io::Error::other("Temporary failure in name resolution"),
         });
         assert_eq!(refusal.kind(), "name_servers");
-        assert_eq!(refusal.status().as_u16(), 502);
         assert!(
             refusal.message().contains("no name server"),
             "{}",
@@ -262,30 +182,9 @@ mod tests {
     }
 
     #[test]
-    fn each_failure_to_connect_has_its_own_status_and_reply() {
-        let refused = Refusal::Dial(DialError::Refused { to: to() });
-        let timeout = Refusal::Dial(DialError::TimedOut { to: to() });
-        let denied = Refusal::Denied {
-            destination: "::1".parse().unwrap(),
-            why: "loopback",
-        };
-        for (refusal, status, reply) in [
-            (refused, 502, Reply::ConnectionRefused),
-            (timeout, 504, Reply::TtlExpired),
-            (denied, 403, Reply::NotAllowed),
-            (no_route(), 502, Reply::NetworkUnreachable),
-            (unreachable(), 502, Reply::HostUnreachable),
-            (Refusal::NoCredentials, 407, Reply::GeneralFailure),
-            (Refusal::Full(9), 503, Reply::GeneralFailure),
-        ] {
-            assert_eq!(refusal.status().as_u16(), status, "{refusal}");
-            assert_eq!(refusal.reply(), reply, "{refusal}");
-        }
-    }
-
-    #[test]
     fn the_message_goes_down_to_the_cause() {
-        let refusal = Refusal::Dial(DialError::Refused { to: to() });
+        let to = "[2001:db8::1]:80".parse().unwrap();
+        let refusal = Refusal::Dial(DialError::Refused { to });
         assert_eq!(
             refusal.message(),
             "the connection was not made: [2001:db8::1]:80 refused the connection"
