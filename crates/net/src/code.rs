@@ -28,7 +28,7 @@ macro_rules! codes {
 codes! {
     /// What setup was to do at every boot could not be arranged: the file of wishes, a unit, or systemd stands against it.
     AtBoot => "at-boot",
-    /// The server that verify asked does not answer with the caller's address, or its name cannot stand in a certificate.
+    /// The server that verify asked does not answer with the caller's address: it refuses, redirects, sends a page, or its name cannot stand in a certificate.
     BadEndpoint => "bad-endpoint",
     /// `--expect`, `--block-pattern` or a field path is not in the form that is understood.
     BadExpectation => "bad-expectation",
@@ -60,6 +60,8 @@ codes! {
     DiskFull => "disk-full",
     /// A step of setup is not as setup left it: somebody changed it since, a firewall or network restart took it along, or the host was booted.
     Drifted => "drifted",
+    /// This host itself drops packets of the prefix, or the answers to them: a rule of its own firewall, or another filter.
+    DroppedHere => "dropped-here",
     /// The server that verify asked accepted the connection and then sent no complete answer.
     EndpointSilent => "endpoint-silent",
     /// Packets from the prefix leave this host and are refused or dropped on their way: by a firewall, or because the provider takes packets only from addresses that it gave out.
@@ -100,6 +102,8 @@ codes! {
     Listen => "listen",
     /// The kernel has no memory left for sockets (`net.ipv4.tcp_mem`), or the control group is at its ceiling.
     Memory => "memory",
+    /// The routing of this host has no way out for the prefix, leads it out by another device than it is set up on, or does not deliver what comes in for it.
+    Misrouted => "misrouted",
     /// The kernel's routing interface did not answer, or refused a request.
     Netlink => "netlink",
     /// nft ran and failed, or printed something that is not understood.
@@ -122,7 +126,7 @@ codes! {
     NoNeighbours => "no-neighbours",
     /// nft is not installed or not on the PATH.
     NoNft => "no-nft",
-    /// Packets from the prefix leave, and no answer comes back: the router does not know that the prefix lies behind this host.
+    /// No answer comes back to the prefix. Either a router does not know that the prefix lies behind this host, or a filter discards packets without a word: from here the two look alike.
     NoReturn => "no-return",
     /// This system has no certificates of authorities to check servers against.
     NoRoots => "no-roots",
@@ -178,6 +182,8 @@ codes! {
     RecordsDamaged => "records-damaged",
     /// Nothing listens on that port, or a firewall in front of it says so.
     Refused => "refused",
+    /// The network has deprecated the address that the prefix belongs to, and has given out another.
+    Renumbered => "renumbered",
     /// The other side, or something on the way, broke the connection off.
     Reset => "reset",
     /// The endpoint saw another address than the connection was made from: something on the way replaces source addresses or answers in the place of the endpoint.

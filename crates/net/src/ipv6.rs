@@ -59,7 +59,7 @@ fn switched_off() -> Vec<String> {
     devices()
         .into_iter()
         .filter(|name| is_off(name))
-        .map(|name| format!("net.ipv6.conf.{name}.disable_ipv6"))
+        .map(|name| format!("net.ipv6.conf.{}.disable_ipv6", in_sysctl(&name)))
         .collect()
 }
 
@@ -72,6 +72,12 @@ pub fn ignoring_advertisements() -> Vec<String> {
         .into_iter()
         .filter(|name| is(name, "forwarding", "1") && is(name, "accept_ra", "1"))
         .collect()
+}
+
+/// The device of this name in the name of a setting, where its dots stand as slashes (sysctl(8)): `eth0.5` as `eth0/5`.
+#[must_use]
+pub fn in_sysctl(device: &str) -> String {
+    device.replace('.', "/")
 }
 
 /// The devices with settings of IPv6, without `lo`.

@@ -26,9 +26,21 @@ sockopt_impl!(
 /// # Errors
 /// An index that no device has.
 pub fn link_address(index: u32, to: Option<[u8; 6]>) -> io::Result<SockAddr> {
+    address(index, libc::ETH_P_IPV6, to)
+}
+
+/// The address of every protocol on the device of this index. Only sockets bound to it are shown what leaves, too.
+///
+/// # Errors
+/// An index that no device has.
+pub fn link_address_of_every_protocol(index: u32) -> io::Result<SockAddr> {
+    address(index, libc::ETH_P_ALL, None)
+}
+
+fn address(index: u32, protocol: c_int, to: Option<[u8; 6]>) -> io::Result<SockAddr> {
     let mut link = libc::sockaddr_ll {
         sll_family: libc::AF_PACKET as u16,
-        sll_protocol: (libc::ETH_P_IPV6 as u16).to_be(),
+        sll_protocol: (protocol as u16).to_be(),
         sll_ifindex: interface_index(index)?,
         sll_hatype: 0,
         sll_pkttype: 0,

@@ -1,4 +1,4 @@
-//! Connections from random addresses, and a second look at those that were not answered.
+//! Connections from random addresses, and a retry of those that were not answered.
 
 use std::net::Ipv6Addr;
 use std::time::Duration;
@@ -9,9 +9,10 @@ use v6kit_net::{Code, Prefix, chain, own_addresses};
 use crate::egress::{self, Outcomes};
 use crate::probe::{Reply, Session, Target};
 use crate::report::Check;
+use crate::retry::{self, Retry, Scene};
 use crate::routes::Device;
-use crate::second_look::{self, Scene, SecondLook};
 use crate::tracking::{self, Tracking};
+use crate::translation::{self, Translation};
 use crate::uplink::Uplink;
 use crate::wire;
 
@@ -21,7 +22,9 @@ pub(crate) struct Attempt {
     target: Target,
     pub(crate) outcomes: Outcomes,
     /// `None` where every address was answered at once.
-    pub(crate) second_look: Option<SecondLook>,
+    pub(crate) retry: Option<Retry>,
+    /// `None` where every answer told the address that was asked from.
+    pub(crate) translation: Option<Translation>,
     /// Whether an address of the prefix that the host has for its own was answered.
     pub(crate) own_inside: bool,
     /// `None` where every address was answered in the end.
@@ -47,49 +50,51 @@ pub(crate) async fn choose_target(
     uplink.silent.first().cloned()
 }
 
-/// Asks `target` from each address, and once more from those that got no answer, watching `device`.
+/// Asks `target` from each address of `prefix`, and once more from those that got no answer, watching `devices`.
 pub(crate) async fn attempt(
     target: Target,
+    prefix: Prefix,
     addresses: &[Ipv6Addr],
     own: Option<Ipv6Addr>,
-    device: Option<&Device>,
+    devices: &[Device],
     patience: Duration,
 ) -> Attempt {
-    let before = solicitations(device);
+    let before: Vec<u64> = devices.iter().map(solicitations).collect();
     let outcomes = egress::ask_from(&target, addresses, patience).await;
     let failed = outcomes.failed_addresses();
-    let Some(&first) = failed.first() else {
-        return Attempt {
-            target,
-            outcomes,
-            second_look: None,
-            own_inside: false,
-            tracking: None,
-        };
+    let mut attempt = Attempt {
+        target,
+        outcomes,
+        retry: None,
+        translation: None,
+        own_inside: false,
+        tracking: None,
     };
+    if let (Some(reply), Some(device)) = (attempt.outcomes.mismatch(), devices.first()) {
+        attempt.translation = Some(translation::look(&attempt.target, reply.bound, device, patience).await);
+    }
+    let Some(&first) = failed.first() else {
+        return attempt;
+    };
+    let usual =
+        |(device, before): (&Device, u64)| (device.clone(), solicitations(device).saturating_sub(before));
     let scene = Scene {
-        target: &target,
+        target: &attempt.target,
+        prefix,
         failed: &failed,
         first,
         own,
-        device,
-        usual_solicitations: solicitations(device).saturating_sub(before),
+        devices: devices.iter().zip(before).map(usual).collect(),
     };
-    let (again, look) = second_look::look(scene, patience).await;
-    Attempt {
-        outcomes: outcomes.with_retries(again),
-        second_look: Some(look),
-        own_inside: false,
-        tracking: None,
-        target,
-    }
+    let (again, retry) = retry::retry(scene, patience).await;
+    attempt.outcomes = attempt.outcomes.with_retries(again);
+    attempt.retry = Some(retry);
+    attempt
 }
 
 /// A device whose counter cannot be read counts nothing, and then tells nothing later on either.
-fn solicitations(device: Option<&Device>) -> u64 {
-    device
-        .and_then(|device| wire::solicitations_so_far(device).ok())
-        .unwrap_or(0)
+fn solicitations(device: &Device) -> u64 {
+    wire::solicitations_so_far(device).unwrap_or(0)
 }
 
 impl Attempt {
@@ -139,7 +144,7 @@ impl Attempt {
                 ID,
                 format!("{counts}; from {}: {}", failure.from, chain(&failure.error)),
             ),
-            (None, None) if self.second_look.is_some() => Check::warning(
+            (None, None) if self.retry.is_some() => Check::warning(
                 ID,
                 format!(
                     "{counts}, {} different ones; some only at the second try",

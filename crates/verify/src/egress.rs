@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::stream::{self, StreamExt};
 use ipnet::Ipv6Net;
 use tokio::time::Instant;
-use v6kit_net::{DialError, Prefix, SourcePool};
+use v6kit_net::{Prefix, SourcePool};
 
 use crate::probe::{ProbeError, Reply, Target};
 use crate::report::Egress;
@@ -86,22 +86,30 @@ impl Outcomes {
         self.replies.iter().copied().find(|reply| !reply.matches())
     }
 
-    /// Whether a router or a firewall said that it forbids packets from the prefix.
-    pub(crate) fn forbidden(&self) -> bool {
-        self.failures.iter().any(|failure| {
-            matches!(
-                failure.error,
-                ProbeError::Dial(DialError::Prohibited { .. } | DialError::Firewall { .. })
-            )
-        })
+    /// The addresses whose connections got no answer at all, nor an error from anybody.
+    pub(crate) fn silent(&self) -> impl Iterator<Item = Ipv6Addr> + '_ {
+        self.failed_with(ProbeError::no_connection_in_time)
     }
 
-    /// A connection that was answered, but not with an address.
+    /// The addresses whose connections failed with what `wanted` takes.
+    pub(crate) fn failed_with(&self, wanted: fn(&ProbeError) -> bool) -> impl Iterator<Item = Ipv6Addr> + '_ {
+        self.failures
+            .iter()
+            .filter(move |failure| wanted(&failure.error))
+            .map(|failure| failure.from)
+    }
+
+    /// A connection that came about, and was not answered with an address.
     pub(crate) fn turned_away(&self) -> Option<&ProbeError> {
         self.failures
             .iter()
             .map(|failure| &failure.error)
-            .find(|error| error.was_answered())
+            .find(|error| error.was_connected())
+    }
+
+    /// Why an address was not answered.
+    pub(crate) fn first_error(&self) -> Option<&ProbeError> {
+        self.failures.first().map(|failure| &failure.error)
     }
 
     /// The network around all the addresses that were answered, where it is narrower than `prefix` and
@@ -127,6 +135,8 @@ impl Outcomes {
 
 #[cfg(test)]
 mod tests {
+    use v6kit_net::DialError;
+
     use super::*;
 
     fn outcomes(answered: &[&str], failed: &[&str]) -> Outcomes {

@@ -131,6 +131,11 @@ impl Endpoint {
             .collect()
     }
 
+    /// The host without brackets.
+    pub(crate) fn bare_host(&self) -> &str {
+        bare(&self.host)
+    }
+
     /// The `Host` header.
     pub(crate) fn authority(&self) -> String {
         if self.port == self.scheme.default_port() {
@@ -139,6 +144,11 @@ impl Endpoint {
             format!("{}:{}", self.host, self.port)
         }
     }
+}
+
+/// A host without the brackets around an IPv6 address.
+pub(crate) fn bare(host: &str) -> &str {
+    host.trim_start_matches('[').trim_end_matches(']')
 }
 
 impl fmt::Display for Endpoint {

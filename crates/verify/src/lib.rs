@@ -5,23 +5,30 @@
 
 mod advice;
 mod attempt;
-mod diagnosis;
+mod delivery;
 mod egress;
 mod endpoint;
+mod evidence;
+mod finding;
+mod firewall;
 mod inbound;
 mod limits;
 mod local;
 mod probe;
 mod report;
 mod reported;
+mod retry;
 mod routes;
-mod second_look;
+mod rules;
 mod trace;
 mod tracking;
+mod translation;
 mod uplink;
 mod verify;
+mod ways;
 mod wire;
 
+pub use delivery::{Delivery, delivery};
 pub use endpoint::{Endpoint, EndpointError, PUBLIC_ENDPOINTS};
 pub use report::{Check, Diagnosis, Egress, Outcome, Report};
 pub use routes::RoutesError;

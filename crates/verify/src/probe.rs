@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONNECTION, HOST, USER_AGENT};
+use http::header::{ACCEPT, CONNECTION, HOST, LOCATION, USER_AGENT};
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::client::conn::http1;
@@ -93,9 +93,14 @@ pub(crate) enum ProbeError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    #[error("{endpoint} answered with status {status}")]
-    Status { endpoint: Endpoint, status: StatusCode },
-    #[error("{endpoint} answered without exactly one address: `{start}`")]
+    #[error("{endpoint} answered with status {status}{}", redirected(.location))]
+    Status {
+        endpoint: Endpoint,
+        status: StatusCode,
+        /// Where it redirects to.
+        location: Option<String>,
+    },
+    #[error("{endpoint} answered without an address: `{start}`")]
     NoAddress { endpoint: Endpoint, start: String },
     #[error("{endpoint} accepted the connection and did not answer in time")]
     TimedOut { endpoint: Endpoint },
@@ -128,20 +133,22 @@ impl Hint for ProbeError {
             Self::Status { .. } | Self::NoAddress { .. } | Self::Name { .. } => {
                 "choose another server that answers with the caller's address: --endpoint URL".to_owned()
             }
-            Self::Http { .. } | Self::Body { .. } | Self::TimedOut { .. } => {
-                "try again with a longer --timeout, or choose another --endpoint".to_owned()
-            }
+            Self::Http { .. } | Self::Body { .. } => "choose another --endpoint".to_owned(),
+            Self::TimedOut { endpoint } => format!(
+                "try again with a longer --timeout; where small packets come through and large ones do not, the path MTU is at fault: compare `ping -6 -M do -s 1232 {0}` with `ping -6 -M do -s 1452 {0}`",
+                endpoint.bare_host()
+            ),
             Self::Tls(_) | Self::Bound(_) => return None,
         })
     }
 }
 
 impl ProbeError {
-    /// Whether something came back to the source address, be it "no".
-    pub(crate) fn was_answered(&self) -> bool {
+    /// Whether a connection came about: whoever answers there was reached, and it answered something else than an
+    /// address, or nothing more.
+    pub(crate) fn was_connected(&self) -> bool {
         match self {
-            Self::Dial(DialError::Refused { .. } | DialError::Reset { .. } | DialError::NoRoute { .. })
-            | Self::Handshake { .. }
+            Self::Handshake { .. }
             | Self::Http { .. }
             | Self::Body { .. }
             | Self::Status { .. }
@@ -154,6 +161,40 @@ impl ProbeError {
             | Self::Tls(_)
             | Self::Bound(_) => false,
         }
+    }
+
+    /// Whether the connection was refused: by the endpoint, or by a firewall in its place.
+    pub(crate) fn was_refused(&self) -> bool {
+        matches!(
+            self,
+            Self::Dial(DialError::Refused { .. } | DialError::Reset { .. })
+        )
+    }
+
+    /// Whether somebody forbids it, without saying who.
+    pub(crate) fn was_prohibited(&self) -> bool {
+        matches!(self, Self::Dial(DialError::Prohibited { .. }))
+    }
+
+    /// Whether this host's own firewall refused it.
+    pub(crate) fn was_refused_here(&self) -> bool {
+        matches!(self, Self::Dial(DialError::Firewall { .. }))
+    }
+
+    /// Whether it failed before anything was sent to the endpoint.
+    pub(crate) fn is_before_dialling(&self) -> bool {
+        matches!(
+            self,
+            Self::Resolve(_) | Self::Name { .. } | Self::Roots { .. } | Self::Tls(_)
+        )
+    }
+
+    /// Whether no name server gave an answer.
+    pub(crate) fn is_about_name_servers(&self) -> bool {
+        matches!(
+            self,
+            Self::Resolve(ResolveError::NameServers { .. } | ResolveError::TimedOut { .. })
+        )
     }
 
     /// Whether no connection came about in time, and nobody said why.
@@ -309,9 +350,11 @@ impl Session {
         let endpoint = || target.endpoint.clone();
         let status = answer.status();
         if status != StatusCode::OK {
+            let location = answer.headers().get(LOCATION);
             return Err(ProbeError::Status {
                 endpoint: endpoint(),
                 status,
+                location: location.map(|location| start(&String::from_utf8_lossy(location.as_bytes()))),
             });
         }
         let body = Limited::new(answer.into_body(), MAX_ANSWER)
@@ -332,7 +375,7 @@ impl Session {
 
 impl Tls {
     fn for_host(host: &str) -> Result<Self, ProbeError> {
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let bare = crate::endpoint::bare(host);
         let name = ServerName::try_from(bare.to_owned()).map_err(|source| ProbeError::Name {
             host: host.to_owned(),
             source,
@@ -362,6 +405,12 @@ fn bound(stream: &TcpStream) -> Result<Ipv6Addr, ProbeError> {
         SocketAddr::V6(address) => Ok(*address.ip()),
         SocketAddr::V4(address) => Ok(address.ip().to_ipv6_mapped()),
     }
+}
+
+fn redirected(location: &Option<String>) -> String {
+    location
+        .as_ref()
+        .map_or_else(String::new, |location| format!(" (to {location})"))
 }
 
 /// The first characters of an answer, on one line.

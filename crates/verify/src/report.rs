@@ -13,7 +13,8 @@ pub enum Diagnosis {
     Ok,
     /// The router solicits each address instead of routing the prefix to this host.
     OnLink,
-    /// The router does not know the way back to the prefix.
+    /// No answer comes back to the prefix. Whether a router lacks the way back, or somebody discards packets without
+    /// a word, cannot be told.
     NoReturn,
     /// Packets from the prefix are refused or dropped on their way.
     Filtered,
@@ -23,8 +24,20 @@ pub enum Diagnosis {
     NotSetUp,
     /// New connections hang while established ones go on: a table of tracked connections looks full.
     TableFull,
-    /// Not even the host's own address reaches the endpoint.
+    /// Not even the host's own address reaches an endpoint.
     NoUplink,
+    /// This host itself drops packets of the prefix, or the answers to them.
+    DroppedHere,
+    /// This host's routing has no way out for the prefix, another than it is set up for, or does not deliver answers.
+    Misrouted,
+    /// The network has given up the prefix for another.
+    Renumbered,
+    /// This host speaks no IPv6.
+    NoIpv6,
+    /// No name server gives an answer.
+    NoName,
+    /// The endpoint answers with something else than the caller's address.
+    BadEndpoint,
 }
 
 impl Diagnosis {
@@ -40,6 +53,12 @@ impl Diagnosis {
             Self::NotSetUp => Code::NotSetUp,
             Self::TableFull => Code::TableFull,
             Self::NoUplink => Code::NoUplink,
+            Self::DroppedHere => Code::DroppedHere,
+            Self::Misrouted => Code::Misrouted,
+            Self::Renumbered => Code::Renumbered,
+            Self::NoIpv6 => Code::NoIpv6,
+            Self::NoName => Code::NoName,
+            Self::BadEndpoint => Code::BadEndpoint,
         })
     }
 }
@@ -55,6 +74,12 @@ impl fmt::Display for Diagnosis {
             Self::NotSetUp => "not-set-up",
             Self::TableFull => "table-full",
             Self::NoUplink => "no-uplink",
+            Self::DroppedHere => "dropped-here",
+            Self::Misrouted => "misrouted",
+            Self::Renumbered => "renumbered",
+            Self::NoIpv6 => "no-ipv6",
+            Self::NoName => "no-name",
+            Self::BadEndpoint => "bad-endpoint",
         })
     }
 }

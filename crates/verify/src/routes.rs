@@ -4,9 +4,17 @@ use std::io;
 use std::net::Ipv6Addr;
 
 use futures_util::{TryStreamExt, pin_mut};
+use netlink_packet_route::AddressFamily;
+use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
+use netlink_packet_route::neighbour::{
+    NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
+};
 use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteType};
-use rtnetlink::{Handle, RouteMessageBuilder};
+use netlink_packet_route::rule::RuleMessage;
+use rtnetlink::{Handle, IpVersion, RouteMessageBuilder};
 use v6kit_net::{Code, Hint, Prefix};
+
+use crate::rules;
 
 /// Why the kernel's routing tables cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +51,51 @@ impl Hint for RoutesError {
 pub(crate) struct Routes {
     handle: Handle,
     driver: tokio::task::JoinHandle<()>,
+}
+
+/// What is looked up.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Question<'a> {
+    /// The source; `None` for a socket that is not bound.
+    pub(crate) from: Option<Ipv6Addr>,
+    pub(crate) to: Ipv6Addr,
+    /// The device that the packet comes in by; `None` for what this host sends itself.
+    pub(crate) arriving_by: Option<&'a Device>,
+}
+
+/// The kernel's answer to a look-up.
+#[derive(Debug)]
+pub(crate) enum Way {
+    /// It is sent on.
+    Out(WayOut),
+    /// It is delivered to this host.
+    Here,
+    /// There is none, or one that discards packets.
+    Nowhere(io::Error),
+}
+
+impl Way {
+    pub(crate) fn out(self) -> Option<WayOut> {
+        match self {
+            Self::Out(way) => Some(way),
+            Self::Here | Self::Nowhere(_) => None,
+        }
+    }
+}
+
+/// An IPv6 address of this host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OwnAddress {
+    pub(crate) address: Ipv6Addr,
+    pub(crate) length: u8,
+    /// The index of its device.
+    pub(crate) device: u32,
+    /// Its preferred lifetime is over (RFC 4862 section 5.5.4).
+    pub(crate) is_deprecated: bool,
+    /// It was given by an administrator, without a lifetime.
+    pub(crate) is_permanent: bool,
+    /// It is a privacy address (RFC 8981), which changes.
+    pub(crate) is_temporary: bool,
 }
 
 /// How packets leave towards a destination.
@@ -119,25 +172,138 @@ impl Routes {
         Ok(None)
     }
 
-    /// How packets leave towards `to`. `None` where there is no route.
+    /// How packets leave from this host towards `to`. `None` where there is no route.
     pub(crate) async fn way_out(&self, to: Ipv6Addr) -> Result<Option<WayOut>, RoutesError> {
-        let question = RouteMessageBuilder::<Ipv6Addr>::new()
-            .destination_prefix(to, 128)
-            .build();
-        let answers = self.handle.route().get(question).execute();
+        let question = Question {
+            from: None,
+            to,
+            arriving_by: None,
+        };
+        Ok(self.look_up(question).await?.out())
+    }
+
+    /// What the kernel would do with a packet, policy rules included.
+    pub(crate) async fn look_up(&self, question: Question<'_>) -> Result<Way, RoutesError> {
+        let mut message = RouteMessageBuilder::<Ipv6Addr>::new().destination_prefix(question.to, 128);
+        if let Some(from) = question.from {
+            message = message.source_prefix(from, 128);
+        }
+        if let Some(device) = question.arriving_by {
+            message = message.input_interface(device.index);
+        }
+        let answers = self.handle.route().get(message.build()).execute();
         pin_mut!(answers);
-        let answer = match answers.try_next().await {
-            Ok(answer) => answer,
-            Err(rtnetlink::Error::NetlinkError(message)) if is_no_route(&message.to_io()) => None,
+        let nowhere = || Ok(Way::Nowhere(io::ErrorKind::NetworkUnreachable.into()));
+        let route = match answers.try_next().await {
+            Ok(Some(route)) => route,
+            Ok(None) => return nowhere(),
+            Err(rtnetlink::Error::NetlinkError(message)) if is_no_route(&message.to_io()) => {
+                return Ok(Way::Nowhere(message.to_io()));
+            }
             Err(error) => return Err(failed("look up a route")(error)),
         };
-        Ok(answer.and_then(|route| {
-            Some(WayOut {
-                device: Device::of(&route)?,
+        match (route.header.kind, Device::of(&route)) {
+            (RouteType::Local, _) => Ok(Way::Here),
+            (RouteType::Unicast, Some(device)) => Ok(Way::Out(WayOut {
+                device,
                 gateway: gateway(&route),
-            })
+            })),
+            _ => nowhere(),
+        }
+    }
+
+    /// The policy rules (ip-rule(8)) that treat packets of `prefix`, or what comes in by `device`, differently from
+    /// others, as `ip -6 rule` writes them.
+    pub(crate) async fn rules_about(
+        &self,
+        prefix: Prefix,
+        device: Option<&Device>,
+    ) -> Result<Vec<String>, RoutesError> {
+        let found: Vec<RuleMessage> = self
+            .handle
+            .rule()
+            .get(IpVersion::V6)
+            .execute()
+            .try_collect()
+            .await
+            .map_err(failed("list policy rules"))?;
+        let device = device.map(|device| device.name.as_str());
+        Ok(found
+            .iter()
+            .filter(|rule| rules::is_about(rule, prefix, device))
+            .map(rules::text)
+            .collect())
+    }
+
+    /// The IPv6 addresses of this host.
+    pub(crate) async fn addresses(&self) -> Result<Vec<OwnAddress>, RoutesError> {
+        let found: Vec<AddressMessage> = self
+            .handle
+            .address()
+            .get()
+            .execute()
+            .try_collect()
+            .await
+            .map_err(failed("list addresses"))?;
+        Ok(found.iter().filter_map(own_address).collect())
+    }
+
+    /// Whether `next_hop` answers neighbour solicitations on `device`; `None` where it was not asked, or is being
+    /// asked.
+    pub(crate) async fn answers(
+        &self,
+        next_hop: Ipv6Addr,
+        device: &Device,
+    ) -> Result<Option<bool>, RoutesError> {
+        let neighbours = self.handle.neighbours().get();
+        let found: Vec<NeighbourMessage> = neighbours
+            .set_address_family(AddressFamily::Inet6)
+            .execute()
+            .try_collect()
+            .await
+            .map_err(failed("list neighbours"))?;
+        let entry = found
+            .iter()
+            .find(|entry| entry.header.ifindex == device.index && destination(entry) == Some(next_hop));
+        Ok(entry.and_then(|entry| match entry.header.state {
+            NeighbourState::Failed | NeighbourState::Incomplete => Some(false),
+            NeighbourState::None | NeighbourState::Other(_) => None,
+            _ => Some(true),
         }))
     }
+}
+
+fn own_address(message: &AddressMessage) -> Option<OwnAddress> {
+    let address = message.attributes.iter().find_map(|attribute| match attribute {
+        AddressAttribute::Address(std::net::IpAddr::V6(address)) => Some(*address),
+        _ => None,
+    })?;
+    let flags = message.attributes.iter().find_map(|attribute| match attribute {
+        AddressAttribute::Flags(flags) => Some(*flags),
+        _ => None,
+    });
+    let header = message.header.flags;
+    // The low eight flags stand in the header as well.
+    let has = |flag: AddressFlags| match flags {
+        Some(flags) => flags.contains(flag),
+        None => u32::from(header.bits()) & flag.bits() != 0,
+    };
+    Some(OwnAddress {
+        address,
+        length: message.header.prefix_len,
+        device: message.header.index,
+        is_deprecated: has(AddressFlags::Deprecated),
+        is_permanent: has(AddressFlags::Permanent),
+        // IFA_F_TEMPORARY has the number of IFA_F_SECONDARY, which IPv6 addresses never are.
+        is_temporary: has(AddressFlags::Secondary),
+    })
+}
+
+fn destination(entry: &NeighbourMessage) -> Option<Ipv6Addr> {
+    entry.attributes.iter().find_map(|attribute| match attribute {
+        NeighbourAttribute::Destination(NeighbourAddress::Inet6(address)) => Some(*address),
+        _ => None,
+    })
 }
 
 fn covers(route: &RouteMessage, prefix: Prefix) -> bool {

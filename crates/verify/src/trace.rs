@@ -33,8 +33,10 @@ const FORBIDDEN: [u8; 3] = [1, 5, 6];
 pub(crate) struct Trace {
     /// The farthest router whose answer came back.
     pub(crate) farthest: Option<Hop>,
-    /// The router that says it forbids them.
+    /// Who says that it forbids them: a router, or this host by a rule that rejects.
     pub(crate) forbidden_by: Option<Ipv6Addr>,
+    /// This host did not let one out: EPERM (a rule of its firewall, or a unit's IPAddressDeny).
+    pub(crate) refused_here: bool,
 }
 
 /// A router on the way.
@@ -52,13 +54,18 @@ pub(crate) async fn trace(from: Ipv6Addr, to: Ipv6Addr, patience: Duration) -> i
     let mut answers: FuturesUnordered<_> = (1..=MAX_HOPS)
         .map(async |number| {
             let answer = Probe::new(from, to, number)?.answer(patience).await?;
-            io::Result::Ok(answer.map(|answer| (number, answer)))
+            io::Result::Ok((number, answer))
         })
         .collect();
     let mut trace = Trace::default();
     while let Some(answer) = answers.next().await {
-        let Some((number, IcmpError { from, kind, code })) = answer? else {
-            continue;
+        let (number, IcmpError { from, kind, code }) = match answer? {
+            (_, Heard::Nothing) => continue,
+            (_, Heard::Refused) => {
+                trace.refused_here = true;
+                continue;
+            }
+            (number, Heard::Error(error)) => (number, error),
         };
         match kind {
             TIME_EXCEEDED => trace.farthest = trace.farthest.max(Some(Hop { number, router: from })),
@@ -72,10 +79,34 @@ pub(crate) async fn trace(from: Ipv6Addr, to: Ipv6Addr, patience: Duration) -> i
     Ok(trace)
 }
 
+/// The router that drops packets with the hop limit `number` from `from` towards `to`, where it says so in time.
+pub(crate) async fn hop(
+    from: Ipv6Addr,
+    to: Ipv6Addr,
+    number: u8,
+    patience: Duration,
+) -> io::Result<Option<Hop>> {
+    Ok(match Probe::new(from, to, number)?.answer(patience).await? {
+        Heard::Error(error) => Some(Hop {
+            number,
+            router: error.from,
+        }),
+        Heard::Refused | Heard::Nothing => None,
+    })
+}
+
 /// Packets to one hop limit.
 struct Probe {
     socket: UdpSocket,
     to: SocketAddr,
+}
+
+/// What became of the packets to one hop limit.
+enum Heard {
+    Nothing,
+    /// They were not let out.
+    Refused,
+    Error(IcmpError),
 }
 
 /// An ICMPv6 error.
@@ -101,17 +132,20 @@ impl Probe {
     }
 
     /// Sends, and again while there is no answer: routers limit how many they give.
-    async fn answer(&self, patience: Duration) -> io::Result<Option<IcmpError>> {
+    async fn answer(&self, patience: Duration) -> io::Result<Heard> {
+        let mut refused = true;
         for _ in 0..PACKETS {
             // It may fail with what the packet before met, which waits in the queue as well.
-            if let Err(error) = self.socket.send_to(b"v6kit verify", self.to).await {
+            let sent = self.socket.send_to(b"v6kit verify", self.to).await;
+            if let Err(error) = &sent {
                 tracing::debug!("to {}: {error}", self.to);
             }
+            refused &= sent.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
             if let Ok(error) = timeout(patience / PACKETS, self.next_error()).await {
-                return error.map(Some);
+                return error.map(Heard::Error);
             }
         }
-        Ok(None)
+        Ok(if refused { Heard::Refused } else { Heard::Nothing })
     }
 
     async fn next_error(&self) -> io::Result<IcmpError> {

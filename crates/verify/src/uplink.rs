@@ -4,9 +4,10 @@ use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use v6kit_net::{Code, DialError, ResolveError, chain};
+use v6kit_net::{Code, DialError, ResolveError, chain, ignoring_advertisements, in_sysctl};
 
 use crate::endpoint::Endpoint;
+use crate::evidence::{Evidence, Observation};
 use crate::probe::{Afterwards, ProbeError, Reply, Session, Target};
 use crate::report::Check;
 use crate::routes::{Routes, RoutesError};
@@ -14,7 +15,7 @@ use crate::routes::{Routes, RoutesError};
 const ID: &str = "uplink";
 
 /// Somewhere in the addresses that are routed worldwide (2000::/3); only looked up, never sent to.
-const ANYWHERE: Ipv6Addr = Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 1);
+pub(crate) const ANYWHERE: Ipv6Addr = Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 1);
 
 /// What came of asking the endpoints from the host's own address.
 #[derive(Debug)]
@@ -85,38 +86,93 @@ impl Uplink {
         answered.or(self.silent.first())
     }
 
+    /// What came of it. `has_default` says that this host has a default route.
+    pub(crate) fn observe(&self, has_default: bool, evidence: &mut Evidence) {
+        if self.answered.is_some() {
+            return evidence.add_if(true, Observation::OwnAnswered);
+        }
+        let any = |wanted: fn(&ProbeError) -> bool| self.errors.iter().any(|(_, error)| wanted(error));
+        let all = |wanted: fn(&ProbeError) -> bool| self.errors.iter().all(|(_, error)| wanted(error));
+        let seen = if self.errors.is_empty() {
+            return;
+        } else if any(ProbeError::was_connected) || any(ProbeError::was_refused) {
+            Observation::EndpointOther
+        } else if has_default && all(ProbeError::is_about_name_servers) {
+            Observation::NamesFailed
+        } else if has_default && all(ProbeError::is_before_dialling) {
+            Observation::EndpointOther
+        } else {
+            Observation::OwnSilent
+        };
+        evidence.add_if(true, seen);
+    }
+
+    /// The endpoint that says most about why no address was told, and what it said: one that was reached before one
+    /// that was not.
+    pub(crate) fn error(&self) -> Option<&(Endpoint, ProbeError)> {
+        let reached = |(_, error): &&(Endpoint, ProbeError)| error.was_connected() || error.was_refused();
+        self.errors.iter().find(reached).or(self.errors.first())
+    }
+
     /// The check, with what is missing where nobody answered.
-    pub(crate) async fn check(&self, routes: &Routes) -> Result<Check, RoutesError> {
+    pub(crate) fn check(&self, has_default: bool) -> Check {
         if let Some((target, reply)) = &self.answered {
             let mut detail = format!("{} answers {}", target.endpoint, reply.bound);
             if !reply.matches() {
                 detail = format!("{detail}, which it sees as {}", reply.reported);
             }
-            return Ok(Check::ok(ID, detail));
+            return Check::ok(ID, detail);
         }
-        let no_default_route = routes.way_out(ANYWHERE).await?.is_none();
-        let Some((endpoint, error)) = self.errors.first() else {
-            return Ok(Check::failed(ID, "there is no endpoint to ask"));
+        let Some((endpoint, error)) = self.error() else {
+            return Check::failed(ID, "there is no endpoint to ask");
         };
         let reason = chain(error);
         let others = match self.errors.len() - 1 {
             0 => String::new(),
             n => format!(", nor do {n} others"),
         };
+        if error.was_connected() || error.was_refused() {
+            let others = match self.errors.len() - 1 {
+                0 => String::new(),
+                n => format!(", and {n} others tell none either"),
+            };
+            return Check::failed(ID, format!("no address is told: {reason}{others}")).hint_of(error);
+        }
         let failed = |what: &str| {
             Check::failed(
                 ID,
                 format!("{what}: {endpoint} does not answer ({reason}){others}"),
             )
         };
-        Ok(if no_default_route && is_about_the_way(error) {
-            failed("there is no default IPv6 route").hint(
-                Code::NoUplink,
-                "add one: `ip -6 route add default via ROUTER dev DEV`, or see why no router advertisement gives one: `ip -6 route show default`",
-            )
+        if !has_default && is_about_the_way(error) {
+            failed("there is no default IPv6 route")
+                .hint(Code::NoUplink, default_route_hint(&ignoring_advertisements()))
         } else {
             failed("no answer to this host's own address").hint_of(error)
-        })
+        }
+    }
+}
+
+/// Whether this host has a default route.
+pub(crate) async fn has_default(routes: &Routes) -> Result<bool, RoutesError> {
+    Ok(routes.way_out(ANYWHERE).await?.is_some())
+}
+
+/// What to do where there is none; `ignoring` are devices on which the kernel ignores router advertisements.
+fn default_route_hint(ignoring: &[String]) -> String {
+    match ignoring {
+        [] => "add one: `sudo ip -6 route add default via ROUTER dev DEV`, or see why no router advertisement gives one: `ip -6 route show default`".to_owned(),
+        devices => {
+            let settings: Vec<String> = devices
+                .iter()
+                .map(|device| format!("net.ipv6.conf.{}.accept_ra=2", in_sysctl(device)))
+                .collect();
+            format!(
+                "forwarding is on and accept_ra is 1 on {}: the kernel ignores router advertisements there and has dropped their default route; `sudo sysctl -w {}` takes them again",
+                devices.join(", "),
+                settings.join(" ")
+            )
+        }
     }
 }
 
@@ -124,7 +180,86 @@ impl Uplink {
 fn is_about_the_way(error: &ProbeError) -> bool {
     matches!(
         error,
-        ProbeError::Dial(DialError::NoRoute { .. })
-            | ProbeError::Resolve(ResolveError::NotFound { .. } | ResolveError::TimedOut { .. })
+        ProbeError::Dial(DialError::NoRoute { .. } | DialError::NoAddress { .. })
+            | ProbeError::Resolve(
+                ResolveError::NotFound { .. }
+                    | ResolveError::NameServers { .. }
+                    | ResolveError::TimedOut { .. }
+            )
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn uplink(errors: Vec<ProbeError>) -> Uplink {
+        let endpoint: Endpoint = "http://[2001:db8:80::80]/".parse().unwrap();
+        Uplink {
+            answered: None,
+            established: None,
+            silent: Vec::new(),
+            errors: errors
+                .into_iter()
+                .map(|error| (endpoint.clone(), error))
+                .collect(),
+        }
+    }
+
+    fn silence() -> ProbeError {
+        let to = "[2001:db8:80::80]:80".parse().unwrap();
+        ProbeError::Dial(DialError::TimedOut { to })
+    }
+
+    fn refusal() -> ProbeError {
+        let to = "[2001:db8:80::80]:80".parse().unwrap();
+        ProbeError::Dial(DialError::Refused { to })
+    }
+
+    fn names() -> ProbeError {
+        let host = "h.example".to_owned();
+        ProbeError::Resolve(ResolveError::TimedOut { host })
+    }
+
+    fn unknown() -> ProbeError {
+        ProbeError::Resolve(ResolveError::NotFound {
+            host: "h.example".to_owned(),
+            source: std::io::Error::other("Name or service not known"),
+        })
+    }
+
+    #[test]
+    fn what_an_endpoint_said_decides_what_is_known_of_the_uplink() {
+        for (errors, has_default, expected) in [
+            (vec![silence()], true, Observation::OwnSilent),
+            (vec![silence(), refusal()], true, Observation::EndpointOther),
+            (vec![names(), names()], true, Observation::NamesFailed),
+            // Without a way, name servers are the least of it.
+            (vec![names()], false, Observation::OwnSilent),
+            (vec![names(), silence()], true, Observation::OwnSilent),
+            (vec![unknown()], true, Observation::EndpointOther),
+        ] {
+            let mut evidence = Evidence::default();
+            let uplink = uplink(errors);
+            uplink.observe(has_default, &mut evidence);
+            assert_eq!(evidence, Evidence::of(&[expected]), "{uplink:?}");
+        }
+    }
+
+    #[test]
+    fn an_endpoint_that_said_no_is_not_said_to_be_silent() {
+        let check = uplink(vec![silence(), refusal()]).check(true);
+        assert!(check.detail.contains("refused the connection"), "{check:?}");
+        assert!(!check.detail.contains("does not answer"), "{check:?}");
+    }
+
+    #[test]
+    fn a_kernel_that_ignores_advertisements_is_named_with_the_setting() {
+        let hint = default_route_hint(&["eth0".to_owned()]);
+        assert!(
+            hint.contains("`sudo sysctl -w net.ipv6.conf.eth0.accept_ra=2`"),
+            "{hint}"
+        );
+        assert!(default_route_hint(&[]).contains("ip -6 route add default"));
+    }
 }

@@ -1,24 +1,27 @@
 //! Layer by layer, from the host outwards.
 
-use std::net::Ipv6Addr;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use v6kit_net::{Code, Exposure, Hint, PoolError, Prefix, SourcePool};
+use v6kit_net::{Code, Exposure, Hint, Ipv6, PoolError, Prefix, SourcePool, name_servers};
 
-use crate::advice::Surroundings;
+use crate::advice::{self, Surroundings};
 use crate::attempt::{self, Attempt};
-use crate::diagnosis::Evidence;
-use crate::egress::{self, Outcomes};
+use crate::egress;
 use crate::endpoint::Endpoint;
+use crate::evidence::{Evidence, Observation};
+use crate::finding::{self, Finding};
 use crate::inbound;
 use crate::limits;
 use crate::local::Local;
 use crate::report::{Check, Diagnosis, Egress, Outcome, Report};
-use crate::routes::{Device, Routes, RoutesError, WayOut};
-use crate::second_look::SecondLook;
+use crate::retry::Retry;
+use crate::routes::{Device, Question, Routes, RoutesError, Way};
 use crate::tracking::{self, Tracking};
 use crate::uplink::{self, Uplink};
+use crate::ways::Ways;
 
 /// What to verify, and how.
 #[derive(Debug, Clone)]
@@ -33,6 +36,8 @@ pub struct VerifySettings {
     pub timeout: Duration,
     /// The device to watch when answers are missing; where `None`, the one that leads to the endpoint.
     pub device: Option<String>,
+    /// The device that the prefix is set up on, where that is known.
+    pub home: Option<String>,
     /// Addresses that must not be tried: those of the host and its gateways.
     pub reserved: Vec<Ipv6Addr>,
     /// Chooses the random addresses.
@@ -85,31 +90,104 @@ impl Hint for VerifyError {
 pub async fn verify(settings: &VerifySettings) -> Result<Report, VerifyError> {
     let named_device = settings.device.as_deref().map(device_named).transpose()?;
     let mut pool = SourcePool::new(settings.prefix, settings.seed, settings.reserved.iter().copied())?;
+    if let Some(report) = without_ipv6(&Ipv6::here()) {
+        return Ok(report);
+    }
     let routes = Routes::open()?;
 
     let local = Local::look(&routes, settings.prefix, pool.draw()).await?;
     let mut uplink = uplink::find(&settings.endpoints, settings.timeout).await;
-    let way_out = match uplink.any_target() {
-        Some(target) => routes.way_out(*target.to.ip()).await?,
+    let mut ways = match uplink.any_target() {
+        Some(target) => {
+            let (to, home) = (*target.to.ip(), settings.home.clone());
+            Some(Ways::look(&routes, settings.prefix, pool.draw(), to, home).await?)
+        }
         None => None,
     };
-    let device = named_device.or_else(|| way_out.as_ref().map(|way| way.device.clone()));
+    let devices = devices_to_watch(named_device, settings.home.as_deref(), ways.as_ref());
     let attempt = if local.is_set_up() {
         let addresses = egress::draw(&mut pool, settings.count.get());
-        attempt(settings, &mut uplink, &addresses, device.as_ref()).await
+        attempt(settings, &mut uplink, &addresses, &devices).await
     } else {
         None
     };
-
-    let findings = Findings {
-        uplink_check: uplink.check(&routes).await?,
+    if let Some(ways) = &mut ways {
+        ways.look_at_next_hop(&routes).await?;
+    }
+    let mut findings = Findings {
+        has_default: uplink::has_default(&routes).await?,
+        swallowed_name_servers: swallowed_name_servers(&routes, settings.prefix).await?,
+        not_delivered: false,
         local,
         uplink,
+        ways,
         attempt,
-        device,
-        gateway: way_out.and_then(|WayOut { gateway, .. }| gateway),
+        devices,
     };
+    findings.look_at_delivery(&routes).await?;
     Ok(findings.report(settings))
+}
+
+/// The report of a host that speaks no IPv6, where nothing else can be looked at.
+fn without_ipv6(ipv6: &Ipv6) -> Option<Report> {
+    let mut evidence = Evidence::default();
+    evidence.add_if(
+        matches!(ipv6, Ipv6::NotInKernel | Ipv6::Off { .. }),
+        Observation::Ipv6Off,
+    );
+    let finding = finding::find(evidence);
+    if finding != Finding::Ipv6Off {
+        return None;
+    }
+    let (meaning, hint) = advice::of_no_ipv6(ipv6);
+    let diagnosis = finding.diagnosis();
+    let mut check = Check::failed("ipv6", meaning.clone());
+    check.hint = Some(hint.clone());
+    check.code = diagnosis.code();
+    Some(Report {
+        ok: false,
+        diagnosis,
+        checks: vec![check],
+        egress: Egress::default(),
+        meaning,
+        hint: Some(hint),
+    })
+}
+
+/// The name servers inside the prefix that this host takes for its own.
+async fn swallowed_name_servers(routes: &Routes, prefix: Prefix) -> Result<Vec<Ipv6Addr>, RoutesError> {
+    let mut swallowed = Vec::new();
+    for server in name_servers() {
+        let IpAddr::V6(to) = server else { continue };
+        let question = Question {
+            from: None,
+            to,
+            arriving_by: None,
+        };
+        if prefix.contains(to) && matches!(routes.look_up(question).await?, Way::Here) {
+            swallowed.push(to);
+        }
+    }
+    Ok(swallowed)
+}
+
+/// The device of the prefix's own way out first, then the one that it is set up on, and that of the host's own address.
+fn devices_to_watch(named: Option<Device>, home: Option<&str>, ways: Option<&Ways>) -> Vec<Device> {
+    let of_prefix = ways.and_then(|ways| ways.of_prefix.as_ref().ok());
+    let own = ways.and_then(|ways| ways.own.as_ref());
+    let all = [
+        named,
+        of_prefix.map(|way| way.device.clone()),
+        home.and_then(Device::named),
+        own.map(|way| way.device.clone()),
+    ];
+    let mut devices: Vec<Device> = Vec::new();
+    for device in all.into_iter().flatten() {
+        if !devices.contains(&device) {
+            devices.push(device);
+        }
+    }
+    devices
 }
 
 fn device_named(name: &str) -> Result<Device, VerifyError> {
@@ -122,12 +200,12 @@ async fn attempt(
     settings: &VerifySettings,
     uplink: &mut Uplink,
     addresses: &[Ipv6Addr],
-    device: Option<&Device>,
+    devices: &[Device],
 ) -> Option<Attempt> {
     let patience = settings.timeout;
     let target = attempt::choose_target(uplink, addresses, patience).await?;
     let own = uplink.reply().map(|reply| reply.bound);
-    let mut attempt = attempt::attempt(target, addresses, own, device, patience).await;
+    let mut attempt = attempt::attempt(target, settings.prefix, addresses, own, devices, patience).await;
     attempt.compare_with_own(settings.prefix, patience).await;
     let established = uplink.established.as_mut();
     attempt.compare_with_established(established, own, patience).await;
@@ -136,31 +214,43 @@ async fn attempt(
 
 /// Everything that was seen.
 struct Findings {
+    has_default: bool,
+    swallowed_name_servers: Vec<Ipv6Addr>,
+    /// The look-up for what comes in does not deliver the prefix here.
+    not_delivered: bool,
     local: Local,
     uplink: Uplink,
-    uplink_check: Check,
+    ways: Option<Ways>,
     attempt: Option<Attempt>,
-    device: Option<Device>,
-    gateway: Option<Ipv6Addr>,
+    devices: Vec<Device>,
 }
 
 impl Findings {
+    /// Finds out whether answers that arrive are routed to this host.
+    async fn look_at_delivery(&mut self, routes: &Routes) -> Result<(), RoutesError> {
+        if let (Some(ways), Some(device)) = (&self.ways, self.arrived_on()) {
+            self.not_delivered = !ways.is_delivered_from(routes, device).await?;
+        }
+        Ok(())
+    }
+
     fn report(self, settings: &VerifySettings) -> Report {
-        let diagnosis = self.evidence().diagnosis();
+        let finding = finding::find(self.evidence());
+        let diagnosis = finding.diagnosis();
         let surroundings = self.surroundings(settings.prefix);
-        let hint = surroundings.hint(diagnosis);
+        let hint = surroundings.hint(finding);
         Report {
             ok: diagnosis == Diagnosis::Ok,
             diagnosis,
-            meaning: surroundings.meaning(diagnosis),
+            meaning: surroundings.meaning(finding),
             checks: self.checks(settings, diagnosis, hint.as_deref()),
             egress: self.egress(),
             hint,
         }
     }
 
-    fn second_look(&self) -> Option<&SecondLook> {
-        self.attempt.as_ref()?.second_look.as_ref()
+    fn retry(&self) -> Option<&Retry> {
+        self.attempt.as_ref()?.retry.as_ref()
     }
 
     fn tracking(&self) -> Option<&Tracking> {
@@ -174,52 +264,78 @@ impl Findings {
             .unwrap_or_default()
     }
 
+    fn own_addresses(&self) -> BTreeSet<Ipv6Addr> {
+        self.ways.as_ref().map(Ways::own_addresses).unwrap_or_default()
+    }
+
+    /// The device on which answers arrived that did not reach their connections.
+    fn arrived_on(&self) -> Option<&Device> {
+        let attempt = self.attempt.as_ref()?;
+        let silent: Vec<Ipv6Addr> = attempt.outcomes.silent().collect();
+        attempt.retry.as_ref()?.arrived_on(&silent)
+    }
+
     fn evidence(&self) -> Evidence {
-        let attempt = self.attempt.as_ref();
-        let look = self.second_look();
-        Evidence {
-            set_up: self.local.is_set_up(),
-            uplink: self.uplink.answered.is_some(),
-            own_inside: attempt.is_some_and(|attempt| attempt.own_inside),
-            egress: self.egress(),
-            forbidden: attempt.is_some_and(|attempt| attempt.outcomes.forbidden())
-                || look.is_some_and(|look| look.forbidden_by().is_some()),
-            turned_away: attempt.is_some_and(|attempt| attempt.outcomes.turned_away().is_some()),
-            solicited: look.is_some_and(SecondLook::solicited),
-            way_back: look.is_some_and(|look| look.way_back().is_some()),
-            table_full: self
-                .tracking()
-                .is_some_and(|tracking| tracking.looks_full() || tracking.full_here().is_some()),
+        let mut evidence = Evidence::default();
+        evidence.add_if(!self.local.is_set_up(), Observation::NotSetUp);
+        self.uplink.observe(self.has_default, &mut evidence);
+        let can_leave = self.ways.as_ref().is_some_and(Ways::can_leave);
+        if let Some(ways) = &self.ways {
+            ways.observe(&mut evidence);
         }
+        let Some(attempt) = &self.attempt else {
+            return evidence;
+        };
+        let Egress {
+            tried,
+            answered,
+            mismatched,
+            ..
+        } = self.egress();
+        evidence.add_if(tried > 0 && answered == tried, Observation::AllAnswered);
+        evidence.add_if(answered > 0 && answered < tried, Observation::SomeAnswered);
+        evidence.add_if(mismatched > 0, Observation::Rewritten);
+        evidence.add_if(attempt.own_inside, Observation::WayBack);
+        evidence.add_if(attempt.outcomes.turned_away().is_some(), Observation::TurnedAway);
+        evidence.add_if(self.not_delivered, Observation::NotDelivered);
+        if let Some(translation) = attempt.translation {
+            translation.observe(&mut evidence);
+        }
+        if let Some(retry) = &attempt.retry {
+            retry.observe(&attempt.outcomes, &self.own_addresses(), can_leave, &mut evidence);
+        }
+        if let Some(tracking) = &attempt.tracking {
+            evidence.add_if(tracking.full_here().is_some(), Observation::TableFullHere);
+            evidence.add_if(tracking.looks_full(), Observation::NewHang);
+        }
+        evidence
     }
 
     fn surroundings(&self, prefix: Prefix) -> Surroundings<'_> {
-        let outcomes = self.attempt.as_ref().map(|attempt| &attempt.outcomes);
-        let look = self.second_look();
         Surroundings {
             prefix,
-            device: self.device.as_ref().map(|device| device.name.as_str()),
             own: self.uplink.reply().map(|reply| reply.bound),
-            link_local: self.device.as_ref().and_then(Device::link_local),
-            gateway: self.gateway,
-            forbidden_by: look.and_then(SecondLook::forbidden_by),
-            way_back: look.and_then(SecondLook::way_back),
-            only_part: outcomes.and_then(|outcomes| outcomes.only_part(prefix)),
-            rewritten_to: outcomes.and_then(Outcomes::mismatch).map(|reply| reply.reported),
-            uplink_hint: self.uplink_check.hint.as_deref(),
-            full_here: self.tracking().and_then(Tracking::full_here),
-            new_flows_reach: look.and_then(SecondLook::reached_from_own),
-            silent: self.uplink.is_silent(),
+            uplink: &self.uplink,
+            has_default: self.has_default,
+            swallowed_name_servers: &self.swallowed_name_servers,
+            ways: self.ways.as_ref(),
+            attempt: self.attempt.as_ref(),
+            arrived_on: self.arrived_on(),
+            device: self.devices.first(),
+            own_addresses: self.own_addresses(),
         }
     }
 
-    /// The checks. What failed and has no advice of its own gets that of the diagnosis.
     fn checks(&self, settings: &VerifySettings, diagnosis: Diagnosis, hint: Option<&str>) -> Vec<Check> {
         let mut checks = vec![
             self.local.route_check(),
             self.local.bind_check(),
             self.uplink_check(diagnosis),
             self.egress_check(),
+            match &self.ways {
+                Some(ways) => ways.check(),
+                None => Check::skipped("way", "there is no endpoint to look the way up to"),
+            },
         ];
         checks.extend(self.cause_checks(settings.prefix));
         checks.extend(limits::checks());
@@ -239,7 +355,7 @@ impl Findings {
 
     /// A host that has no address but those of the prefix can do without an uplink of its own.
     fn uplink_check(&self, diagnosis: Diagnosis) -> Check {
-        let mut check = self.uplink_check.clone();
+        let mut check = self.uplink.check(self.has_default);
         if check.outcome == Outcome::Failed && diagnosis == Diagnosis::Ok {
             check.outcome = Outcome::Warning;
         }
@@ -259,13 +375,13 @@ impl Findings {
         let tracking = self
             .tracking()
             .map_or_else(|| not_needed(tracking::ID), Tracking::check);
-        match self.second_look() {
-            Some(look) => [
-                look.wire_check(self.device.as_ref(), prefix),
-                look.path_check(prefix),
+        match (&self.attempt, self.retry()) {
+            (Some(attempt), Some(retry)) => [
+                retry.wire_check(&attempt.outcomes, prefix),
+                retry.path_check(&self.own_addresses(), prefix),
                 tracking,
             ],
-            None => [not_needed("wire"), not_needed("path"), tracking],
+            _ => [not_needed("wire"), not_needed("path"), tracking],
         }
     }
 }

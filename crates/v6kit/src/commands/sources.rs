@@ -3,7 +3,9 @@
 use std::num::NonZeroUsize;
 
 use v6kit_net::Prefix;
+use v6kit_verify::Delivery;
 
+use crate::failure::Failure;
 use crate::printer::Printer;
 
 /// Addresses at a time where the prefix is on-link: fewer than `v6kit ndp` answers for, so that others on
@@ -26,7 +28,8 @@ pub(super) fn addresses(
     let on_link = answered
         .iter()
         .any(|other| other.contains(prefix.network()) || prefix.contains(other.network()));
-    if !on_link {
+    // That it answers does not say that anybody asks: it may run beside a route.
+    if !on_link || is_routed(prefix) {
         return None;
     }
     printer.note(format!(
@@ -34,4 +37,13 @@ pub(super) fn addresses(
          change each second, so that the router's neighbour table does not overflow; --addresses sets another number"
     ));
     Some(ON_LINK)
+}
+
+/// Whether the router was seen to have a route for `prefix`: its answers come to addresses that it did not ask for.
+fn is_routed(prefix: Prefix) -> bool {
+    let delivery = super::block_on(async {
+        let reserved = v6kit_host::reserved_addresses().await.unwrap_or_default();
+        Ok::<_, Failure>(v6kit_verify::delivery(prefix, reserved, rand::random()).await)
+    });
+    matches!(delivery, Ok(Delivery::Routed))
 }

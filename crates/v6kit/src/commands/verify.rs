@@ -22,7 +22,8 @@ use crate::printer::{Printer, Tone};
     v6kit verify --prefix 2001:db8:1:2::/64 --count 64\n  \
     v6kit verify --endpoint http://[2001:db8:80::80]:8080/\n\n\
     Exit status: 0 when every address was answered, 1 when not. The diagnosis is one of ok, on-link,\n\
-    no-return, filtered, rewritten, not-set-up, table-full, no-uplink.")]
+    no-return, filtered, rewritten, not-set-up, table-full, no-uplink, dropped-here, misrouted,\n\
+    renumbered, no-ipv6, no-name, bad-endpoint; `v6kit explain NAME` says more.")]
 pub(crate) struct VerifyArgs {
     /// The routed prefix; that of the last setup when not given
     #[arg(long, value_name = "P", value_parser = crate::args::prefix)]
@@ -61,6 +62,7 @@ pub(crate) fn run(args: &VerifyArgs, printer: &Printer) -> Result<Exit, Failure>
             count: args.count,
             timeout: args.timeout,
             device: args.dev.clone(),
+            home: home_of(prefix, args),
             reserved: v6kit_host::reserved_addresses()
                 .await
                 .map_err(|error| unreadable(&error))?,
@@ -97,6 +99,13 @@ fn prefix_of_last_setup(args: &VerifyArgs) -> Result<Prefix, Failure> {
             .hint("give --prefix P, or set one up: `sudo v6kit setup --prefix P --dev DEV`")
     })?;
     Ok(last.prefix)
+}
+
+/// The device that the prefix was set up on. A summary that cannot be read knows none.
+fn home_of(prefix: Prefix, args: &VerifyArgs) -> Option<String> {
+    let summary = Summary::read(&args.state.state_dir).ok().flatten()?;
+    let setup = summary.setups.into_iter().find(|setup| setup.prefix == prefix)?;
+    Some(setup.device)
 }
 
 fn print(report: &Report, printer: &Printer) {

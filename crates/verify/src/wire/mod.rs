@@ -1,48 +1,68 @@
-//! What arrives on the device while addresses of the prefix wait for their answers.
+//! What arrives on devices and leaves by them while addresses of the prefix wait for their answers.
 
 mod counter;
 mod groups;
 mod packets;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::io;
-use std::net::Ipv6Addr;
+use std::net::{Ipv6Addr, SocketAddrV6};
+use std::time::Duration;
 
+use futures_util::future::{join_all, pending};
 use nix::errno::Errno;
+use tokio::time::Instant;
 
 use crate::routes::Device;
 use counter::Counter;
 use groups::SolicitedNodeGroups;
-use packets::Solicitations;
+use packets::{Capture, Packet};
 
 pub(crate) use counter::solicitations as solicitations_so_far;
 
-/// Neighbour solicitations that arrived for the watched addresses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Seen {
-    /// How many of the watched addresses were solicited.
-    pub(crate) how_many: HowMany,
-    pub(crate) how: How,
-}
-
-/// What is known about solicited addresses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum HowMany {
-    None,
-    /// So many of them, from the packets.
-    Addresses(usize),
-    /// So many solicitations in all, from the kernel's counter.
-    Solicitations(u64),
-}
-
-/// How it was looked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum How {
-    /// At the packets, which takes CAP_NET_RAW.
-    Packets,
+/// What was seen on a device.
+#[derive(Debug)]
+pub(crate) enum Seen {
+    /// At the packets themselves, which takes CAP_NET_RAW.
+    Packets(Packets),
     /// At the kernel's counter.
-    Counter,
+    Counter {
+        /// Neighbour solicitations beyond those that arrive anyway; 0 where they prove nothing.
+        solicitations: u64,
+    },
+}
+
+/// What the packets of a device showed.
+#[derive(Debug, Default)]
+pub(crate) struct Packets {
+    /// Addresses that a neighbour asked for.
+    pub(crate) solicited: HashSet<Ipv6Addr>,
+    /// Source addresses and ports of first packets to the endpoint.
+    pub(crate) sent: HashSet<(Ipv6Addr, u16)>,
+    /// Addresses that the endpoint's answers went to, with the time of the first since the start.
+    pub(crate) answered: HashMap<Ipv6Addr, Duration>,
+}
+
+impl Packets {
+    fn take_in(&mut self, packet: Packet, since: Instant) {
+        match packet {
+            Packet::Solicitation { target } => {
+                self.solicited.insert(target);
+            }
+            Packet::Syn { from, port } => {
+                self.sent.insert((from, port));
+            }
+            Packet::Answer { to } => {
+                self.answered.entry(to).or_insert_with(|| since.elapsed());
+            }
+        }
+    }
+
+    /// Whether a connection to the endpoint left from `address`.
+    pub(crate) fn left_from(&self, address: Ipv6Addr) -> bool {
+        self.sent.iter().any(|(from, _)| *from == address)
+    }
 }
 
 /// Looks at a device from [`Wire::watch`] on.
@@ -50,19 +70,23 @@ pub(crate) enum How {
 /// A router that takes the prefix for on-link solicits an address by multicast to its solicited-node
 /// group (RFC 4861 section 7.2.2). Those groups are joined, which needs no privilege: a switch that snoops
 /// MLD then passes the solicitations on, and the kernel counts them although the addresses are not
-/// configured. Who may open a packet socket reads them; who may not, reads the counter.
+/// configured. Who may open a packet socket reads them, and the packets of connections as well; who may not,
+/// reads the counter.
 #[derive(Debug)]
 pub(crate) struct Wire {
+    device: Device,
     addresses: Vec<Ipv6Addr>,
+    since: Instant,
     tap: Tap,
+    failed: Option<io::Error>,
     _groups: SolicitedNodeGroups,
 }
 
 #[derive(Debug)]
 enum Tap {
     Packets {
-        solicitations: Solicitations,
-        targets: HashSet<Ipv6Addr>,
+        capture: Capture,
+        packets: Packets,
     },
     Counter {
         counter: Counter,
@@ -72,14 +96,19 @@ enum Tap {
 }
 
 impl Wire {
-    /// Starts to look for solicitations of `addresses`. `usual` is how many solicitations the device
-    /// received in the time of a probe before; it counts where packets cannot be seen.
-    pub(crate) fn watch(device: &Device, addresses: Vec<Ipv6Addr>, usual: u64) -> io::Result<Self> {
-        let groups = SolicitedNodeGroups::join(device, &addresses)?;
-        let tap = match Solicitations::capture(device) {
-            Ok(solicitations) => Tap::Packets {
-                solicitations,
-                targets: HashSet::new(),
+    /// Starts to look for solicitations of `addresses` and for connections with `endpoint`. `usual` is how many
+    /// solicitations the device received in the time of a probe before; it counts where packets cannot be seen.
+    pub(crate) fn watch(
+        device: &Device,
+        addresses: &[Ipv6Addr],
+        endpoint: SocketAddrV6,
+        usual: u64,
+    ) -> io::Result<Self> {
+        let groups = SolicitedNodeGroups::join(device, addresses)?;
+        let tap = match Capture::start(device, endpoint) {
+            Ok(capture) => Tap::Packets {
+                capture,
+                packets: Packets::default(),
             },
             Err(error) if is_denied(&error) => Tap::Counter {
                 counter: Counter::start(device)?,
@@ -88,61 +117,66 @@ impl Wire {
             Err(error) => return Err(error),
         };
         Ok(Self {
-            addresses,
+            device: device.clone(),
+            addresses: addresses.to_vec(),
+            since: Instant::now(),
             tap,
+            failed: None,
             _groups: groups,
         })
     }
 
-    /// Looks until `probes` are through, and returns their result with what was seen.
-    pub(crate) async fn during<T>(mut self, probes: impl Future<Output = T>) -> (T, io::Result<Seen>) {
-        let mut probes = std::pin::pin!(probes);
-        let looked = tokio::select! {
-            result = probes.as_mut() => return (result, self.seen()),
-            Err(error) = self.collect() => error,
-        };
-        (probes.await, Err(looked))
-    }
-
-    /// Collects targets for ever, or until the socket fails.
-    async fn collect(&mut self) -> io::Result<Infallible> {
-        match &mut self.tap {
-            Tap::Counter { .. } => std::future::pending().await,
-            Tap::Packets {
-                solicitations,
-                targets,
-            } => loop {
-                targets.insert(solicitations.next().await?);
-            },
+    /// Collects packets for ever; after an error, which is kept, it does nothing for ever.
+    async fn collect(&mut self) -> Infallible {
+        if let Tap::Packets { capture, packets } = &mut self.tap {
+            loop {
+                match capture.next().await {
+                    Ok(packet) => packets.take_in(packet, self.since),
+                    Err(error) => {
+                        self.failed = Some(error);
+                        break;
+                    }
+                }
+            }
         }
+        pending().await
     }
 
-    fn seen(self) -> io::Result<Seen> {
-        Ok(match self.tap {
-            Tap::Packets { targets, .. } => {
-                let solicited = self.addresses.iter().filter(|a| targets.contains(a)).count();
-                Seen {
-                    how_many: if solicited == 0 {
-                        HowMany::None
-                    } else {
-                        HowMany::Addresses(solicited)
-                    },
-                    how: How::Packets,
+    fn seen(self) -> (Device, io::Result<Seen>) {
+        let seen = match (self.failed, self.tap) {
+            (Some(error), _) => Err(error),
+            (None, Tap::Packets { capture, mut packets }) => capture.rest().map(|rest| {
+                for packet in rest {
+                    packets.take_in(packet, self.since);
                 }
-            }
-            Tap::Counter { counter, usual } => {
-                let arrived = counter.so_far()?;
-                Seen {
-                    how_many: if arrived >= enough(usual, self.addresses.len()) {
-                        HowMany::Solicitations(arrived)
-                    } else {
-                        HowMany::None
-                    },
-                    how: How::Counter,
-                }
-            }
-        })
+                Seen::Packets(packets)
+            }),
+            (None, Tap::Counter { counter, usual }) => counter.so_far().map(|arrived| Seen::Counter {
+                solicitations: if arrived >= enough(usual, self.addresses.len()) {
+                    arrived
+                } else {
+                    0
+                },
+            }),
+        };
+        (self.device, seen)
     }
+}
+
+/// Looks until `probes` are through, and returns their result with what was seen on each device.
+pub(crate) async fn during<T>(
+    mut wires: Vec<Wire>,
+    probes: impl Future<Output = T>,
+) -> (T, Vec<(Device, io::Result<Seen>)>) {
+    let watching = async {
+        join_all(wires.iter_mut().map(Wire::collect)).await;
+        pending::<Infallible>().await
+    };
+    let result = tokio::select! {
+        result = probes => result,
+        never = watching => match never {},
+    };
+    (result, wires.into_iter().map(Wire::seen).collect())
 }
 
 /// From how many solicitations on they must be for our addresses: a router sends up to three for each,

@@ -1,0 +1,207 @@
+//! What to do about a finding, in lines that run as they are printed.
+
+use crate::finding::Finding;
+use crate::firewall::Direction;
+use crate::ways::Ways;
+use v6kit_net::{Hint, Prefix};
+
+use super::Surroundings;
+use crate::retry::Retry;
+use crate::routes::Device;
+
+/// What tells whether the table of a Linux router is full.
+const LOOK_AT_TABLE: &str =
+    "`sysctl net.netfilter.nf_conntrack_count net.netfilter.nf_conntrack_max; dmesg | grep conntrack`";
+
+/// How many places are named where a rule may stand.
+const NAMED: usize = 3;
+
+pub(super) fn hint(of: &Surroundings<'_>, finding: Finding) -> Option<String> {
+    let prefix = of.prefix;
+    let device = of.device_name();
+    Some(match finding {
+        Finding::Works | Finding::Ipv6Off => return None,
+        Finding::OnLink => {
+            let device = of.retry().and_then(Retry::solicited_on).map_or(device, |on| on.name.as_str());
+            format!(
+                "have the prefix routed to {}, or answer for it: `sudo v6kit ndp --prefix {prefix} --dev {device}`",
+                host(of)
+            )
+        }
+        Finding::NoReturn | Finding::NoAnswer => return no_return(of),
+        Finding::Forbidden | Finding::FilteredBeyond => format!(
+            "allow {prefix} as a source in the firewall of {}, and ask the provider whether it is delegated to you",
+            filter(of)
+        ),
+        Finding::FilteredSomewhere => format!(
+            "`sudo v6kit verify --prefix {prefix}` sees whether it is this host; if not, allow {prefix} as a source on {}",
+            filter(of)
+        ),
+        Finding::TranslatedHere => "look for masquerade, snat or redirect: `sudo nft -a list ruleset`, `sudo ip6tables -t nat -S`; leave the prefix out of it".to_owned(),
+        Finding::TranslatedBeyond => format!(
+            "turn off address translation (NAT66, masquerading) and transparent proxies for {prefix} on {}",
+            of.router()
+        ),
+        Finding::Translated => format!(
+            "`sudo v6kit verify --prefix {prefix}` sees whether this host does it; turn off address translation (NAT66, masquerading) and transparent proxies for {prefix}"
+        ),
+        Finding::NotSetUp => format!("`sudo v6kit setup --prefix {prefix} --dev {device}`"),
+        Finding::TableFullHere => format!(
+            "`sudo v6kit setup --prefix {prefix} --dev {device} --conntrack notrack` keeps the prefix out of it; or raise net.netfilter.nf_conntrack_max"
+        ),
+        Finding::TableLooksFull => format!(
+            "look at the router: `v6kit router check`, or on it {LOOK_AT_TABLE}; then keep {prefix} out of it (`v6kit router push`, or `v6kit router render --as nftables`), or raise net.netfilter.nf_conntrack_max"
+        ),
+        Finding::NameServers if !of.swallowed_name_servers.is_empty() => format!(
+            "set up a part of {prefix} that no name server lies in, or name another server in /etc/resolv.conf"
+        ),
+        Finding::NameServers | Finding::Endpoint => return of.endpoint_hint(),
+        Finding::TurnedAway => return of.error().and_then(Hint::hint),
+        Finding::NoWayOut => format!("see {}`ip -6 rule`, and mend the rule or its table", look_up(of)),
+        Finding::NotDelivered => format!(
+            "see {}`ip -6 rule`: what comes in has to find the local route of {prefix}",
+            look_up_inward(of)
+        ),
+        Finding::GatewaySilent => format!("see {}`ip -6 neigh show dev {device}`", look_up(of)),
+        Finding::OtherWayOut => other_way_out(of),
+        Finding::DroppedInbound => dropped(of, Direction::In),
+        Finding::DroppedOutbound | Finding::RefusedHere => dropped(of, Direction::Out),
+        Finding::Renumbered => renumbered(of),
+        Finding::NoUplink if of.uplink.is_silent() && of.gateway().is_some() => format!(
+            "see whether {0} reaches the internet; where connections from before go on, a full connection table on {0} looks the same: {LOOK_AT_TABLE}",
+            of.router()
+        ),
+        Finding::NoUplink => return of.uplink_hint(),
+    })
+}
+
+fn no_return(of: &Surroundings<'_>) -> Option<String> {
+    let prefix = of.prefix;
+    if let Some(part) = of.only_part() {
+        return Some(format!(
+            "use the part that works, {part}, or have all of {prefix} routed to this host"
+        ));
+    }
+    let attempt = of.attempt?;
+    let error = attempt
+        .outcomes
+        .first_error()
+        .filter(|error| !error.no_connection_in_time());
+    if let Some(hint) = error.and_then(Hint::hint) {
+        return Some(hint);
+    }
+    if of.partly().is_some() {
+        return Some(format!(
+            "see whether the whole of {prefix} is routed here, and whether a table of the router is full: `v6kit router check`"
+        ));
+    }
+    let first = if of.retry().is_some_and(Retry::saw_packets) {
+        String::new()
+    } else {
+        "`sudo v6kit verify` sees whether it is this host; ".to_owned()
+    };
+    Some(format!(
+        "{first}see whether the router has a route for it: `ip -6 route get {}` there; if not: `ip -6 route add {prefix} via {}`{}; if it has one, look for a filter of source addresses there and before it",
+        prefix.network(),
+        host(of),
+        by_link_local(of)
+    ))
+}
+
+/// Our own rules come first.
+fn dropped(of: &Surroundings<'_>, direction: Direction) -> String {
+    let prefix = of.prefix;
+    let mut hints = Vec::new();
+    let firewall = of.retry().map(|retry| &retry.firewall);
+    if firewall.is_some_and(|firewall| firewall.our_notrack) {
+        hints.push(format!(
+            "our own notrack rules first: untracked packets pass no rule for established connections; `sudo v6kit setup --prefix {prefix} --dev {} --conntrack keep` takes them back",
+            of.device_name()
+        ));
+    }
+    let suspects = of.suspects(direction);
+    if suspects.is_empty() {
+        let unseen = firewall
+            .map(|firewall| firewall.unseen.join(", "))
+            .unwrap_or_default();
+        hints.push(if unseen.is_empty() {
+            "no rule of nftables or ip6tables here drops by itself: look at tc, eBPF and policy (`tc filter show`, `ip xfrm policy`)".to_owned()
+        } else {
+            format!("which rule is not known ({unseen}): see `sudo nft -a list ruleset` and `sudo ip6tables -S`")
+        });
+    } else {
+        let rest = suspects.len().saturating_sub(NAMED);
+        let more = if rest == 0 {
+            String::new()
+        } else {
+            format!(" and {rest} more")
+        };
+        let named: Vec<String> = suspects.into_iter().take(NAMED).collect();
+        hints.push(format!("rules that drop stand in {}{more}", named.join(", ")));
+    }
+    hints.join("; then: ")
+}
+
+fn renumbered(of: &Surroundings<'_>) -> String {
+    let Some(change) = of.ways.and_then(Ways::successor) else {
+        return format!("`sudo v6kit teardown` takes {} back", of.prefix);
+    };
+    let network = Prefix::around(change.new.address, change.new.length);
+    format!(
+        "`sudo v6kit teardown`, then `sudo v6kit setup --prefix {network} --dev {}`, or a part of it that is yours",
+        of.device_name()
+    )
+}
+
+fn other_way_out(of: &Surroundings<'_>) -> String {
+    let prefix = of.prefix;
+    match of.ways.and_then(Ways::other_way_out) {
+        Some((_, home)) => format!(
+            "lead it out by {home}: `sudo ip -6 route add default via ROUTER dev {home} table 100`, then `sudo ip -6 rule add from {prefix} lookup 100`, with the router of {home}"
+        ),
+        None => "see `ip -6 rule`".to_owned(),
+    }
+}
+
+fn look_up(of: &Surroundings<'_>) -> String {
+    of.ways
+        .map_or_else(String::new, |ways| format!("`{}` and ", ways.command()))
+}
+
+fn look_up_inward(of: &Surroundings<'_>) -> String {
+    match (of.ways, of.arrived_on) {
+        (Some(ways), Some(device)) => format!("`{}` and ", ways.command_inward(device)),
+        _ => String::new(),
+    }
+}
+
+fn filter(of: &Surroundings<'_>) -> String {
+    let retry = of.retry();
+    let forbidden_by = retry.and_then(|retry| retry.forbidden_by(&of.own_addresses));
+    let way_back = retry.and_then(|retry| retry.way_back(&of.own_addresses));
+    let router = forbidden_by.or(way_back.map(|hop| hop.router));
+    router.map_or_else(|| of.router(), |router| router.to_string())
+}
+
+/// This host, as the router of the prefix reaches it.
+fn host(of: &Surroundings<'_>) -> String {
+    let own = of.ways.and_then(Ways::host_address).or_else(|| {
+        let is_outside = |own: &std::net::Ipv6Addr| !of.prefix.contains(*own);
+        of.own.filter(|own| of.ways.is_none() && is_outside(own))
+    });
+    own.or_else(|| link_local(of))
+        .map_or_else(|| "HOST".to_owned(), |address| address.to_string())
+}
+
+fn link_local(of: &Surroundings<'_>) -> Option<std::net::Ipv6Addr> {
+    Device::named(of.device_name())?.link_local()
+}
+
+fn by_link_local(of: &Surroundings<'_>) -> String {
+    match (of.ways.and_then(Ways::host_address), link_local(of)) {
+        (Some(_), Some(link_local)) => {
+            format!(" (or, where that address may change, `via {link_local} dev` its LAN device)")
+        }
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,272 @@
+//! What this host's routing does with packets of the prefix, in both directions.
+
+use std::collections::BTreeSet;
+use std::net::Ipv6Addr;
+
+use v6kit_net::{Code, Prefix};
+
+use crate::evidence::{Evidence, Observation};
+use crate::report::Check;
+use crate::routes::{Device, OwnAddress, Question, Routes, RoutesError, Way, WayOut};
+
+/// The way out of the prefix, beside that of the host's own address.
+#[derive(Debug)]
+pub(crate) struct Ways {
+    prefix: Prefix,
+    /// An address of the prefix, as the source of the look-up.
+    source: Ipv6Addr,
+    to: Ipv6Addr,
+    /// Where a socket leads that is not bound.
+    pub(crate) own: Option<WayOut>,
+    /// Where one leads that is bound to an address of the prefix.
+    pub(crate) of_prefix: Result<WayOut, String>,
+    /// Whether its next hop answers; `None` where that was not asked yet, or there is none.
+    next_hop_answers: Option<bool>,
+    /// The device that the prefix is set up on.
+    home: Option<String>,
+    /// Where there is no device of that name any more.
+    home_is_gone: bool,
+    /// Policy rules about the prefix.
+    pub(crate) rules: Vec<String>,
+    /// The addresses of this host.
+    pub(crate) addresses: Vec<OwnAddress>,
+}
+
+/// The prefix that replaced one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Successor {
+    /// The address that is deprecated, with its network's length.
+    pub(crate) old: OwnAddress,
+    /// One on the same device that is not.
+    pub(crate) new: OwnAddress,
+}
+
+impl Ways {
+    /// Looks up the ways from `source` in `prefix`, and from nowhere, to `to`.
+    pub(crate) async fn look(
+        routes: &Routes,
+        prefix: Prefix,
+        source: Ipv6Addr,
+        to: Ipv6Addr,
+        home: Option<String>,
+    ) -> Result<Self, RoutesError> {
+        let question = |from| Question {
+            from,
+            to,
+            arriving_by: None,
+        };
+        let of_prefix = match routes.look_up(question(Some(source))).await? {
+            Way::Out(way) => Ok(way),
+            Way::Here => Err(format!("{to} is delivered to this host itself")),
+            Way::Nowhere(error) => Err(error.to_string()),
+        };
+        let device = of_prefix.as_ref().ok().map(|way| way.device.clone());
+        Ok(Self {
+            prefix,
+            source,
+            to,
+            own: routes.look_up(question(None)).await?.out(),
+            rules: routes.rules_about(prefix, device.as_ref()).await?,
+            next_hop_answers: None,
+            of_prefix,
+            home_is_gone: home.as_deref().is_some_and(|name| Device::named(name).is_none()),
+            home,
+            addresses: routes.addresses().await?,
+        })
+    }
+
+    /// Finds out whether the next hop answers; after something was sent that way.
+    pub(crate) async fn look_at_next_hop(&mut self, routes: &Routes) -> Result<(), RoutesError> {
+        if let Ok(way) = &self.of_prefix {
+            self.next_hop_answers = routes
+                .answers(way.gateway.unwrap_or(self.to), &way.device)
+                .await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn observe(&self, evidence: &mut Evidence) {
+        evidence.add_if(
+            self.of_prefix.is_err() && self.own.is_some(),
+            Observation::NoWayOut,
+        );
+        evidence.add_if(self.other_way_out().is_some(), Observation::OtherWayOut);
+        evidence.add_if(
+            self.of_prefix.is_ok() && self.next_hop_answers == Some(false),
+            Observation::GatewaySilent,
+        );
+        evidence.add_if(
+            successor(self.prefix, &self.addresses).is_some(),
+            Observation::Deprecated,
+        );
+    }
+
+    /// Whether packets of the prefix have a way whose next hop is known, so that nothing but a rule keeps them here.
+    pub(crate) fn can_leave(&self) -> bool {
+        match &self.of_prefix {
+            // Point-to-point devices have no neighbours.
+            Ok(WayOut { gateway: None, .. }) => self.next_hop_answers != Some(false),
+            Ok(_) => self.next_hop_answers == Some(true),
+            Err(_) => false,
+        }
+    }
+
+    /// The device that the prefix leaves by, and the one that it is set up on, where these differ.
+    pub(crate) fn other_way_out(&self) -> Option<(&Device, &str)> {
+        let (way, home) = (self.of_prefix.as_ref().ok()?, self.home.as_deref()?);
+        (way.device.name != home && !self.home_is_gone).then_some((&way.device, home))
+    }
+
+    pub(crate) fn own_addresses(&self) -> BTreeSet<Ipv6Addr> {
+        self.addresses.iter().map(|own| own.address).collect()
+    }
+
+    /// An address on the way out of the prefix by which a router can send to this host, rather one that stays; none
+    /// of the prefix itself.
+    pub(crate) fn host_address(&self) -> Option<Ipv6Addr> {
+        let device = self.of_prefix.as_ref().ok()?.device.index;
+        self.addresses
+            .iter()
+            .filter(|own| own.device == device && !own.is_deprecated)
+            .filter(|own| !own.address.is_unicast_link_local() && !self.prefix.contains(own.address))
+            .min_by_key(|own| (own.is_temporary, !own.is_permanent, own.address))
+            .map(|own| own.address)
+    }
+
+    pub(crate) fn successor(&self) -> Option<Successor> {
+        successor(self.prefix, &self.addresses)
+    }
+
+    /// The line that shows the look-up.
+    pub(crate) fn command(&self) -> String {
+        format!("ip -6 route get {} from {}", self.to, self.source)
+    }
+
+    /// The line that shows the look-up for answers.
+    pub(crate) fn command_inward(&self, device: &Device) -> String {
+        format!(
+            "ip -6 route get {} from {} iif {}",
+            self.source, self.to, device.name
+        )
+    }
+
+    /// Whether what comes in by `device` for the prefix is delivered to this host.
+    pub(crate) async fn is_delivered_from(
+        &self,
+        routes: &Routes,
+        device: &Device,
+    ) -> Result<bool, RoutesError> {
+        let question = Question {
+            from: Some(self.to),
+            to: self.source,
+            arriving_by: Some(device),
+        };
+        Ok(matches!(routes.look_up(question).await?, Way::Here))
+    }
+
+    /// The way out.
+    pub(crate) fn check(&self) -> Check {
+        const ID: &str = "way";
+        let prefix = self.prefix;
+        let by_rule = match self.rules.as_slice() {
+            [] => String::new(),
+            rules => format!(" (policy rules: {})", rules.join("; ")),
+        };
+        match &self.of_prefix {
+            Err(why) => Check::failed(
+                ID,
+                format!("there is no way out for packets from {prefix}: {why}{by_rule}"),
+            ),
+            Ok(way) => {
+                let via = way
+                    .gateway
+                    .map_or_else(String::new, |gateway| format!(" via {gateway}"));
+                let detail = format!("packets from {prefix} leave by {}{via}{by_rule}", way.device.name);
+                match self.other_way_out() {
+                    None if self.home_is_gone => Check::warning(
+                        ID,
+                        format!(
+                            "{detail}; {}, on which it was set up, is not there any more",
+                            self.home.as_deref().unwrap_or("the device")
+                        ),
+                    )
+                    .hint(
+                        Code::Drifted,
+                        format!(
+                            "set it up on the new one: `sudo v6kit setup --prefix {prefix} --dev {}`",
+                            way.device.name
+                        ),
+                    ),
+                    Some((_, home)) => {
+                        Check::warning(ID, format!("{detail}, not by {home}, on which it is set up"))
+                    }
+                    None => Check::ok(ID, detail),
+                }
+            }
+        }
+    }
+}
+
+/// The announced address that `prefix` belongs to, where its preferred lifetime is over, and one on the same device
+/// that took its place. An administrator's addresses are deprecated on purpose and count for nothing.
+fn successor(prefix: Prefix, addresses: &[OwnAddress]) -> Option<Successor> {
+    let belongs = |own: &&OwnAddress| {
+        let network = Prefix::around(own.address, own.length);
+        (network.contains(&prefix.network()) || prefix.contains(own.address)) && own.length < 128
+            || own.length == 128 && prefix.contains(own.address)
+    };
+    let global = |own: &&OwnAddress| !own.address.is_unicast_link_local() && !own.address.is_loopback();
+    let mut those = addresses.iter().filter(global).filter(belongs);
+    let old = those.next()?;
+    if !old.is_deprecated || old.is_permanent || those.any(|own| !own.is_deprecated) {
+        return None;
+    }
+    let new = addresses
+        .iter()
+        .filter(global)
+        .find(|own| own.device == old.device && !own.is_deprecated && !own.is_permanent && !belongs(own))?;
+    Some(Successor {
+        old: old.clone(),
+        new: new.clone(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own(address: &str, is_deprecated: bool, is_permanent: bool) -> OwnAddress {
+        OwnAddress {
+            address: address.parse().unwrap(),
+            length: 64,
+            device: 2,
+            is_deprecated,
+            is_permanent,
+            is_temporary: false,
+        }
+    }
+
+    #[test]
+    fn a_prefix_is_renumbered_when_its_announced_address_is_deprecated_and_another_is_not() {
+        let prefix: Prefix = "2001:db8:1::/64".parse().unwrap();
+        let (old, new) = (
+            own("2001:db8:1::a", true, false),
+            own("2001:db8:2::a", false, false),
+        );
+        let found = successor(prefix, &[old.clone(), new.clone()]).unwrap();
+        assert_eq!((found.old, found.new), (old.clone(), new.clone()));
+        let part: Prefix = "2001:db8:1:0:abcd::/80".parse().unwrap();
+        assert!(successor(part, &[old.clone(), new.clone()]).is_some());
+        for addresses in [
+            vec![old.clone()],
+            vec![own("2001:db8:1::a", false, false), new.clone()],
+            vec![own("2001:db8:1::a", true, true), new.clone()],
+            vec![old.clone(), own("2001:db8:1::b", false, false), new.clone()],
+            vec![old.clone(), own("fe80::1", false, false)],
+            vec![own("2001:db8:9::a", true, false), new.clone()],
+            vec![old, OwnAddress { device: 3, ..new }],
+        ] {
+            assert_eq!(successor(prefix, &addresses), None, "{addresses:?}");
+        }
+    }
+}
