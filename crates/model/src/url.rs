@@ -1,5 +1,6 @@
 //! What a URL is made of, as far as fetching it needs to know.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use v6kit_net::{Code, Hint};
@@ -69,7 +70,7 @@ pub enum UrlError {
         /// What was given.
         host: String,
     },
-    /// An IPv4 literal.
+    /// An IPv4 literal, also one that is written as IPv6 (RFC 4291 section 2.5.5.2).
     #[error("`{host}` is an IPv4 address")]
     Ipv4 {
         /// What was given.
@@ -193,6 +194,11 @@ fn host_and_port(authority: &str) -> Result<(String, Option<u16>), UrlError> {
         };
         let (literal, rest) = rest.split_once(']').ok_or_else(bad)?;
         let address: std::net::Ipv6Addr = literal.parse().map_err(|_invalid| bad())?;
+        if address.to_ipv4_mapped().is_some() {
+            return Err(UrlError::Ipv4 {
+                host: literal.to_owned(),
+            });
+        }
         let port = match rest.strip_prefix(':') {
             Some(port) => Some(port),
             None if rest.is_empty() => None,
@@ -216,19 +222,66 @@ fn host_and_port(authority: &str) -> Result<(String, Option<u16>), UrlError> {
     Ok((host, number.transpose()?))
 }
 
+/// A name as it is resolved: in lower case, and in ASCII (UTS 46, as the WHATWG's URL standard has it). What that
+/// standard reads as an IPv4 address in any of its forms is one.
 fn name(host: &str) -> Result<String, UrlError> {
-    if host.parse::<std::net::Ipv4Addr>().is_ok() {
-        return Err(UrlError::Ipv4 {
-            host: host.to_owned(),
-        });
+    let bad = || UrlError::Host {
+        host: host.to_owned(),
+    };
+    if host.is_empty() {
+        return Ok(String::new());
     }
-    let known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
-    if host.len() > 253 || !host.chars().all(known) {
-        return Err(UrlError::Host {
+    match url::Host::parse(host).map_err(|_invalid| bad())? {
+        url::Host::Ipv4(_) => Err(UrlError::Ipv4 {
             host: host.to_owned(),
-        });
+        }),
+        url::Host::Domain(name) if name.trim_end_matches('.').len() <= 253 => Ok(name),
+        url::Host::Domain(_) | url::Host::Ipv6(_) => Err(bad()),
     }
-    Ok(host.to_ascii_lowercase())
+}
+
+/// `bytes` as text: octets that are no UTF-8 are percent-encoded as they are (RFC 3986 section 2.1).
+pub fn text_of(bytes: &[u8]) -> Cow<'_, str> {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        return Cow::Borrowed(text);
+    }
+    let mut text = String::with_capacity(bytes.len() + 8);
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            push_escape(&mut text, *byte);
+        }
+    }
+    Cow::Owned(text)
+}
+
+/// `text` without what stands before an `@` in the authority of any URL in it (RFC 3986 section 3.2.1): user names
+/// and passwords are neither stored nor shown.
+#[must_use]
+pub fn without_credentials(text: &str) -> Cow<'_, str> {
+    if !text.contains('@') {
+        return Cow::Borrowed(text);
+    }
+    let (mut out, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(at) = rest.find("//") {
+        let (before, authority) = rest.split_at(at + 2);
+        let end = authority
+            .find(['/', '?', '#', '"', ' '])
+            .unwrap_or(authority.len());
+        let host = authority[..end].rfind('@').map_or(0, |at| at + 1);
+        out.push_str(before);
+        out.push_str(&authority[host..end]);
+        rest = &authority[end..];
+    }
+    out.push_str(rest);
+    Cow::Owned(out)
+}
+
+fn push_escape(out: &mut String, byte: u8) {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    out.push('%');
+    out.push(char::from(DIGITS[usize::from(byte >> 4)]));
+    out.push(char::from(DIGITS[usize::from(byte & 15)]));
 }
 
 /// Percent-encodes what neither path nor query may hold, and leaves what is encoded already as it is
@@ -240,7 +293,7 @@ pub fn encode(text: &str) -> String {
         if matches!(byte, 0x21 | 0x24..=0x3b | 0x3d | 0x3f..=0x5b | 0x5d | 0x5f | 0x61..=0x7a | 0x7e) {
             encoded.push(char::from(byte));
         } else {
-            encoded.push_str(&format!("%{byte:02X}"));
+            push_escape(&mut encoded, byte);
         }
     }
     encoded
@@ -280,6 +333,53 @@ mod tests {
         assert!(matches!(error("http://h:99999/"), UrlError::Port { .. }));
         assert!(matches!(error("http://u:p@h/"), UrlError::Credentials));
         assert!(matches!(error("http://a b/"), UrlError::Host { .. }));
+        assert!(matches!(error("http://a%00b/"), UrlError::Host { .. }));
+        for ipv4 in [
+            "[::ffff:192.0.2.1]",
+            "[::FFFF:c000:201]",
+            "0x7f.1",
+            "2130706433",
+            "192.0.2.1.",
+        ] {
+            let url = format!("http://{ipv4}:80/");
+            assert!(matches!(error(&url), UrlError::Ipv4 { .. }), "{url}");
+        }
+    }
+
+    #[test]
+    fn names_are_read_as_they_are_resolved() {
+        for (url, expected) in [
+            ("http://bücher.test:8080/", "http://xn--bcher-kva.test:8080"),
+            ("http://BÜCHER.test", "http://xn--bcher-kva.test"),
+            ("http://日本語。jp", "http://xn--wgv71a119e.jp"),
+            ("http://under_score.test", "http://under_score.test"),
+            ("http://-a-.test.", "http://-a-.test."),
+            ("http://3com.example", "http://3com.example"),
+        ] {
+            assert_eq!(origin(url).unwrap(), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn credentials_are_cut_out_of_urls_and_nothing_else_is() {
+        for (text, shown) in [
+            ("http://u:p@h/x@y", "http://h/x@y"),
+            ("//u@h", "//h"),
+            ("https://u:p/w@h/", "https://u:p/w@h/"),
+            (
+                "{\"url\":\"http://a:b@c@h/\",\"id\":\"x@y\"}",
+                "{\"url\":\"http://h/\",\"id\":\"x@y\"}",
+            ),
+            ("mail@example.org", "mail@example.org"),
+        ] {
+            assert_eq!(without_credentials(text), shown);
+        }
+    }
+
+    #[test]
+    fn octets_that_are_no_text_are_percent_encoded_as_they_are() {
+        assert_eq!(text_of(b"/caf\xe9?\xff\xc3\xbc"), "/caf%E9?%FFü");
+        assert!(matches!(text_of("/ü".as_bytes()), Cow::Borrowed(_)));
     }
 
     #[test]

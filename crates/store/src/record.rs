@@ -221,7 +221,7 @@ fn push_headers(out: &mut Vec<u8>, headers: &HeaderMap) {
         push_text(out, name.as_str());
         out.push(b':');
         let values = headers.get_all(name).iter();
-        let mut values = values.map(|value| String::from_utf8_lossy(value.as_bytes()));
+        let mut values = values.map(|value| text_of(value.as_bytes()));
         if name == SET_COOKIE {
             for (index, value) in values.enumerate() {
                 out.push(if index == 0 { b'[' } else { b',' });
@@ -234,6 +234,15 @@ fn push_headers(out: &mut Vec<u8>, headers: &HeaderMap) {
         }
     }
     out.push(b'}');
+}
+
+/// A value as text: octets that are no UTF-8 are what they were when fields were ISO-8859-1 (RFC 9110 section 5.5),
+/// from which they can be had back.
+fn text_of(value: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(value).map_or_else(
+        |_invalid| value.iter().copied().map(char::from).collect(),
+        Cow::Borrowed,
+    )
 }
 
 fn push_fault(out: &mut Vec<u8>, fault: &Fault) {

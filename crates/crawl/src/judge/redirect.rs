@@ -2,8 +2,12 @@
 
 use ::url::Url;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, LOCATION, PROXY_AUTHORIZATION};
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName,
+    LOCATION, RANGE, USER_AGENT,
+};
 use http::{HeaderMap, Method, StatusCode};
+use v6kit_model::url::{text_of, without_credentials};
 use v6kit_model::{ErrorKind, Fault};
 
 /// Where `answer` to a request for `url` leads to, when it leads anywhere.
@@ -14,13 +18,22 @@ pub(crate) fn target(url: &Url, status: StatusCode, headers: &HeaderMap) -> Resu
     let Some(location) = headers.get(LOCATION).filter(|_| is_redirect(status)) else {
         return Ok(None);
     };
-    let text = String::from_utf8_lossy(location.as_bytes());
-    let cannot = |why: &str| Fault::new(ErrorKind::Redirect, format!("it leads to `{text}`, {why}"));
+    let text = text_of(location.as_bytes());
+    // Some servers send the field empty, with a page as the answer.
+    if text.trim_ascii().is_empty() {
+        return Ok(None);
+    }
+    let cannot = |why: &str| {
+        let shown = without_credentials(&text);
+        Fault::new(ErrorKind::Redirect, format!("it leads to `{shown}`, {why}"))
+    };
     let mut next = url.join(&text).map_err(|error| cannot(&error.to_string()))?;
     if !matches!(next.scheme(), "http" | "https") {
         return Err(cannot("which is neither http nor https"));
     }
     next.set_fragment(None);
+    // They are never sent, and must not be stored. Only a URL without a host has no place for them.
+    let _ = next.set_username("").and_then(|()| next.set_password(None));
     Ok(Some(next))
 }
 
@@ -50,9 +63,30 @@ pub(crate) fn adapt(
         headers.remove(CONTENT_TYPE);
     }
     if before.origin() != after.origin() {
-        for name in [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, HOST] {
-            headers.remove(name);
-        }
+        keep_only_public(headers);
+    }
+}
+
+/// Removes whatever may tell who asks, such as Authorization, Cookie or an X-Api-Key: it is for the origins that the
+/// user named. What is left describes the client and the request.
+pub(crate) fn keep_only_public(headers: &mut HeaderMap) {
+    const PUBLIC: [HeaderName; 8] = [
+        USER_AGENT,
+        ACCEPT,
+        ACCEPT_ENCODING,
+        ACCEPT_LANGUAGE,
+        CONTENT_TYPE,
+        CONTENT_LENGTH,
+        CACHE_CONTROL,
+        RANGE,
+    ];
+    let private: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| !PUBLIC.contains(name))
+        .cloned()
+        .collect();
+    for name in private {
+        headers.remove(name);
     }
 }
 
@@ -83,6 +117,19 @@ mod tests {
             assert_eq!(leads(location).unwrap(), Some(url(expected)), "{location}");
         }
         assert!(leads("ftp://a.example/").is_err());
+        assert_eq!(
+            leads("http://u:p@b.example/x").unwrap(),
+            Some(url("http://b.example/x"))
+        );
+        assert!(
+            !leads("ftp://u:hunter2@a.example/")
+                .unwrap_err()
+                .message
+                .contains("hunter2")
+        );
+        assert_eq!(leads("").unwrap(), None);
+        assert_eq!(leads(" \t").unwrap(), None);
+
         let none = target(&url("http://a/"), StatusCode::FOUND, &HeaderMap::new());
         assert_eq!(none, Ok(None));
         assert!(!is_redirect(StatusCode::NOT_MODIFIED) && !is_redirect(StatusCode::MULTIPLE_CHOICES));
@@ -116,7 +163,8 @@ mod tests {
     fn another_origin_is_not_told_who_asks() {
         let secret = || {
             let mut headers = HeaderMap::new();
-            headers.insert(AUTHORIZATION, http::HeaderValue::from_static("Bearer x"));
+            headers.insert("x-api-key", http::HeaderValue::from_static("x"));
+            headers.insert(USER_AGENT, http::HeaderValue::from_static("v6kit"));
             headers
         };
         let kept = |after: &str| {
@@ -129,7 +177,8 @@ mod tests {
                 &mut headers,
                 &mut body,
             );
-            headers.contains_key(AUTHORIZATION)
+            assert!(headers.contains_key(USER_AGENT));
+            headers.contains_key("x-api-key")
         };
         assert!(kept("https://a.example:443/x"));
         assert!(

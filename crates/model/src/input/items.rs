@@ -40,6 +40,14 @@ pub enum ItemsError {
     /// The list cannot be read.
     #[error(transparent)]
     List(#[from] ListError),
+    /// None of the first lines of a list is an item.
+    #[error("none of the first {lines} lines is an item: {first}")]
+    NotItems {
+        /// How many were looked at.
+        lines: u64,
+        /// What is wrong with the first of them.
+        first: String,
+    },
     /// The list came from where it cannot be had again.
     #[error("the list was packed or came from a pipe")]
     ListGone,
@@ -50,7 +58,7 @@ impl Hint for ItemsError {
         match self {
             Self::Template(error) => error.code(),
             Self::List(error) => error.code(),
-            Self::ListGone => Code::BadList,
+            Self::NotItems { .. } | Self::ListGone => Code::BadList,
         }
     }
 
@@ -58,6 +66,10 @@ impl Hint for ItemsError {
         match self {
             Self::Template(error) => error.hint(),
             Self::List(error) => error.hint(),
+            Self::NotItems { .. } => Some(
+                "write one URL per line, or give the URL that the lines go into: 'https://HOST/{}'"
+                    .to_owned(),
+            ),
             Self::ListGone => Some("repeat the command with the list to fetch what is left".to_owned()),
         }
     }
@@ -86,6 +98,29 @@ impl Items {
     #[must_use]
     pub fn lines(list: List) -> Self {
         Self(Kind::Lines(list))
+    }
+
+    /// Looks at the first lines of a list of URLs: a file given by mistake is no list of bad items.
+    ///
+    /// # Errors
+    /// [`ItemsError::NotItems`].
+    pub fn check_first_lines(&self) -> Result<(), ItemsError> {
+        const ENOUGH: u64 = 5;
+        const LOOKED_AT: u64 = 100;
+        let Kind::Lines(list) = &self.0 else { return Ok(()) };
+        let lines = list.count().min(LOOKED_AT);
+        let (mut cursor, mut url, mut first) = (Cursor::default(), String::new(), None);
+        for position in 0..lines {
+            url.clear();
+            match self.item(position, &mut cursor, None, &mut url) {
+                Ok(_) => return Ok(()),
+                Err(fault) => first = first.or(Some(fault.message)),
+            }
+        }
+        match first {
+            Some(first) if lines >= ENOUGH => Err(ItemsError::NotItems { lines, first }),
+            _ => Ok(()),
+        }
     }
 
     /// The lines of a list, each put where `url`, the headers and the body say [`PLACEHOLDER`].
@@ -179,7 +214,7 @@ impl Items {
             }
             Kind::Substituted { list, url } => {
                 let (line, number) = cursor.line(list, position)?;
-                let text = String::from_utf8_lossy(line);
+                let text = url::text_of(line);
                 let mut parts = url.split(PLACEHOLDER);
                 out.push_str(parts.next().unwrap_or_default());
                 for part in parts {

@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 use v6kit_net::{Code, Hint};
 use xxhash_rust::xxh3::Xxh3;
 
+use crate::input::foreign_form::{ForeignForm, sniff};
 use crate::input::request::RequestSpec;
 use crate::outcome::{ErrorKind, Fault};
 use crate::url;
@@ -50,6 +51,22 @@ pub enum ListError {
         #[source]
         source: io::Error,
     },
+    /// It is in a form that holds no lines of the kinds that are read.
+    #[error("{what} {}", form.is())]
+    Form {
+        /// The file, or standard input.
+        what: String,
+        /// What it seems to be.
+        form: ForeignForm,
+    },
+    /// A line that is longer than any item.
+    #[error("line {line} of {what} is longer than {LONGEST_LINE} bytes")]
+    LongLine {
+        /// The file, or standard input.
+        what: String,
+        /// Its number, from 1.
+        line: u64,
+    },
     /// No line in it.
     #[error("{what} holds no item")]
     Empty {
@@ -61,7 +78,11 @@ pub enum ListError {
 impl Hint for ListError {
     fn code(&self) -> Code {
         match self {
-            Self::Read { .. } | Self::Unpack { .. } | Self::Empty { .. } => Code::BadList,
+            Self::Read { .. }
+            | Self::Unpack { .. }
+            | Self::Form { .. }
+            | Self::LongLine { .. }
+            | Self::Empty { .. } => Code::BadList,
         }
     }
 
@@ -73,6 +94,8 @@ impl Hint for ListError {
             Self::Unpack { .. } => {
                 "make room in the output directory, or unpack the list yourself".to_owned()
             }
+            Self::Form { what, form } => form.conversion(what),
+            Self::LongLine { .. } => "write one item per line".to_owned(),
             Self::Empty { .. } => "write one URL per line, or one JSON object with a \"url\"".to_owned(),
         })
     }
@@ -102,6 +125,16 @@ const MARKS: usize = 1 << 20;
 const FIRST_STRIDE: u64 = 64;
 const BUFFER: usize = 1 << 20;
 
+/// The longest line, in bytes: what a shard holds of a list is bounded by it.
+pub const LONGEST_LINE: u64 = 1 << 20;
+
+/// A list of at most so many bytes is copied before it is read, so that what is written to its file later changes
+/// no item.
+const LARGEST_COPY: u64 = 1 << 30;
+
+/// What stands at the beginning of a text and is no part of it (RFC 3629 section 6).
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 impl List {
     /// Reads `source` through once. What is packed, or cannot be read twice, is unpacked to a file without
     /// a name in `directory`.
@@ -120,17 +153,21 @@ impl List {
         let (file, path) = match source {
             ListSource::File(path) => {
                 let file = File::open(path).map_err(unreadable)?;
-                let regular = file.metadata().map_err(unreadable)?.is_file();
-                let packed = regular && packing(&file).map_err(unreadable)? != Packing::None;
-                if regular && !packed {
-                    (file, Some(path.canonicalize().map_err(unreadable)?))
+                let metadata = file.metadata().map_err(unreadable)?;
+                let packed = metadata.is_file() && packing(&file).map_err(unreadable)? != Packing::None;
+                let path = match metadata.is_file() {
+                    true if !packed => Some(path.canonicalize().map_err(unreadable)?),
+                    _ => None,
+                };
+                if path.is_some() && metadata.len() > LARGEST_COPY {
+                    (file, path)
                 } else {
-                    (unpack(file, directory, &what)?, None)
+                    (unpack(file, directory, &what)?, path)
                 }
             }
             ListSource::StandardInput => (unpack(io::stdin().lock(), directory, &what)?, None),
         };
-        let list = Self::scan(file, path).map_err(unreadable)?;
+        let list = Self::scan(file, path, &what)?;
         if list.count == 0 {
             Err(ListError::Empty { what })
         } else {
@@ -138,15 +175,31 @@ impl List {
         }
     }
 
-    fn scan(file: File, path: Option<PathBuf>) -> io::Result<Self> {
+    fn scan(file: File, path: Option<PathBuf>, what: &str) -> Result<Self, ListError> {
         let mut scan = Scan::default();
         let mut buffer = vec![0; BUFFER];
         loop {
-            let read = file.read_at(&mut buffer, scan.offset)?;
+            let read = file.read_at(&mut buffer, scan.offset);
+            let read = read.map_err(|source| ListError::Read {
+                what: what.to_owned(),
+                source,
+            })?;
             if read == 0 {
                 break;
             }
+            if scan.offset == 0
+                && let Some(form) = sniff(&buffer[..read])
+            {
+                let what = what.to_owned();
+                return Err(ListError::Form { what, form });
+            }
             scan.add(&buffer[..read]);
+            if scan.longest > LONGEST_LINE || scan.offset - scan.line_start > LONGEST_LINE {
+                return Err(ListError::LongLine {
+                    what: what.to_owned(),
+                    line: scan.longest_line.unwrap_or(scan.line),
+                });
+            }
         }
         scan.end_line();
         Ok(Self {
@@ -207,6 +260,9 @@ struct Scan {
     line_start: u64,
     line: u64,
     blank: bool,
+    /// The length of the longest line so far, and the number of the first that is too long.
+    longest: u64,
+    longest_line: Option<u64>,
 }
 
 impl Default for Scan {
@@ -220,6 +276,8 @@ impl Default for Scan {
             line_start: 0,
             line: 1,
             blank: true,
+            longest: 0,
+            longest_line: None,
         }
     }
 }
@@ -228,11 +286,20 @@ impl Scan {
     fn add(&mut self, bytes: &[u8]) {
         self.hasher.update(bytes);
         let mut rest = 0;
+        if self.offset == 0 && bytes.starts_with(BYTE_ORDER_MARK) {
+            rest = BYTE_ORDER_MARK.len();
+            self.line_start = rest as u64;
+        }
         for end in memchr::memchr_iter(b'\n', bytes) {
             self.see(&bytes[rest..end]);
             self.end_line();
+            let next = self.offset + end as u64 + 1;
+            self.longest = self.longest.max(next - self.line_start);
+            if self.longest > LONGEST_LINE {
+                self.longest_line.get_or_insert(self.line);
+            }
             self.line += 1;
-            self.line_start = self.offset + end as u64 + 1;
+            self.line_start = next;
             rest = end + 1;
         }
         self.see(&bytes[rest..]);
@@ -396,16 +463,16 @@ struct JsonLine {
 }
 
 /// Reads a line: a URL, or a JSON object with `url` and perhaps `method`, `headers`, `body` and `id`.
-/// The URL is appended to `url`.
+/// The URL is appended to `out`.
 ///
 /// # Errors
 /// [`ErrorKind::BadItem`] with the number of the line, which stands in for the URL then.
-pub(crate) fn read_line(line: &[u8], number: u64, url: &mut String) -> Result<Particulars, Fault> {
-    let text = String::from_utf8_lossy(line);
-    let before = url.len();
-    interpret(&text, url).map_err(|why| {
-        url.truncate(before);
-        url.push_str(&text);
+pub(crate) fn read_line(line: &[u8], number: u64, out: &mut String) -> Result<Particulars, Fault> {
+    let text = url::text_of(line);
+    let before = out.len();
+    interpret(&text, out).map_err(|why| {
+        out.truncate(before);
+        out.push_str(&url::without_credentials(&text));
         Fault::new(ErrorKind::BadItem, format!("line {number}: {why}"))
     })
 }
@@ -415,7 +482,7 @@ fn interpret(text: &str, url: &mut String) -> Result<Particulars, Box<dyn std::e
         push_encoded(text, url)?;
         return Ok(Particulars::default());
     }
-    let json: JsonLine = serde_json::from_str(text)?;
+    let json: JsonLine = serde_json::from_str(text).map_err(|error| error_in_line(&error))?;
     push_encoded(&json.url, url)?;
     let headers = json
         .headers
@@ -431,6 +498,15 @@ fn interpret(text: &str, url: &mut String) -> Result<Particulars, Box<dyn std::e
         body: json.body.map(|body| body_of(&body)),
         id: json.id,
     })
+}
+
+/// What is wrong with the JSON of a line; the number that serde_json gives is that within the line.
+fn error_in_line(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.rsplit_once(" at line ") {
+        Some((what, _)) if error.column() > 0 => format!("{what} at column {}", error.column()),
+        _ => text,
+    }
 }
 
 /// A string stands for its text, everything else for its JSON.
@@ -518,6 +594,46 @@ mod tests {
     }
 
     #[test]
+    fn a_byte_order_mark_is_no_part_of_the_first_line() {
+        let (_scratch, list) = list(b"\xef\xbb\xbfa\r\nb\n");
+        assert_eq!(lines(&list), [("a".to_owned(), 1), ("b".to_owned(), 2)]);
+        let (_scratch, list) = self::list(b"\xef\xbb\xbf\nb\n");
+        assert_eq!(lines(&list), [("b".to_owned(), 2)]);
+    }
+
+    #[test]
+    fn a_line_that_is_longer_than_any_item_is_refused_with_its_number() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("list");
+        let open = |text: &[u8]| {
+            std::fs::write(&path, text).unwrap();
+            List::open(&ListSource::File(path.clone()), scratch.path())
+        };
+        let longest = usize::try_from(LONGEST_LINE).unwrap();
+        let mut text = b"http://h/1\n".to_vec();
+        text.resize(text.len() + longest - 1, b'x');
+        assert_eq!(open(&text).unwrap().count(), 2);
+        text.extend_from_slice(b"xx\nhttp://h/3\n");
+        assert!(matches!(
+            open(&text).unwrap_err(),
+            ListError::LongLine { line: 2, .. }
+        ));
+        text.resize(text.len() + 3 * longest, b'y');
+        assert!(matches!(
+            open(&text).unwrap_err(),
+            ListError::LongLine { line: 2, .. }
+        ));
+    }
+
+    #[test]
+    fn what_is_written_to_the_file_later_changes_no_item() {
+        let (scratch, list) = list(b"http://h/1\nhttp://h/2\n");
+        std::fs::write(scratch.path().join("list"), b"http://x/1\nhttp://x/2\n").unwrap();
+        assert_eq!(lines(&list)[0].0, "http://h/1");
+        assert!(list.path().is_some());
+    }
+
+    #[test]
     fn an_empty_or_missing_list_is_refused() {
         let scratch = tempfile::tempdir().unwrap();
         let path = scratch.path().join("list");
@@ -543,6 +659,9 @@ mod tests {
         assert_eq!(particulars.id.unwrap().get(), "[7]");
         let text = read_line(br#"{"url":"http://h/","body":"a\nb"}"#, 1, &mut String::new()).unwrap();
         assert_eq!(text.body.unwrap(), &b"a\nb"[..]);
+        let mut url = String::new();
+        read_line(b"http://h/caf\xe9", 1, &mut url).unwrap();
+        assert_eq!(url, "http://h/caf%E9");
     }
 
     #[test]

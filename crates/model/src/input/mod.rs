@@ -1,13 +1,15 @@
 //! Where items come from, and what is sent for each: URL templates, lists, and the request they are put into.
 
+mod foreign_form;
 mod items;
 mod list;
 mod placeholders;
 mod request;
 mod template;
 
+pub use foreign_form::ForeignForm;
 pub use items::{Items, ItemsError, PLACEHOLDER};
-pub use list::{Cursor, List, ListError, ListSource, Particulars};
+pub use list::{Cursor, LONGEST_LINE, List, ListError, ListSource, Particulars};
 pub use placeholders::has_placeholders;
 pub use request::{Login, RequestError, RequestSpec, SECRET_HEADERS, USER_AGENT, basic, shown};
 pub use template::{Template, TemplateError};

@@ -8,6 +8,7 @@ use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{LookupIpStrategy, ResolveHosts};
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
+use hickory_resolver::proto::rr::Name as DnsName;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedReceiver;
 use v6kit_net::{ResolveError, resolve};
@@ -107,7 +108,11 @@ impl Source {
 }
 
 async fn ask_dns(dns: &TokioResolver, host: &str) -> Found {
-    match dns.lookup_ip(host).await {
+    // DNS puts no limit on what a label holds (RFC 2181 section 11); it is in ASCII already.
+    let Ok(name) = DnsName::from_ascii(host) else {
+        return ask_system(host).await;
+    };
+    match dns.lookup_ip(name).await {
         Ok(found) => {
             let all: Vec<Ipv6Addr> = found.iter().filter_map(as_v6).collect();
             let now = Instant::now();

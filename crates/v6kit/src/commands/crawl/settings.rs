@@ -408,7 +408,13 @@ fn items(targets: Vec<Target>, input: Option<PathBuf>, output: &Path) -> Result<
     let list = List::open(&source, output)
         .map_err(|error| Failure::because(Exit::Usage, "the list cannot be used", &error))?;
     match patterns.pop() {
-        None => Ok(Items::lines(list)),
+        None => {
+            let items = Items::lines(list);
+            items
+                .check_first_lines()
+                .map_err(|error| Failure::because(Exit::Usage, "the list cannot be used", &error))?;
+            Ok(items)
+        }
         Some(url) => Items::substituted(list, &url)
             .map_err(|error| Failure::because(Exit::Usage, format!("`{url}` cannot be crawled"), &error)),
     }
