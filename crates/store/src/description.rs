@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use v6kit_model::Order;
-use v6kit_model::input::{Items, ItemsError, List, ListSource, Template, TemplateError};
+use v6kit_model::input::{Items, ItemsError, LIST_COPY, List, ListSource, Template, TemplateError};
 
 use crate::storage::Format;
 
@@ -82,18 +82,13 @@ impl Description {
             .map_or(Order::Sequential, |seed| Order::Shuffle { seed })
     }
 
-    /// The items.
+    /// The items of the job in `directory`.
     ///
     /// # Errors
-    /// [`ItemsError`], such as when the list is gone.
-    pub fn items(&self) -> Result<Items, ItemsError> {
-        if self.get("list").is_some_and(|list| list != "none") {
-            let path = self
-                .get(Self::LIST_FILE)
-                .filter(|path| !path.is_empty())
-                .ok_or(ItemsError::ListGone)?;
-            // A plain file is read where it is.
-            let list = List::open(&ListSource::File(path.into()), Path::new(""))?;
+    /// [`ItemsError`], such as when the list is gone, or is another one than at the start.
+    pub fn items(&self, directory: &Path) -> Result<Items, ItemsError> {
+        if let Some(identity) = self.get("list").filter(|list| *list != "none") {
+            let list = self.list(directory, identity)?;
             return match self.get("url").unwrap_or_default() {
                 "" => Ok(Items::lines(list)),
                 url => Items::substituted(list, url).map_err(|error| TemplateError::from(error).into()),
@@ -106,6 +101,26 @@ impl Description {
             .map(str::parse)
             .collect();
         Ok(Items::templates(templates?)?)
+    }
+
+    /// The list that is known by `identity`: the copy in `directory`, or where there is none, the file itself.
+    fn list(&self, directory: &Path, identity: &str) -> Result<List, ItemsError> {
+        // Unpacked where anybody may write: reading a job takes no right to write to it.
+        let open = |path: &Path| List::open(&ListSource::File(path.to_owned()), &std::env::temp_dir());
+        if let Ok(list) = open(&directory.join(LIST_COPY))
+            && list.identity() == identity
+        {
+            return Ok(list);
+        }
+        let path = self.get(Self::LIST_FILE).filter(|path| !path.is_empty());
+        let path = Path::new(path.ok_or(ItemsError::ListGone)?);
+        let list = open(path)?;
+        if list.identity() == identity {
+            Ok(list)
+        } else {
+            let path = path.to_owned();
+            Err(ItemsError::OtherList { path })
+        }
     }
 
     /// The value called `name`.

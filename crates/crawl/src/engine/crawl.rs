@@ -132,6 +132,13 @@ impl Crawl {
             job.extent(),
         )?);
         ledger.set_invocation(&settings.invocation)?;
+        if let Some(list) = job.items.list() {
+            list.keep(&settings.output)
+                .map_err(|source| StoreError::Segment {
+                    directory: settings.output.clone(),
+                    source,
+                })?;
+        }
         let disk = Disk::new(
             &settings.output,
             settings.keep_free,

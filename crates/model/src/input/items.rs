@@ -40,6 +40,12 @@ pub enum ItemsError {
     /// The list cannot be read.
     #[error(transparent)]
     List(#[from] ListError),
+    /// The file holds another list than the one of the job.
+    #[error("{} no longer holds the list of this job", path.display())]
+    OtherList {
+        /// The file.
+        path: std::path::PathBuf,
+    },
     /// None of the first lines of a list is an item.
     #[error("none of the first {lines} lines is an item: {first}")]
     NotItems {
@@ -58,7 +64,7 @@ impl Hint for ItemsError {
         match self {
             Self::Template(error) => error.code(),
             Self::List(error) => error.code(),
-            Self::NotItems { .. } | Self::ListGone => Code::BadList,
+            Self::OtherList { .. } | Self::NotItems { .. } | Self::ListGone => Code::BadList,
         }
     }
 
@@ -70,6 +76,7 @@ impl Hint for ItemsError {
                 "write one URL per line, or give the URL that the lines go into: 'https://HOST/{}'"
                     .to_owned(),
             ),
+            Self::OtherList { .. } => Some("put the list back as it was when the crawl began".to_owned()),
             Self::ListGone => Some("repeat the command with the list to fetch what is left".to_owned()),
         }
     }

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, Write};
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -132,6 +132,9 @@ pub const LONGEST_LINE: u64 = 1 << 20;
 /// no item.
 const LARGEST_COPY: u64 = 1 << 30;
 
+/// What the copy of a job's list is called in the job directory.
+pub const LIST_COPY: &str = "list.zst";
+
 /// What stands at the beginning of a text and is no part of it (RFC 3629 section 6).
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -211,6 +214,40 @@ impl List {
             digest: scan.hasher.digest(),
             path,
         })
+    }
+
+    /// Writes a packed copy of the list into `directory`, where there is none yet, so that the job can be read when
+    /// the file has changed or is gone. A list of more than 1 GiB is not copied. The copy is under its name when it
+    /// is whole.
+    ///
+    /// # Errors
+    /// What the system said.
+    pub fn keep(&self, directory: &Path) -> io::Result<()> {
+        let copy = directory.join(LIST_COPY);
+        if self.length > LARGEST_COPY || copy.try_exists()? {
+            return Ok(());
+        }
+        let mut packed = zstd::Encoder::new(tempfile::NamedTempFile::new_in(directory)?, 1)?;
+        let mut buffer = vec![0; BUFFER];
+        let mut offset = 0;
+        while offset < self.length {
+            let read = self.file.read_at(&mut buffer, offset)?;
+            if read == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            packed.write_all(&buffer[..read])?;
+            offset += read as u64;
+        }
+        let file = packed.finish()?;
+        file.as_file().sync_all()?;
+        // Readable by whoever may read the ledger and the segments.
+        file.as_file()
+            .set_permissions(std::fs::Permissions::from_mode(0o644))?;
+        match file.persist_noclobber(&copy) {
+            Ok(_) => File::open(directory)?.sync_all(),
+            Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            Err(error) => Err(error.error),
+        }
     }
 
     /// The number of items.

@@ -9,7 +9,7 @@ mod template;
 
 pub use foreign_form::ForeignForm;
 pub use items::{Items, ItemsError, PLACEHOLDER};
-pub use list::{Cursor, LONGEST_LINE, List, ListError, ListSource, Particulars};
+pub use list::{Cursor, LIST_COPY, LONGEST_LINE, List, ListError, ListSource, Particulars};
 pub use placeholders::has_placeholders;
 pub use request::{Login, RequestError, RequestSpec, SECRET_HEADERS, USER_AGENT, basic, shown};
 pub use template::{Template, TemplateError};

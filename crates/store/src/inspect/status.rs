@@ -121,7 +121,7 @@ impl Hint for MissingError {
 pub fn missing(directory: &Path) -> Result<impl Iterator<Item = (u64, String)>, MissingError> {
     let ledger = SqliteLedger::read(directory)?;
     let (visit_order, description) = visit_order(&ledger)?;
-    let items = description.items()?;
+    let items = description.items(directory)?;
     let ordinals: Vec<_> = ledger.missing()?.ranges().collect();
     Ok(ordinals.into_iter().flatten().map(move |ordinal| {
         let position = visit_order.position(ordinal);
