@@ -3,7 +3,8 @@
 use v6kit_net::Prefix;
 
 use crate::error::HostError;
-use crate::journal::{Event, Journal};
+use crate::event::Event;
+use crate::journal::Journal;
 use crate::resource::{Resource, Want};
 use crate::state::{HoldKey, Phase};
 use crate::system::{ResourceError, System};

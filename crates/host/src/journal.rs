@@ -5,112 +5,14 @@ use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-use v6kit_net::{Code, Hint, Prefix};
+use v6kit_net::{Code, Hint};
 
+use crate::event::{Event, Line};
 use crate::place::Place;
-use crate::resource::{Resource, Want};
 use crate::state::State;
-use crate::value::Value;
 
 /// The file in the state directory: one JSON object a line.
 const FILE: &str = "journal.jsonl";
-
-/// What was about to happen or has happened.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
-pub(crate) enum Event {
-    /// A resource is about to become what this prefix wants.
-    Begin {
-        /// Who wants it.
-        prefix: Prefix,
-        /// The step's name.
-        step: String,
-        /// What changes.
-        resource: Resource,
-        /// What is wanted of it.
-        want: Want,
-        /// What to go back to when nobody wants anything.
-        original: Value,
-        /// What it is about to become.
-        expect: Value,
-    },
-    /// It has become that.
-    Done {
-        /// Who wanted it.
-        prefix: Prefix,
-        /// The step's name.
-        step: String,
-        /// What changed.
-        resource: Resource,
-        /// What is read back.
-        after: Value,
-    },
-    /// The prefix is about to let go of it.
-    Undo {
-        /// Who wanted it.
-        prefix: Prefix,
-        /// The step's name.
-        step: String,
-        /// What changes.
-        resource: Resource,
-        /// What it is about to become.
-        expect: Value,
-    },
-    /// The prefix wants nothing of it any more.
-    Undone {
-        /// Who wanted it.
-        prefix: Prefix,
-        /// The step's name.
-        step: String,
-        /// What changed.
-        resource: Resource,
-        /// What is read back, where others still want something of it.
-        after: Option<Value>,
-    },
-    /// A prefix is set up.
-    Ready(Ready),
-    /// A prefix is no longer set up.
-    Gone {
-        /// The prefix.
-        prefix: Prefix,
-    },
-}
-
-/// A prefix that is set up.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Ready {
-    /// The prefix.
-    pub(crate) prefix: Prefix,
-    /// The device it is routed to.
-    pub(crate) device: String,
-    /// The device of the local route.
-    pub(crate) route_device: String,
-    /// What was in order before us and must stay so.
-    pub(crate) met: Vec<Met>,
-}
-
-/// Something that was as wanted before setup came, and is therefore never undone.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Met {
-    /// The step's name.
-    pub(crate) step: String,
-    /// What it is about.
-    pub(crate) resource: Resource,
-    /// What is wanted of it.
-    pub(crate) want: Want,
-}
-
-/// A line of the journal.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Line {
-    /// Where it happened.
-    #[serde(flatten)]
-    pub(crate) place: Place,
-    /// What.
-    #[serde(flatten)]
-    pub(crate) event: Event,
-}
 
 /// Why the journal cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -320,6 +222,7 @@ fn open(path: &Path) -> io::Result<File> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Ready;
 
     fn here() -> Place {
         Place {

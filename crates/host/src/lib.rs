@@ -11,6 +11,7 @@ pub mod boot;
 mod change;
 mod doctor;
 mod error;
+mod event;
 mod exposure;
 mod facts;
 mod journal;
@@ -32,6 +33,7 @@ mod summary;
 mod sysctl;
 mod system;
 mod teardown;
+mod undo;
 mod value;
 mod wanted;
 

@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use v6kit_net::{Hint, Prefix};
+use v6kit_net::{Hint, chain};
 
 use crate::change::{ChangeError, Ledger, Release, hold};
 use crate::error::HostError;
+use crate::event::{Event, Met, Ready};
 use crate::facts::Facts;
-use crate::journal::{Event, Journal, Met, Ready};
+use crate::journal::Journal;
 use crate::place::Place;
 use crate::plan::{Action, Importance, Plan, Step, plan};
 use crate::report::{SetupReport, SetupState, SetupStep};
@@ -16,7 +17,7 @@ use crate::resource::Want;
 use crate::state::HoldKey;
 use crate::state_dir::StateDir;
 use crate::system::System;
-use crate::teardown::tidy_up;
+use crate::undo::tidy_up;
 use crate::wanted::Wanted;
 
 /// Says what [`setup`] would do as root. Changes nothing and needs no privileges; only the firewall
@@ -394,25 +395,5 @@ fn planned(step: &Step) -> SetupStep {
         after,
         reason: reason.clone(),
         hint,
-    }
-}
-
-/// An error and its source on one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(source) => format!("{error}: {}", chain(source)),
-        None => error.to_string(),
-    }
-}
-
-/// The prefixes named, or all that are known.
-pub(crate) fn chosen(known: &[Prefix], prefix: Option<Prefix>) -> Result<Vec<Prefix>, HostError> {
-    match prefix {
-        None => Ok(known.to_vec()),
-        Some(prefix) if known.contains(&prefix) => Ok(vec![prefix]),
-        Some(prefix) => Err(HostError::NotSetUp {
-            prefix,
-            others: known.to_vec(),
-        }),
     }
 }

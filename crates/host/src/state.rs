@@ -2,7 +2,7 @@
 
 use v6kit_net::Prefix;
 
-use crate::journal::{Event, Line, Ready};
+use crate::event::{Event, Line, Ready};
 use crate::place::Place;
 use crate::resource::{Resource, Want};
 use crate::summary::{SetUp, Summary};

@@ -5,14 +5,15 @@ use std::path::Path;
 use v6kit_net::Prefix;
 
 use crate::error::HostError;
+use crate::event::Met;
 use crate::facts::may_administer_network;
-use crate::journal::{Journal, Met};
+use crate::journal::Journal;
 use crate::place::Place;
 use crate::report::{StatusReport, StatusState, StatusStep};
 use crate::resource::{Resource, Want};
-use crate::setup::chosen;
 use crate::state::{HoldKey, Phase, State};
 use crate::system::System;
+use crate::undo::chosen;
 use crate::value::Value;
 
 /// Compares this host with what setup left for `prefix`, or for all prefixes. `None` where nothing is

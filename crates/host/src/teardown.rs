@@ -2,18 +2,19 @@
 
 use std::path::Path;
 
-use v6kit_net::Prefix;
+use v6kit_net::{Prefix, chain};
 
 use crate::change::{Ledger, Release};
 use crate::error::HostError;
+use crate::event::Event;
 use crate::facts::may_administer_network;
-use crate::journal::{Event, Journal};
+use crate::journal::Journal;
 use crate::place::Place;
 use crate::report::{Kept, TeardownReport, TeardownState, TeardownStep};
-use crate::setup::{chain, chosen};
 use crate::state::HoldKey;
 use crate::state_dir::StateDir;
 use crate::system::System;
+use crate::undo::{chosen, tidy_up};
 
 /// Undoes what setup did for `prefix`, or for all prefixes. An empty report where nothing is set up.
 ///
@@ -109,25 +110,4 @@ async fn release(ledger: &mut Ledger, key: &HoldKey, report: &mut TeardownReport
         Err(error) => step(TeardownState::Failed, None, None, Some(chain(&error))),
     };
     report.steps.push(step);
-}
-
-/// Writes the summary anew, or removes every trace when nothing is set up any more.
-pub(crate) fn tidy_up(journal: &mut Journal, dir: &StateDir) -> Result<(), HostError> {
-    if journal.state().is_empty() {
-        journal.state().summary().write(dir.path())?;
-        journal.remove()?;
-        dir.remove_if_ours()?;
-        return Ok(());
-    }
-    journal.take_error()?;
-    let summary = journal.state().summary();
-    if crate::Summary::read(dir.path())
-        .ok()
-        .flatten()
-        .unwrap_or_default()
-        != summary
-    {
-        summary.write(dir.path())?;
-    }
-    Ok(())
 }

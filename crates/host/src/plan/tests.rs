@@ -546,9 +546,9 @@ fn our_route_on_a_device_no_longer_asked_for_does_not_count() {
         ..route("2001:db8:1::/64", RouteType::Local, 255, 2)
     });
     let mut state = State::default();
-    state.record(&crate::journal::Line {
+    state.record(&crate::event::Line {
         place: here(),
-        event: crate::journal::Event::Begin {
+        event: crate::event::Event::Begin {
             prefix: wanted().prefix,
             step: "route".to_owned(),
             resource: Resource::Route {
