@@ -124,10 +124,10 @@ impl Ledger {
         let Some(held) = self.journal.state().held(&key.resource).cloned() else {
             return Ok(Release::AlreadyGone);
         };
-        let is_gone_with_boot = held
+        let is_gone = held
             .holder(key.prefix, &key.step)
-            .is_none_or(|holder| holder.is_gone_with_boot(&key.resource, &here));
-        if is_gone_with_boot {
+            .is_none_or(|holder| holder.is_gone(&key.resource, &here));
+        if is_gone {
             self.let_go(key, None);
             return Ok(Release::AlreadyGone);
         }

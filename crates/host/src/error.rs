@@ -38,13 +38,31 @@ pub enum HostError {
         /// The device.
         device: String,
     },
+    /// The device is a port, and what arrives on it belongs to the device above.
+    #[error("`{device}` is a port of `{above}`, which takes all its packets")]
+    BridgePort {
+        /// What was named.
+        device: String,
+        /// The bridge or bond.
+        above: String,
+    },
+    /// The device that a prefix arrives on leads nowhere.
+    #[error("no prefix arrives on `{device}`: it leads to this host itself")]
+    Loopback {
+        /// What was named.
+        device: String,
+        /// Those that lead somewhere.
+        devices: Vec<String>,
+    },
     /// CAP_NET_ADMIN is missing.
-    #[error("CAP_NET_ADMIN is missing: a plain user may not {action}")]
+    #[error("CAP_NET_ADMIN is missing: {} may not {action}", if *.is_root { "without it root" } else { "a plain user" })]
     NotPrivileged {
         /// As in "change routes".
         action: &'static str,
         /// The subcommand to run with sudo.
         command: &'static str,
+        /// Whether this is root, for whom sudo changes nothing.
+        is_root: bool,
     },
     /// A step without which nothing works failed. Everything was undone.
     #[error("the step `{step}` failed, and everything done before it was undone")]
@@ -128,11 +146,26 @@ impl HostError {
         move |source| Self::Facts { what, source }
     }
 
+    /// This process may not `action`, as `command` wants to.
+    pub(crate) fn not_privileged(action: &'static str, command: &'static str) -> Self {
+        Self::NotPrivileged {
+            action,
+            command,
+            is_root: nix::unistd::geteuid().is_root(),
+        }
+    }
+
     /// What kind of failure it is.
     #[must_use]
     pub fn kind(&self) -> FailureKind {
         match self {
-            Self::NoDevice { .. } | Self::NotSetUp { .. } => FailureKind::Usage,
+            Self::NoDevice { .. }
+            | Self::BridgePort { .. }
+            | Self::Loopback { .. }
+            | Self::NotSetUp { .. }
+            | Self::StateDir(StateDirError::NoTarget { .. } | StateDirError::NoFiles { .. }) => {
+                FailureKind::Usage
+            }
             Self::NotPrivileged { .. } | Self::Impossible { .. } => FailureKind::NotPermitted,
             Self::Step { source, .. } | Self::Resource(source) if source.is_denial() => {
                 FailureKind::NotPermitted
@@ -171,10 +204,20 @@ impl HostError {
     }
 }
 
+/// How to come by CAP_NET_ADMIN. Root of a container without it is root already.
+pub(crate) fn privilege_hint(command: &str, is_root: bool) -> String {
+    if is_root {
+        "give the container the capability: start it with --cap-add NET_ADMIN (docker, podman); a unit needs it in CapabilityBoundingSet=".to_owned()
+    } else {
+        format!("run it with sudo: `sudo v6kit {command} …`")
+    }
+}
+
 impl Hint for HostError {
     fn code(&self) -> Code {
         match self {
-            Self::NoDevice { .. } => Code::NoDevice,
+            Self::NoDevice { .. } | Self::Loopback { .. } => Code::NoDevice,
+            Self::BridgePort { .. } => Code::BridgePort,
             Self::DeviceDown { .. } => Code::DeviceDown,
             Self::NoIpv6 | Self::Ipv6Off { .. } => Code::NoIpv6,
             Self::NotPrivileged { .. } => Code::NotPermitted,
@@ -193,15 +236,18 @@ impl Hint for HostError {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::NoDevice { devices, .. } => Some(format!("there are: {}", devices.join(", "))),
-            Self::DeviceDown { device } => Some(format!("bring it up: `ip link set {device} up`")),
+            Self::NoDevice { devices, .. } | Self::Loopback { devices, .. } => {
+                Some(format!("there are: {}", devices.join(", ")))
+            }
+            Self::BridgePort { above, .. } => {
+                Some(format!("the prefix arrives on the device above: --dev {above}"))
+            }
+            Self::DeviceDown { device } => Some(format!("bring it up: `sudo ip link set {device} up`")),
             Self::NoIpv6 => Some("boot without `ipv6.disable=1`, or give the container IPv6".to_owned()),
             Self::Ipv6Off { device } => Some(format!(
-                "switch it on: `sysctl -w net/ipv6/conf/{device}/disable_ipv6=0`"
+                "switch it on: `sudo sysctl -w net/ipv6/conf/{device}/disable_ipv6=0`"
             )),
-            Self::NotPrivileged { command, .. } => {
-                Some(format!("run it with sudo: `sudo v6kit {command} …`"))
-            }
+            Self::NotPrivileged { command, is_root, .. } => Some(privilege_hint(command, *is_root)),
             Self::Step { hint, source, .. } => hint.clone().or_else(|| source.hint()),
             Self::Impossible { hint, .. } => Some(hint.clone()),
             Self::Interrupted => Some("run it again; it starts from the beginning".to_owned()),

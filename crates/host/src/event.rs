@@ -75,10 +75,16 @@ pub(crate) struct Ready {
     pub(crate) prefix: Prefix,
     /// The device it is routed to.
     pub(crate) device: String,
+    /// The index of that device, which stays when it is renamed (netdevice(7)).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) index: Option<u32>,
     /// The device of the local route.
     pub(crate) route_device: String,
     /// What was in order before us and must stay so.
     pub(crate) met: Vec<Met>,
+    /// The steps that could not be done.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) left_out: Vec<String>,
 }
 
 /// Something that was as wanted before setup came, and is therefore never undone.

@@ -7,8 +7,8 @@ use std::path::Path;
 use v6kit_net::Prefix;
 
 use crate::error::HostError;
-use crate::limits::Limits;
 use crate::listeners::{self, Listener};
+use crate::logins::Logins;
 use crate::netlink::{Address, Link, Route};
 use crate::nft::{self, NftError, Ruleset};
 use crate::sysctl::{self, Access, Sysctl};
@@ -45,13 +45,15 @@ pub(crate) struct Facts {
     pub(crate) links: Vec<Link>,
     /// The names of links on which IPv6 is switched off.
     pub(crate) without_ipv6: Vec<String>,
+    /// The names of links that take no router advertisements because this host forwards.
+    pub(crate) without_advertisements: Vec<String>,
     pub(crate) addresses: Vec<Address>,
     /// Routes to exactly the prefix, and default routes.
     pub(crate) routes: Vec<Route>,
     pub(crate) sysctls: BTreeMap<String, Sysctl>,
     pub(crate) listeners: Vec<Listener>,
-    /// Limits on open files that hold without us; `None` without PAM.
-    pub(crate) limits: Option<Limits>,
+    /// What a login may open without us; `None` without PAM.
+    pub(crate) logins: Option<Logins>,
     /// Our limits file.
     pub(crate) limits_file: Value,
     pub(crate) firewall: Firewall,
@@ -91,12 +93,16 @@ impl Facts {
             sysctls.insert(name.to_owned(), found);
         }
         let links = system.netlink.links().await?;
+        let names_of = |what: fn(&str) -> bool| {
+            let names = links.iter().map(|link| link.name.clone());
+            names.filter(|name| what(name)).collect()
+        };
+        let firewall = firewall();
+        // The capability of a user namespace below the one that this network namespace belongs to.
+        let is_denied = matches!(firewall, Firewall::Unusable { is_denied: true, .. });
         Ok(Self {
-            without_ipv6: links
-                .iter()
-                .map(|link| link.name.clone())
-                .filter(|name| is_without_ipv6(name))
-                .collect(),
+            without_ipv6: names_of(is_without_ipv6),
+            without_advertisements: names_of(is_without_advertisements),
             links,
             addresses: system.netlink.addresses().await?,
             routes: system
@@ -105,14 +111,14 @@ impl Facts {
                 .await?,
             sysctls,
             listeners: listeners::listeners(),
-            limits: Limits::present().map_err(HostError::facts("/etc/security"))?,
+            logins: Logins::gather().map_err(HostError::facts("/etc/security"))?,
             limits_file: crate::limits::read().map_err(HostError::facts("/etc/security"))?,
-            firewall: firewall(),
+            firewall,
             has_legacy_rules: has_legacy_rules(),
             cores: std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64),
             memory: memory().map_err(HostError::facts("/proc/meminfo"))?,
-            may_administer_network: may_administer_network()
-                .map_err(HostError::facts("/proc/self/status"))?,
+            may_administer_network: !is_denied
+                && may_administer_network().map_err(HostError::facts("/proc/self/status"))?,
         })
     }
 
@@ -151,10 +157,21 @@ impl Facts {
 
 /// Whether `disable_ipv6` is set for a link, whose name may have dots and is no part of a sysctl's name.
 pub(crate) fn is_without_ipv6(link: &str) -> bool {
-    let path = Path::new("/proc/sys/net/ipv6/conf")
-        .join(link)
-        .join("disable_ipv6");
-    std::fs::read_to_string(path).is_ok_and(|value| value.trim() == "1")
+    setting(link, "disable_ipv6").is_some_and(|value| value == "1")
+}
+
+/// Whether a link takes no router advertisements because it forwards: accept_ra=1 means "unless forwarding"
+/// (ip-sysctl.rst).
+pub(crate) fn is_without_advertisements(link: &str) -> bool {
+    let is = |name, value| setting(link, name).is_some_and(|found| found == value);
+    link != "lo" && is("forwarding", "1") && is("accept_ra", "1")
+}
+
+fn setting(link: &str, name: &str) -> Option<String> {
+    let path = Path::new("/proc/sys/net/ipv6/conf").join(link).join(name);
+    std::fs::read_to_string(path)
+        .ok()
+        .map(|value| value.trim().to_owned())
 }
 
 fn firewall() -> Firewall {
@@ -162,7 +179,7 @@ fn firewall() -> Firewall {
         Ok(rules) => Firewall::Rules(rules),
         Err(error @ NftError::Missing) => Firewall::Unusable {
             reason: error.to_string(),
-            hint: "install it (`apt install nftables`) and run setup again".to_owned(),
+            hint: "install it (`sudo apt install nftables`) and run setup again".to_owned(),
             is_denied: false,
         },
         Err(error) => Firewall::Unusable {

@@ -5,14 +5,41 @@ use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
 use v6kit_net::{Code, Hint};
 
+use crate::error::HostError;
 use crate::event::{Event, Line};
+use crate::namespace::{self, Presence};
 use crate::place::Place;
 use crate::state::State;
+use crate::state_dir;
+use crate::system::System;
 
 /// The file in the state directory: one JSON object a line.
 const FILE: &str = "journal.jsonl";
+
+/// The format of the lines. Those of format 1 do not say theirs.
+const VERSION: u32 = 2;
+
+/// A line as it is written.
+#[derive(Serialize)]
+struct Written<'a> {
+    version: u32,
+    #[serde(flatten)]
+    line: &'a Line,
+}
+
+/// What every line of every format can be read as.
+#[derive(Deserialize)]
+struct Versioned {
+    #[serde(default = "first_version")]
+    version: u32,
+}
+
+fn first_version() -> u32 {
+    1
+}
 
 /// Why the journal cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -47,10 +74,20 @@ pub enum JournalError {
         source: serde_json::Error,
     },
     /// It was written in another network namespace of this boot.
-    #[error("{} belongs to another network namespace", .path.display())]
+    #[error("{} belongs to another network namespace{}", .path.display(), if *.is_held { ", which is still there" } else { "" })]
     OtherNamespace {
         /// The file.
         path: PathBuf,
+        /// Whether something holds that namespace; false where that cannot be seen from here.
+        is_held: bool,
+    },
+    /// A later v6kit wrote it.
+    #[error("{} was written by another version of v6kit (format {version})", .path.display())]
+    OtherVersion {
+        /// The file.
+        path: PathBuf,
+        /// The format of the line that is not known here.
+        version: u32,
     },
 }
 
@@ -59,6 +96,7 @@ impl Hint for JournalError {
         match self {
             Self::Read { .. } | Self::Write { .. } | Self::Damaged { .. } => Code::Journal,
             Self::OtherNamespace { .. } => Code::OtherNamespace,
+            Self::OtherVersion { .. } => Code::OtherVersion,
         }
     }
 
@@ -73,10 +111,17 @@ impl Hint for JournalError {
                 "it holds the original values: read them there, put them back by hand, then remove {}",
                 path.display()
             ),
-            Self::OtherNamespace { path } => format!(
-                "run v6kit in that namespace, or use another --state-dir; if that namespace is gone: `rm -f {} {}`",
+            Self::OtherNamespace { is_held: true, .. } => {
+                "run v6kit in that namespace, or use another --state-dir".to_owned()
+            }
+            Self::OtherNamespace { path, .. } => format!(
+                "run v6kit in that namespace, or use another --state-dir; whether it is still there cannot be seen from here, and if it is not: `sudo rm -f {} {}`",
                 path.display(),
                 crate::limits::FILE
+            ),
+            Self::OtherVersion { .. } => format!(
+                "use the v6kit that set this host up, or a later one: this is {} and knows formats up to {VERSION}",
+                env!("CARGO_PKG_VERSION")
             ),
         })
     }
@@ -115,15 +160,24 @@ impl Journal {
             if line.is_empty() {
                 continue;
             }
-            let line: Line = serde_json::from_slice(line).map_err(|source| JournalError::Damaged {
+            let damaged = |source| JournalError::Damaged {
                 path: path.clone(),
                 line: index + 1,
                 source,
-            })?;
+            };
+            let Versioned { version } = serde_json::from_slice(line).map_err(damaged)?;
+            if version > VERSION {
+                return Err(JournalError::OtherVersion { path, version });
+            }
+            let line: Line = serde_json::from_slice(line).map_err(damaged)?;
             state.record(&line);
         }
-        if state.is_of_other_namespace(&place) {
-            return Err(JournalError::OtherNamespace { path });
+        for elsewhere in state.other_namespaces(&place) {
+            let presence = namespace::presence(elsewhere, &place);
+            if presence != Presence::Gone {
+                let is_held = presence == Presence::Held;
+                return Err(JournalError::OtherNamespace { path, is_held });
+            }
         }
         Ok(Self {
             path,
@@ -133,6 +187,28 @@ impl Journal {
             state,
             error: None,
         })
+    }
+
+    /// Reads the journal in `state_dir` for this process, wherever that runs.
+    pub(crate) async fn open(state_dir: &Path, system: &System) -> Result<Self, HostError> {
+        state_dir::require_target(state_dir)?;
+        let here = Place::here().map_err(HostError::facts("/proc"))?;
+        let mut journal = Self::read(state_dir, here)?;
+        journal.recognise(system).await?;
+        Ok(journal)
+    }
+
+    /// In a container of systemd-nspawn a shell sees another boot id than a unit with a /proc of its own.
+    /// A route with our mark, which no boot keeps, in the namespace that it was journaled in shows that both
+    /// are one boot.
+    async fn recognise(&mut self, system: &System) -> Result<(), HostError> {
+        for (place, prefix) in self.state.routes_of_other_boots(&self.place) {
+            if system.has_route_of_ours(prefix).await? {
+                self.place = place;
+                return Ok(());
+            }
+        }
+        Ok(())
     }
 
     /// What all lines add up to.
@@ -177,7 +253,10 @@ impl Journal {
     }
 
     fn write(&mut self, line: &Line) -> io::Result<()> {
-        let mut text = serde_json::to_vec(line)?;
+        let mut text = serde_json::to_vec(&Written {
+            version: VERSION,
+            line,
+        })?;
         text.push(b'\n');
         if self.file.is_none() {
             self.file = Some(open(&self.path)?);
@@ -227,8 +306,14 @@ mod tests {
     fn here() -> Place {
         Place {
             boot_id: "b".to_owned(),
-            network_namespace: 1,
+            network_namespace: inode_of_this_namespace(),
+            cookie: None,
+            pid_namespace: None,
         }
+    }
+
+    fn inode_of_this_namespace() -> u64 {
+        Place::here().unwrap().network_namespace
     }
 
     fn gone(prefix: &str) -> Event {
@@ -241,6 +326,8 @@ mod tests {
         Event::Ready(Ready {
             prefix: prefix.parse().unwrap(),
             device: "eth0".to_owned(),
+            index: None,
+            left_out: Vec::new(),
             route_device: "lo".to_owned(),
             met: Vec::new(),
         })
@@ -295,12 +382,48 @@ mod tests {
     }
 
     #[test]
+    fn a_line_of_a_later_format_is_refused_and_one_without_a_format_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(FILE);
+        let mut journal = Journal::read(dir.path(), here()).unwrap();
+        journal.append(ready("2001:db8:1::/64")).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with("{\"version\":2,"), "{text}");
+        fs::write(&path, text.replace("\"version\":2,", "")).unwrap();
+        let old = Journal::read(dir.path(), here()).unwrap();
+        assert_eq!(old.state().setups().count(), 1);
+        // Whatever else a later format changes.
+        fs::write(&path, format!("{text}{{\"version\":3,\"entry\":[]}}\n")).unwrap();
+        let error = Journal::read(dir.path(), here()).unwrap_err();
+        assert!(
+            matches!(error, JournalError::OtherVersion { version: 3, .. }),
+            "{error:?}"
+        );
+    }
+
+    #[test]
+    fn a_namespace_that_got_the_inode_of_an_ended_one_is_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let with_cookie = |cookie| Place {
+            cookie: Some(cookie),
+            ..here()
+        };
+        let mut journal = Journal::read(dir.path(), with_cookie(7)).unwrap();
+        journal.append(ready("2001:db8:1::/64")).unwrap();
+        let journal = Journal::read(dir.path(), with_cookie(8)).unwrap();
+        let (place, _) = journal.state().setups().next().unwrap();
+        assert!(!place.is_same(journal.place()));
+    }
+
+    #[test]
     fn a_journal_of_another_network_namespace_is_refused_unless_the_host_was_rebooted() {
         let dir = tempfile::tempdir().unwrap();
+        // From here the place below seems to be held: this process is in it.
         let mut journal = Journal::read(dir.path(), here()).unwrap();
         journal.append(ready("2001:db8:1::/64")).unwrap();
         let elsewhere = Place {
             network_namespace: 2,
+            pid_namespace: Some(2),
             ..here()
         };
         let error = Journal::read(dir.path(), elsewhere.clone()).unwrap_err();
@@ -313,6 +436,7 @@ mod tests {
         journal.append(gone("2001:db8:1::/64")).unwrap();
         let elsewhere = Place {
             network_namespace: 2,
+            pid_namespace: Some(2),
             ..here()
         };
         assert!(Journal::read(dir.path(), elsewhere).is_ok());

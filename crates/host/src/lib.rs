@@ -9,6 +9,7 @@
 
 pub mod boot;
 mod change;
+mod device;
 mod doctor;
 mod error;
 mod event;
@@ -17,6 +18,8 @@ mod facts;
 mod journal;
 mod limits;
 mod listeners;
+mod logins;
+mod namespace;
 mod netlink;
 mod nft;
 mod place;
@@ -34,6 +37,7 @@ mod sysctl;
 mod system;
 mod teardown;
 mod undo;
+mod uplink;
 mod value;
 mod wanted;
 
@@ -56,4 +60,5 @@ pub use status::status;
 pub use summary::{SetUp, Summary, SummaryError};
 pub use system::ResourceError;
 pub use teardown::teardown;
+pub use uplink::{Uplink, device_of, uplinks};
 pub use wanted::{Conntrack, Inbound, Purpose, Wanted};

@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +13,9 @@ pub(crate) const FILE: &str = "/etc/security/limits.d/90-v6kit.conf";
 /// Written first and renamed. pam_limits reads `*.conf` only.
 const NEW_FILE: &str = "/etc/security/limits.d/90-v6kit.conf.new";
 const DIRECTORY: &str = "/etc/security/limits.d";
-const MAIN_FILE: &str = "/etc/security/limits.conf";
+/// What the kernel starts with as fs.nr_open: with a line above it nobody could log in after the next boot
+/// (pam_limits fails when setrlimit(2) does).
+pub(crate) const HIGHEST: u64 = 1_048_576;
 const HEADER: &str = "# Written by `v6kit setup`; `v6kit teardown` removes it.";
 
 /// `nofile` limits for everybody (`*`) and for root, whom `*` does not include. `None`: no line.
@@ -36,6 +37,14 @@ pub(crate) struct Pair {
 }
 
 impl Pair {
+    /// The lower of each that is known.
+    pub(crate) fn lowest(self, other: Self) -> Self {
+        self.map_with(other, |one, other| match (one, other) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        })
+    }
+
     fn describe(self) -> String {
         match (self.soft, self.hard) {
             (None, None) => "no limit".to_owned(),
@@ -54,20 +63,6 @@ impl Pair {
 }
 
 impl Limits {
-    /// The lines that raise `present` limits to `nofile`; no line where they are as high already, so
-    /// that nothing is ever lowered.
-    pub(crate) fn raising(present: Self, nofile: u64) -> Self {
-        let raise = |limit: Option<u64>| limit.is_none_or(|limit| limit < nofile).then_some(nofile);
-        let pair = |pair: Pair| Pair {
-            soft: raise(pair.soft),
-            hard: raise(pair.hard),
-        };
-        Self {
-            everybody: pair(present.everybody),
-            root: pair(present.root),
-        }
-    }
-
     /// Whether there is no line.
     pub(crate) fn is_empty(self) -> bool {
         self == Self::default()
@@ -97,9 +92,7 @@ impl Limits {
 
     /// The file's lines on one line, for people.
     pub(crate) fn describe(text: &str) -> String {
-        let mut limits = Self::default();
-        limits.override_from(text);
-        let Self { everybody, root } = limits;
+        let Self { everybody, root } = Self::parse(text);
         if everybody == root {
             format!("{} for all and root", everybody.describe())
         } else {
@@ -107,87 +100,28 @@ impl Limits {
         }
     }
 
-    /// What other files than ours set, over what logins inherit from the first process.
-    ///
-    /// `None` where there is no limits.d directory, as without PAM.
-    pub(crate) fn present() -> io::Result<Option<Self>> {
-        if !Path::new(DIRECTORY).is_dir() {
-            return Ok(None);
-        }
-        let inherited = first_process();
-        let mut limits = Self {
-            everybody: inherited,
-            root: inherited,
-        };
-        for path in files()? {
-            limits.override_from(&fs::read_to_string(path)?);
-        }
-        Ok(Some(limits))
-    }
-
-    fn override_from(&mut self, text: &str) {
+    /// The lines of our own file.
+    pub(crate) fn parse(text: &str) -> Self {
+        let mut limits = Self::default();
         for line in text.lines() {
-            let fields: Vec<&str> = line
-                .split('#')
-                .next()
-                .unwrap_or_default()
-                .split_whitespace()
-                .collect();
+            let fields: Vec<&str> = line.split_whitespace().collect();
             let &[domain, kind, "nofile", limit] = fields.as_slice() else {
                 continue;
             };
             let pair = match domain {
-                "*" => &mut self.everybody,
-                "root" => &mut self.root,
+                "*" => &mut limits.everybody,
+                "root" => &mut limits.root,
                 _ => continue,
             };
-            let Some(limit) = parse_limit(limit) else { continue };
-            if kind == "soft" || kind == "-" {
-                pair.soft = Some(limit);
-            }
-            if kind == "hard" || kind == "-" {
-                pair.hard = Some(limit);
+            let limit = limit.parse().ok();
+            match kind {
+                "soft" => pair.soft = limit,
+                "hard" => pair.hard = limit,
+                _ => {}
             }
         }
+        limits
     }
-}
-
-fn parse_limit(text: &str) -> Option<u64> {
-    match text {
-        "-1" | "unlimited" | "infinity" => Some(u64::MAX),
-        number => number.parse().ok(),
-    }
-}
-
-/// limits.conf, then limits.d/*.conf in the order of the C locale. Later ones win.
-fn files() -> io::Result<Vec<PathBuf>> {
-    let mut fragments: Vec<PathBuf> = fs::read_dir(DIRECTORY)?
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<io::Result<_>>()?;
-    fragments.retain(|path| path.extension().is_some_and(|e| e == "conf") && path != Path::new(FILE));
-    fragments.sort();
-    let main = PathBuf::from(MAIN_FILE);
-    Ok(main
-        .exists()
-        .then_some(main)
-        .into_iter()
-        .chain(fragments)
-        .collect())
-}
-
-/// The limits of the first process, which daemons and logins inherit. Unknown where it cannot be seen.
-fn first_process() -> Pair {
-    let limit = |value| match value {
-        procfs::process::LimitValue::Unlimited => u64::MAX,
-        procfs::process::LimitValue::Value(number) => number,
-    };
-    procfs::process::Process::new(1)
-        .and_then(|process| process.limits())
-        .map(|limits| Pair {
-            soft: Some(limit(limits.max_open_files.soft_limit)),
-            hard: Some(limit(limits.max_open_files.hard_limit)),
-        })
-        .unwrap_or_default()
 }
 
 /// Our file as it is.
@@ -235,43 +169,11 @@ mod tests {
     }
 
     #[test]
-    fn a_hard_limit_that_is_higher_already_gets_no_line() {
-        let present = Limits {
-            everybody: pair(1024, 524_288),
-            root: pair(1024, 524_288),
-        };
-        let limits = Limits::raising(present, 65_536);
-        assert_eq!(
-            limits.render(),
-            format!("{HEADER}\n* soft nofile 65536\nroot soft nofile 65536\n")
-        );
-        assert!(Limits::raising(present, 1024).is_empty());
-    }
-
-    #[test]
-    fn unknown_limits_are_set() {
-        let limits = Limits::raising(Limits::default(), 7);
-        assert_eq!(limits.everybody, pair(7, 7));
-        assert_eq!(
-            Limits::describe(&limits.render()),
-            "soft 7, hard 7 for all and root"
-        );
-    }
-
-    #[test]
-    fn what_other_files_set_is_read_as_pam_reads_it() {
-        let mut limits = Limits::default();
-        limits.override_from(
-            "# c\n*  -  nofile 100 # both\nroot hard nofile unlimited\n@db soft nofile 9\n* soft core 0\n",
-        );
-        assert_eq!(limits.everybody, pair(100, 100));
-        assert_eq!(limits.root.hard, Some(u64::MAX));
-        assert_eq!(limits.root.soft, None);
-    }
-
-    #[test]
     fn two_prefixes_get_the_higher_of_their_limits() {
-        let small = Limits::raising(Limits::default(), 10);
+        let small = Limits {
+            everybody: pair(10, 10),
+            root: pair(10, 10),
+        };
         let large = Limits {
             everybody: pair(5, 20),
             root: Pair::default(),
@@ -279,5 +181,25 @@ mod tests {
         let both = Limits::strictest([&small, &large].into_iter());
         assert_eq!(both.everybody, pair(10, 20));
         assert_eq!(both.root, pair(10, 10));
+    }
+
+    #[test]
+    fn a_file_is_read_as_it_was_written() {
+        let limits = Limits {
+            everybody: pair(7, 7),
+            root: Pair {
+                soft: Some(9),
+                hard: None,
+            },
+        };
+        assert_eq!(
+            limits.render(),
+            format!("{HEADER}\n* soft nofile 7\n* hard nofile 7\nroot soft nofile 9\n")
+        );
+        assert_eq!(Limits::parse(&limits.render()), limits);
+        assert_eq!(
+            Limits::describe(&limits.render()),
+            "soft 7, hard 7 for all, soft 9 for root"
+        );
     }
 }

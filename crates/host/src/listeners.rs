@@ -124,6 +124,14 @@ pub(crate) fn exposed(listeners: &[Listener]) -> Vec<String> {
     by_port.values().map(ToString::to_string).collect()
 }
 
+/// What is reached on every address now, for a sentence.
+pub(crate) fn reached() -> String {
+    match exposed(&listeners()).as_slice() {
+        [] => "nothing: no service listens on every address now".to_owned(),
+        services => services.join(", "),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

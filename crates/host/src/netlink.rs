@@ -7,7 +7,7 @@ use futures_util::TryStreamExt;
 use ipnet::Ipv6Net;
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
-use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use netlink_packet_route::link::{InfoPortKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
@@ -153,6 +153,10 @@ pub(crate) struct Link {
     pub(crate) name: String,
     /// Whether it is administratively up.
     pub(crate) is_up: bool,
+    /// Whether it leads to this host itself.
+    pub(crate) is_loopback: bool,
+    /// The index of the bridge, bond or team whose port it is, which takes all its packets.
+    pub(crate) port_of: Option<u32>,
 }
 
 /// An address and where it is configured.
@@ -205,6 +209,29 @@ fn link(message: &LinkMessage) -> Option<Link> {
         index: message.header.index,
         name,
         is_up: message.header.flags.contains(LinkFlags::Up),
+        is_loopback: message.header.flags.contains(LinkFlags::Loopback),
+        port_of: port_of(message),
+    })
+}
+
+/// A device in a VRF has a controller too, and keeps its packets.
+fn port_of(message: &LinkMessage) -> Option<u32> {
+    let infos = message.attributes.iter().filter_map(|attribute| match attribute {
+        LinkAttribute::LinkInfo(infos) => Some(infos),
+        _ => None,
+    });
+    let takes_packets = |info: &LinkInfo| {
+        matches!(
+            info,
+            LinkInfo::PortKind(InfoPortKind::Bridge | InfoPortKind::Bond | InfoPortKind::Team)
+        )
+    };
+    if !infos.flatten().any(takes_packets) {
+        return None;
+    }
+    message.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::Controller(index) => Some(*index),
+        _ => None,
     })
 }
 

@@ -122,6 +122,9 @@ pub struct TeardownStep {
     /// Why, where it is not simply restored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The command that puts it back all the same, where it was left alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
 }
 
 /// What became of a step of teardown.

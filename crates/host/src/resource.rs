@@ -114,6 +114,23 @@ impl Resource {
         }
     }
 
+    /// The command that makes it `original` by hand.
+    pub(crate) fn by_hand(&self, original: &Value) -> String {
+        match self {
+            Self::Table => "sudo nft delete table inet v6kit".to_owned(),
+            Self::LimitsFile => format!("sudo rm {}", crate::limits::FILE),
+            Self::Route { prefix, device } => {
+                format!("sudo ip -6 route del local {prefix} dev {device} table local")
+            }
+            Self::Sysctl { name } => {
+                format!(
+                    "sudo sysctl -w {name}='{}'",
+                    original.as_text().unwrap_or_default()
+                )
+            }
+        }
+    }
+
     /// What a person reads of `value`.
     pub(crate) fn describe(&self, value: &Value) -> Option<String> {
         match self {

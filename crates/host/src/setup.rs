@@ -1,21 +1,23 @@
 //! Setup: facts, plan, steps; everything undone when what is essential fails.
 
+use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use v6kit_net::{Hint, chain};
 
 use crate::change::{ChangeError, Ledger, Release, hold};
-use crate::error::HostError;
+use crate::error::{HostError, privilege_hint};
 use crate::event::{Event, Met, Ready};
 use crate::facts::Facts;
 use crate::journal::Journal;
-use crate::place::Place;
+use crate::limits::{self, Limits};
+use crate::logins::Logins;
 use crate::plan::{Action, Importance, Plan, Step, plan};
 use crate::report::{SetupReport, SetupState, SetupStep};
-use crate::resource::Want;
+use crate::resource::{Resource, Want};
 use crate::state::HoldKey;
-use crate::state_dir::StateDir;
+use crate::state_dir::{self, StateDir, StateDirError};
 use crate::system::System;
 use crate::undo::tidy_up;
 use crate::wanted::Wanted;
@@ -26,10 +28,19 @@ use crate::wanted::Wanted;
 /// # Errors
 /// [`HostError`] when facts cannot be read or the request cannot be meant.
 pub async fn dry_run(wanted: &Wanted, state_dir: &Path) -> Result<SetupReport, HostError> {
-    let place = Place::here().map_err(HostError::facts("/proc"))?;
-    let journal = Journal::read(state_dir, place)?;
-    let facts = Facts::gather(&System::open()?, wanted.prefix).await?;
+    let system = System::open()?;
+    let journal = Journal::open(state_dir, &system).await?;
+    let facts = Facts::gather(&system, wanted.prefix).await?;
     let sees_firewall = facts.may_administer_network;
+    if !sees_firewall && nix::unistd::geteuid().is_root() {
+        return Err(HostError::not_privileged("change routes", "setup"));
+    }
+    match state_dir::check(state_dir) {
+        // Root may write where this user may not.
+        Err(StateDirError::Open { source, .. })
+            if !sees_firewall && source.kind() == io::ErrorKind::PermissionDenied => {}
+        checked => checked?,
+    }
     let mut plan = plan(&facts.found_by_root(), journal.state(), journal.place(), wanted)?;
     if !sees_firewall {
         let remark = "without root the firewall cannot be seen: this is the plan for an empty one";
@@ -48,23 +59,20 @@ pub async fn dry_run(wanted: &Wanted, state_dir: &Path) -> Result<SetupReport, H
 /// [`HostError`]. Nothing is left changed then.
 pub async fn setup(wanted: &Wanted, state_dir: &Path, stop: &AtomicBool) -> Result<SetupReport, HostError> {
     let system = System::open()?;
-    let place = Place::here().map_err(HostError::facts("/proc"))?;
     // What cannot work is told before anything is written, the state directory included.
     let facts = Facts::gather(&system, wanted.prefix).await?;
-    let journal = Journal::read(state_dir, place.clone())?;
-    let first = plan(&facts, journal.state(), &place, wanted)?;
+    let journal = Journal::open(state_dir, &system).await?;
+    let first = plan(&facts, journal.state(), journal.place(), wanted)?;
     if !facts.may_administer_network {
-        return Err(HostError::NotPrivileged {
-            action: "change routes",
-            command: "setup",
-        });
+        return Err(HostError::not_privileged("change routes", "setup"));
     }
+    state_dir::check(state_dir)?;
     if let Some(report) = refusal(&first, wanted)? {
         return Ok(report);
     }
 
     let dir = StateDir::make(state_dir).await?;
-    let journal = Journal::read(dir.path(), place)?;
+    let journal = Journal::open(dir.path(), &system).await?;
     let mut run = Run {
         ledger: Ledger { system, journal },
         wanted,
@@ -117,11 +125,14 @@ impl Run<'_> {
             if self.stop.load(Ordering::Relaxed) {
                 return Err(HostError::Interrupted);
             }
-            let report = self.step(step).await?;
+            let mut report = self.step(step).await?;
+            if step.resource == Some(Resource::LimitsFile) && report.state == SetupState::Changed {
+                look_again_at_logins(plan.login_limit, &mut report)?;
+            }
             self.steps.push(report);
         }
         let was_set_up = self.ledger.journal.state().setup(self.wanted.prefix).is_some();
-        self.announce()?;
+        self.announce().await?;
         if let Err(error) = self.ledger.journal.state().summary().write(dir.path()) {
             if !was_set_up {
                 let prefix = self.wanted.prefix;
@@ -161,7 +172,7 @@ impl Run<'_> {
             let is_gone = state
                 .held(&key.resource)
                 .and_then(|held| held.holder(prefix, &key.step))
-                .is_some_and(|holder| holder.is_gone_with_boot(&key.resource, &here));
+                .is_some_and(|holder| holder.is_gone(&key.resource, &here));
             !is_wanted || is_gone
         });
         for key in keys {
@@ -181,6 +192,14 @@ impl Run<'_> {
 
     async fn step(&mut self, step: &Step) -> Result<SetupStep, HostError> {
         match &step.action {
+            Action::Partly { action, why, hint } => {
+                let inner = Step {
+                    action: (**action).clone(),
+                    ..step.clone()
+                };
+                let report = Box::pin(self.step(&inner)).await?;
+                Ok(in_conflict(report, why, hint))
+            }
             Action::Change { want, before, .. } => self.make(step, want, before.clone()).await,
             Action::Keep { want, .. } => {
                 self.keep(step, want.as_ref()).await?;
@@ -211,9 +230,9 @@ impl Run<'_> {
             Err(ChangeError::Resource(source)) if step.importance == Importance::Essential => {
                 Err(HostError::Step {
                     step: step.id.clone(),
-                    hint: source.is_denial().then(|| {
-                        "CAP_NET_ADMIN is missing in this network namespace: `sudo v6kit setup …`".to_owned()
-                    }),
+                    hint: source
+                        .is_denial()
+                        .then(|| privilege_hint("setup", nix::unistd::geteuid().is_root())),
                     source,
                 })
             }
@@ -264,16 +283,23 @@ impl Run<'_> {
             .state()
             .held(&key.resource)?
             .holder(key.prefix, &key.step)
-            .filter(|holder| !holder.is_gone_with_boot(&key.resource, here))
+            .filter(|holder| !holder.is_gone(&key.resource, here))
             .map(|holder| holder.want.clone())
     }
 
     /// Puts the prefix first among those that are set up.
-    fn announce(&mut self) -> Result<(), HostError> {
+    async fn announce(&mut self) -> Result<(), HostError> {
+        let links = self.ledger.system.netlink.links().await?;
+        let skipped = self.steps.iter().filter(|step| step.state == SetupState::Skipped);
         let ready = Ready {
             prefix: self.wanted.prefix,
             device: self.wanted.device.clone(),
+            index: links
+                .iter()
+                .find(|link| link.name == self.wanted.device)
+                .map(|link| link.index),
             route_device: self.wanted.route_device.clone(),
+            left_out: skipped.map(|step| step.id.clone()).collect(),
             met: std::mem::take(&mut self.met),
         };
         let journal = &mut self.ledger.journal;
@@ -281,7 +307,7 @@ impl Run<'_> {
             .state()
             .setups()
             .next()
-            .is_some_and(|(place, latest)| *latest == ready && place == journal.place());
+            .is_some_and(|(place, latest)| *latest == ready && place.is_same(journal.place()));
         if !is_known {
             journal.append(Event::Ready(ready))?;
         }
@@ -294,7 +320,7 @@ impl Run<'_> {
         while let Some((key, previous)) = self.made.pop() {
             if let Err(error) = self.ledger.revert(&key, previous.as_ref()).await {
                 tracing::warn!(
-                    "the step `{}` could not be undone: {}; `v6kit teardown` tries again",
+                    "the step `{}` could not be undone: {}; teardown tries again",
                     key.step,
                     chain(&error)
                 );
@@ -334,10 +360,32 @@ fn refusal(plan: &Plan, wanted: &Wanted) -> Result<Option<SetupReport>, HostErro
                 }
                 return Ok(Some(report));
             }
-            Action::Change { .. } | Action::Keep { .. } => {}
+            Action::Change { .. } | Action::Keep { .. } | Action::Partly { .. } => {}
         }
     }
     Ok(None)
+}
+
+/// What logins get now that the file is written, as pam_limits reads it.
+fn look_again_at_logins(login_limit: u64, report: &mut SetupStep) -> Result<(), HostError> {
+    let unreadable = HostError::facts("/etc/security");
+    let (logins, ours) = Logins::gather()
+        .and_then(|logins| Ok((logins, limits::read()?)))
+        .map_err(unreadable)?;
+    let ours = ours.as_text().map(Limits::parse).unwrap_or_default();
+    if let Some(obstacle) = logins.and_then(|logins| logins.obstacle(login_limit, &ours)) {
+        *report = in_conflict(report.clone(), &obstacle.why, &obstacle.hint);
+    }
+    Ok(())
+}
+
+fn in_conflict(report: SetupStep, why: &str, hint: &str) -> SetupStep {
+    SetupStep {
+        state: SetupState::Conflict,
+        reason: why.to_owned(),
+        hint: Some(hint.to_owned()),
+        ..report
+    }
 }
 
 fn preview(plan: &Plan, wanted: &Wanted) -> SetupReport {
@@ -387,6 +435,13 @@ fn planned(step: &Step) -> SetupStep {
             why,
             Some(hint.clone()),
         ),
+        Action::Partly { action, why, hint } => {
+            let inner = Step {
+                action: (**action).clone(),
+                ..step.clone()
+            };
+            return in_conflict(planned(&inner), why, hint);
+        }
     };
     SetupStep {
         id: step.id.clone(),

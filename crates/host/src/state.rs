@@ -68,9 +68,9 @@ pub(crate) struct HoldKey {
 }
 
 impl Holder {
-    /// Whether the change went with a boot.
-    pub(crate) fn is_gone_with_boot(&self, resource: &Resource, here: &Place) -> bool {
-        resource.is_volatile() && self.place.boot_id != here.boot_id
+    /// Whether the change went with a boot, or with the network namespace that it was made in.
+    pub(crate) fn is_gone(&self, resource: &Resource, here: &Place) -> bool {
+        resource.is_volatile() && !self.place.is_same(here)
     }
 
     fn is(&self, prefix: Prefix, step: &str) -> bool {
@@ -87,7 +87,7 @@ impl Held {
     pub(crate) fn wants_except(&self, prefix: Prefix, step: &str, here: &Place) -> Vec<&Want> {
         self.holders
             .iter()
-            .filter(|holder| !holder.is(prefix, step) && !holder.is_gone_with_boot(&self.resource, here))
+            .filter(|holder| !holder.is(prefix, step) && !holder.is_gone(&self.resource, here))
             .map(|holder| &holder.want)
             .collect()
     }
@@ -96,7 +96,7 @@ impl Held {
     pub(crate) fn is_live(&self, here: &Place) -> bool {
         self.holders
             .iter()
-            .any(|holder| !holder.is_gone_with_boot(&self.resource, here))
+            .any(|holder| !holder.is_gone(&self.resource, here))
     }
 
     /// Whether `current` is what we made it, and not what somebody else made it since.
@@ -126,6 +126,7 @@ impl State {
             .map(|(place, ready)| SetUp {
                 prefix: ready.prefix,
                 device: ready.device.clone(),
+                device_index: ready.index,
                 route_device: ready.route_device.clone(),
                 boot_id: place.boot_id.clone(),
             })
@@ -179,17 +180,30 @@ impl State {
         found.into_iter().map(|(_, key)| key).collect()
     }
 
-    /// Whether something of this boot was made in another network namespace.
-    pub(crate) fn is_of_other_namespace(&self, here: &Place) -> bool {
-        let elsewhere = |place: &Place| {
-            place.boot_id == here.boot_id && place.network_namespace != here.network_namespace
-        };
-        self.setups.iter().any(|(place, _)| elsewhere(place))
-            || self
-                .held
-                .iter()
-                .flat_map(|held| &held.holders)
-                .any(|holder| elsewhere(&holder.place))
+    /// The other network namespaces of this boot that something was made in.
+    pub(crate) fn other_namespaces(&self, here: &Place) -> Vec<&Place> {
+        let holders = self.held.iter().flat_map(|held| &held.holders);
+        let places = self.setups.iter().map(|(place, _)| place);
+        let mut others: Vec<&Place> = Vec::new();
+        for place in places.chain(holders.map(|holder| &holder.place)) {
+            let is_other = place.boot_id == here.boot_id && !place.is_same_namespace(here);
+            if is_other && !others.iter().any(|known| known.is_same(place)) {
+                others.push(place);
+            }
+        }
+        others
+    }
+
+    /// The prefixes that a route was made for under another boot id, as it seems in this very namespace.
+    pub(crate) fn routes_of_other_boots(&self, here: &Place) -> Vec<(Place, Prefix)> {
+        self.holds(|holder| holder.place.boot_id != here.boot_id && holder.place.is_same_namespace(here))
+            .into_iter()
+            .filter(|key| matches!(key.resource, Resource::Route { .. }))
+            .filter_map(|key| {
+                let holder = self.held(&key.resource)?.holder(key.prefix, &key.step)?;
+                Some((holder.place.clone(), key.prefix))
+            })
+            .collect()
     }
 
     /// Adds an event.
@@ -213,7 +227,7 @@ impl State {
                 held.original = original.clone();
                 let previous = held
                     .holder(*prefix, step)
-                    .filter(|holder| !holder.is_gone_with_boot(resource, &line.place))
+                    .filter(|holder| !holder.is_gone(resource, &line.place))
                     .map(|holder| holder.want.clone());
                 held.holders.retain(|holder| !holder.is(*prefix, step));
                 held.holders.push(Holder {
@@ -307,6 +321,8 @@ mod tests {
         Place {
             boot_id: boot.to_owned(),
             network_namespace: 1,
+            cookie: None,
+            pid_namespace: None,
         }
     }
 

@@ -4,11 +4,12 @@ use std::path::Path;
 
 use v6kit_net::Prefix;
 
+use crate::device::Device;
 use crate::error::HostError;
 use crate::event::Met;
 use crate::facts::may_administer_network;
 use crate::journal::Journal;
-use crate::place::Place;
+use crate::listeners;
 use crate::report::{StatusReport, StatusState, StatusStep};
 use crate::resource::{Resource, Want};
 use crate::state::{HoldKey, Phase, State};
@@ -22,8 +23,8 @@ use crate::value::Value;
 /// # Errors
 /// [`HostError`] when the journal or the host cannot be read.
 pub async fn status(state_dir: &Path, prefix: Option<Prefix>) -> Result<Option<StatusReport>, HostError> {
-    let place = Place::here().map_err(HostError::facts("/proc"))?;
-    let journal = Journal::read(state_dir, place)?;
+    let system = System::open()?;
+    let journal = Journal::open(state_dir, &system).await?;
     let state = journal.state();
     if state.is_empty() && prefix.is_none() {
         return Ok(None);
@@ -33,12 +34,8 @@ pub async fn status(state_dir: &Path, prefix: Option<Prefix>) -> Result<Option<S
     keys.reverse();
     let sees_firewall = may_administer_network().map_err(HostError::facts("/proc/self/status"))?;
     if !sees_firewall && keys.iter().any(|key| key.resource == Resource::Table) {
-        return Err(HostError::NotPrivileged {
-            action: "look at the firewall",
-            command: "status",
-        });
+        return Err(HostError::not_privileged("look at the firewall", "status"));
     }
-    let system = System::open()?;
     let mut steps = Vec::new();
     for key in &keys {
         let found = system.read(&key.resource).await?;
@@ -54,10 +51,20 @@ pub async fn status(state_dir: &Path, prefix: Option<Prefix>) -> Result<Option<S
             steps.push(met_step(met, *prefix, &found));
         }
     }
-    let remarks = remarks(&journal, &prefixes);
+    let mut remarks = remarks(&journal, &prefixes);
+    remarks.extend(left_out(state, &prefixes));
+    let links = system.netlink.links().await?;
+    let mut has_devices = true;
+    for ready in prefixes.iter().filter_map(|prefix| state.setup(*prefix)) {
+        let present = Device::find(&ready.device, ready.index, &links);
+        if let Some(remark) = present.remark(&ready.device, ready.prefix) {
+            has_devices = false;
+            remarks.push(remark);
+        }
+    }
     let is_complete = prefixes.iter().all(|prefix| state.setup(*prefix).is_some());
     Ok(Some(StatusReport {
-        in_order: is_complete && steps.iter().all(|step| step.state == StatusState::InOrder),
+        in_order: is_complete && has_devices && steps.iter().all(|step| step.state == StatusState::InOrder),
         steps,
         prefixes,
         remarks,
@@ -138,12 +145,31 @@ fn remarks(journal: &Journal, prefixes: &[Prefix]) -> Vec<String> {
             .find(|(_, ready)| ready.prefix == *prefix);
         match setup {
             None => remarks.push(format!(
-                "the setup of {prefix} was cut off: run it again, or `v6kit teardown`"
+                "the setup of {prefix} was cut off: run it again, or `sudo v6kit teardown --prefix {prefix}`"
             )),
             Some((place, _)) if place.boot_id != journal.place().boot_id => remarks.push(format!(
                 "this host was booted since {prefix} was set up: run setup again"
             )),
+            Some((place, _)) if !place.is_same(journal.place()) => remarks.push(format!(
+                "the network namespace that {prefix} was set up in is gone, as after the restart of a container: run setup again"
+            )),
             Some(_) => {}
+        }
+    }
+    remarks
+}
+
+/// What setup could not do, with what it means now.
+fn left_out(state: &State, prefixes: &[Prefix]) -> Vec<String> {
+    let mut remarks = Vec::new();
+    for ready in prefixes.iter().filter_map(|prefix| state.setup(*prefix)) {
+        for step in &ready.left_out {
+            let meaning = if step == "inbound" {
+                format!("callers from outside reach {}", listeners::reached())
+            } else {
+                "setup could not do it here, and says why when it is run again".to_owned()
+            };
+            remarks.push(format!("{step} was left out for {}: {meaning}", ready.prefix));
         }
     }
     remarks

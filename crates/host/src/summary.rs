@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use v6kit_net::{Code, Hint, Prefix};
 
+use crate::state_dir::{self, StateDirError};
+
 /// The file beside the journal.
 const FILE: &str = "summary.json";
 /// Written first and renamed, so that a reader never sees half a summary.
@@ -31,6 +33,9 @@ pub struct SetUp {
     pub prefix: Prefix,
     /// The device that the prefix is routed to.
     pub device: String,
+    /// The index of that device, which stays when it is renamed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_index: Option<u32>,
     /// The device that carries the local route, mostly `lo`.
     pub route_device: String,
     /// /proc/sys/kernel/random/boot_id at the time. After another boot only files are left of it.
@@ -49,6 +54,9 @@ pub enum SummaryError {
         #[source]
         source: io::Error,
     },
+    /// The state directory is behind a symbolic link whose target is not there.
+    #[error(transparent)]
+    Away(StateDirError),
     /// The file cannot be written.
     #[error("{} cannot be written", .path.display())]
     Write {
@@ -72,19 +80,19 @@ pub enum SummaryError {
 impl Hint for SummaryError {
     fn code(&self) -> Code {
         match self {
+            Self::Away(error) => error.code(),
             Self::Read { .. } | Self::Write { .. } | Self::Damaged { .. } => Code::Summary,
         }
     }
 
     fn hint(&self) -> Option<String> {
         Some(match self {
+            Self::Away(error) => return error.hint(),
             Self::Read { path, .. } => {
                 format!("give --prefix, or check the permissions of {}", path.display())
             }
             Self::Write { path, .. } => format!("check the directory of {}", path.display()),
-            Self::Damaged { .. } => {
-                "give --prefix, or run `v6kit setup` again, which writes it anew".to_owned()
-            }
+            Self::Damaged { .. } => "give --prefix, or run setup again, which writes it anew".to_owned(),
         })
     }
 }
@@ -98,7 +106,12 @@ impl Summary {
         let path = state_dir.join(FILE);
         let text = match fs::read(&path) {
             Ok(text) => text,
-            Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) if source.kind() == io::ErrorKind::NotFound => {
+                return match state_dir::require_target(state_dir) {
+                    Ok(()) => Ok(None),
+                    Err(error) => Err(SummaryError::Away(error)),
+                };
+            }
             Err(source) => return Err(SummaryError::Read { path, source }),
         };
         let summary: Self =
@@ -166,6 +179,7 @@ mod tests {
         SetUp {
             prefix: prefix.parse().unwrap(),
             device: "eth0".to_owned(),
+            device_index: Some(2),
             route_device: "lo".to_owned(),
             boot_id: "b".to_owned(),
         }

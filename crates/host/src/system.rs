@@ -2,7 +2,7 @@
 
 use std::io;
 
-use v6kit_net::{Code, Hint};
+use v6kit_net::{Code, Hint, Prefix};
 
 use crate::limits;
 use crate::netlink::{Link, Netlink, NetlinkError, PROTOCOL};
@@ -186,6 +186,15 @@ impl System {
             }),
             Resource::Table => Ok(nft::write(target)?),
         }
+    }
+
+    /// Whether a route that carries our mark leads to `prefix`, whatever its table and device.
+    pub(crate) async fn has_route_of_ours(&self, prefix: Prefix) -> Result<bool, NetlinkError> {
+        let routes = self
+            .netlink
+            .routes(|route| route.protocol == PROTOCOL && route.destination == prefix.into())
+            .await?;
+        Ok(!routes.is_empty())
     }
 
     async fn link(&self, name: &str) -> Result<Option<Link>, NetlinkError> {

@@ -9,7 +9,6 @@ use crate::error::HostError;
 use crate::event::Event;
 use crate::facts::may_administer_network;
 use crate::journal::Journal;
-use crate::place::Place;
 use crate::report::{Kept, TeardownReport, TeardownState, TeardownStep};
 use crate::state::HoldKey;
 use crate::state_dir::StateDir;
@@ -23,24 +22,18 @@ use crate::undo::{chosen, tidy_up};
 /// # Errors
 /// [`HostError`] when the journal cannot be used or privileges are missing.
 pub async fn teardown(state_dir: &Path, prefix: Option<Prefix>) -> Result<TeardownReport, HostError> {
-    let place = Place::here().map_err(HostError::facts("/proc"))?;
-    let is_idle = Journal::read(state_dir, place.clone())?.state().is_empty();
+    let system = System::open()?;
+    let is_idle = Journal::open(state_dir, &system).await?.state().is_empty();
     let may = may_administer_network().map_err(HostError::facts("/proc/self/status"))?;
     if !is_idle && !may {
-        return Err(HostError::NotPrivileged {
-            action: "change routes",
-            command: "teardown",
-        });
+        return Err(HostError::not_privileged("change routes", "teardown"));
     }
     let Some(dir) = open(state_dir, is_idle).await? else {
         return Ok(TeardownReport::default());
     };
-    let journal = Journal::read(dir.path(), place)?;
+    let journal = Journal::open(dir.path(), &system).await?;
     let prefixes = chosen(&journal.state().prefixes(), prefix)?;
-    let mut ledger = Ledger {
-        system: System::open()?,
-        journal,
-    };
+    let mut ledger = Ledger { system, journal };
     let mut report = TeardownReport {
         prefixes,
         ..TeardownReport::default()
@@ -87,6 +80,7 @@ async fn release(ledger: &mut Ledger, key: &HoldKey, report: &mut TeardownReport
         before,
         after,
         reason,
+        hint: None,
     };
     let step = match ledger.release(key).await {
         Ok(Release::Restored { before, after }) => {
@@ -105,7 +99,13 @@ async fn release(ledger: &mut Ledger, key: &HoldKey, report: &mut TeardownReport
             let found = describe(&found);
             let was = describe(&original).unwrap_or_else(|| "absent".to_owned());
             let reason = format!("somebody changed it since setup: left alone; before setup it was {was}");
-            step(TeardownState::ChangedByOther, found.clone(), found, Some(reason))
+            TeardownStep {
+                hint: Some(format!(
+                    "if nobody needs it as it is: `{}`",
+                    key.resource.by_hand(&original)
+                )),
+                ..step(TeardownState::ChangedByOther, found.clone(), found, Some(reason))
+            }
         }
         Err(error) => step(TeardownState::Failed, None, None, Some(chain(&error))),
     };

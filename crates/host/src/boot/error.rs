@@ -116,7 +116,7 @@ impl Hint for BootError {
             ),
             Self::ForeignUnit { path } => {
                 format!(
-                    "enable it by hand with `systemctl enable --now v6kit-setup.service`, or remove {}",
+                    "enable it by hand with `sudo systemctl enable --now v6kit-setup.service`, or remove {}",
                     path.display()
                 )
             }

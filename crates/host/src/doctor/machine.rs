@@ -306,13 +306,15 @@ fn files(machine: &Machine) -> Finding {
     if let (Some(open), Some(max)) = (machine.files_open, machine.files_max) {
         detail = format!("{detail}; {} of {} open on the machine", count(open), count(max));
         if open >= max {
-            return Finding::failed(ID, detail)
-                .hint(Code::OpenFiles, "raise fs.file-max: `v6kit setup` does");
+            return Finding::failed(ID, detail).hint(
+                Code::OpenFiles,
+                format!("raise it: `sudo sysctl -w fs.file-max={}`", max.saturating_mul(2)),
+            );
         }
     }
     if machine.files_hard < FEW_FILES {
         Finding::warning(ID, detail)
-            .hint(Code::OpenFiles, "every connection is an open file: raise the hard limit (`v6kit setup`, LimitNOFILE, `ulimit -Hn`)")
+            .hint(Code::OpenFiles, "every connection is an open file: raise the hard limit: setup does for logins (`v6kit help setup`), LimitNOFILE= for a unit")
     } else {
         Finding::ok(ID, detail)
     }

@@ -5,14 +5,16 @@ use std::path::Path;
 use serde::Serialize;
 use v6kit_net::{Code, InboundFilter, Prefix, chain};
 
-use super::finding::Finding;
+use super::finding::{Finding, FindingState};
 use super::text::count;
+use crate::device::Device;
 use crate::error::HostError;
 use crate::exposure::filter;
 use crate::facts::{
-    CONNTRACK_BUCKETS, CONNTRACK_COUNT, CONNTRACK_MAX, is_without_ipv6, may_administer_network,
+    CONNTRACK_BUCKETS, CONNTRACK_COUNT, CONNTRACK_MAX, is_without_advertisements, is_without_ipv6,
+    may_administer_network,
 };
-use crate::netlink::{Link, Netlink, NetlinkError, Route};
+use crate::netlink::{Link, Netlink, NetlinkError, PROTOCOL, Route};
 use crate::nft::{self, NftError};
 use crate::place::Place;
 use crate::report::{StatusReport, StatusState};
@@ -79,12 +81,18 @@ pub(super) async fn examine(state_dir: &Path, findings: &mut Vec<Finding>) -> Ne
     };
     let summary = Summary::read(state_dir);
     let routing = routing().await;
-    findings.push(ipv6(&network, routing.as_ref().ok()));
-    let is_set_up = matches!(summary, Ok(Some(_)));
+    let setups: Vec<SetUp> = match &summary {
+        Ok(Some(summary)) => summary.setups.clone(),
+        _ => Vec::new(),
+    };
+    findings.push(ipv6(&network, routing.as_ref().ok(), &setups));
+    let has_ipv6 = findings
+        .last()
+        .is_some_and(|finding| finding.state != FindingState::Failed);
     findings.push(match &routing {
         Ok(routing) => {
             network.default_routes = default_routes(routing);
-            default_route(&network, is_set_up)
+            default_route(&network, &routing.links, &setups, has_ipv6)
         }
         Err(error) => Finding::unknown("route", chain(error)).hint_of(error),
     });
@@ -93,17 +101,21 @@ pub(super) async fn examine(state_dir: &Path, findings: &mut Vec<Finding>) -> Ne
             findings.push(Finding::failed("setup", chain(&error)).hint_of(&error));
         }
         Ok(None) => findings.push(Finding::ok("setup", "no prefix is set up")),
-        Ok(Some(summary)) => {
+        Ok(Some(_)) => {
             let boot = Place::here().ok().map(|place| place.boot_id);
-            for setup in summary.setups {
+            for setup in setups {
+                let device = match &routing {
+                    Ok(routing) => Device::find(&setup.device, setup.device_index, &routing.links),
+                    Err(_) => Device::Present,
+                };
                 let state = prefix_state(setup, boot.as_deref(), routing.as_ref().ok());
-                findings.push(setup_finding(&state, state_dir).await);
+                findings.push(setup_finding(&state, &device, state_dir).await);
                 network.setups.push(state);
             }
         }
     }
     findings.extend(ports(&network));
-    findings.push(conntrack(network.conntrack));
+    findings.push(conntrack(network.conntrack, &network.setups));
     let (version, finding) = firewall(&network.setups);
     network.nft = version;
     findings.push(finding);
@@ -131,7 +143,7 @@ fn tracking() -> Option<Tracking> {
     })
 }
 
-fn ipv6(network: &Network, routing: Option<&Routing>) -> Finding {
+fn ipv6(network: &Network, routing: Option<&Routing>, setups: &[SetUp]) -> Finding {
     const ID: &str = "ipv6";
     if !Path::new("/proc/sys").exists() {
         return Finding::unknown(ID, "/proc is not mounted");
@@ -139,17 +151,43 @@ fn ipv6(network: &Network, routing: Option<&Routing>) -> Finding {
     if !network.ipv6 {
         return Finding::failed(ID, "this system has no IPv6").hint_of(&HostError::NoIpv6);
     }
-    let off: Vec<&str> = routing
+    let links = routing
         .map(|routing| routing.links.as_slice())
-        .unwrap_or_default()
-        .iter()
-        .map(|link| link.name.as_str())
-        .filter(|name| is_without_ipv6(name))
-        .collect();
+        .unwrap_or_default();
+    let off: Vec<&Link> = links.iter().filter(|link| is_without_ipv6(&link.name)).collect();
     if off.is_empty() {
-        Finding::ok(ID, "on")
-    } else {
-        Finding::ok(ID, format!("on; switched off on {}", off.join(", ")))
+        return Finding::ok(ID, "on");
+    }
+    let names: Vec<&str> = off.iter().map(|link| link.name.as_str()).collect();
+    let names = names.join(", ");
+    let switched_off = |device: &str| HostError::Ipv6Off {
+        device: device.to_owned(),
+    };
+    // Where nothing but loopback is there, loopback is what counts.
+    let leads_out = links.iter().any(|link| !link.is_loopback);
+    let counts = |link: &&Link| !leads_out || !link.is_loopback;
+    if links.iter().filter(counts).all(|link| off.contains(&link)) {
+        let everywhere = if is_without_ipv6("all") {
+            "all"
+        } else {
+            &off[0].name
+        };
+        return Finding::failed(ID, format!("switched off on every device: {names}"))
+            .hint_of(&switched_off(everywhere));
+    }
+    let is_needed = |link: &&&Link| {
+        let name = &link.name;
+        setups
+            .iter()
+            .any(|setup| setup.device == *name || setup.route_device == *name)
+    };
+    match off.iter().find(is_needed) {
+        Some(link) => Finding::failed(
+            ID,
+            format!("switched off on {}, which the setup needs", link.name),
+        )
+        .hint_of(&switched_off(&link.name)),
+        None => Finding::ok(ID, format!("on; switched off on {names}")),
     }
 }
 
@@ -172,32 +210,68 @@ fn default_routes(routing: &Routing) -> Vec<String> {
         .collect()
 }
 
-fn default_route(network: &Network, is_set_up: bool) -> Finding {
+fn default_route(network: &Network, links: &[Link], setups: &[SetUp], has_ipv6: bool) -> Finding {
     const ID: &str = "route";
     if !network.default_routes.is_empty() {
         return Finding::ok(ID, network.default_routes.join("; "));
     }
-    let hint = "check the uplink: `ip -6 route`, and that router advertisements arrive";
-    if is_set_up {
-        Finding::failed(ID, "there is no IPv6 default route: nothing outside is reached")
-            .hint(Code::NoUplink, hint)
+    let finding = if setups.is_empty() {
+        Finding::warning(ID, "there is no IPv6 default route")
     } else {
-        Finding::warning(ID, "there is no IPv6 default route").hint(Code::NoUplink, hint)
+        Finding::failed(ID, "there is no IPv6 default route: nothing outside is reached")
+    };
+    if !has_ipv6 {
+        return finding;
     }
+    let hint = without_advertisements(links, setups).unwrap_or_else(|| {
+        "check the uplink: `ip -6 route`, and that router advertisements arrive".to_owned()
+    });
+    finding.hint(Code::NoUplink, hint)
+}
+
+/// The devices that take no advertisements, and the command for the one that the prefix arrives on.
+fn without_advertisements(links: &[Link], setups: &[SetUp]) -> Option<String> {
+    let deaf: Vec<&str> = links
+        .iter()
+        .filter(|link| link.is_up && link.port_of.is_none() && is_without_advertisements(&link.name))
+        .map(|link| link.name.as_str())
+        .collect();
+    let uplink = deaf
+        .iter()
+        .find(|name| setups.iter().any(|setup| setup.device == **name))
+        .or(deaf.first())?;
+    Some(format!(
+        "this host forwards (forwarding=1), so router advertisements are not taken on {} (accept_ra=1); where the uplink is {uplink}: `sudo sysctl -w net/ipv6/conf/{uplink}/accept_ra=2`",
+        deaf.join(", ")
+    ))
 }
 
 fn prefix_state(setup: SetUp, boot: Option<&str>, routing: Option<&Routing>) -> PrefixState {
     PrefixState {
-        this_boot: boot.is_none_or(|boot| boot == setup.boot_id),
+        this_boot: boot.is_none_or(|boot| boot == setup.boot_id) || has_route_of_ours(setup.prefix, routing),
         delivered: routing.map(|routing| routing.routes.iter().any(|route| route.delivers(setup.prefix))),
         prefix: setup.prefix,
         device: setup.device,
     }
 }
 
-async fn setup_finding(state: &PrefixState, state_dir: &Path) -> Finding {
+/// A route with our mark is of this boot, whatever boot id this process sees (systemd-nspawn shows two).
+fn has_route_of_ours(prefix: Prefix, routing: Option<&Routing>) -> bool {
+    let routes = routing
+        .map(|routing| routing.routes.as_slice())
+        .unwrap_or_default();
+    routes
+        .iter()
+        .any(|route| route.protocol == PROTOCOL && route.destination == prefix.into())
+}
+
+async fn setup_finding(state: &PrefixState, present: &Device, state_dir: &Path) -> Finding {
     const ID: &str = "setup";
     let PrefixState { prefix, device, .. } = state;
+    if let Some(remark) = present.remark(device, *prefix) {
+        return Finding::failed(ID, format!("{prefix} was set up on {device}, which is not there"))
+            .hint(Code::Drifted, remark);
+    }
     let again = format!("run it again: `sudo v6kit setup --prefix {prefix} --dev {device}`");
     if !state.this_boot {
         return Finding::failed(ID, format!("{prefix} was set up before this host was booted"))
@@ -255,7 +329,7 @@ fn ports(network: &Network) -> Option<Finding> {
     ))
 }
 
-fn conntrack(tracking: Option<Tracking>) -> Finding {
+fn conntrack(tracking: Option<Tracking>, setups: &[PrefixState]) -> Finding {
     const ID: &str = "conntrack";
     let Some(Tracking {
         entries,
@@ -269,8 +343,13 @@ fn conntrack(tracking: Option<Tracking>) -> Finding {
     if let Some(buckets) = buckets {
         detail = format!("{detail}, {} buckets", count(buckets));
     }
-    let hint =
-        "keep the prefix out of the table: `v6kit setup --conntrack notrack`, or raise it: `--conntrack N`";
+    let raise = format!("`sudo sysctl -w {CONNTRACK_MAX}={}`", max.saturating_mul(2));
+    let hint = match setups.first() {
+        Some(PrefixState { prefix, device, .. }) => format!(
+            "keep the prefix out of the table: `sudo v6kit setup --prefix {prefix} --dev {device} --conntrack notrack`; or raise it: {raise}"
+        ),
+        None => format!("raise it: {raise}"),
+    };
     // The kernel evicts an entry here and there when it is full (early_drop), so the count trembles.
     if max > 0 && entries >= max - max / 50 {
         Finding::failed(ID, format!("{detail}: full, new connections are dropped"))
@@ -312,7 +391,10 @@ fn firewall(setups: &[PrefixState]) -> (Option<String>, Finding) {
         )
         .hint(
             Code::Inbound,
-            "meant so with `--inbound allow`; else run `v6kit setup` again",
+            format!(
+                "`sudo v6kit setup --prefix {} --inbound drop` shuts it; with --inbound allow it is meant so",
+                open[0]
+            ),
         ),
         Ok(table) => match table.as_text().map(nft::describe_listing) {
             Some(table) => Finding::ok(ID, format!("{version}; {table}")),

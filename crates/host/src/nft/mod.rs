@@ -55,10 +55,10 @@ impl Hint for NftError {
 
     fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Missing => "install it: `apt install nftables`".to_owned(),
+            Self::Missing => "install it: `sudo apt install nftables`".to_owned(),
             Self::Run(_) => "check the nft program: `nft --version`".to_owned(),
             Self::Failed { .. } | Self::Output(_) => {
-                "see what nft says by itself: `nft list ruleset`".to_owned()
+                "see what nft says by itself: `sudo nft list ruleset`".to_owned()
             }
         })
     }

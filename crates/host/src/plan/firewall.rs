@@ -74,7 +74,7 @@ impl View<'_> {
             return Action::Conflict {
                 value: before,
                 why: "a table `inet v6kit` is there that no setup known here has made".to_owned(),
-                hint: "look at it (`nft list table inet v6kit`), remove it (`nft delete table inet v6kit`), and run setup again".to_owned(),
+                hint: "look at it (`sudo nft list table inet v6kit`), remove it (`sudo nft delete table inet v6kit`), and run setup again".to_owned(),
             };
         };
         let is_as_wanted = held

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Action, Importance, Step, View};
-use crate::limits::{self, Limits};
+use crate::limits::{self, HIGHEST, Limits};
 use crate::listeners::Protocol;
 use crate::ports;
 use crate::resource::{Resource, Want};
@@ -30,9 +30,6 @@ const TIME_WAIT_WITH_ROOM: u64 = 90;
 /// Memory of a connection in TIME_WAIT, in bytes, and the part of all memory they may take.
 const TIME_WAIT_SIZE: u64 = 256;
 const TIME_WAIT_SHARE: u64 = 32;
-/// What the kernel starts with, before anybody raises it: a limits file must not go above, or nobody
-/// could log in after the next boot (pam_limits fails when setrlimit(2) does).
-const FIRST_NR_OPEN: u64 = 1_048_576;
 /// Connections that wait for accept(2).
 const BACKLOG: u64 = 65_535;
 
@@ -55,13 +52,13 @@ impl View<'_> {
             self.at_least(
                 NR_OPEN,
                 self.wanted.nofile,
-                FIRST_NR_OPEN,
+                HIGHEST,
                 "the highest limit on open files that a process can be given",
             ),
             self.at_least(
                 "fs.file-max",
                 self.wanted.nofile.saturating_mul(2),
-                2 * FIRST_NR_OPEN,
+                2 * HIGHEST,
                 "open files of all processes together",
             ),
         ];
@@ -80,14 +77,16 @@ impl View<'_> {
         let want = Want::Exactly {
             value: "1".to_owned(),
         };
-        Step {
-            importance: Importance::Essential,
-            ..self.sysctl(
-                NONLOCAL_BIND,
-                want,
-                "other programs may send from any address of the prefix, as with `curl --interface`",
-            )
+        let mut step = self.sysctl(
+            NONLOCAL_BIND,
+            want,
+            "other programs may send from any address of the prefix, as with `curl --interface`",
+        );
+        // IP_FREEBIND (ip(7)) needs neither the sysctl nor a capability.
+        if let Action::Skip { why, .. } = &mut step.action {
+            why.push_str(": other programs cannot send from the prefix; v6kit's own sockets do without it");
         }
+        step
     }
 
     fn reserved_ports(&self) -> Step {
@@ -142,7 +141,7 @@ impl View<'_> {
             action: Action::Skip {
                 value: self.facts.number(TW_REUSE).map(|value| value.to_string()),
                 why: "it needs TCP timestamps, which are off".to_owned(),
-                hint: "switch them on: `sysctl -w net.ipv4.tcp_timestamps=1`".to_owned(),
+                hint: "switch them on: `sudo sysctl -w net.ipv4.tcp_timestamps=1`".to_owned(),
             },
             ..step
         }
@@ -203,7 +202,7 @@ impl View<'_> {
             })
         };
         let nofile = self.login_limit();
-        let Some(present) = self.facts.limits else {
+        let Some(logins) = &self.facts.logins else {
             let action = Action::Skip {
                 value: None,
                 why: "there is no /etc/security/limits.d here".to_owned(),
@@ -211,27 +210,50 @@ impl View<'_> {
             };
             return step(None, action);
         };
-        let limits = Limits::raising(present, nofile);
-        if limits.is_empty() {
+        let limits = logins.raising(nofile, &self.held_limits());
+        let (resource, action) = if limits.is_empty() {
             let action = Action::Keep {
                 want: None,
                 value: Some(format!("{nofile} or more")),
             };
-            return step(None, action);
+            (None, action)
+        } else {
+            (Some(Resource::LimitsFile), self.limits_action(limits))
+        };
+        let is_conflict = matches!(action, Action::Conflict { .. });
+        match logins.obstacle(nofile, &limits).filter(|_| !is_conflict) {
+            None => step(resource, action),
+            Some(obstacle) => step(
+                resource,
+                Action::Partly {
+                    action: Box::new(action),
+                    why: obstacle.why,
+                    hint: obstacle.hint,
+                },
+            ),
         }
-        step(Some(Resource::LimitsFile), self.limits_action(limits))
+    }
+
+    /// The lines of ours that are in force.
+    fn held_limits(&self) -> Limits {
+        let held = self.state.held(&Resource::LimitsFile);
+        let holders = held.iter().flat_map(|held| &held.holders);
+        Limits::strictest(holders.filter_map(|holder| match &holder.want {
+            Want::Limits(limits) => Some(limits),
+            _ => None,
+        }))
     }
 
     /// What logins can be given without locking anybody out.
-    fn login_limit(&self) -> u64 {
-        let nr_open = self.facts.number(NR_OPEN).unwrap_or(FIRST_NR_OPEN);
+    pub(super) fn login_limit(&self) -> u64 {
+        let nr_open = self.facts.number(NR_OPEN).unwrap_or(HIGHEST);
         let is_raised = self
             .facts
             .sysctls
             .get(NR_OPEN)
             .is_some_and(|found| found.access == crate::sysctl::Access::Writable);
-        let settable = if is_raised { FIRST_NR_OPEN } else { nr_open };
-        self.wanted.nofile.min(settable).min(FIRST_NR_OPEN)
+        let settable = if is_raised { HIGHEST } else { nr_open };
+        self.wanted.nofile.min(settable).min(HIGHEST)
     }
 
     fn limits_action(&self, limits: Limits) -> Action {
@@ -245,7 +267,7 @@ impl View<'_> {
                 value: before,
                 why: format!("{} is there and no setup known here has written it", limits::FILE),
                 hint: format!(
-                    "remove it if it is not needed, and run setup again: `rm {}`",
+                    "remove it if it is not needed, and run setup again: `sudo rm {}`",
                     limits::FILE
                 ),
             };

@@ -3,6 +3,7 @@
 mod conntrack;
 mod firewall;
 mod knobs;
+mod remarks;
 mod route;
 
 #[cfg(test)]
@@ -22,6 +23,8 @@ pub(crate) struct Plan {
     pub(crate) steps: Vec<Step>,
     /// What the user should know besides.
     pub(crate) remarks: Vec<String>,
+    /// Open files that a login is to get.
+    pub(crate) login_limit: u64,
 }
 
 /// One thing that the host needs.
@@ -66,6 +69,12 @@ pub(crate) enum Action {
         why: String,
         hint: String,
     },
+    /// It is done, or in order, and something that is not ours still stands against it.
+    Partly {
+        action: Box<Action>,
+        why: String,
+        hint: String,
+    },
     /// Something that is not ours stands against it.
     Conflict {
         value: Option<String>,
@@ -87,14 +96,18 @@ pub(crate) fn plan(facts: &Facts, state: &State, here: &Place, wanted: &Wanted) 
     for device in [&wanted.device, &wanted.route_device] {
         view.require_device(device)?;
     }
+    view.require_arrival(&wanted.device)?;
     let mut steps = vec![view.inbound()];
     steps.extend(view.conntrack());
     steps.push(view.route()?);
     steps.extend(view.knobs());
     steps.extend(view.limits());
+    let mut remarks = view.remarks();
+    remarks.extend(view.remarks_about_callers());
     Ok(Plan {
         steps,
-        remarks: view.remarks(),
+        remarks,
+        login_limit: view.login_limit(),
     })
 }
 
@@ -114,12 +127,36 @@ impl View<'_> {
                 devices: self.facts.links.iter().map(|link| link.name.clone()).collect(),
             });
         }
-        if self.facts.without_ipv6.iter().any(|name| name == device) {
+        let without = &self.facts.without_ipv6;
+        if without.iter().any(|name| name == device) {
+            let is_everywhere = self.facts.links.iter().all(|link| without.contains(&link.name));
             return Err(HostError::Ipv6Off {
-                device: device.to_owned(),
+                device: if is_everywhere { "all" } else { device }.to_owned(),
             });
         }
         Ok(())
+    }
+
+    /// Whether packets from the router can arrive on the device.
+    fn require_arrival(&self, device: &str) -> Result<(), HostError> {
+        let Some(link) = self.facts.link(device) else {
+            return Ok(());
+        };
+        let device = device.to_owned();
+        if link.is_loopback {
+            let others = self.facts.links.iter().filter(|link| !link.is_loopback);
+            return Err(HostError::Loopback {
+                device,
+                devices: others.map(|link| link.name.clone()).collect(),
+            });
+        }
+        match link.port_of {
+            None => Ok(()),
+            Some(_) => Err(HostError::BridgePort {
+                device,
+                above: self.facts.link_name(link.port_of).to_owned(),
+            }),
+        }
     }
 
     /// Whether some prefix holds the resource in this boot.
@@ -200,5 +237,5 @@ fn denied_reason(name: &str) -> &'static str {
 }
 
 fn denied_hint(name: &str, value: &str) -> String {
-    format!("set it on the host itself: `sysctl -w {name}='{value}'`")
+    format!("set it on the host itself: `sudo sysctl -w {name}='{value}'`")
 }

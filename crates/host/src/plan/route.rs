@@ -85,7 +85,9 @@ impl View<'_> {
             return Some(Action::Conflict {
                 value: Some(format!("{kind} {prefix} table local")),
                 why: format!("a {kind} route for the prefix is in the local table"),
-                hint: format!("remove it if it is not needed: `ip -6 route del {kind} {prefix} table local`"),
+                hint: format!(
+                    "remove it if it is not needed: `sudo ip -6 route del {kind} {prefix} table local`"
+                ),
             });
         }
         let elsewhere = exact().find(|route| {
@@ -100,7 +102,7 @@ impl View<'_> {
             value: Some(via.clone()),
             why: format!("this host routes the prefix on: {via}"),
             hint: format!(
-                "set up a part that is not routed on, or remove that route: `ip -6 route del {via}`"
+                "set up a part that is not routed on, or remove that route: `sudo ip -6 route del {via}`"
             ),
         })
     }
@@ -116,7 +118,7 @@ impl View<'_> {
         let device = &self.wanted.device;
         let mut remarks = Vec::new();
         if self.facts.link(device).is_some_and(|link| !link.is_up) {
-            remarks.push(format!("{device} is down: `ip link set {device} up`"));
+            remarks.push(format!("{device} is down: `sudo ip link set {device} up`"));
         }
         let defaults: Vec<&Route> = self.facts.routes.iter().filter(|r| r.is_default()).collect();
         if defaults.is_empty() {

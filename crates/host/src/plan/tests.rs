@@ -6,8 +6,9 @@ use netlink_packet_route::route::RouteType;
 
 use super::*;
 use crate::facts::{CONNTRACK_BUCKETS, CONNTRACK_COUNT, CONNTRACK_MAX, Firewall};
-use crate::limits::{Limits, Pair};
+use crate::limits::Pair;
 use crate::listeners::{Listener, Protocol, Reach};
+use crate::logins::{Domain, Line, Logins};
 use crate::netlink::{Address, Link, PROTOCOL, Route};
 use crate::nft::ruleset::{Chain, Direction};
 use crate::nft::{Ruleset, Udp};
@@ -19,6 +20,8 @@ fn here() -> Place {
     Place {
         boot_id: "boot".to_owned(),
         network_namespace: 1,
+        cookie: None,
+        pid_namespace: None,
     }
 }
 
@@ -86,16 +89,20 @@ fn debian() -> Facts {
                 index,
                 name: (*name).to_owned(),
                 is_up: true,
+                is_loopback: *name == "lo",
+                port_of: None,
             })
             .collect(),
         without_ipv6: Vec::new(),
+        without_advertisements: Vec::new(),
         addresses: vec![address("2001:db8:ffff::2/64")],
         routes: vec![gateway],
         sysctls,
         listeners: Vec::new(),
-        limits: Some(Limits {
-            everybody: limits,
-            root: limits,
+        logins: Some(Logins {
+            inherited: limits,
+            hard_of_daemons: limits.hard,
+            lines: Vec::new(),
         }),
         limits_file: Value::ABSENT,
         firewall: Firewall::Rules(Ruleset::default()),
@@ -147,6 +154,7 @@ fn outline(plan: &Plan) -> Vec<String> {
             Action::Change { after, .. } => format!("{}: {}", step.id, after.as_deref().unwrap_or("-")),
             Action::Keep { .. } => format!("{}: kept", step.id),
             Action::Skip { .. } => format!("{}: skipped", step.id),
+            Action::Partly { .. } => format!("{}: partly", step.id),
             Action::Conflict { .. } => format!("{}: conflict", step.id),
         })
         .collect()
@@ -536,6 +544,69 @@ fn a_limits_file_that_is_not_ours_is_a_conflict() {
     facts.limits_file = Value::text("* soft nofile 5\n");
     let plan = planned(&facts, &wanted());
     assert!(matches!(action(&plan, "nofile"), Action::Conflict { .. }));
+}
+
+#[test]
+fn a_line_that_wins_over_our_file_is_a_conflict_and_our_file_is_written_all_the_same() {
+    let mut facts = debian();
+    if let Some(logins) = &mut facts.logins {
+        logins.lines.push(Line {
+            path: "/etc/security/limits.conf".into(),
+            number: 7,
+            domain: Domain::Group("db".to_owned()),
+            soft: false,
+            hard: true,
+            limit: Some(4096),
+        });
+    }
+    let plan = planned(&facts, &wanted());
+    let Action::Partly { action, why, .. } = action(&plan, "nofile") else {
+        panic!("{plan:?}")
+    };
+    assert!(matches!(**action, Action::Change { .. }), "{plan:?}");
+    assert!(
+        why.contains("/etc/security/limits.conf:7 gives group db 4096"),
+        "{why}"
+    );
+}
+
+#[test]
+fn a_prefix_arrives_neither_on_loopback_nor_on_the_port_of_a_bridge() {
+    let mut facts = debian();
+    let on = |facts: &Facts, device: &str| {
+        let wanted = Wanted {
+            device: device.to_owned(),
+            ..wanted()
+        };
+        plan(facts, &State::default(), &here(), &wanted)
+    };
+    let Err(HostError::Loopback { devices, .. }) = on(&facts, "lo") else {
+        panic!("lo was taken")
+    };
+    assert_eq!(devices, ["eth0", "eth1"]);
+    facts.links[1].port_of = Some(3);
+    let Err(HostError::BridgePort { above, .. }) = on(&facts, "eth0") else {
+        panic!("a port was taken")
+    };
+    assert_eq!(above, "eth1");
+    on(&facts, "eth1").unwrap();
+}
+
+#[test]
+fn a_server_behind_a_closed_prefix_and_a_forwarding_host_without_a_route_are_told() {
+    let mut facts = debian();
+    let remarks = |facts: &Facts, purpose| planned(facts, &Wanted { purpose, ..wanted() }).remarks;
+    assert_eq!(remarks(&facts, Purpose::Proxy), Vec::<String>::new());
+    assert!(remarks(&facts, Purpose::Server)[0].contains("--inbound allow"));
+    facts.without_advertisements = vec!["eth0".to_owned()];
+    assert_eq!(remarks(&facts, Purpose::Crawl), Vec::<String>::new());
+    facts.routes.clear();
+    let told = remarks(&facts, Purpose::Crawl);
+    assert!(
+        told.iter()
+            .any(|remark| remark.contains("net/ipv6/conf/eth0/accept_ra=2")),
+        "{told:?}"
+    );
 }
 
 #[test]

@@ -1,0 +1,66 @@
+//! The devices that lead out, for who does not name one.
+
+use std::path::Path;
+
+use ipnet::Ipv6Net;
+use v6kit_net::Prefix;
+
+use crate::device::Device;
+use crate::error::HostError;
+use crate::netlink::Netlink;
+use crate::summary::Summary;
+
+/// A device that an IPv6 default route leaves by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Uplink {
+    /// Its name.
+    pub device: String,
+    /// The subnets of its global addresses.
+    pub subnets: Vec<Ipv6Net>,
+}
+
+/// The devices of this host's IPv6 default routes.
+///
+/// # Errors
+/// [`HostError`] when routes cannot be read.
+pub async fn uplinks() -> Result<Vec<Uplink>, HostError> {
+    let netlink = Netlink::open()?;
+    let links = netlink.links().await?;
+    let addresses = netlink.addresses().await?;
+    let defaults = netlink.routes(|route| route.is_default()).await?;
+    let leads_out = |index| defaults.iter().any(|route| route.link == Some(index));
+    Ok(links
+        .iter()
+        .filter(|link| leads_out(link.index))
+        .map(|link| {
+            let own = addresses.iter().filter(|address| address.link == link.index);
+            let mut subnets: Vec<Ipv6Net> = own
+                .map(|address| address.net.trunc())
+                .filter(|net| !net.addr().is_unicast_link_local())
+                .collect();
+            subnets.sort();
+            subnets.dedup();
+            Uplink {
+                device: link.name.clone(),
+                subnets,
+            }
+        })
+        .collect())
+}
+
+/// The device that `prefix` was set up on, by the name that it has now.
+///
+/// # Errors
+/// [`HostError`] when the summary or the devices cannot be read.
+pub async fn device_of(state_dir: &Path, prefix: Prefix) -> Result<Option<String>, HostError> {
+    let summary = Summary::read(state_dir)?.unwrap_or_default();
+    let Some(setup) = summary.setups.iter().find(|setup| setup.prefix == prefix) else {
+        return Ok(None);
+    };
+    let links = Netlink::open()?.links().await?;
+    Ok(match Device::find(&setup.device, setup.device_index, &links) {
+        Device::Renamed(now) => Some(now),
+        Device::Present => Some(setup.device.clone()),
+        Device::Gone => None,
+    })
+}
