@@ -89,7 +89,7 @@ fn doctor_finds_a_setup_in_order_and_names_what_drifted() {
     assert!(
         found[2]["hint"]
             .as_str()
-            .is_some_and(|hint| hint.contains("sudo v6kit setup --prefix")),
+            .is_some_and(|hint| hint.contains(&format!("`sudo {V6KIT} setup --prefix"))),
         "{run}"
     );
 }
@@ -112,7 +112,10 @@ fn doctor_works_without_cgroups_nft_and_a_default_route() {
     let run = doctor_without(&["/sys/fs/cgroup", "/usr/sbin"], "", "--json").expect(0);
     assert_eq!(finding(&run, "cgroups")["state"], "unknown", "{run}");
     assert_eq!(finding(&run, "nft")["state"], "warning", "{run}");
-    assert_eq!(finding(&run, "nft")["hint"], "install it: `apt install nftables`");
+    assert_eq!(
+        finding(&run, "nft")["hint"],
+        "install it: `sudo apt install nftables`"
+    );
     assert_eq!(finding(&run, "nft")["code"], "no-nft", "{run}");
     assert_eq!(finding(&run, "route")["state"], "warning", "{run}");
     assert_eq!(run.json()["machine"]["cgroups"], Value::Null);
@@ -129,6 +132,70 @@ fn doctor_exits_1_where_the_kernel_has_no_ipv6() {
 fn doctor_goes_on_without_proc_and_as_somebody_unknown() {
     let run = doctor_without(&["/proc"], "setpriv --bounding-set -all --inh-caps -all", "").expect(0);
     assert!(run.stdout.contains("/proc is not mounted"), "{run}");
+}
+
+/// Two devices, and doctor's report after `change`.
+#[track_caller]
+fn doctor_after(change: &str, code: i32) -> Run {
+    in_namespace(&format!(
+        r#"
+        ip link add up0 type veth peer name down0
+        ip link set up0 up
+        ip link set down0 up
+        {change}
+        "$V6KIT" doctor --json
+        "#
+    ))
+    .expect(code)
+}
+
+#[test]
+fn doctor_says_where_ipv6_is_switched_off_and_not_to_look_for_advertisements_there() {
+    let all = doctor_after("sysctl -qw net.ipv6.conf.all.disable_ipv6=1", 1);
+    assert_eq!(finding(&all, "ipv6")["state"], "failed", "{all}");
+    assert_eq!(
+        finding(&all, "ipv6")["hint"],
+        "switch it on: `sudo sysctl -w net/ipv6/conf/all/disable_ipv6=0`"
+    );
+    assert_eq!(finding(&all, "route")["hint"], Value::Null, "{all}");
+    // As a container manager does it that leaves loopback alone.
+    let devices = "for device in up0 down0; do sysctl -qw net.ipv6.conf.$device.disable_ipv6=1; done";
+    let each = doctor_after(devices, 1);
+    assert!(
+        finding(&each, "ipv6")["detail"]
+            .as_str()
+            .is_some_and(|detail| detail.contains("down0") && detail.contains("up0")),
+        "{each}"
+    );
+    let one = doctor_after("sysctl -qw net.ipv6.conf.down0.disable_ipv6=1", 0);
+    assert_eq!(finding(&one, "ipv6")["state"], "ok", "{one}");
+    let needed = doctor_after(
+        "\"$V6KIT\" setup --prefix 2001:db8:9::/64 --dev up0 >/dev/null; sysctl -qw net.ipv6.conf.up0.disable_ipv6=1",
+        1,
+    );
+    assert_eq!(finding(&needed, "ipv6")["state"], "failed", "{needed}");
+}
+
+#[test]
+fn doctor_names_forwarding_where_it_keeps_advertisements_from_being_taken() {
+    let forwarding = "sysctl -qw net.ipv6.conf.all.forwarding=1; sysctl -qw net.ipv6.conf.down0.accept_ra=2";
+    let run = doctor_after(forwarding, 0);
+    let hint = finding(&run, "route")["hint"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    assert!(hint.contains("not taken on up0 (accept_ra=1)"), "{run}");
+    // The command of the hint, and then it is no longer the cause.
+    let command = hint.split('`').nth(1).expect("a command").replace("sudo ", "");
+    let run = doctor_after(&format!("{forwarding}; {command} >/dev/null"), 0);
+    let hint = finding(&run, "route")["hint"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    assert!(!hint.contains("accept_ra"), "{run}");
+    // Where nothing forwards, it is not the cause either.
+    let run = doctor_after("true", 0);
+    assert!(!run.stdout.contains("accept_ra"), "{run}");
 }
 
 /// Runs doctor below half a core and 300 MiB.

@@ -2,6 +2,8 @@
 
 mod crash;
 mod firewall;
+mod identity;
+mod logins;
 mod refusals;
 mod restore;
 mod shared;

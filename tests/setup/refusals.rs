@@ -1,6 +1,6 @@
 //! What cannot be done: one line of what, one of why, one hint, the right exit code, nothing changed.
 
-use super::on_host;
+use super::{ECHO, on_host};
 use crate::harness::v6kit;
 
 /// Runs a setup that must be refused, explained, and leave no trace.
@@ -27,7 +27,7 @@ fn wrong_usage_is_explained_and_exits_2() {
         &["--prefix", "2409:1:2:3:abcd::5/80", "--dev", "lo"][..],
         &["--prefix", "10.0.0.0/8", "--dev", "lo"],
         &["--prefix", "foo", "--dev", "lo"],
-        &["--prefix", "2001:db8::/64"],
+        &["--dev", "lo"],
         &["--prefix", "2001:db8::/64", "--dev", "lo", "--conntrack", "some"],
         &["--prefix", "2001:db8::/64", "--dev", "lo", "--inbound", "maybe"],
         &["--prefix", "2001:db8::/64", "--dev", "lo", "--nofile", "10"],
@@ -56,10 +56,10 @@ fn an_unknown_device_exits_2_and_those_that_exist_are_named() {
 fn a_plain_user_is_told_which_capability_is_missing() {
     refused(
         r#"
-        plain() { setpriv --inh-caps=-all --bounding-set=-all --ambient-caps=-all -- "$@"; }
-        # Without its capabilities root of the namespace is as powerless as any user.
-        refused 4 'CAP_NET_ADMIN.*' plain $SETUP
-        refused 4 'hint: .*sudo v6kit setup' plain $SETUP
+        # Nobody's user in a namespace without any.
+        plain() { unshare --user -- "$@"; }
+        refused 4 'CAP_NET_ADMIN is missing: a plain user' plain $SETUP
+        refused 4 "hint: .*\`sudo $V6KIT setup --prefix $P --dev up0 --state-dir $V6KIT_STATE_DIR\`" plain $SETUP
         # The plan is that of root all the same.
         plain $SETUP --dry-run --json | jq '[.steps[].state]' >"$T/log/plan"
         $SETUP --json | jq '[.steps[].state]' >"$T/log/done"
@@ -71,20 +71,52 @@ fn a_plain_user_is_told_which_capability_is_missing() {
 }
 
 #[test]
-fn a_namespace_of_somebody_else_is_refused_after_everything_was_undone() {
-    // The capabilities of a nested user namespace do not hold for the network namespace around it.
-    refused("refused 4 'CAP_NET_ADMIN' unshare --user --map-root-user -- $SETUP");
+fn root_without_the_capability_is_told_how_a_container_gets_it() {
+    refused(
+        r#"
+        bare() { setpriv --inh-caps=-all --bounding-set=-all --ambient-caps=-all -- "$@"; }
+        for command in "$SETUP" "$SETUP --dry-run"; do
+            refused 4 'hint: .*--cap-add NET_ADMIN' bare $command
+            refused 4 'CAP_NET_ADMIN is missing: without it root' bare $command
+            if grep sudo "$T/log/stderr"; then fail 'root has no use for sudo'; fi
+        done
+        $SETUP
+        refused 4 'hint: .*--cap-add NET_ADMIN' bare $V6KIT teardown
+        refused 4 'hint: .*--cap-add NET_ADMIN' bare $V6KIT status"#,
+    );
 }
 
 #[test]
-fn a_read_only_proc_sys_is_refused_with_the_way_around_it() {
+fn a_namespace_of_somebody_else_is_refused_in_the_plan_as_well() {
+    // The capabilities of a nested user namespace do not hold for the network namespace around it.
     refused(
-        r#"
+        "refused 4 'CAP_NET_ADMIN' unshare --user --map-root-user -- $SETUP
+         refused 4 'CAP_NET_ADMIN' unshare --user --map-root-user -- $SETUP --dry-run",
+    );
+}
+
+#[test]
+fn with_a_read_only_proc_sys_the_route_is_made_and_the_sysctls_are_named() {
+    on_host(&format!(
+        r#"{ECHO}
         mount --bind /proc/sys /proc/sys
         mount -o remount,bind,ro /proc/sys
-        refused 4 'why: net.ipv6.ip_nonlocal_bind .*read-only' $SETUP
-        refused 4 "hint: .*--sysctl 'net.ipv6.ip_nonlocal_bind=1'" $SETUP"#,
-    );
+        snapshot >"$T/log/before"
+        $SETUP --dry-run --json >"$T/log/plan"
+        $SETUP --json >"$T/log/report"
+        agreed() {{ jq '[.changed, (.steps[] | {{id, state, before, reason, hint}})]' "$1"; }}
+        diff <(agreed "$T/log/plan") <(agreed "$T/log/report")
+        bind() {{ jq -r '.steps[] | select(.id == "net.ipv6.ip_nonlocal_bind") | '"$1" "$T/log/report"; }}
+        same "$(bind .state)" skipped
+        bind .reason | has "read-only here.* own sockets do without"
+        bind .hint | has -F -- "--sysctl 'net.ipv6.ip_nonlocal_bind=1'"
+        # Sockets of ours need no more.
+        $V6KIT verify --endpoint "http://[$PEER]/" --count 3
+        $V6KIT status
+        $V6KIT teardown
+        snapshot >"$T/log/after"
+        diff "$T/log/before" "$T/log/after""#
+    ));
 }
 
 #[test]
@@ -143,7 +175,51 @@ fn a_state_directory_that_cannot_be_is_explained() {
         refused 2 'hint: .*--state-dir' $SETUP --state-dir "$T/log/file"
         mkdir "$T/log/ro"
         mount -t tmpfs -o ro tmpfs "$T/log/ro"
-        refused 4 'hint: .*--state-dir' $SETUP --state-dir "$T/log/ro/state""#,
+        refused 4 'hint: .*--state-dir' $SETUP --state-dir "$T/log/ro/state"
+        refused 4 'why: .*Read-only file system' $SETUP --state-dir "$T/log/ro/state" --dry-run
+        for place in /proc/nope /sys/nope/deeper; do
+            refused 2 "why: .* holds the kernel's own files" $SETUP --state-dir $place
+            if grep mkdir "$T/log/stderr"; then fail 'nothing can be made there'; fi
+            refused 2 "why: .* holds the kernel's own files" $SETUP --state-dir $place --dry-run
+        done"#,
+    );
+}
+
+#[test]
+fn a_state_directory_on_a_disk_that_is_away_is_left_alone_by_every_command() {
+    refused(
+        r#"
+        ln -s "$T/log/disk/state" "$T/log/link"
+        for command in "$SETUP" "$SETUP --dry-run" "$V6KIT status" "$V6KIT teardown" "$V6KIT verify"; do
+            refused 2 "why: .*$T/log/link is a symbolic link to $T/log/disk/state, which is not there" \
+                timeout 20 $command --state-dir "$T/log/link"
+        done
+        refused 2 'is a symbolic link to' timeout 20 $SETUP --state-dir "$T/log/link/below"
+        # The hint runs as it is printed.
+        ends 2 $SETUP --state-dir "$T/log/link" 2>"$T/log/stderr"
+        bash -c "$(sed -n 's/^hint: [^`]*`\([^`]*\)`.*/\1/p' "$T/log/stderr")"
+        $SETUP --state-dir "$T/log/link"
+        test -L "$T/log/link" -a -s "$T/log/disk/state/journal.jsonl"
+        $V6KIT teardown --state-dir "$T/log/link"
+        test -L "$T/log/link"
+        rm -r "$T/log/disk" "$T/log/link""#,
+    );
+}
+
+#[test]
+fn loopback_and_ports_of_a_bridge_or_bond_are_no_device_to_arrive_on() {
+    refused(
+        r#"
+        refused 2 'hint: there are: .*up0' $V6KIT setup --prefix $P --dev lo
+        ip link add br7 type bridge
+        ip link add port7 type veth peer name end7
+        ip link set port7 master br7
+        refused 2 'hint: .*--dev br7' $V6KIT setup --prefix $P --dev port7
+        refused 2 'why: `port7` is a port of `br7`' $V6KIT setup --prefix $P --dev port7 --dry-run
+        # The other end is a port of nothing.
+        $V6KIT setup --prefix $P --dev end7 --dry-run
+        ip link del br7
+        ip link del port7"#,
     );
 }
 
@@ -161,6 +237,7 @@ fn a_full_disk_stops_setup_with_3_and_does_not_keep_teardown_from_its_work() {
         # Full half way: what was done is undone.
         fill 8
         refused 3 'No space left' $SETUP
+        refused 3 'No space left' $SETUP --dry-run
         rm "$T/log/disk/ballast"
         snapshot >"$T/log/clean"
         $SETUP

@@ -147,6 +147,7 @@ fn a_dry_run_shows_the_plan_and_changes_nothing() {
 fn what_somebody_else_changed_since_setup_is_left_alone_and_named() {
     on_host(
         r#"
+        snapshot >"$T/log/before"
         $SETUP
         sysctl -qw net.ipv4.tcp_max_tw_buckets=777777
         echo '* soft nofile 3' >/etc/security/limits.d/90-v6kit.conf
@@ -161,6 +162,13 @@ fn what_somebody_else_changed_since_setup_is_left_alone_and_named() {
         grep -q 'soft nofile 3' /etc/security/limits.d/90-v6kit.conf
         nft list table inet v6kit | has 'tcp dport 9'
         same "$(sysctl -n net.ipv4.tcp_tw_reuse)" 2
+        # What is left alone is put back by the commands that are named.
+        jq -r '.steps[].hint // empty' "$T/log/report" | grep -oE '`[^`]+`' | tr -d '`' >"$T/log/commands"
+        same "$(wc -l <"$T/log/commands")" 3
+        sed -i 's/^sudo //' "$T/log/commands"
+        bash -e "$T/log/commands"
+        snapshot >"$T/log/after"
+        diff "$T/log/before" "$T/log/after"
         test ! -e "$V6KIT_STATE_DIR""#,
     );
 }

@@ -74,7 +74,7 @@ impl Hint for NdpError {
             Self::NoDevice { others, .. } if others.is_empty() => "this host has none but lo".to_owned(),
             Self::NoDevice { others, .. } => format!("there are: {}", others.join(", ")),
             Self::NoNeighbours { .. } => {
-                "a prefix that comes through such a link is routed: `v6kit setup` is all it needs".to_owned()
+                "a prefix that comes through such a link is routed: setup is all it needs (`v6kit help setup`)".to_owned()
             }
             Self::Port { upper, .. } => format!("give --dev {upper}"),
             Self::NoLinkLocal { device } => {

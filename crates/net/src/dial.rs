@@ -140,16 +140,16 @@ impl Hint for DialError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::ProcessFiles => "raise the limit on open files (`ulimit -n`), or use fewer connections".to_owned(),
-            Self::SystemFiles => "raise fs.file-max: `v6kit setup` does".to_owned(),
+            Self::SystemFiles => "raise fs.file-max, as setup does: `v6kit help setup`".to_owned(),
             Self::SourceNotLocal { .. } => {
-                "run `v6kit setup` for the prefix; binding to it needs IP_FREEBIND, which this kernel denied"
+                "set the prefix up (`v6kit help setup`); binding to it needs IP_FREEBIND, which this kernel denied"
                     .to_owned()
             }
             Self::SourcePorts { .. } => {
                 "another program holds every port of this address without IP_BIND_ADDRESS_NO_PORT".to_owned()
             }
             Self::TuplePorts { .. } => {
-                "use more source addresses (--prefix), or widen net.ipv4.ip_local_port_range: `v6kit setup` does"
+                "use more source addresses (--prefix), or widen net.ipv4.ip_local_port_range, as setup does: `v6kit help setup`"
                     .to_owned()
             }
             Self::NoAddress { settings, .. } => return Some(no_address_hint(settings)),
@@ -163,7 +163,7 @@ impl Hint for DialError {
             Self::Prohibited { .. } => {
                 "a router filters this source address: `v6kit verify` names the hop".to_owned()
             }
-            Self::Firewall { .. } => "look for a matching rule: `nft list ruleset`".to_owned(),
+            Self::Firewall { .. } => "look for a matching rule: `sudo nft list ruleset`".to_owned(),
             Self::Refused { .. } => "check that the service listens on that port".to_owned(),
             Self::Reset { .. } | Self::TimedOut { .. } => {
                 "check the address and the path: `v6kit verify`".to_owned()

@@ -131,7 +131,7 @@ pub(crate) fn parse_from(words: &[OsString]) -> Result<Args, Stop> {
     };
     let stop = |error: clap::Error| {
         if error.use_stderr() {
-            Stop::Usage(usage_failure(&error), output.clone())
+            Stop::Usage(usage_failure(&error, &help_hint(words)), output.clone())
         } else {
             Stop::Shown(error)
         }
@@ -195,7 +195,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, BadValue> {
     }
 }
 
-fn usage_failure(error: &clap::Error) -> Failure {
+fn usage_failure(error: &clap::Error, help_hint: &str) -> Failure {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.clone()),
         Some(ContextValue::Strings(texts)) => Some(texts.join(", ")),
@@ -230,16 +230,33 @@ fn usage_failure(error: &clap::Error) -> Failure {
                 }),
                 _,
             ) => failure.why(why).code(*code),
-            (None, Some(source)) => failure.why(source.to_string()).hint(HELP_HINT),
-            (None, None) => failure.hint(HELP_HINT),
+            (None, Some(source)) => failure.why(source.to_string()).hint(help_hint),
+            (None, None) => failure.hint(help_hint),
         };
     }
     Failure::new(Exit::Usage, "wrong usage")
         .why(reason(error))
-        .hint(suggestion(&text).unwrap_or_else(|| HELP_HINT.to_owned()))
+        .hint(suggestion(&text).unwrap_or_else(|| help_hint.to_owned()))
 }
 
-const HELP_HINT: &str = "`v6kit help COMMAND` shows every option and examples";
+/// The command that shows the options of the subcommand in `words`, or the subcommands where there is none.
+fn help_hint(words: &[OsString]) -> String {
+    let mut command = Args::command();
+    let mut path = String::new();
+    for word in words.iter().skip(1) {
+        let Some(below) = command.find_subcommand(word) else {
+            continue;
+        };
+        path.push(' ');
+        path.push_str(below.get_name());
+        command = below.clone();
+    }
+    if path.is_empty() {
+        "`v6kit help` shows the commands and examples".to_owned()
+    } else {
+        format!("`v6kit help{path}` shows every option and examples")
+    }
+}
 
 /// The first paragraph of clap's own message on one line, without its `error:`.
 fn reason(error: &clap::Error) -> String {
@@ -292,6 +309,25 @@ mod tests {
             failure.hint.as_deref(),
             Some("the network is 2409:1:2:3:abcd::/80")
         );
+    }
+
+    #[test]
+    fn wrong_usage_names_the_help_of_the_command_that_was_typed() {
+        for (words, hint) in [
+            (&["v6kit", "verify", "--frobnicate"][..], "`v6kit help verify` "),
+            (
+                &["v6kit", "--json", "crawl", "status", "--oops"],
+                "`v6kit help crawl status` ",
+            ),
+            (&["v6kit", "--frobnicate"], "`v6kit help` "),
+        ] {
+            let words: Vec<OsString> = words.iter().map(OsString::from).collect();
+            let Err(Stop::Usage(failure, _)) = parse_from(&words) else {
+                panic!("a usage failure: {words:?}")
+            };
+            let told = failure.hint.unwrap();
+            assert!(told.starts_with(hint), "{words:?}: {told}");
+        }
     }
 
     #[test]

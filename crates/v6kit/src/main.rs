@@ -12,6 +12,7 @@ mod interrupts;
 mod manual;
 mod options;
 mod printer;
+mod runnable;
 mod service;
 
 use std::process::ExitCode;

@@ -19,6 +19,7 @@ use v6kit_net::Code;
 
 use crate::args::OutputArgs;
 use crate::failure::{Exit, Failure};
+use crate::runnable::runnable;
 
 /// Prints results as text or JSON, notes, and failures.
 #[derive(Debug)]
@@ -101,7 +102,7 @@ impl Printer {
     pub(crate) fn json(&self, document: &impl Serialize) {
         if self.form == Form::Json {
             match serde_json::to_string_pretty(document) {
-                Ok(text) => self.result(&text),
+                Ok(text) => self.result(&in_json(&text)),
                 Err(error) => remark(&format!("error: {error}")),
             }
         }
@@ -120,7 +121,7 @@ impl Printer {
     /// A line of the result, in text form only.
     pub(crate) fn line(&self, text: impl Display) {
         if self.form == Form::Text && !self.quiet {
-            self.result(&text);
+            self.result(&runnable(&text.to_string()));
         }
     }
 
@@ -151,14 +152,14 @@ impl Printer {
     /// A remark on standard error.
     pub(crate) fn note(&self, text: impl Display) {
         if !self.quiet {
-            remark(&text);
+            remark(&runnable(&text.to_string()));
         }
     }
 
     /// A warning on standard error, also when quiet.
     pub(crate) fn warning(&self, text: impl Display) {
         let label = paint_stderr("warning:", Tone::Warning);
-        remark(&format!("{label} {text}"));
+        remark(&runnable(&format!("{label} {text}")));
     }
 
     /// Prints a failure and returns its exit code.
@@ -166,19 +167,31 @@ impl Printer {
         self.json(&serde_json::json!({ "error": failure }));
         remark(&format!("{} {}", paint_stderr("error:", Tone::Bad), failure.what));
         if let Some(why) = &failure.why {
-            remark(&format!("{} {why}", paint_stderr("why:", Tone::Strong)));
+            let label = paint_stderr("why:", Tone::Strong);
+            remark(&runnable(&format!("{label} {why}")));
         }
         let hint = match &failure.hint {
             Some(hint) => with_more(hint, failure.code),
             None => format!("`v6kit explain {}` says more", failure.code),
         };
-        remark(&format!("{} {hint}", paint_stderr("hint:", Tone::Good)));
+        let label = paint_stderr("hint:", Tone::Good);
+        remark(&runnable(&format!("{label} {hint}")));
         failure.exit
     }
 
     /// `text` in colour where standard output is a terminal and `NO_COLOR` is not set.
     pub(crate) fn paint(&self, text: impl Display, tone: Tone) -> String {
         style(tone).for_stdout().apply_to(text).to_string()
+    }
+}
+
+/// A path that JSON would have to escape is left out of it.
+fn in_json(text: &str) -> Cow<'_, str> {
+    let changed = runnable(text);
+    if serde_json::from_str::<serde::de::IgnoredAny>(&changed).is_ok() {
+        changed
+    } else {
+        text.into()
     }
 }
 

@@ -160,7 +160,7 @@ fn complete(
             .hint("name the device towards the router, such as --dev eth0")),
         (_, _, None) => Err(Failure::new(Exit::Usage, "no prefix to answer for")
             .why("--prefix is not given and nothing that fits is set up on this host")
-            .hint("give --prefix and --dev, or run `v6kit setup` first")),
+            .hint("give --prefix and --dev, or set one up first: `v6kit help setup`")),
     }
 }
 

@@ -39,8 +39,8 @@ pub(crate) struct SetupArgs {
     /// The prefix that is routed to this host
     #[arg(long, value_name = "P", required_unless_present = "config", value_parser = crate::args::prefix)]
     prefix: Option<Prefix>,
-    /// The device that it arrives on
-    #[arg(long, value_name = "DEV", required_unless_present = "config")]
+    /// The device that it arrives on; by default that of the setup before, or of the default route
+    #[arg(long, value_name = "DEV")]
     dev: Option<String>,
     /// The device that carries the local route; on lo it outlives every link
     #[arg(long, value_name = "DEV", default_value = "lo")]
@@ -133,7 +133,7 @@ impl SetupArgs {
     fn wanted(&self) -> Wanted {
         Wanted {
             prefix: self.prefix(),
-            device: self.dev.clone().expect("clap requires it without a file"),
+            device: self.dev.clone().unwrap_or_default(),
             route_device: self.route_dev.clone(),
             conntrack: self.conntrack,
             inbound: match self.inbound {
@@ -147,6 +147,15 @@ impl SetupArgs {
                 PurposeArg::Server => Purpose::Server,
             },
         }
+    }
+
+    /// What is wanted, on the device that is named or that there is.
+    async fn wanted_here(&self) -> Result<Wanted, Failure> {
+        let mut wanted = self.wanted();
+        if self.dev.is_none() {
+            wanted.device = device(wanted.prefix, &self.state.state_dir).await?;
+        }
+        Ok(wanted)
     }
 
     pub(crate) fn prefix(&self) -> Prefix {
@@ -266,11 +275,37 @@ fn may_persist(wish: &Wish, state_dir: &Path) -> Result<(), Failure> {
     boot::check(wish).map_err(|error| failure(what, &HostError::from(error)))
 }
 
+/// The device that `prefix` arrives on, where nobody names one.
+async fn device(prefix: Prefix, state_dir: &Path) -> Result<String, Failure> {
+    let what = format!("which device does {prefix} arrive on?");
+    let found = v6kit_host::device_of(state_dir, prefix)
+        .await
+        .map_err(|error| failure(&what, &error))?;
+    if let Some(device) = found {
+        return Ok(device);
+    }
+    let uplinks = v6kit_host::uplinks()
+        .await
+        .map_err(|error| failure(&what, &error))?;
+    match uplinks.as_slice() {
+        [one] => Ok(one.device.clone()),
+        [] => Err(Failure::new(Exit::Usage, what)
+            .why("there is no IPv6 default route whose device it could be")
+            .hint("name the device: --dev DEV; `ip link` lists them")),
+        [first, ..] => {
+            let names: Vec<&str> = uplinks.iter().map(|uplink| uplink.device.as_str()).collect();
+            Err(Failure::new(Exit::Usage, what)
+                .why(format!("default routes leave by {}", names.join(", ")))
+                .hint(format!("name one of them: --dev {}", first.device)))
+        }
+    }
+}
+
 /// Sets one prefix up.
 pub(crate) fn set_up(args: &SetupArgs, is_dry_run: bool) -> Result<SetupReport, Failure> {
-    let wanted = args.wanted();
-    let what = format!("setup of {} failed", wanted.prefix);
+    let what = format!("setup of {} failed", args.prefix());
     block_on(async {
+        let wanted = args.wanted_here().await?;
         let report = if is_dry_run {
             v6kit_host::dry_run(&wanted, &args.state.state_dir).await
         } else {

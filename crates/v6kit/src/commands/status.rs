@@ -59,7 +59,7 @@ pub(crate) fn run(args: &StatusArgs, printer: &Printer) -> Result<Exit, Failure>
         printer.json(
             &json!({ "in_order": false, "steps": [], "prefixes": [], "remarks": ["nothing is set up"] }),
         );
-        printer.line("Nothing is set up. Next: sudo v6kit setup --prefix P --dev DEV");
+        printer.line("Nothing is set up. Next: v6kit help setup");
         return Ok(Exit::Failed);
     };
     printer.json(&document);
@@ -92,7 +92,8 @@ fn found(state_dir: &Path, prefix: Option<Prefix>) -> Result<Option<Document>, F
     });
     let is_cut_off = at_boot.as_ref().is_some_and(|at_boot| at_boot.cut_off);
     if is_cut_off {
-        remarks.push("`setup --persist` was cut off: run it again, or `v6kit teardown --persist`".to_owned());
+        remarks
+            .push("setup --persist was cut off: run it again, or `sudo v6kit teardown --persist`".to_owned());
     }
     Ok(Some(Document {
         in_order,
@@ -178,7 +179,7 @@ fn print(document: &Document, printer: &Printer) {
     });
     if !document.in_order {
         printer.hint(
-            "run the same `v6kit setup` again: it does what is missing",
+            "run the same setup again: it does what is missing",
             Some(Code::Drifted),
         );
     }

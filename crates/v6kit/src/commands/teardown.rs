@@ -107,6 +107,11 @@ fn print(report: &TeardownReport, printer: &Printer) {
         return;
     }
     printer.table(report.steps.iter().map(|step| row(step, printer)));
+    for step in &report.steps {
+        if let Some(hint) = &step.hint {
+            printer.hint(format_args!("{}: {hint}", step.id), None);
+        }
+    }
     for kept in &report.kept {
         printer.line(format!(
             "{} {} stays at {}: another prefix needs it",

@@ -96,7 +96,7 @@ fn prefix_of_last_setup(args: &VerifyArgs) -> Result<Prefix, Failure> {
                 "nothing is set up (looked in {})",
                 args.state.state_dir.display()
             ))
-            .hint("give --prefix P, or set one up: `sudo v6kit setup --prefix P --dev DEV`")
+            .hint("give --prefix P, or set one up: `v6kit help setup`")
     })?;
     Ok(last.prefix)
 }

@@ -247,7 +247,7 @@ fn on_limit_of(choice: OnLimitChoice, has_prefix: bool) -> Result<OnLimit, Failu
         OnLimitChoice::Rotate if has_prefix => Ok(OnLimit::Rotate),
         OnLimitChoice::Rotate => Err(Failure::new(Exit::Usage, "there is nothing to rotate through")
             .why("--on-limit rotate goes on from other addresses, and there is no prefix to draw them from")
-            .hint("give --prefix, or run `v6kit setup` first")),
+            .hint("give --prefix, or set one up first: `v6kit help setup`")),
     }
 }
 
@@ -341,9 +341,9 @@ fn fit(
             Failure::new(Exit::Usage, format!("{wanted} requests in flight do not fit"))
                 .why(why)
                 .hint(if room == 0 {
-                    "raise the limit: `ulimit -Hn` as root, or `v6kit setup`".to_owned()
+                    "raise the hard limit: setup does for logins (`v6kit help setup`), LimitNOFILE= for a unit".to_owned()
                 } else {
-                    format!("use -c {room}, or raise the limit: `ulimit -Hn` as root, or `v6kit setup`")
+                    format!("use -c {room}, or raise the hard limit: setup does for logins (`v6kit help setup`), LimitNOFILE= for a unit")
                 }),
         );
     }

@@ -242,8 +242,8 @@ mod tests {
         let bits = failure("[[setup]]\nprefix = '2001:db8:1::5/64'\ndev = 'e'\n");
         assert!(bits.what.starts_with("line 2 of "), "{bits:?}");
         assert_eq!(bits.hint.as_deref(), Some("the network is 2001:db8:1::/64"));
-        let missing = failure("[[setup]]\nprefix = '2001:db8:1::/64'\n");
-        assert!(missing.why.unwrap().contains("--dev"));
+        let missing = failure("[[setup]]\ndev = 'eth0'\n");
+        assert!(missing.why.unwrap().contains("--prefix"));
         assert!(failure("").why.unwrap().contains("no prefix"));
         let twice = "[[setup]]\nprefix = '2001:db8:1::/64'\ndev = 'e'\n".repeat(2);
         assert!(failure(&twice).why.unwrap().contains("twice"));
