@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Run, in_lab, in_namespace, v6kit};
+use crate::harness::{Run, V6KIT, in_lab, in_namespace, v6kit};
 
 /// `as_root` and `as_user` run verify with JSON output and write its exit code behind it.
 const PREPARE: &str = r#"
@@ -98,7 +98,10 @@ fn before_and_after(topology: &str) -> (Verified, [Verified; 2]) {
     before
         .assert("not-set-up")
         .assert_check("route", "failed", "no local route covers 2001:db8:6::/64")
-        .assert_hint("route", "sudo v6kit setup --prefix 2001:db8:6::/64 --dev eth0")
+        .assert_hint(
+            "route",
+            &format!("sudo {V6KIT} setup --prefix 2001:db8:6::/64 --dev eth0"),
+        )
         .assert_check("egress", "skipped", "");
     (before, [root, user])
 }

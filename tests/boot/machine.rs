@@ -125,15 +125,8 @@ impl Machine {
         self.write(
             "etc/systemd/system/uplink.service",
             "[Unit]\nBefore=network-online.target\n[Service]\nType=oneshot\nRemainAfterExit=yes\n\
-             ExecStart=/bin/sh -c 'cp /proc/sys/kernel/random/boot_id /run/boot-id && ip link add up0 type veth peer name down0 && ip link set up0 up && ip link set down0 up && ip -6 addr add 2001:db8:ffff::1/128 dev lo'\n",
+             ExecStart=/bin/sh -c 'ip link add up0 type veth peer name down0 && ip link set up0 up && ip link set down0 up && ip -6 addr add 2001:db8:ffff::1/128 dev lo'\n",
         );
-        // A fresh /proc, which some of the sandbox's options bring, shows the boot id of this host.
-        for unit in ["v6kit-setup", "v6kit-check"] {
-            self.write(
-                &format!("etc/systemd/system/{unit}.service.d/boot-id.conf"),
-                "[Service]\nBindReadOnlyPaths=/run/boot-id:/proc/sys/kernel/random/boot_id\n",
-            );
-        }
         let wants = self.path("etc/systemd/system/multi-user.target.wants");
         fs::create_dir_all(&wants).expect("a directory of the machine");
         symlink("../uplink.service", wants.join("uplink.service")).expect("a link of the machine");

@@ -9,7 +9,7 @@ use std::path::Path;
 use regex::Regex;
 
 use super::pages::{Block, Page, pages};
-use crate::harness::{in_lab, in_namespace, repository, run};
+use crate::harness::{V6KIT, in_lab, in_namespace, repository, run};
 
 /// What a block may want to have run before it, on the host side of a lab.
 const PREPARATIONS: [(&str, &str); 2] = [
@@ -182,7 +182,7 @@ fn check_block(page: &Page, block: &Block, check: &str) -> Result<(), String> {
             let scratch = tempfile::tempdir().expect("a directory");
             run(std::process::Command::new("bash")
                 .args(["-c", &format!("set -euo pipefail\n{script}")])
-                .env("V6KIT", crate::harness::V6KIT)
+                .env("V6KIT", V6KIT)
                 .env("PATH", crate::harness::path_with_sbin())
                 .env("V6KIT_STATE_DIR", scratch.path().join("state"))
                 .env("T", scratch.path()))
@@ -202,7 +202,12 @@ fn check_block(page: &Page, block: &Block, check: &str) -> Result<(), String> {
             .split_once(&begin)
             .unwrap_or_else(|| panic!("{place}: {run}"))
             .1;
-        let output = output.split('\u{1e}').next().unwrap_or_default();
+        // Installed, it is what sudo finds by its name.
+        let output = output
+            .split('\u{1e}')
+            .next()
+            .unwrap_or_default()
+            .replace(&format!("sudo {V6KIT}"), "sudo v6kit");
         let seen: Vec<&str> = output
             .trim_end()
             .lines()

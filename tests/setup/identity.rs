@@ -46,12 +46,10 @@ fn a_namespace_that_an_open_file_or_a_mount_holds_is_not_stale() {
             done
         }}
         mkfifo "$T/log/go"
-        {{ elsewhere "$SETUP >/dev/null; exec 7<$T/log/go; read -r _ <&7" & }}
-        exec {{GO}}>"$T/log/go"
-        holder=$(ls -l /proc/[0-9]*/fd/7 2>/dev/null | sed -n "s|.*/proc/\([0-9]*\)/fd/7 -> $T/log/go|\1|p" | head -1)
-        until [ -e "$V6KIT_STATE_DIR/summary.json" ] && [ -n "$holder" ]; do
-            holder=$(ls -l /proc/[0-9]*/fd/7 2>/dev/null | sed -n "s|.*/proc/\([0-9]*\)/fd/7 -> $T/log/go|\1|p" | head -1)
-        done
+        elsewhere "$SETUP >/dev/null; echo \$\$ >$T/log/pid; read -r _ <$T/log/go" &
+        exec {{GO}}<>"$T/log/go"
+        until [ -s "$T/log/pid" ]; do :; done
+        holder=$(cat "$T/log/pid")
         refused
         touch "$T/log/held"
         mount --bind /proc/$holder/ns/net "$T/log/held"

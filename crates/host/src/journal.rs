@@ -309,6 +309,7 @@ mod tests {
             network_namespace: inode_of_this_namespace(),
             cookie: None,
             pid_namespace: None,
+            init: None,
         }
     }
 

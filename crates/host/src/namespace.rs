@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use nix::sched::{CloneFlags, setns};
 
-use crate::place::{self, FIRST_PID_NAMESPACE, Place};
+use crate::place::{self, Place};
 
 /// What is known of a namespace that is not this one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,8 +28,12 @@ pub(crate) fn presence(place: &Place, here: &Place) -> Presence {
     if place.network_namespace == here.network_namespace {
         return Presence::Gone;
     }
-    let is_below =
-        place.pid_namespace == Some(FIRST_PID_NAMESPACE) && here.pid_namespace != Some(FIRST_PID_NAMESPACE);
+    let is_below = place.sees_every_process() && !here.sees_every_process();
+    // An earlier life of this container: its processes ended with its process 1 (pid_namespaces(7)). A unit
+    // without CAP_SYS_PTRACE could not look for more.
+    if !is_below && !here.sees_every_process() && place.is_same_container(here) == Some(false) {
+        return Presence::Gone;
+    }
     let mut search = Search {
         place,
         is_complete: !is_below && nix::unistd::geteuid().is_root(),
@@ -162,4 +166,51 @@ fn cookie_of(path: &Path) -> io::Result<Option<u64>> {
     thread
         .join()
         .unwrap_or_else(|_| Err(io::Error::other("the thread that looked at it panicked")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A place of this boot in a namespace that nothing holds.
+    fn ended() -> Place {
+        Place {
+            network_namespace: 1,
+            cookie: Some(u64::MAX),
+            ..Place::here().unwrap()
+        }
+    }
+
+    #[test]
+    fn a_namespace_that_this_process_is_in_is_held_and_one_that_nothing_holds_is_not() {
+        let here = Place::here().unwrap();
+        let elsewhere = Place {
+            network_namespace: 1,
+            ..here.clone()
+        };
+        assert_eq!(presence(&here, &elsewhere), Presence::Held);
+        // Where not every process can be looked at, it is not known to be gone.
+        assert_ne!(presence(&ended(), &here), Presence::Held);
+    }
+
+    #[test]
+    fn from_inside_a_container_one_of_its_machine_cannot_be_seen_and_one_of_an_earlier_life_is_gone() {
+        let inside = Place {
+            pid_namespace: Some(7),
+            init: Some(1000),
+            ..Place::here().unwrap()
+        };
+        let machine = Place {
+            pid_namespace: Some(0xEFFF_FFFC),
+            init: Some(1),
+            ..ended()
+        };
+        assert_eq!(presence(&machine, &inside), Presence::Unknown);
+        let earlier = Place {
+            pid_namespace: Some(7),
+            init: Some(500),
+            ..ended()
+        };
+        assert_eq!(presence(&earlier, &inside), Presence::Gone);
+    }
 }

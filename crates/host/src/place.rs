@@ -18,7 +18,7 @@ sockopt_impl!(
 );
 
 /// The inode of the first PID namespace (PROC_PID_INIT_INO, include/linux/proc_ns.h).
-pub(crate) const FIRST_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
+const FIRST_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
 
 /// Where a change lives. Routes, tables and sysctls are gone with the boot or the namespace; files stay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +35,10 @@ pub(crate) struct Place {
     /// The inode of /proc/self/ns/pid: which processes could be seen.
     #[serde(rename = "pidns", default, skip_serializing_if = "Option::is_none")]
     pub(crate) pid_namespace: Option<u64>,
+    /// When process 1 started, in clock ticks since boot (proc_pid_stat(5)): a container that was restarted
+    /// has another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) init: Option<u64>,
 }
 
 impl Place {
@@ -48,12 +52,29 @@ impl Place {
             network_namespace: inode("/proc/self/ns/net")?,
             cookie: cookie(),
             pid_namespace: inode("/proc/self/ns/pid").ok(),
+            init: procfs::process::Process::new(1)
+                .and_then(|init| init.stat())
+                .map(|stat| stat.starttime)
+                .ok(),
         })
     }
 
     /// Whether both are one network namespace of one boot.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.boot_id == other.boot_id && self.is_same_namespace(other)
+    }
+
+    /// Whether both saw the same processes; unknown where a build before did not say.
+    pub(crate) fn is_same_container(&self, other: &Self) -> Option<bool> {
+        match (self.init, other.init) {
+            (Some(one), Some(other)) => Some(one == other),
+            _ => Some(self.pid_namespace? == other.pid_namespace?),
+        }
+    }
+
+    /// Whether this is no container, so that every process can be seen.
+    pub(crate) fn sees_every_process(&self) -> bool {
+        self.pid_namespace == Some(FIRST_PID_NAMESPACE)
     }
 
     /// Whether both name one network namespace, if they are of one boot.

@@ -323,6 +323,7 @@ mod tests {
             network_namespace: 1,
             cookie: None,
             pid_namespace: None,
+            init: None,
         }
     }
 

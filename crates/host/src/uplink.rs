@@ -7,7 +7,7 @@ use v6kit_net::Prefix;
 
 use crate::device::Device;
 use crate::error::HostError;
-use crate::netlink::Netlink;
+use crate::netlink::{Netlink, Route};
 use crate::summary::Summary;
 
 /// A device that an IPv6 default route leaves by.
@@ -27,7 +27,7 @@ pub async fn uplinks() -> Result<Vec<Uplink>, HostError> {
     let netlink = Netlink::open()?;
     let links = netlink.links().await?;
     let addresses = netlink.addresses().await?;
-    let defaults = netlink.routes(|route| route.is_default()).await?;
+    let defaults = netlink.routes(Route::is_default).await?;
     let leads_out = |index| defaults.iter().any(|route| route.link == Some(index));
     Ok(links
         .iter()

@@ -32,7 +32,8 @@ const PLACEHOLDERS: [(&str, &str); 15] = [
 ];
 
 /// Options of other programs.
-const FOREIGN: [&str; 11] = [
+const FOREIGN: [&str; 12] = [
+    "--cap-add",
     "--cpus",
     "--interface",
     "--locked",

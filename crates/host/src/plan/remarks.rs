@@ -1,13 +1,14 @@
 //! What the user should know besides the steps: callers, and what comes from the router.
 
 use super::View;
+use crate::netlink::Route;
 use crate::wanted::{Inbound, Purpose};
 
 impl View<'_> {
     pub(super) fn remarks_about_callers(&self) -> Vec<String> {
         let mut remarks = Vec::new();
         let device = &self.wanted.device;
-        let has_default = self.facts.routes.iter().any(crate::netlink::Route::is_default);
+        let has_default = self.facts.routes.iter().any(Route::is_default);
         if !has_default && self.facts.without_advertisements.contains(device) {
             remarks.push(format!(
                 "this host forwards, so {device} takes no router advertisements (accept_ra=1): `sudo sysctl -w net/ipv6/conf/{device}/accept_ra=2`"

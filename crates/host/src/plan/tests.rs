@@ -22,6 +22,7 @@ fn here() -> Place {
         network_namespace: 1,
         cookie: None,
         pid_namespace: None,
+        init: None,
     }
 }
 
