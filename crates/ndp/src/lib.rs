@@ -6,30 +6,30 @@
 //!
 //! Nothing here prints, reads the environment or exits.
 
-mod complaint;
+mod answered;
 mod counters;
 mod error;
 mod event;
 mod filter;
 mod inventory;
-mod live;
-mod look;
 mod neighbourhood;
-mod presence;
 mod privileges;
 mod responder;
 mod settings;
+mod singleton;
 mod socket;
+mod socket_scan;
 mod source;
+mod throttled;
 mod usage;
 mod wire;
 
 pub use counters::{Cause, Counters, Counts};
 pub use error::NdpError;
 pub use event::{Event, Verdict};
-pub use presence::{Presence, answered_prefixes};
 pub use privileges::keep_only_net_raw;
 pub use responder::Responder;
 pub use settings::{Scope, Settings, Snooping, Summary};
+pub use singleton::{SingletonLock, answered_prefixes};
 pub use source::{Source, SourceWish};
 pub use wire::{ALL_NODES, Advertisement, Flags, Invalid, Kind, Mac, MulticastRouter, Solicitation};

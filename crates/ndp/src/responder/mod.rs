@@ -15,25 +15,25 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use v6kit_net::{Prefix, RateLimit};
 
 use crate::NdpError;
-use crate::complaint::Complaints;
+use crate::answered::{Answered, WhenFull};
 use crate::counters::{Cause, Counters};
 use crate::event::{Event, Verdict};
 use crate::inventory::Sockets;
-use crate::live::{Live, WhenFull};
-use crate::look::{Look, Looking};
 use crate::neighbourhood::{Holder, Link, Neighbourhood, Notification, State};
 use crate::settings::{Scope, Settings, Summary};
 use crate::socket::{LONGEST, PacketSocket};
+use crate::socket_scan::{ScanStep, SocketScan};
 use crate::source::{SourceChoice, SourceWish};
+use crate::throttled::ThrottledWarnings;
 use crate::usage::Usage;
 use crate::wire::{Kind, Mac, MulticastRouter, Solicitation};
 
 /// What may be answered at once, as time at the permitted rate.
 const BURST: Duration = Duration::from_secs(1);
-/// Neighbours that were heard asking from an address of the prefix, and for how long they count.
-const HEARD: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
-const HEARD_FOR: Duration = Duration::from_secs(600);
-/// Solicitations that may wait for a look at the sockets.
+/// Solicitations from addresses of the prefix, whose senders have these, and for how long they count.
+const SOLICITATIONS: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
+const SOLICITATION_AGE: Duration = Duration::from_secs(600);
+/// Solicitations that may wait for a scan of the sockets.
 const BACKLOG: usize = 1024;
 /// Packets read before other things have their turn.
 const BATCH: usize = 64;
@@ -48,16 +48,16 @@ pub struct Responder {
     socket: PacketSocket,
     attached: Option<u32>,
     neighbourhood: Neighbourhood,
-    heard: LruCache<Ipv6Addr, Instant>,
-    look: Look,
+    solicitations: LruCache<Ipv6Addr, Instant>,
+    scan: SocketScan,
     usage: Usage,
     waiting: Vec<Asked>,
-    live: Live,
+    answered: Answered,
     /// Of what is answered.
     rate: RateLimit,
     source: SourceChoice,
     counters: Arc<Counters>,
-    complaints: Complaints,
+    warnings: ThrottledWarnings,
     answers_whole_prefix: bool,
     started: Instant,
 }
@@ -75,8 +75,8 @@ struct Asked {
 enum Decision {
     Answer(Claim),
     Refuse(Cause),
-    /// The sockets have to be looked at first.
-    Look,
+    /// The sockets have to be scanned first.
+    Scan,
 }
 
 /// On what ground an address is claimed. It decides the Override flag.
@@ -90,9 +90,9 @@ enum Claim {
     Prefix,
 }
 
-/// Whether the sockets were looked at after the solicitation came.
+/// Whether the sockets were scanned after the solicitation came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Looked {
+enum Scanned {
     NotSince,
     Since,
 }
@@ -101,7 +101,7 @@ enum Looked {
 enum Wake {
     Stop,
     Notified(Notification),
-    Looking(Looking),
+    Scan(ScanStep),
     Tick,
     Packets,
 }
@@ -121,17 +121,17 @@ impl Responder {
         }
         let socket = PacketSocket::open(settings.prefix).map_err(listen)?;
         let now = Instant::now();
-        let mut look = Look::open(settings.prefix).map_err(NdpError::SocketList)?;
+        let mut scan = SocketScan::open(settings.prefix).map_err(NdpError::SocketList)?;
         let mut usage = Usage::default();
         if settings.scope != Scope::All {
-            // The first look loads kernel modules, which asks for privileges in some places.
-            let sockets = look.take_now().map_err(NdpError::SocketList)?;
+            // The first scan loads kernel modules, which asks for privileges in some places.
+            let sockets = scan.take_now().map_err(NdpError::SocketList)?;
             usage.update(sockets, now, |address| neighbourhood.is_ours(address));
         }
         let mut responder = Self {
-            live: match settings.live {
-                Some(limit) => Live::new(limit, WhenFull::Refuse),
-                None => Live::new(REMEMBERED, WhenFull::Forget),
+            answered: match settings.live {
+                Some(limit) => Answered::new(limit, WhenFull::Refuse),
+                None => Answered::new(REMEMBERED, WhenFull::Forget),
             },
             rate: RateLimit::new(settings.max_rate.get().into(), BURST, now.into_std()),
             source: SourceChoice::new(settings.source),
@@ -141,12 +141,12 @@ impl Responder {
             socket,
             attached: None,
             neighbourhood,
-            heard: LruCache::new(HEARD),
-            look,
+            solicitations: LruCache::new(SOLICITATIONS),
+            scan,
             usage,
             waiting: Vec::new(),
             counters: Arc::default(),
-            complaints: Complaints::default(),
+            warnings: ThrottledWarnings::default(),
             started: now,
         };
         responder.attach().map_err(listen)?;
@@ -186,20 +186,20 @@ impl Responder {
         let mut ticks = interval(Duration::from_secs(ROUTER_INTERVAL_SECONDS.into()));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let look_wanted = !self.waiting.is_empty();
+            let scan_wanted = !self.waiting.is_empty();
             let wake = tokio::select! {
                 biased;
                 () = &mut stop => Wake::Stop,
                 notification = self.neighbourhood.notification() => Wake::Notified(notification?),
-                looking = self.look.next(look_wanted) => Wake::Looking(looking),
+                step = self.scan.next(scan_wanted) => Wake::Scan(step),
                 _ = ticks.tick() => Wake::Tick,
                 ready = self.socket.readable() => ready.map(|()| Wake::Packets).map_err(NdpError::Listen)?,
             };
             match wake {
                 Wake::Stop => return Ok(self.finish()),
                 Wake::Notified(notification) => self.notified(notification, report).await?,
-                Wake::Looking(Looking::Due) => self.look.start(),
-                Wake::Looking(Looking::Found(found)) => self.found(found, report),
+                Wake::Scan(ScanStep::Due) => self.scan.start(),
+                Wake::Scan(ScanStep::Found(found)) => self.found(found, report),
                 Wake::Tick => {
                     self.counters.set_dropped(self.socket.dropped());
                     self.tell_snoopers(MulticastRouter::Advertisement {
@@ -260,7 +260,7 @@ impl Responder {
                     at,
                 };
                 self.listen_for_neighbours(&asked);
-                self.follow(self.decide(&asked, Looked::NotSince), asked, report);
+                self.follow(self.decide(&asked, Scanned::NotSince), asked, report);
             }
             Err(invalid) => {
                 let cause = Cause::from(invalid);
@@ -287,11 +287,11 @@ impl Responder {
                 .link()
                 .is_some_and(|link| link.mac != asked.from)
         {
-            self.heard.put(source, asked.at);
+            self.solicitations.put(source, asked.at);
         }
     }
 
-    fn decide(&self, asked: &Asked, looked: Looked) -> Decision {
+    fn decide(&self, asked: &Asked, scanned: Scanned) -> Decision {
         let Solicitation { target, .. } = asked.solicitation;
         let now = Instant::now();
         if let Some(cause) = self.not_ours(asked, now) {
@@ -301,14 +301,14 @@ impl Responder {
             return Decision::Answer(Claim::Socket);
         }
         let probed_by_another = asked.solicitation.kind() == Kind::Duplicate;
-        match (self.settings.scope, looked) {
+        match (self.settings.scope, scanned) {
             (Scope::All, _) => Decision::Answer(Claim::Prefix),
-            (_, Looked::NotSince) => Decision::Look,
-            (Scope::OnlyUsed, Looked::Since) => Decision::Refuse(Cause::Unused),
-            (Scope::Auto, Looked::Since) if self.usage.is_sending(now) || probed_by_another => {
+            (_, Scanned::NotSince) => Decision::Scan,
+            (Scope::OnlyUsed, Scanned::Since) => Decision::Refuse(Cause::Unused),
+            (Scope::Auto, Scanned::Since) if self.usage.is_sending(now) || probed_by_another => {
                 Decision::Refuse(Cause::Unused)
             }
-            (Scope::Auto, Looked::Since) => Decision::Answer(Claim::Prefix),
+            (Scope::Auto, Scanned::Since) => Decision::Answer(Claim::Prefix),
         }
     }
 
@@ -333,8 +333,8 @@ impl Responder {
             Some(Holder::Gateway) => Some(Cause::Gateway),
             Some(Holder::Neighbour) => Some(Cause::Neighbour),
             None => {
-                let heard = self.heard.peek(&target);
-                let lately = heard.is_some_and(|at| now.duration_since(*at) < HEARD_FOR);
+                let last = self.solicitations.peek(&target);
+                let lately = last.is_some_and(|at| now.duration_since(*at) < SOLICITATION_AGE);
                 lately.then_some(Cause::Neighbour)
             }
         }
@@ -342,11 +342,11 @@ impl Responder {
 
     fn follow(&mut self, decision: Decision, asked: Asked, report: Report<'_>) {
         let verdict = match decision {
-            Decision::Look if self.waiting.len() < BACKLOG => {
+            Decision::Scan if self.waiting.len() < BACKLOG => {
                 self.waiting.push(asked);
                 return;
             }
-            Decision::Look => Err(Cause::Backlog),
+            Decision::Scan => Err(Cause::Backlog),
             Decision::Refuse(cause) => Err(cause),
             Decision::Answer(claim) => self.answer(&asked, claim, report),
         };
@@ -374,31 +374,31 @@ impl Responder {
         }
     }
 
-    /// Takes in a look at the sockets and decides what has waited for it.
+    /// Takes in a scan of the sockets and decides what has waited for it.
     fn found(&mut self, found: io::Result<Sockets>, report: Report<'_>) {
         self.counters.looked();
-        let looked_at = self.look.started;
+        let scanned_at = self.scan.started;
         match found {
             Ok(sockets) => {
                 let Self {
                     usage, neighbourhood, ..
                 } = self;
-                usage.update(sockets, looked_at, |address| neighbourhood.is_ours(address));
+                usage.update(sockets, scanned_at, |address| neighbourhood.is_ours(address));
             }
             Err(error) => {
                 let error = error.to_string();
                 let event = || Event::SocketListFailed { error };
-                self.complaints.sockets.file(Instant::now(), report, event);
+                self.warnings.sockets.emit(Instant::now(), report, event);
             }
         }
         self.note_scope(report);
         for asked in std::mem::take(&mut self.waiting) {
-            let looked = if asked.at <= looked_at {
-                Looked::Since
+            let scanned = if asked.at <= scanned_at {
+                Scanned::Since
             } else {
-                Looked::NotSince
+                Scanned::NotSince
             };
-            self.follow(self.decide(&asked, looked), asked, report);
+            self.follow(self.decide(&asked, scanned), asked, report);
         }
     }
 

@@ -24,19 +24,19 @@ impl Responder {
         let link = self.link_that_is_up().ok_or(Cause::CannotSend)?;
         if self.rate.admit(now.into_std()).is_err() {
             let per_second = self.settings.max_rate.get();
-            self.complaints
+            self.warnings
                 .rate
-                .file(now, report, || Event::RateLimit { per_second });
+                .emit(now, report, || Event::RateLimit { per_second });
             return Err(Cause::RateLimit);
         }
-        if !self.live.admit(target, now, |kept| self.usage.is_open(kept)) {
-            let live = self.live.len();
-            self.complaints
-                .live
-                .file(now, report, || Event::LiveLimit { live });
+        if !self.answered.admit(target, now, |kept| self.usage.is_open(kept)) {
+            let live = self.answered.len();
+            self.warnings
+                .answered
+                .emit(now, report, || Event::LiveLimit { live });
             return Err(Cause::LiveLimit);
         }
-        self.counters.set_live(self.live.len());
+        self.counters.set_live(self.answered.len());
         let source = self.choose_source(&asked.solicitation, now, report);
         self.advertise(link, asked, claim, source)
     }
@@ -105,7 +105,7 @@ impl Responder {
     pub(super) fn announce(&mut self, link: Link) -> usize {
         let now = Instant::now();
         let mut announced = 0;
-        for target in self.live.addresses() {
+        for target in self.answered.addresses() {
             let Some(source) = self.source_address(self.source.current(), target) else {
                 break;
             };

@@ -8,7 +8,8 @@ use serde::Serialize;
 use v6kit_host::Summary as SetUpSummary;
 use v6kit_metrics::MetricsListener;
 use v6kit_ndp::{
-    Event, NdpError, Presence, Responder, Scope, Settings, Snooping, SourceWish, Summary, keep_only_net_raw,
+    Event, NdpError, Responder, Scope, Settings, SingletonLock, Snooping, SourceWish, Summary,
+    keep_only_net_raw,
 };
 use v6kit_net::Prefix;
 
@@ -186,7 +187,7 @@ async fn answer(settings: Settings, metrics: Option<SocketAddr>, printer: &Print
         tokio::spawn(metrics.serve(move || counters.exposition()));
     }
     // Another one for the same prefix has said so already, or nothing can be said: answering is what counts.
-    let _presence = Presence::announce(settings.prefix).ok();
+    let _lock = SingletonLock::acquire(settings.prefix).ok();
     tell_ready(&ready, printer);
     let status = format!("answering for {} on {}", settings.prefix, settings.device);
     let mut told = |event: &Event| tell(event, printer);

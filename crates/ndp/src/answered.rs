@@ -12,8 +12,8 @@ const CANDIDATES: usize = 64;
 
 /// The addresses that are being answered for, least recently asked for first. An answer keeps its place for [`HOLD`].
 #[derive(Debug)]
-pub(crate) struct Live {
-    answered: LruCache<Ipv6Addr, Instant>,
+pub(crate) struct Answered {
+    addresses: LruCache<Ipv6Addr, Instant>,
     when_full: WhenFull,
 }
 
@@ -26,10 +26,10 @@ pub(crate) enum WhenFull {
     Forget,
 }
 
-impl Live {
+impl Answered {
     pub(crate) fn new(capacity: NonZeroUsize, when_full: WhenFull) -> Self {
         Self {
-            answered: LruCache::new(capacity),
+            addresses: LruCache::new(capacity),
             when_full,
         }
     }
@@ -42,9 +42,9 @@ impl Live {
         now: Instant,
         in_use: impl Fn(Ipv6Addr) -> bool,
     ) -> bool {
-        let full = self.answered.len() == self.answered.cap().get();
-        if full && self.when_full == WhenFull::Refuse && !self.answered.contains(&address) {
-            let oldest = self.answered.iter().rev().take(CANDIDATES);
+        let full = self.addresses.len() == self.addresses.cap().get();
+        if full && self.when_full == WhenFull::Refuse && !self.addresses.contains(&address) {
+            let oldest = self.addresses.iter().rev().take(CANDIDATES);
             let may_go = oldest
                 .take_while(|(_, answered)| now.duration_since(**answered) >= HOLD)
                 .map(|(candidate, _)| *candidate)
@@ -52,19 +52,19 @@ impl Live {
             let Some(candidate) = may_go else {
                 return false;
             };
-            self.answered.pop(&candidate);
+            self.addresses.pop(&candidate);
         }
-        self.answered.put(address, now);
+        self.addresses.put(address, now);
         true
     }
 
     /// The addresses, the latest first.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = Ipv6Addr> + '_ {
-        self.answered.iter().map(|(address, _)| *address)
+        self.addresses.iter().map(|(address, _)| *address)
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.answered.len()
+        self.addresses.len()
     }
 }
 
@@ -76,43 +76,43 @@ mod tests {
         Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, n)
     }
 
-    fn three(when_full: WhenFull) -> (Live, Instant) {
+    fn three(when_full: WhenFull) -> (Answered, Instant) {
         let start = Instant::now();
-        let mut live = Live::new(NonZeroUsize::new(3).unwrap(), when_full);
+        let mut answered = Answered::new(NonZeroUsize::new(3).unwrap(), when_full);
         for n in 1..=3 {
-            assert!(live.admit(address(n), start, |_| false));
+            assert!(answered.admit(address(n), start, |_| false));
         }
-        (live, start)
+        (answered, start)
     }
 
     #[test]
     fn a_new_address_waits_until_an_old_one_may_leave_the_router() {
-        let (mut live, start) = three(WhenFull::Refuse);
-        assert!(!live.admit(address(4), start + HOLD / 2, |_| false));
+        let (mut answered, start) = three(WhenFull::Refuse);
+        assert!(!answered.admit(address(4), start + HOLD / 2, |_| false));
         assert!(
-            live.admit(address(1), start + HOLD / 2, |_| false),
+            answered.admit(address(1), start + HOLD / 2, |_| false),
             "one that is in"
         );
-        assert!(live.admit(address(4), start + HOLD, |_| false));
+        assert!(answered.admit(address(4), start + HOLD, |_| false));
         assert_eq!(
-            live.addresses().collect::<Vec<_>>(),
+            answered.addresses().collect::<Vec<_>>(),
             [address(4), address(1), address(3)]
         );
     }
 
     #[test]
     fn an_address_with_an_open_socket_keeps_its_place() {
-        let (mut live, start) = three(WhenFull::Refuse);
-        assert!(live.admit(address(4), start + HOLD, |used| used == address(1)));
-        assert!(live.addresses().any(|kept| kept == address(1)));
-        assert!(!live.admit(address(5), start + HOLD, |used| used != address(4)));
-        assert_eq!(live.len(), 3);
+        let (mut answered, start) = three(WhenFull::Refuse);
+        assert!(answered.admit(address(4), start + HOLD, |used| used == address(1)));
+        assert!(answered.addresses().any(|kept| kept == address(1)));
+        assert!(!answered.admit(address(5), start + HOLD, |used| used != address(4)));
+        assert_eq!(answered.len(), 3);
     }
 
     #[test]
     fn a_set_that_only_remembers_refuses_nobody() {
-        let (mut live, start) = three(WhenFull::Forget);
-        assert!(live.admit(address(4), start, |_| true));
-        assert_eq!(live.len(), 3);
+        let (mut answered, start) = three(WhenFull::Forget);
+        assert!(answered.admit(address(4), start, |_| true));
+        assert_eq!(answered.len(), 3);
     }
 }

@@ -1,4 +1,4 @@
-//! Letting other programs know that a prefix is answered for.
+//! One responder for a prefix in a network namespace, which other programs can see.
 
 use std::io;
 use std::os::linux::net::SocketAddrExt;
@@ -9,19 +9,19 @@ use v6kit_net::Prefix;
 /// What the names of the sockets begin with.
 const NAME: &str = "v6kit-ndp/";
 
-/// Says that a prefix is answered for, to whoever asks in the same network namespace.
+/// Held by the one that answers for a prefix, and seen by whoever looks in the same network namespace.
 ///
 /// It is a Unix socket with an abstract name (unix(7)): it needs no privileges, leaves no file, and is gone
 /// with the process, however that ends.
 #[derive(Debug)]
-pub struct Presence(#[allow(dead_code, reason = "it is there to be there")] UnixDatagram);
+pub struct SingletonLock(#[allow(dead_code, reason = "held, never read")] UnixDatagram);
 
-impl Presence {
-    /// Says it for as long as the result lives.
+impl SingletonLock {
+    /// Takes it for as long as the result lives.
     ///
     /// # Errors
-    /// Somebody else says so for the same prefix already, or sockets cannot be had.
-    pub fn announce(prefix: Prefix) -> io::Result<Self> {
+    /// Somebody else holds it for the same prefix, or sockets cannot be had.
+    pub fn acquire(prefix: Prefix) -> io::Result<Self> {
         let name = SocketAddr::from_abstract_name(format!("{NAME}{prefix}"))?;
         UnixDatagram::bind_addr(&name).map(Self)
     }
@@ -52,9 +52,9 @@ mod tests {
         let prefix: Prefix = "2001:db8:7e57::/64".parse().unwrap();
         let told = || answered_prefixes().unwrap().contains(&prefix);
         assert!(!told());
-        let presence = Presence::announce(prefix).unwrap();
+        let lock = SingletonLock::acquire(prefix).unwrap();
         assert!(told());
-        drop(presence);
+        drop(lock);
         assert!(!told());
     }
 }

@@ -1,4 +1,4 @@
-//! Complaints that last, repeated now and then rather than with every packet.
+//! Warnings about what lasts, repeated now and then rather than with every packet.
 
 use std::time::Duration;
 
@@ -6,26 +6,26 @@ use tokio::time::Instant;
 
 use crate::event::Event;
 
-/// How often a lasting complaint is repeated.
-const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
+/// How often a warning about what lasts is repeated.
+const WARNING_INTERVAL: Duration = Duration::from_secs(10);
 
 /// One of each kind.
 #[derive(Debug, Default)]
-pub(crate) struct Complaints {
-    pub(crate) rate: Complaint,
-    pub(crate) live: Complaint,
-    pub(crate) sockets: Complaint,
+pub(crate) struct ThrottledWarnings {
+    pub(crate) rate: ThrottledWarning,
+    pub(crate) answered: ThrottledWarning,
+    pub(crate) sockets: ThrottledWarning,
 }
 
 /// When it was last made.
 #[derive(Debug, Default)]
-pub(crate) struct Complaint {
+pub(crate) struct ThrottledWarning {
     last: Option<Instant>,
 }
 
-impl Complaint {
+impl ThrottledWarning {
     /// Reports `event` unless that was done a short while ago.
-    pub(crate) fn file(
+    pub(crate) fn emit(
         &mut self,
         now: Instant,
         report: &mut dyn FnMut(&Event),
@@ -33,7 +33,7 @@ impl Complaint {
     ) {
         let due = self
             .last
-            .is_none_or(|last| now.duration_since(last) >= COMPLAINT_INTERVAL);
+            .is_none_or(|last| now.duration_since(last) >= WARNING_INTERVAL);
         if due {
             self.last = Some(now);
             report(&event());

@@ -1,4 +1,4 @@
-//! Looking at the sockets of this host, beside the answering.
+//! Scans of the sockets of this host, beside the answering.
 
 use std::future::pending;
 use std::io;
@@ -10,28 +10,28 @@ use v6kit_net::Prefix;
 
 use crate::inventory::{Inventory, Sockets};
 
-/// A look may take a fifth of the time.
-const REST_PER_LOOK: u32 = 4;
+/// A scan may take a fifth of the time.
+const REST_PER_SCAN: u32 = 4;
 const SHORTEST_REST: Duration = Duration::from_millis(2);
 
-/// What there is to do about looking.
-pub(crate) enum Looking {
-    /// It is time for a look.
+/// What is to be done about scans.
+pub(crate) enum ScanStep {
+    /// It is time for one.
     Due,
-    /// A look has ended.
+    /// One has ended.
     Found(io::Result<Sockets>),
 }
 
-/// Looks at the sockets, one at a time, beside the answering, and not all the time.
-pub(crate) struct Look {
+/// Scans the sockets, one scan at a time, beside the answering, and not all the time.
+pub(crate) struct SocketScan {
     inventory: Option<Inventory>,
     running: Option<JoinHandle<(Inventory, io::Result<Sockets>)>>,
-    /// When the last look began.
+    /// When the last scan began.
     pub(crate) started: Instant,
     not_before: Instant,
 }
 
-impl Look {
+impl SocketScan {
     pub(crate) fn open(prefix: Prefix) -> io::Result<Self> {
         let now = Instant::now();
         Ok(Self {
@@ -59,25 +59,25 @@ impl Look {
         }
     }
 
-    /// Waits for a running look to end, or for the time of the next one where one is `wanted`.
-    pub(crate) async fn next(&mut self, wanted: bool) -> Looking {
+    /// Waits for a running scan to end, or for the time of the next one where one is `wanted`.
+    pub(crate) async fn next(&mut self, wanted: bool) -> ScanStep {
         let Some(running) = &mut self.running else {
             if wanted {
                 sleep_until(self.not_before).await;
-                return Looking::Due;
+                return ScanStep::Due;
             }
             return pending().await;
         };
         let ended = running.await;
         self.running = None;
         let took = self.started.elapsed();
-        self.not_before = Instant::now() + (took * REST_PER_LOOK).max(SHORTEST_REST);
+        self.not_before = Instant::now() + (took * REST_PER_SCAN).max(SHORTEST_REST);
         match ended {
             Ok((inventory, found)) => {
                 self.inventory = Some(inventory);
-                Looking::Found(found)
+                ScanStep::Found(found)
             }
-            Err(error) => Looking::Found(Err(io::Error::other(error))),
+            Err(error) => ScanStep::Found(Err(io::Error::other(error))),
         }
     }
 }
