@@ -415,6 +415,23 @@ PY
 }
 
 #[test]
+fn a_crawl_beside_a_responder_is_bounded_only_where_the_router_asks() {
+    let said = |topology: &str| {
+        let script = r#"
+            "$V6KIT" setup --quiet --prefix "$V6KIT_LAB_PREFIX" --dev "$DEV" >"$T/setup"
+            start --prefix "$V6KIT_LAB_PREFIX" --dev "$DEV"
+            "$V6KIT" crawl "${V6KIT_LAB_TARGET%/}/items/{1..3}" -o "$T/job" --robots ignore --keep-free 0 >"$T/said" 2>&1
+            stop >/dev/null
+            cat "$T/said"
+        "#;
+        in_lab(topology, &format!("{PRELUDE}\n{script}")).expect(0).stdout
+    };
+    let (routed, on_link) = (said("routed"), said("on-link"));
+    assert!(!routed.contains("is on-link"), "{routed}");
+    assert!(on_link.contains("is on-link"), "{on_link}");
+}
+
+#[test]
 fn a_source_that_is_dropped_on_the_way_is_given_up_for_the_other() {
     let run = on_link(
         r#"

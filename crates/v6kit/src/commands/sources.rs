@@ -41,9 +41,13 @@ pub(super) fn addresses(
 
 /// Whether the router was seen to have a route for `prefix`: its answers come to addresses that it did not ask for.
 fn is_routed(prefix: Prefix) -> bool {
-    let delivery = super::block_on(async {
-        let reserved = v6kit_host::reserved_addresses().await.unwrap_or_default();
-        Ok::<_, Failure>(v6kit_verify::delivery(prefix, reserved, rand::random()).await)
-    });
-    matches!(delivery, Ok(Delivery::Routed))
+    let look = move || {
+        super::block_on(async {
+            let reserved = v6kit_host::reserved_addresses().await.unwrap_or_default();
+            Ok::<_, Failure>(v6kit_verify::delivery(prefix, reserved, rand::random()).await)
+        })
+    };
+    // Settings are made inside of a runtime too, in which no other one can be waited for.
+    let delivery = std::thread::spawn(look).join();
+    matches!(delivery, Ok(Ok(Delivery::Routed)))
 }

@@ -175,7 +175,11 @@ async fn read_answer(
 pub(super) fn elapsed_fault(elapsed: Elapsed) -> Fault {
     match elapsed {
         Elapsed::FirstByte => Fault::new(ErrorKind::FirstByteTimeout, "no answer came in time"),
-        Elapsed::Idle => Fault::new(ErrorKind::Stalled, "the answer stopped in the middle"),
+        // What is smaller than a packet of the path comes through a path MTU that is too large, the rest does not.
+        Elapsed::Idle => Fault::new(
+            ErrorKind::Stalled,
+            "the answer stopped in the middle (where every longer answer does: the path MTU)",
+        ),
         Elapsed::Total => Fault::new(ErrorKind::Timeout, "the answer was not complete in time"),
     }
 }
