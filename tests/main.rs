@@ -8,6 +8,7 @@ mod echo;
 mod harness;
 mod http;
 mod lab;
+mod logs;
 mod manual;
 mod musl;
 mod ndp;

@@ -57,7 +57,8 @@ pub(crate) struct StateArgs {
         value_name = "DIR",
         env = "V6KIT_STATE_DIR",
         default_value = "/var/lib/v6kit",
-        display_order = 800
+        display_order = 800,
+        hide_short_help = true
     )]
     pub(crate) state_dir: PathBuf,
 }
@@ -136,7 +137,12 @@ pub(crate) fn parse_from(words: &[OsString]) -> Result<Args, Stop> {
             Stop::Shown(error)
         }
     };
-    let matches = Args::command().try_get_matches_from(words).map_err(stop)?;
+    let command = if words.iter().any(|word| word == "-h") {
+        for_short_help(Args::command())
+    } else {
+        Args::command()
+    };
+    let matches = command.try_get_matches_from(words).map_err(stop)?;
     match commands::crawl::expanded(&matches) {
         Ok(Some(args)) => Ok(args),
         Ok(None) => {
@@ -145,6 +151,19 @@ pub(crate) fn parse_from(words: &[OsString]) -> Result<Args, Stop> {
         Err(Stop::Usage(failure, _)) => Err(Stop::Usage(failure, output)),
         Err(shown) => Err(shown),
     }
+}
+
+/// `v6kit crawl -h` fits a screen: the few options that it shows need no headings.
+pub(crate) fn for_short_help(command: clap::Command) -> clap::Command {
+    command.mut_subcommand("crawl", |crawl| {
+        crawl.mut_args(|arg| {
+            if arg.is_hide_short_help_set() {
+                arg
+            } else {
+                arg.help_heading(None::<&'static str>)
+            }
+        })
+    })
 }
 
 /// A value that an argument does not take, with advice. Value parsers return it.

@@ -7,7 +7,7 @@ use std::ffi::OsString;
 
 use clap::{Command, CommandFactory};
 
-use crate::args::Args;
+use crate::args::{Args, for_short_help};
 
 const WIDTH: usize = 100;
 
@@ -109,6 +109,39 @@ fn every_help_has_two_examples_that_the_command_line_takes() {
             "`{words} --help` has {count} examples of v6kit:\n{help}"
         );
     }
+}
+
+#[test]
+fn the_short_help_of_crawl_has_what_people_need_and_the_long_one_all_of_it() {
+    let crawl = |mut root: Command| {
+        root.build();
+        root.find_subcommand("crawl").expect("a crawl").clone()
+    };
+    let short = crawl(for_short_help(Args::command().term_width(WIDTH)))
+        .render_help()
+        .to_string();
+    let mut crawl = crawl(Args::command().term_width(WIDTH));
+    let long = crawl.render_long_help().to_string();
+    assert!(short.lines().count() <= 50, "{}\n{short}", short.lines().count());
+    let shown = |help: &str, arg: &clap::Arg| {
+        let long = arg.get_long().map(|long| format!("--{long}"));
+        help.split_whitespace().any(|word| Some(word) == long.as_deref())
+    };
+    let of_crawl = || {
+        crawl
+            .get_arguments()
+            .filter(|arg| arg.get_help_heading().is_some() && !arg.is_hide_set())
+    };
+    for arg in of_crawl().filter(|arg| arg.get_long().is_some()) {
+        assert!(shown(&long, arg), "{arg}");
+        if shown(&short, arg) {
+            let help = arg.get_help().expect("a help").to_string();
+            assert!(help.contains(": "), "no example: {arg}: {help}");
+        }
+    }
+    let count = of_crawl().filter(|arg| shown(&short, arg)).count();
+    assert!((10..=16).contains(&count), "{count}\n{short}");
+    insta::assert_snapshot!("v6kit-crawl-short", short);
 }
 
 #[test]

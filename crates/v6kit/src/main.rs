@@ -9,11 +9,13 @@ mod failure;
 #[cfg(test)]
 mod help;
 mod interrupts;
+mod logs;
 mod manual;
 mod options;
 mod printer;
 mod runnable;
 mod service;
+mod stderr;
 
 use std::process::ExitCode;
 
@@ -30,11 +32,13 @@ fn main() -> ExitCode {
         Err(stop) => return stop.finish(),
     };
     let printer = Printer::new(&args.output);
-    printer::log_to_stderr(&args.output);
-    match run(args.command, &printer) {
-        Ok(exit) => printer.finish(exit).into(),
-        Err(failure) => printer.failure(&failure).into(),
-    }
+    let exit = logs::to_standard_error(&args.output).and_then(|()| run(args.command, &printer));
+    let exit = match exit {
+        Ok(exit) => printer.finish(exit),
+        Err(failure) => printer.failure(&failure),
+    };
+    stderr::settle();
+    exit.into()
 }
 
 fn run(command: Command, printer: &Printer) -> Result<Exit, Failure> {

@@ -14,12 +14,12 @@ use std::sync::OnceLock;
 use comfy_table::{Table, presets};
 use console::Style;
 use serde::Serialize;
-use tracing_subscriber::filter::LevelFilter;
 use v6kit_net::Code;
 
 use crate::args::OutputArgs;
 use crate::failure::{Exit, Failure};
 use crate::runnable::runnable;
+use crate::stderr::{self, Severity, with_severity};
 
 /// Prints results as text or JSON, notes, and failures.
 #[derive(Debug)]
@@ -74,6 +74,7 @@ impl Printer {
 
     /// Writes a line of the result.
     fn result(&self, text: &impl Display) {
+        stderr::settle();
         if let Err(error) = write_line(&mut io::stdout().lock(), text) {
             let _ = self.unwritten.set(error);
         }
@@ -103,7 +104,7 @@ impl Printer {
         if self.form == Form::Json {
             match serde_json::to_string_pretty(document) {
                 Ok(text) => self.result(&in_json(&text)),
-                Err(error) => remark(&format!("error: {error}")),
+                Err(error) => remark(Severity::Error, &format!("error: {error}")),
             }
         }
     }
@@ -113,7 +114,7 @@ impl Printer {
         if self.form == Form::Json {
             match serde_json::to_string(document) {
                 Ok(text) => self.result(&text),
-                Err(error) => remark(&format!("error: {error}")),
+                Err(error) => remark(Severity::Error, &format!("error: {error}")),
             }
         }
     }
@@ -152,30 +153,33 @@ impl Printer {
     /// A remark on standard error.
     pub(crate) fn note(&self, text: impl Display) {
         if !self.quiet {
-            remark(&runnable(&text.to_string()));
+            remark(Severity::Info, &runnable(&text.to_string()));
         }
     }
 
     /// A warning on standard error, also when quiet.
     pub(crate) fn warning(&self, text: impl Display) {
         let label = paint_stderr("warning:", Tone::Warning);
-        remark(&runnable(&format!("{label} {text}")));
+        remark(Severity::Warning, &runnable(&format!("{label} {text}")));
     }
 
     /// Prints a failure and returns its exit code.
     pub(crate) fn failure(&self, failure: &Failure) -> Exit {
         self.json(&serde_json::json!({ "error": failure }));
-        remark(&format!("{} {}", paint_stderr("error:", Tone::Bad), failure.what));
+        remark(
+            Severity::Error,
+            &format!("{} {}", paint_stderr("error:", Tone::Bad), failure.what),
+        );
         if let Some(why) = &failure.why {
             let label = paint_stderr("why:", Tone::Strong);
-            remark(&runnable(&format!("{label} {why}")));
+            remark(Severity::Error, &runnable(&format!("{label} {why}")));
         }
         let hint = match &failure.hint {
             Some(hint) => with_more(hint, failure.code),
             None => format!("`v6kit explain {}` says more", failure.code),
         };
         let label = paint_stderr("hint:", Tone::Good);
-        remark(&runnable(&format!("{label} {hint}")));
+        remark(Severity::Error, &runnable(&format!("{label} {hint}")));
         failure.exit
     }
 
@@ -214,8 +218,9 @@ fn style(tone: Tone) -> Style {
 }
 
 /// Writes a line to standard error, where nothing can be said of a failure.
-fn remark(text: &impl Display) {
-    let _ = write_line(&mut io::stderr().lock(), text);
+fn remark(severity: Severity, text: &impl Display) {
+    let text = with_severity(&text.to_string(), severity);
+    stderr::write(&format!("{}\n", harmless(&text)));
 }
 
 /// Writes a line. A reader that has gone away (`v6kit … | head`) is no error.
@@ -251,23 +256,6 @@ fn harmless(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(out)
-}
-
-/// Sends log events of the crates to standard error: warnings, more with `-v`, errors only with `-q`.
-pub(crate) fn log_to_stderr(args: &OutputArgs) {
-    let level = match (args.quiet, args.verbose) {
-        (true, _) => LevelFilter::ERROR,
-        (false, 0) => LevelFilter::WARN,
-        (false, 1) => LevelFilter::INFO,
-        (false, _) => LevelFilter::DEBUG,
-    };
-    tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(io::stderr)
-        .with_target(false)
-        .without_time()
-        .with_ansi(console::colors_enabled_stderr())
-        .init();
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! `v6kit crawl`.
 
 mod access;
+mod args;
 mod check;
 mod display;
 mod invocation;
@@ -12,26 +13,20 @@ mod settings;
 mod status;
 mod values;
 
-use std::net::SocketAddr;
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use clap::{Subcommand, ValueEnum};
-use http::{HeaderName, HeaderValue, Method};
+use clap::Subcommand;
 use indicatif::HumanBytes;
-use v6kit_crawl::{Crawl, CrawlError, Expectation, Rate, Summary, Suspicion};
-use v6kit_model::input::Template;
-use v6kit_net::Prefix;
-use v6kit_store::{Content, DiskLow, FieldPath, Format, KeepFree};
+use v6kit_crawl::{Crawl, CrawlError, Summary, Suspicion};
+use v6kit_store::DiskLow;
 
 pub(crate) use job_file::expanded;
 
-use crate::args::StateArgs;
 use crate::failure::{Exit, Failure};
 use crate::interrupts::Interrupts;
 use crate::printer::Printer;
 use crate::service;
+use crate::stderr;
 
 /// Fetch everything that a URL template names, each item into one record.
 ///
@@ -47,6 +42,11 @@ use crate::service;
     subcommand_negates_reqs = true,
     after_help = "Examples:\n  \
         v6kit crawl 'https://api.example.org/items/{1..1000000}' -o items\n  \
+        v6kit crawl status items\n  \
+        v6kit crawl cat items --outcome ok | jq .body\n\n\
+        `v6kit crawl --help` shows every option.",
+    after_long_help = "Examples:\n  \
+        v6kit crawl 'https://api.example.org/items/{1..1000000}' -o items\n  \
         v6kit crawl 'https://{de,fr}.example.org/{1..500}?lang={a,b}' -o items -r 20/s -c 50\n  \
         v6kit crawl --job items.toml -r 5/s\n  \
         v6kit crawl 'https://api.example.org/{1..500}' -o items --bearer-file token --redirects 5 \\\n    \
@@ -60,7 +60,7 @@ pub(crate) struct CrawlArgs {
     #[command(subcommand)]
     command: Option<ReadCommand>,
     #[command(flatten)]
-    run: RunArgs,
+    run: args::RunArgs,
 }
 
 /// What can be asked of a job directory.
@@ -100,237 +100,6 @@ struct JobDirectory {
     directory: PathBuf,
 }
 
-#[derive(Debug, clap::Args)]
-struct RunArgs {
-    /// What to fetch: http:// or https://, with ranges and sets in braces; or, with -i, a URL with {} where
-    /// each line goes; - reads lines from standard input
-    #[arg(value_name = "URL", required_unless_present_any = ["input", "job"], value_parser = values::url)]
-    urls: Vec<Target>,
-    /// Take items from a file, plain or packed with gzip or zstd: a URL per line, or a JSON object with
-    /// "url" and perhaps "method", "headers", "body" and "id"
-    #[arg(short, long, value_name = "FILE", help_heading = "Items")]
-    input: Option<PathBuf>,
-    /// The job directory; made where there is none
-    #[arg(short, long, value_name = "DIR", required_unless_present = "job")]
-    output: Option<PathBuf>,
-
-    /// Send from random addresses of this prefix; by default that of the last setup
-    #[arg(long, value_name = "P", value_parser = crate::args::prefix, help_heading = "Source addresses")]
-    prefix: Option<Prefix>,
-    /// Draw a new address after this many requests
-    #[arg(long, value_name = "N", default_value = "100", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Source addresses")]
-    requests_per_address: u64,
-    /// Draw a new address after this time, such as 60s
-    #[arg(long, value_name = "TIME", value_parser = values::time, help_heading = "Source addresses")]
-    address_age: Option<Duration>,
-    /// Use so many addresses at a time and change them slowly, as an on-link prefix needs it; any number when
-    /// not given, 300 where `v6kit ndp` answers for the prefix
-    #[arg(long, value_name = "N", value_parser = values::addresses, help_heading = "Source addresses")]
-    addresses: Option<NonZeroUsize>,
-
-    /// How often a destination is asked, over all threads and addresses: 150/s, 90/min, or max
-    #[arg(short, long, value_name = "RATE", default_value = "150/s", value_parser = values::rate, help_heading = "Speed")]
-    rate: Rate,
-    /// How often all destinations together are asked
-    #[arg(long, value_name = "RATE", default_value = "max", value_parser = values::rate, help_heading = "Speed")]
-    rate_total: Rate,
-    /// Requests in flight [default: 100]; auto finds out how many bring more answers rather than longer waits
-    #[arg(short, long, value_name = "N|auto", value_parser = values::concurrency, help_heading = "Speed")]
-    concurrency: Option<values::Concurrency>,
-    /// Threads; as many as the rate needs when not given
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Speed")]
-    threads: Option<u16>,
-
-    /// How long a request may take, from dialling to the last byte
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = values::time, help_heading = "Deadlines")]
-    timeout: Duration,
-    /// How long a connection may take, TLS included
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = values::time, help_heading = "Deadlines")]
-    connect_timeout: Duration,
-    /// How long the first byte of an answer may take; as --timeout when not given
-    #[arg(long, value_name = "TIME", value_parser = values::time, help_heading = "Deadlines")]
-    first_byte_timeout: Option<Duration>,
-    /// How long an answer may pause
-    #[arg(long, value_name = "TIME", default_value = "15s", value_parser = values::time, help_heading = "Deadlines")]
-    idle_timeout: Duration,
-    /// How long requests under way may take to come in after the first Ctrl-C
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = values::time, help_heading = "Deadlines")]
-    grace: Duration,
-    /// What to do when a site says that it is asked too often (429, 503): ask it less often, go on from
-    /// another address, or end the crawl
-    #[arg(
-        long,
-        value_name = "HOW",
-        default_value = "slow",
-        help_heading = "Terms of the site"
-    )]
-    on_limit: OnLimitChoice,
-    /// Pause when more than this part of the last attempts failed, probe, and stop when probes fail too
-    #[arg(long, value_name = "PERCENT", default_value = "20%", value_parser = values::percent, help_heading = "Terms of the site")]
-    max_error_rate: f64,
-    /// The pause before the first probe; twice as long before each further one
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = values::time, help_heading = "Terms of the site")]
-    probe_pause: Duration,
-    /// Whether to obey robots.txt
-    #[arg(
-        long,
-        value_name = "POLICY",
-        default_value = "obey",
-        help_heading = "Terms of the site"
-    )]
-    robots: RobotsChoice,
-    /// Attempts beyond the first for what fails in a way that may pass
-    #[arg(long, value_name = "N", default_value = "3", help_heading = "Deadlines")]
-    retries: u32,
-
-    /// The method; GET, or POST with a body
-    #[arg(short = 'X', long = "method", value_name = "METHOD", value_parser = values::method, help_heading = "Request")]
-    method: Option<Method>,
-    /// A header; may be given several times. In headers and body {} stands for the line, or for what the braces
-    /// of the URL came to; {1}, {2} for one of several; {{}} for {}
-    #[arg(short = 'H', long = "header", value_name = "'K: V'", value_parser = values::header, help_heading = "Request")]
-    headers: Vec<(HeaderName, HeaderValue)>,
-    /// The body, or the file that holds it
-    #[arg(short, long, value_name = "BODY|@FILE", help_heading = "Request")]
-    data: Option<String>,
-    /// The User-Agent; by default one that says who asks
-    #[arg(short = 'A', long, value_name = "UA", value_parser = values::user_agent, help_heading = "Request")]
-    user_agent: Option<HeaderValue>,
-    /// The version of HTTP; auto takes what the server prefers over TLS, and HTTP/1.1 otherwise
-    #[arg(
-        long,
-        value_name = "VERSION",
-        default_value = "auto",
-        help_heading = "Request"
-    )]
-    http: HttpChoice,
-    /// HTTP/2 streams on one connection at a time
-    #[arg(long, value_name = "N", default_value = "10", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Request")]
-    streams: u64,
-    /// Follow as many redirects for an item; each of them keeps to the pace and the robots.txt of where it leads
-    #[arg(long, value_name = "N", default_value = "0", help_heading = "Request")]
-    redirects: u32,
-    /// Let each source address keep the cookies that it is given; no address shows those of another
-    #[arg(long, help_heading = "Request")]
-    cookies: bool,
-    #[command(flatten)]
-    access: access::AccessArgs,
-    /// Trust the PEM certificates in this file instead of the system's
-    #[arg(
-        long,
-        value_name = "FILE",
-        conflicts_with = "insecure",
-        help_heading = "Request"
-    )]
-    cacert: Option<PathBuf>,
-    /// Believe every server, whatever its certificate
-    #[arg(long, help_heading = "Request")]
-    insecure: bool,
-
-    /// What data is like: status=200,404, json, key=data.id, size=10..1M, header=NAME:PATTERN; all must
-    /// hold, or the item counts as blocked
-    #[arg(long, value_name = "WHAT", value_parser = values::expectation, help_heading = "Items")]
-    expect: Vec<Expectation>,
-    /// What only a refusal says, as a regular expression on the body; may be given several times
-    #[arg(long, value_name = "RE", value_parser = values::pattern, help_heading = "Items")]
-    block_pattern: Vec<String>,
-    /// Ask for no compression, and keep bodies as they come
-    #[arg(long, help_heading = "Items")]
-    raw: bool,
-    /// The largest body; a larger one is recorded as a failure
-    #[arg(long, value_name = "SIZE", default_value = "10M", value_parser = values::size, help_heading = "Items")]
-    max_body: u64,
-    /// Fetch only the first N items in the order of visiting
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Items")]
-    limit: Option<u64>,
-    /// The order in which items are visited
-    #[arg(
-        long,
-        value_name = "ORDER",
-        default_value = "sequential",
-        help_heading = "Items"
-    )]
-    order: OrderChoice,
-    /// Makes a shuffle repeatable; also where the draw of addresses begins
-    #[arg(long, value_name = "N", help_heading = "Items")]
-    seed: Option<u64>,
-
-    /// The form of the records
-    #[arg(long, value_name = "FORMAT", default_value = "ndjson", value_parser = values::format, help_heading = "Output")]
-    format: Format,
-    /// What is kept of an answer: meta; body; or body,headers
-    #[arg(long, value_name = "PARTS", default_value = "body", value_parser = values::content, help_heading = "Output")]
-    store: Content,
-    /// Keep only these fields of JSON bodies: a.b.c,d
-    #[arg(long, value_name = "FIELDS", value_delimiter = ',', value_parser = values::field, help_heading = "Output")]
-    extract: Vec<FieldPath>,
-    /// The level of zstd, 1 to 22
-    #[arg(long, value_name = "N", default_value_t = settings::LEVEL, value_parser = clap::value_parser!(i32).range(1..=22), help_heading = "Output")]
-    level: i32,
-    /// Let zstd look for what is alike over larger frames; takes more memory
-    #[arg(long, help_heading = "Output")]
-    long: bool,
-    /// How long a record waits at most until it is safe on the disk
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = values::time, help_heading = "Output")]
-    commit_every: Duration,
-    /// Stop before less than this is free on the disk: 5%, 2GiB; by default 5 % and at least 1 GiB
-    #[arg(long, value_name = "SIZE", value_parser = values::keep_free, help_heading = "Output")]
-    keep_free: Option<KeepFree>,
-    /// How often progress is printed where there is no terminal
-    #[arg(long, value_name = "TIME", value_parser = values::time, help_heading = "Output")]
-    stats_interval: Option<Duration>,
-    /// Serve counters for Prometheus at http://ADDR/metrics; a port alone is on loopback
-    #[arg(long, value_name = "ADDR", value_parser = super::metrics::address, help_heading = "Output")]
-    metrics: Option<SocketAddr>,
-    /// Take options from this file; what is given here wins over it
-    #[arg(long, value_name = "FILE.toml", help_heading = "Job file")]
-    job: Option<PathBuf>,
-    /// Write these options as a job file to standard output, and crawl nothing
-    #[arg(long, help_heading = "Job file")]
-    print_job: bool,
-    #[command(flatten)]
-    state: StateArgs,
-}
-
-/// What a positional argument says.
-#[derive(Debug, Clone)]
-enum Target {
-    /// A URL or a template of URLs.
-    Template(Template),
-    /// A URL into which lines are put.
-    Substituted(String),
-    /// Lines come from standard input.
-    StandardInput,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum RobotsChoice {
-    Obey,
-    Ignore,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum HttpChoice {
-    Auto,
-    #[value(name = "1")]
-    One,
-    #[value(name = "2")]
-    Two,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum OnLimitChoice {
-    Slow,
-    Rotate,
-    Stop,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum OrderChoice {
-    Sequential,
-    Shuffle,
-}
-
 pub(crate) fn run(args: CrawlArgs, printer: &Printer) -> Result<Exit, Failure> {
     match args.command {
         Some(ReadCommand::Status(job)) => status::status(&job.directory, printer),
@@ -338,7 +107,7 @@ pub(crate) fn run(args: CrawlArgs, printer: &Printer) -> Result<Exit, Failure> {
         Some(ReadCommand::Cat(args)) => read::cat(args),
         Some(ReadCommand::Retry(args)) => retry::retry(args, printer),
         Some(ReadCommand::Check(args)) => check::check(args, printer),
-        None if args.run.print_job => job_file::print(&invocation::words(), printer),
+        None if args.run.job_file.print_job => job_file::print(&invocation::words(), printer),
         None => super::block_on(crawl(
             args.run,
             invocation::without_secrets(invocation::words()),
@@ -355,10 +124,11 @@ fn keep_pages_small() {
 }
 
 /// Crawls; `words` are the command that does so.
-async fn crawl(args: RunArgs, words: Vec<String>, printer: &Printer) -> Result<Exit, Failure> {
+async fn crawl(args: args::RunArgs, words: Vec<String>, printer: &Printer) -> Result<Exit, Failure> {
     keep_pages_small();
+    stderr::write_in_background();
     let go_on = invocation::quoted(&words);
-    let metrics = match args.metrics {
+    let metrics = match args.report.metrics {
         Some(address) => Some(super::metrics::bind(address, printer).await?),
         None => None,
     };

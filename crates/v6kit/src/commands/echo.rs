@@ -115,6 +115,7 @@ struct Rate {
 const FILES: u64 = 65_536;
 
 pub(crate) fn run(args: &EchoArgs, printer: &Printer) -> Result<Exit, Failure> {
+    crate::stderr::write_in_background();
     let _ = v6kit_net::raise_file_limit(FILES);
     let settings = settings(args);
     let echo = Echo::bind(&settings).map_err(|error| failure(&error))?;

@@ -181,6 +181,7 @@ async fn answer(settings: Settings, metrics: Option<SocketAddr>, printer: &Print
         None => None,
     };
     let capabilities = keep_only_net_raw().map_err(|error| failed(&error))?;
+    crate::stderr::write_in_background();
     let ready = Ready::new(&settings, &responder, metrics.as_ref(), capabilities);
     if let Some(metrics) = metrics {
         let counters = responder.counters();

@@ -158,6 +158,7 @@ pub(crate) fn run(args: ProxyArgs, printer: &Printer) -> Result<Exit, Failure> {
 }
 
 async fn serve(args: ProxyArgs, printer: &Printer) -> Result<Exit, Failure> {
+    crate::stderr::write_in_background();
     let signals = Signals::listen()?;
     let grace = args.bounds.grace;
     let (settings, sources) = settings::read(&args, printer).await?;

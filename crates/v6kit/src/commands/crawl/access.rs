@@ -10,29 +10,30 @@ use crate::args::BadValue;
 use crate::failure::{Exit, Failure};
 
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Request")]
 pub(super) struct AccessArgs {
     /// Who asks, with a password (HTTP basic authentication); without one it is taken from V6KIT_PASSWORD
-    #[arg(short, long, value_name = "USER[:PASS]", value_parser = user, conflicts_with = "bearer_file", help_heading = "Request")]
+    #[arg(short, long, value_name = "USER[:PASS]", value_parser = user, conflicts_with = "bearer_file", hide_short_help = true)]
     user: Option<User>,
     /// The password of -u
     #[arg(long, env = "V6KIT_PASSWORD", hide = true, hide_env_values = true)]
     password: Option<String>,
     /// Show the bearer token that this file holds
-    #[arg(long, value_name = "FILE", help_heading = "Request")]
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
     bearer_file: Option<PathBuf>,
     /// Show this certificate to servers that ask for one: PEM, with those between it and the authority
-    #[arg(long, value_name = "FILE", help_heading = "Request")]
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
     cert: Option<PathBuf>,
     /// The key of --cert: PEM without a passphrase; by default in the same file
-    #[arg(long, value_name = "FILE", requires = "cert", help_heading = "Request")]
+    #[arg(long, value_name = "FILE", requires = "cert", hide_short_help = true)]
     key: Option<PathBuf>,
     /// Where a host is: HOST:PORT:ADDR, with commas between several addresses; * for every host; may be
     /// given several times
-    #[arg(long, value_name = "HOST:PORT:ADDR", value_parser = pin, help_heading = "Request")]
+    #[arg(long, value_name = "HOST:PORT:ADDR", value_parser = pin, hide_short_help = true)]
     resolve: Vec<Pin>,
     /// Send everything through a proxy: http://HOST:PORT, socks5://HOST:PORT, or socks5h://HOST:PORT, which
     /// looks names up; with USER:PASS@ before HOST where it asks for that
-    #[arg(short = 'x', long, value_name = "URL", value_parser = proxy, help_heading = "Request")]
+    #[arg(short = 'x', long, value_name = "URL", value_parser = proxy, hide_short_help = true)]
     proxy: Option<Proxy>,
 }
 

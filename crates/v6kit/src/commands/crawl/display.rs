@@ -8,6 +8,7 @@ use v6kit_model::Outcome;
 use v6kit_store::Forecast;
 
 use crate::printer::Printer;
+use crate::stderr::Screen;
 
 /// How often a terminal is drawn anew, and how often a log gets a line.
 const DRAW: Duration = Duration::from_millis(200);
@@ -204,7 +205,10 @@ fn shard_lines(crawl: &Crawl) -> Vec<String> {
 
 fn bar(total: u64) -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:24} {human_pos}/{human_len} {percent}%\n{msg}");
-    let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+    let bar = ProgressBar::with_draw_target(
+        Some(total),
+        ProgressDrawTarget::term_like(Box::new(Screen::default())),
+    );
     bar.set_style(style.unwrap_or_else(|_invalid| ProgressStyle::default_bar()));
     bar
 }

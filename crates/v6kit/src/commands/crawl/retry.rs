@@ -62,7 +62,7 @@ pub(super) fn retry(args: RetryArgs, printer: &Printer) -> Result<Exit, Failure>
 /// The command that crawled here last, with the options that shall differ.
 fn words(args: &RetryArgs, invocation: Vec<String>) -> Vec<String> {
     let mut words = invocation;
-    let elsewhere = |run: super::RunArgs| run.output.as_ref() != Some(&args.directory);
+    let elsewhere = |run: super::args::RunArgs| run.output.as_ref() != Some(&args.directory);
     if parsed(&words).is_ok_and(elsewhere) {
         words.push("-o".to_owned());
         words.push(args.directory.to_string_lossy().into_owned());
@@ -71,7 +71,7 @@ fn words(args: &RetryArgs, invocation: Vec<String>) -> Vec<String> {
     words
 }
 
-fn parsed(words: &[String]) -> Result<super::RunArgs, Failure> {
+fn parsed(words: &[String]) -> Result<super::args::RunArgs, Failure> {
     let words: Vec<OsString> = words.iter().map(OsString::from).collect();
     match args::parse_from(&words) {
         Ok(Args {

@@ -9,7 +9,7 @@ use v6kit_crawl::{Expectation, Expectations, Rate};
 use v6kit_model::input::RequestSpec;
 use v6kit_store::{Content, FieldPath, Format, KeepFree};
 
-use super::Target;
+use super::args::Target;
 use crate::args::BadValue;
 
 /// A value of `--concurrency`.

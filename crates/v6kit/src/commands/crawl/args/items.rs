@@ -1,0 +1,130 @@
+//! What to fetch, and in which order.
+
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+use v6kit_model::Order;
+use v6kit_model::input::{Items, List, ListSource, Template};
+
+use crate::commands::crawl::values;
+use crate::failure::{Exit, Failure};
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Items")]
+pub(crate) struct ItemArgs {
+    /// What to fetch: 'https://example.org/items/{1..1000}'
+    ///
+    /// A URL, http:// or https://, with ranges and sets in braces; or, with -i, a URL with {} where each line goes;
+    /// - reads lines from standard input.
+    #[arg(value_name = "URL", required_unless_present_any = ["input", "job"], value_parser = values::url)]
+    urls: Vec<Target>,
+    /// Take items from a file, a URL per line: -i urls.txt.gz
+    ///
+    /// The file may be plain or packed with gzip or zstd. A line is a URL, or a JSON object with "url" and perhaps
+    /// "method", "headers", "body" and "id".
+    #[arg(short, long, value_name = "FILE")]
+    input: Option<PathBuf>,
+    /// Fetch only the first N items in the order of visiting: --limit 100
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) limit: Option<u64>,
+    /// The order in which items are visited
+    #[arg(
+        long,
+        value_name = "ORDER",
+        default_value = "sequential",
+        hide_short_help = true
+    )]
+    order: OrderChoice,
+    /// Makes a shuffle repeatable; also where the draw of addresses begins
+    #[arg(long, value_name = "N", hide_short_help = true)]
+    pub(crate) seed: Option<u64>,
+}
+
+/// What a positional argument says.
+#[derive(Debug, Clone)]
+pub(crate) enum Target {
+    /// A URL or a template of URLs.
+    Template(Template),
+    /// A URL into which lines are put.
+    Substituted(String),
+    /// Lines come from standard input.
+    StandardInput,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum OrderChoice {
+    Sequential,
+    Shuffle,
+}
+
+impl ItemArgs {
+    /// The order of visiting.
+    pub(crate) fn order(&self) -> Order {
+        match self.order {
+            OrderChoice::Sequential => Order::Sequential,
+            // Without a seed, a fixed one: the order belongs to the job, and the next run must find it again.
+            OrderChoice::Shuffle => Order::Shuffle {
+                seed: self.seed.unwrap_or(0),
+            },
+        }
+    }
+
+    /// The items: templates, or the lines of a list, of which the job in `output` keeps a copy.
+    pub(crate) fn resolve(self, output: &Path) -> Result<Items, Failure> {
+        let wrong = |what: &str, hint: &str| {
+            Err(Failure::new(Exit::Usage, "it is not clear what to fetch")
+                .why(what)
+                .hint(hint))
+        };
+        let (mut templates, mut patterns) = (Vec::new(), Vec::new());
+        let mut source = self.input.map(|path| {
+            if path == Path::new("-") {
+                ListSource::StandardInput
+            } else {
+                ListSource::File(path)
+            }
+        });
+        for target in self.urls {
+            match target {
+                Target::Template(template) => templates.push(template),
+                Target::Substituted(url) => patterns.push(url),
+                Target::StandardInput if source.is_none() => source = Some(ListSource::StandardInput),
+                Target::StandardInput => {
+                    return wrong(
+                        "there are two lists",
+                        "give one: -i FILE, or - for standard input",
+                    );
+                }
+            }
+        }
+        let Some(source) = source else {
+            if !patterns.is_empty() {
+                return wrong(
+                    "a URL holds {}, and no lines are given to put there",
+                    "add -i FILE, or - for standard input",
+                );
+            }
+            return Items::templates(templates)
+                .map_err(|error| Failure::because(Exit::Usage, "too much to crawl", &error));
+        };
+        if !templates.is_empty() || patterns.len() > 1 {
+            return wrong(
+                "a list and other URLs are given",
+                "give the list alone, or with one URL that holds {}",
+            );
+        }
+        let list = List::open(&source, output)
+            .map_err(|error| Failure::because(Exit::Usage, "the list cannot be used", &error))?;
+        match patterns.pop() {
+            None => {
+                let items = Items::lines(list);
+                items
+                    .check_first_lines()
+                    .map_err(|error| Failure::because(Exit::Usage, "the list cannot be used", &error))?;
+                Ok(items)
+            }
+            Some(url) => Items::substituted(list, &url)
+                .map_err(|error| Failure::because(Exit::Usage, format!("`{url}` cannot be crawled"), &error)),
+        }
+    }
+}
