@@ -1,7 +1,6 @@
 //! Storing without fetching, for the benchmark of what storing costs.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -10,7 +9,8 @@ use v6kit_net::cpu_time;
 use crate::description::Description;
 use crate::disk::{Disk, KeepFree};
 use crate::frame::{Fill, OpenFrame};
-use crate::ledger::{Extent, SqliteLedger};
+use crate::job_directory::JobDirectory;
+use crate::ledger::{Extent, HeldLeases, Leased, Ledger};
 use crate::record::{Payload, Record, Sent};
 use crate::storage::{Compression, Storage};
 use crate::writer::{Archive, StoreError};
@@ -46,9 +46,13 @@ pub fn store(
         items: count,
         visited: count,
     };
-    let ledger = Arc::new(SqliteLedger::open(directory, &description, extent)?);
-    let disk = Disk::new(directory, KeepFree::Bytes(1), 0);
-    let mut archive = Archive::new(ledger, storage.format, compression, directory.to_owned(), disk);
+    let JobDirectory { ledger, segments } = JobDirectory::open(directory, &description, extent)?;
+    let leases = HeldLeases::default();
+    if let Leased::Lease(lease) = ledger.lease(count)? {
+        leases.add(lease);
+    }
+    let disk = Disk::new(segments.clone(), KeepFree::Bytes(1), 0);
+    let mut archive = Archive::new(ledger, segments, leases, disk, storage.format, compression);
     let open = OpenFrame::new(storage, frame_bytes, 7);
     let mut headers = HeaderMap::new();
     headers.insert("content-type", HeaderValue::from_static("application/json"));

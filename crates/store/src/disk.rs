@@ -1,10 +1,11 @@
 //! How much room there is, and how much must stay.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use nix::sys::statvfs::statvfs;
 use v6kit_net::{Code, Hint};
+
+use crate::segment::{Room, SegmentStore};
 
 /// How much of the file system is left to others.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -34,14 +35,14 @@ impl Default for KeepFree {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{} has {} MiB free, of which {} are to be kept and {} may be needed for what is in memory",
-    directory.display(),
+    place,
     free >> 20,
     kept >> 20,
     needed >> 20
 )]
 pub struct DiskLow {
-    /// The job directory.
-    pub directory: PathBuf,
+    /// Where records are kept.
+    pub place: String,
     /// Bytes that are free.
     pub free: u64,
     /// Bytes that must stay so.
@@ -60,58 +61,49 @@ impl Hint for DiskLow {
     }
 }
 
-/// The file system of a job directory.
+/// The room of a store of segments.
 #[derive(Debug, Clone)]
 pub struct Disk {
-    directory: PathBuf,
+    segments: Arc<dyn SegmentStore>,
     keep_free: KeepFree,
     /// Bytes that records in memory may need at most.
     reserve: u64,
 }
 
 impl Disk {
-    /// The file system of `directory`, with `reserve` bytes in memory that may have to go there.
+    /// The room of `segments`, with `reserve` bytes in memory that may have to go there.
     #[must_use]
-    pub fn new(directory: &Path, keep_free: KeepFree, reserve: u64) -> Self {
+    pub fn new(segments: Arc<dyn SegmentStore>, keep_free: KeepFree, reserve: u64) -> Self {
         Self {
-            directory: directory.to_owned(),
+            segments,
             keep_free,
             reserve,
         }
     }
 
-    /// Whether what is in memory still fits beside what must stay free.
+    /// What is too little, where what is in memory would not fit beside what must stay free.
     ///
     /// # Errors
-    /// What statvfs(3) said.
-    pub fn check(&self) -> io::Result<Result<(), DiskLow>> {
+    /// What the system said.
+    pub fn low(&self) -> io::Result<Option<DiskLow>> {
         if self.keep_free == KeepFree::Bytes(0) {
-            return Ok(Ok(()));
+            return Ok(None);
         }
-        let disk = statvfs(&self.directory)?;
-        let free = disk.blocks_available().saturating_mul(disk.fragment_size());
-        let size = disk.blocks().saturating_mul(disk.fragment_size());
+        let Some(Room { free, size }) = self.segments.room()? else {
+            return Ok(None);
+        };
         let kept = match self.keep_free {
             KeepFree::Share { of, at_least } => ((size as f64 * of) as u64).max(at_least),
             KeepFree::Bytes(bytes) => bytes,
         };
         if free >= kept.saturating_add(self.reserve) {
-            return Ok(Ok(()));
+            return Ok(None);
         }
-        Ok(Err(DiskLow {
-            directory: self.directory.clone(),
+        Ok(Some(DiskLow {
+            place: self.segments.place(),
             free,
             kept,
             needed: self.reserve,
         }))
     }
-}
-
-/// Bytes that are free where `directory` lies.
-///
-/// # Errors
-/// What statvfs(3) said.
-pub(crate) fn free_space(directory: &Path) -> io::Result<u64> {
-    let disk = statvfs(directory)?;
-    Ok(disk.blocks_available().saturating_mul(disk.fragment_size()))
 }

@@ -10,6 +10,7 @@ mod disk;
 mod encoder;
 mod frame;
 mod inspect;
+mod job_directory;
 mod ledger;
 mod line;
 mod memory;
@@ -28,10 +29,15 @@ pub use inspect::check::{Check, CheckError, Damage, check, repair};
 pub use inspect::reading::ReadError;
 pub use inspect::retry::{Retried, retry};
 pub use inspect::status::{Forecast, MissingError, Status, missing, status};
+pub use job_directory::JobDirectory;
+#[cfg(any(test, feature = "contract"))]
+pub use ledger::contract;
 pub use ledger::{
-    Chunk, CommittedFrame, Extent, FramePlace, Ledger, LedgerError, RecentPace, SqliteLedger, Standing,
+    BoxError, Catalog, Commit, CommittedFrame, Extent, Fence, FramePlace, HeldLeases, Lease, Leased, Ledger,
+    LedgerError, RecentPace, Renewal, SqliteLedger, Standing,
 };
 pub use memory::MemoryBudget;
 pub use record::{Payload, Record, Sent};
+pub use segment::{Room, SegmentDirectory, SegmentSink, SegmentStore};
 pub use storage::{Compression, Content, FieldPath, Format, NotAPath, Reach, Storage};
 pub use writer::{Archive, Committed, StoreError};

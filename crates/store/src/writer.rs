@@ -1,7 +1,6 @@
 //! From full frames to committed ones.
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use v6kit_net::{Code, Hint};
@@ -9,41 +8,46 @@ use v6kit_net::{Code, Hint};
 use crate::disk::{Disk, DiskLow};
 use crate::encoder::Encoder;
 use crate::frame::{Frame, now_milliseconds};
-use crate::ledger::{CommittedFrame, FramePlace, Ledger, LedgerError, is_disk};
-use crate::segment::Segment;
+use crate::ledger::{BoxError, Commit, CommittedFrame, FramePlace, HeldLeases, Ledger, LedgerError, is_disk};
+use crate::segment::{SegmentSink, SegmentStore};
 use crate::storage::{Compression, Format};
 
 /// Why records cannot be kept.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// A segment cannot be written.
-    #[error("cannot write to {}", directory.display())]
+    #[error("cannot write to {place}")]
     Segment {
-        /// The job directory.
-        directory: PathBuf,
+        /// Where the segments lie, in words.
+        place: String,
         /// What the system said.
         #[source]
-        source: io::Error,
+        source: BoxError,
     },
-    /// The shard's runtime cannot be built.
-    #[error("a shard cannot be started")]
-    Runtime {
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
+    /// Another worker has leased what was fetched.
+    #[error("another worker has taken over items that were fetched here")]
+    Fenced,
     /// The ledger cannot be written.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
 }
 
 impl StoreError {
+    /// `segments` cannot be written.
+    #[must_use]
+    pub fn segment(segments: &dyn SegmentStore, source: io::Error) -> Self {
+        Self::Segment {
+            place: segments.place(),
+            source: source.into(),
+        }
+    }
+
     /// Whether the disk is full, broken or gone.
     #[must_use]
     pub fn is_disk(&self) -> bool {
         match self {
-            Self::Segment { source, .. } => is_disk(source),
-            Self::Runtime { .. } => false,
+            Self::Segment { source, .. } => is_disk(source.as_ref()),
+            Self::Fenced => false,
             Self::Ledger(error) => error.is_disk(),
         }
     }
@@ -53,7 +57,7 @@ impl Hint for StoreError {
     fn code(&self) -> Code {
         match self {
             Self::Segment { .. } => Code::DiskFull,
-            Self::Runtime { .. } => Code::Thread,
+            Self::Fenced => Code::Ledger,
             Self::Ledger(error) => error.code(),
         }
     }
@@ -63,7 +67,7 @@ impl Hint for StoreError {
             Self::Segment { .. } => {
                 Some("make room on the disk, then repeat the command to go on".to_owned())
             }
-            Self::Runtime { .. } => Some("raise the limit on open files, or use fewer --threads".to_owned()),
+            Self::Fenced => Some("repeat the command to go on".to_owned()),
             Self::Ledger(error) => error.hint(),
         }
     }
@@ -76,10 +80,11 @@ const SEGMENT_BYTES: u64 = 256 << 20;
 #[derive(Debug)]
 pub struct Archive {
     ledger: Arc<dyn Ledger>,
-    directory: PathBuf,
+    segments: Arc<dyn SegmentStore>,
+    leases: HeldLeases,
     format: Format,
     encoder: Encoder,
-    segment: Option<Segment>,
+    segment: Option<Box<dyn SegmentSink>>,
     disk: Disk,
     encoded: Vec<u8>,
     /// A segment is not added to beyond this length.
@@ -96,18 +101,20 @@ pub struct Committed {
 }
 
 impl Archive {
-    /// Writes to new segments of `directory`, and tells `ledger`.
+    /// Writes to new segments of `segments`, and tells `ledger`, under the `leases` that are held.
     #[must_use]
     pub fn new(
         ledger: Arc<dyn Ledger>,
+        segments: Arc<dyn SegmentStore>,
+        leases: HeldLeases,
+        disk: Disk,
         format: Format,
         compression: Compression,
-        directory: PathBuf,
-        disk: Disk,
     ) -> Self {
         Self {
             ledger,
-            directory,
+            segments,
+            leases,
             format,
             encoder: Encoder::new(format, compression),
             segment: None,
@@ -122,17 +129,19 @@ impl Archive {
     /// # Errors
     /// [`StoreError`]; the frame is not committed then.
     pub fn commit(&mut self, frame: &mut Frame) -> Result<Committed, StoreError> {
-        let (place, low) = self.write(frame).map_err(|source| StoreError::Segment {
-            directory: self.directory.clone(),
-            source,
-        })?;
-        self.ledger.commit(&CommittedFrame {
+        let written = self.write(frame);
+        let (place, low) = written.map_err(|source| StoreError::segment(&*self.segments, source))?;
+        let frame = CommittedFrame {
             place,
             ordinals: frame.ordinals(),
             counts: frame.counts,
             span: frame.began..now_milliseconds().max(frame.began),
             checksum: crc32fast::hash(&self.encoded),
-        })?;
+        };
+        match self.ledger.commit(&frame, &self.leases.fences())? {
+            Commit::Recorded | Commit::Already => self.leases.settle(&frame.ordinals),
+            Commit::Fenced => return Err(StoreError::Fenced),
+        }
         Ok(Committed {
             bytes: place.length,
             low,
@@ -143,25 +152,30 @@ impl Archive {
         self.encoder.encode(frame, &mut self.encoded)?;
         let place = match self.format {
             Format::Parquet => {
-                let number = self.ledger.next_segment();
-                Segment::write_whole(&self.directory, number, self.format, &self.encoded)?
+                let mut segment = self.segments.create()?;
+                let place = segment.append(&self.encoded)?;
+                segment.seal()?;
+                place
             }
-            Format::Ndjson | Format::Warc => self.segment_with_room()?,
+            Format::Ndjson | Format::Warc => self.append()?,
         };
-        Ok((place, self.disk.check()?.err()))
+        Ok((place, self.disk.low()?))
     }
 
     /// Appends what is encoded to the present segment, or to a new one when that is full.
-    fn segment_with_room(&mut self) -> io::Result<FramePlace> {
+    fn append(&mut self) -> io::Result<FramePlace> {
         let length = self.encoded.len() as u64;
-        self.segment
+        let full = self
+            .segment
             .take_if(|segment| segment.length() + length > self.roll_at);
+        if let Some(full) = full {
+            full.seal()?;
+        }
         let segment = match &mut self.segment {
             Some(segment) => segment,
             vacant => {
                 self.encoded.splice(..0, self.encoder.preamble()?);
-                let number = self.ledger.next_segment();
-                vacant.insert(Segment::create(&self.directory, number, self.format)?)
+                vacant.insert(self.segments.create()?)
             }
         };
         segment.append(&self.encoded)
@@ -174,8 +188,11 @@ mod tests {
 
     use super::*;
     use crate::frame::OpenFrame;
-    use crate::ledger::{Extent, SqliteLedger};
+    use crate::job_directory::JobDirectory;
+    use crate::ledger::Extent;
+    use crate::ledger::contract::leased;
     use crate::record::Record;
+    use crate::segment::SegmentDirectory;
     use crate::{Check, KeepFree, Reach, Selection, Storage, cat, check};
     use v6kit_model::{ErrorKind, Fault};
 
@@ -192,9 +209,11 @@ mod tests {
             items: 10,
             visited: 10,
         };
-        let ledger = Arc::new(SqliteLedger::open(directory, &description, extent).unwrap());
-        let disk = Disk::new(directory, KeepFree::Bytes(0), 0);
-        let mut archive = Archive::new(ledger, format, compression, directory.to_owned(), disk);
+        let JobDirectory { ledger, segments } = JobDirectory::open(directory, &description, extent).unwrap();
+        let leases = HeldLeases::default();
+        leases.add(leased(&*ledger, 10));
+        let disk = Disk::new(segments.clone(), KeepFree::Bytes(0), 0);
+        let mut archive = Archive::new(ledger, segments, leases, disk, format, compression);
         archive.roll_at = roll_at;
         let open = OpenFrame::new(
             &Storage {
@@ -237,9 +256,8 @@ mod tests {
             for (roll_at, segments) in [(1 << 20, 1), (1, 10)] {
                 let directory = tempfile::tempdir().unwrap();
                 store_ten(directory.path(), format, COMPRESSION, roll_at);
-                let found = (1..20)
-                    .filter(|&number| Segment::path(directory.path(), number, format).exists())
-                    .count();
+                let store = SegmentDirectory::new(directory.path(), format);
+                let found = (1..20).filter(|&number| store.path(number).exists()).count();
                 assert_eq!(found, segments, "{format}");
                 assert_eq!(lines(directory.path()), 10);
                 let Check { items, damages, .. } = check(directory.path()).unwrap();

@@ -1,17 +1,19 @@
 //! A crawl as a whole.
 
-use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use v6kit_model::url::Scheme;
-use v6kit_net::{Code, Hint, PoolError, ResolveError, SourcePool, TurningPool, Wear, cpu_time};
-use v6kit_store::{Disk, DiskLow, Forecast, Ledger, LedgerError, SqliteLedger, Standing, StoreError};
+use v6kit_net::{PoolError, SourcePool, TurningPool, Wear, cpu_time};
+use v6kit_store::{
+    Disk, DiskLow, Forecast, JobDirectory, Ledger, SegmentDirectory, SqliteLedger, Standing, StoreError,
+};
 
-use crate::connect::connection::{TrustError, client_tls};
+use crate::connect::connection::client_tls;
 use crate::engine::concurrency::{ConcurrencyController, Limits, adapt};
+use crate::engine::error::CrawlError;
 use crate::engine::exposition::Exposition;
 use crate::engine::job::{ConcurrencyMode, Job, Settings};
 use crate::engine::shard::{self, ShardConfig, Stop, UsedAddresses};
@@ -21,87 +23,13 @@ use crate::stats::prefix_stats::{PrefixStats, PrefixSummary, SeenNetworks};
 use crate::stats::progress::{Progress, Sample};
 use crate::stats::summary::{Latencies, Run, Summary};
 
-/// Why a crawl does not start, or ends early.
-#[derive(Debug, thiserror::Error)]
-pub enum CrawlError {
-    /// The job directory cannot be used.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    /// Records cannot be kept.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// There is too little room to begin.
-    #[error("the disk is too full")]
-    DiskLow(#[source] DiskLow),
-    /// No source address.
-    #[error(transparent)]
-    Pool(#[from] PoolError),
-    /// The destination has no IPv6 address.
-    #[error(transparent)]
-    Resolve(Arc<ResolveError>),
-    /// Nobody is trusted.
-    #[error(transparent)]
-    Trust(#[from] TrustError),
-    /// A thread cannot be started.
-    #[error("a thread cannot be started")]
-    Thread(#[source] io::Error),
-    /// A shard panicked.
-    #[error("a shard stopped by an error of its own: {message}")]
-    Panic {
-        /// What it said.
-        message: String,
-    },
-}
-
-impl Hint for CrawlError {
-    fn code(&self) -> Code {
-        match self {
-            Self::Ledger(error) => error.code(),
-            Self::Store(error) => error.code(),
-            Self::DiskLow(error) => error.code(),
-            Self::Pool(error) => error.code(),
-            Self::Resolve(error) => error.code(),
-            Self::Trust(error) => error.code(),
-            Self::Thread(_) => Code::Thread,
-            Self::Panic { .. } => Code::Panic,
-        }
-    }
-
-    fn hint(&self) -> Option<String> {
-        match self {
-            Self::Ledger(error) => error.hint(),
-            Self::Store(error) => error.hint(),
-            Self::DiskLow(error) => error.hint(),
-            Self::Pool(error) => error.hint(),
-            Self::Resolve(error) => error.hint(),
-            Self::Trust(error) => error.hint(),
-            Self::Thread(_) => Some("use fewer --threads".to_owned()),
-            Self::Panic { .. } => {
-                Some("repeat the command to go on where it stopped; please report this".to_owned())
-            }
-        }
-    }
-}
-
-impl CrawlError {
-    /// Whether the disk is full, broken or gone.
-    #[must_use]
-    pub fn is_disk(&self) -> bool {
-        match self {
-            Self::Ledger(error) => error.is_disk(),
-            Self::Store(error) => error.is_disk(),
-            Self::DiskLow(_) => true,
-            _ => false,
-        }
-    }
-}
-
 /// A running crawl.
 #[derive(Debug)]
 pub struct Crawl {
-    shards: Vec<JoinHandle<Result<Latencies, StoreError>>>,
+    shards: Vec<JoinHandle<Result<Latencies, CrawlError>>>,
     progress: Vec<Arc<Progress>>,
     ledger: Arc<SqliteLedger>,
+    segments: Arc<SegmentDirectory>,
     seen: Option<Arc<SeenNetworks>>,
     destinations: Arc<Destinations>,
     limits: Limits,
@@ -126,30 +54,24 @@ impl Crawl {
         let destinations = Arc::new(Destinations::new(destination_settings(&settings), sink));
         resolve_first(&job, &settings, &destinations, tell).await?;
         let pools = source_pools(&settings)?;
-        let ledger = Arc::new(SqliteLedger::open(
-            &settings.output,
-            &job.description(),
-            job.extent(),
-        )?);
+        let JobDirectory { ledger, segments } =
+            JobDirectory::open(&settings.output, &job.description(), job.extent())?;
         ledger.set_invocation(&settings.invocation)?;
         if let Some(list) = job.items.list() {
             list.keep(&settings.output)
-                .map_err(|source| StoreError::Segment {
-                    directory: settings.output.clone(),
-                    source,
-                })?;
+                .map_err(|source| StoreError::segment(&*segments, source))?;
         }
         let disk = Disk::new(
-            &settings.output,
+            segments.clone(),
             settings.keep_free,
             shard::memory_budget(&job, &settings).reserve_bytes(),
         );
-        disk.check()
-            .map_err(|source| StoreError::Segment {
-                directory: settings.output.clone(),
-                source,
-            })?
-            .map_err(CrawlError::DiskLow)?;
+        let low = disk
+            .low()
+            .map_err(|source| StoreError::segment(&*segments, source))?;
+        if let Some(low) = low {
+            return Err(CrawlError::DiskLow(low));
+        }
         let before = ledger.standing()?;
         let (ended, running) = watch::channel(());
         let seen = settings
@@ -172,6 +94,7 @@ impl Crawl {
             limits: limits.clone(),
             adapting: None,
             ledger,
+            segments,
             stop: Stop::new(),
             running,
             began: Instant::now(),
@@ -192,6 +115,7 @@ impl Crawl {
                 job: Arc::clone(&job),
                 settings: Arc::clone(&settings),
                 ledger: crawl.ledger.clone(),
+                segments: crawl.segments.clone(),
                 destinations: Arc::clone(&destinations),
                 pool,
                 turning: turning.clone(),
@@ -266,7 +190,7 @@ impl Crawl {
     #[must_use]
     pub fn forecast(&self) -> Option<Forecast> {
         let standing = self.ledger.standing().ok()?;
-        Forecast::new(&standing, None, self.ledger.directory())
+        Forecast::new(&standing, None, &*self.segments)
     }
 
     /// Sends nothing new, and ends when what is under way has come in or the grace is over.
@@ -302,7 +226,7 @@ impl Crawl {
         for shard in self.shards.drain(..) {
             match shard.join() {
                 Ok(Ok(shard)) => latencies.add(&shard),
-                Ok(Err(error)) => result = result.and(Err(error.into())),
+                Ok(Err(error)) => result = result.and(Err(error)),
                 Err(panic) => {
                     result = result.and(Err(CrawlError::Panic {
                         message: panic_text(&*panic),

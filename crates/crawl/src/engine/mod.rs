@@ -3,6 +3,7 @@
 mod backlog;
 mod concurrency;
 pub(crate) mod crawl;
+pub(crate) mod error;
 mod exposition;
 pub(crate) mod job;
 mod queue;

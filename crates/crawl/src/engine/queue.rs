@@ -3,14 +3,14 @@
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
+use std::convert::Infallible;
 use std::ops::Range;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use v6kit_model::{Item, Ordinals};
-use v6kit_store::{Ledger, LedgerError};
+use v6kit_store::{HeldLeases, Leased, Ledger, LedgerError};
 
 use crate::site::drain::Drain;
 
@@ -155,46 +155,81 @@ impl Queue {
         }
     }
 
-    /// Leases chunk after chunk, each a little before the one before is used up, until nothing is open.
-    ///
-    /// `finished` tells how many items this shard has finished so far, `slots` how many it fetches at once.
+    /// Leases ordinals, each time a little before those of the lease before are used up, until nothing is open, and
+    /// keeps what is leased from running out for as long as it is polled.
     ///
     /// # Errors
     /// [`LedgerError`].
-    pub(crate) async fn supply(
-        &self,
-        ledger: &Arc<dyn Ledger>,
-        shards: u64,
-        slots: u64,
-        finished: &Rc<Cell<u64>>,
-    ) -> Result<(), LedgerError> {
+    pub(crate) async fn supply(&self, from: Supply<'_>) -> Result<Infallible, LedgerError> {
         let started = Instant::now();
         let mut open = u64::MAX;
         loop {
-            self.hungry.notified().await;
-            let rate = finished.get() as f64 / started.elapsed().as_secs_f64().max(0.001);
-            let worth = (rate * CHUNK_TIME.as_secs_f64()) as u64;
-            // Towards the end the rest is shared out evenly.
-            let want = worth
-                .clamp(CHUNK.start.max(4 * slots), CHUNK.end)
-                .min(open / (2 * shards))
-                .max(CHUNK.start);
-            let lease = {
-                let ledger = Arc::clone(ledger);
-                tokio::task::spawn_blocking(move || ledger.lease(want)).await
-            };
-            match lease.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))? {
-                Some(chunk) => {
-                    open = chunk.open_after;
-                    self.chunk.replace(chunk.ordinals);
+            tokio::select! {
+                () = self.hungry.notified(), if !self.exhausted.get() => {
+                    let rate = from.finished.get() as f64 / started.elapsed().as_secs_f64().max(0.001);
+                    self.lease(&from, wanted(rate, from.slots, open / (2 * from.shards)), &mut open).await?;
                 }
-                None => self.exhausted.set(true),
-            }
-            self.asked.set(false);
-            self.supplied.notify_waiters();
-            if self.exhausted.get() {
-                return Ok(());
+                () = moment(from.leases.due()) => {
+                    let (ledger, leases) = (Arc::clone(from.ledger), from.leases.clone());
+                    blocking(move || leases.renew(&*ledger, Instant::now())).await?;
+                }
             }
         }
     }
+
+    async fn lease(&self, from: &Supply<'_>, want: u64, open: &mut u64) -> Result<(), LedgerError> {
+        let ledger = Arc::clone(from.ledger);
+        match blocking(move || ledger.lease(want)).await? {
+            Leased::Lease(lease) => {
+                *open = lease.open_after;
+                self.chunk.replace(lease.ordinals.clone());
+                from.leases.add(lease);
+            }
+            Leased::Later(when) => {
+                tokio::time::sleep_until(when.into()).await;
+                self.hungry.notify_one();
+                return Ok(());
+            }
+            Leased::Done => self.exhausted.set(true),
+        }
+        self.asked.set(false);
+        self.supplied.notify_waiters();
+        Ok(())
+    }
+}
+
+/// Where a queue's ordinals come from.
+pub(crate) struct Supply<'a> {
+    pub(crate) ledger: &'a Arc<dyn Ledger>,
+    /// What this shard has leased.
+    pub(crate) leases: &'a HeldLeases,
+    pub(crate) shards: u64,
+    /// How many items this shard fetches at once.
+    pub(crate) slots: u64,
+    /// How many items this shard has finished so far.
+    pub(crate) finished: &'a Cell<u64>,
+}
+
+/// How many ordinals are worth a lease at `rate` items per second. Towards the end `share`, a part of what is open,
+/// is as much as one shard takes.
+fn wanted(rate: f64, slots: u64, share: u64) -> u64 {
+    let worth = (rate * CHUNK_TIME.as_secs_f64()) as u64;
+    worth
+        .clamp(CHUNK.start.max(4 * slots), CHUNK.end)
+        .min(share)
+        .max(CHUNK.start)
+}
+
+/// Waits for a moment, or for ever.
+async fn moment(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }

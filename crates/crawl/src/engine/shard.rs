@@ -11,11 +11,12 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
-use v6kit_model::input::{Cursor, Particulars, has_placeholders};
+use v6kit_model::input::{Cursor, Frontier, Overrides, has_placeholders};
 use v6kit_model::{Fault, Outcome, Protocol, VisitOrder};
 use v6kit_net::{Leaving, SourcePool, TurningPool};
 use v6kit_store::{
-    Archive, Disk, DiskLow, Fill, Ledger, LedgerError, MemoryBudget, OpenFrame, Record, StoreError,
+    Archive, Disk, DiskLow, Fill, HeldLeases, Ledger, MemoryBudget, OpenFrame, Record, SegmentStore,
+    StoreError,
 };
 
 use crate::connect::connection::{Connection, LazyTls};
@@ -23,8 +24,9 @@ use crate::connect::cookies::Jars;
 use crate::connect::source_lease::{LeaseLimits, SourcePicker};
 use crate::engine::backlog::Backlog;
 use crate::engine::concurrency::{Limits, share};
+use crate::engine::error::CrawlError;
 use crate::engine::job::{ConcurrencyMode, CookiePolicy, Job, Settings, Sources};
-use crate::engine::queue::Queue;
+use crate::engine::queue::{Queue, Supply};
 use crate::engine::slot::Slot;
 use crate::site::dialling::Dialer;
 use crate::site::drain::Drain;
@@ -49,6 +51,7 @@ pub(crate) struct ShardConfig {
     pub(crate) job: Arc<Job>,
     pub(crate) settings: Arc<Settings>,
     pub(crate) ledger: Arc<dyn Ledger>,
+    pub(crate) segments: Arc<dyn SegmentStore>,
     pub(crate) destinations: Arc<Destinations>,
     pub(crate) pool: Option<SourcePool>,
     /// How many addresses may be used at a time, over all shards.
@@ -129,36 +132,38 @@ pub(crate) struct Shard {
     /// How long a source address serves.
     pub(crate) lease_limits: LeaseLimits,
     pub(crate) dialer: Dialer,
-    finished: Rc<Cell<u64>>,
+    finished: Cell<u64>,
     leaving: Leaving<Connection>,
     random: RefCell<Xoshiro256PlusPlus>,
 }
 
 /// Runs a shard to its end on the present thread.
-pub(crate) fn run(config: ShardConfig) -> Result<Latencies, StoreError> {
-    let directory = config.settings.output.clone();
+pub(crate) fn run(config: ShardConfig) -> Result<Latencies, CrawlError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build_local(tokio::runtime::LocalOptions::default())
-        .map_err(|source| StoreError::Runtime { source })?;
+        .map_err(CrawlError::Runtime)?;
     runtime.block_on(async {
         let ledger = Arc::clone(&config.ledger);
+        let segments = Arc::clone(&config.segments);
         let disk = config.disk.clone();
         let shard = Rc::new(Shard::new(config));
+        let leases = HeldLeases::default();
         let archive = Archive::new(
             Arc::clone(&ledger),
+            segments,
+            leases.clone(),
+            disk,
             shard.job.storage.format,
             shard.settings.compression,
-            directory,
-            disk,
         );
         let writing = shard.write_frames(archive);
-        let working = shard.work(&ledger);
+        let working = shard.work(&ledger, &leases);
         let (worked, written) = tokio::join!(working, writing);
         if let Err(error) = written.and(worked) {
             // The others will not fare better, and no request should be sent whose record cannot be kept.
             shard.stop.drain.cancel();
-            return Err(error);
+            return Err(error.into());
         }
         Ok(shard.latencies.borrow().clone())
     })
@@ -184,7 +189,7 @@ impl Shard {
         let slots = share(settings.concurrency, settings.threads, index);
         let limit = memory_budget(&job, &settings).frame_bytes();
         Self {
-            visit_order: VisitOrder::new(job.order, job.items.count()),
+            visit_order: VisitOrder::new(job.order, job.items.total().so_far()),
             queue: Queue::new(stop.drain.clone(), slots),
             sites: Sites::new(destinations, job.request.clone()),
             backlog: Backlog::default(),
@@ -213,7 +218,7 @@ impl Shard {
             frame: OpenFrame::new(&job.storage, limit, random_seed()),
             used,
             lease_limits: lease_limits(settings.sources.as_ref()),
-            finished: Rc::default(),
+            finished: Cell::new(0),
             leaving: Leaving::default(),
             random: RefCell::new(Xoshiro256PlusPlus::seed_from_u64(seed)),
             job,
@@ -222,15 +227,19 @@ impl Shard {
     }
 
     /// Runs the slots until all of them are done, then hands in the last frame.
-    async fn work(self: &Rc<Self>, ledger: &Arc<dyn Ledger>) -> Result<(), StoreError> {
+    async fn work(self: &Rc<Self>, ledger: &Arc<dyn Ledger>, leases: &HeldLeases) -> Result<(), StoreError> {
         let mut running = JoinSet::new();
         self.fill_slots(&mut running);
-        let shards = self.settings.threads as u64;
-        let slots = self.slots() as u64;
-        let supply = self.queue.supply(ledger, shards, slots, &self.finished);
+        let supply = self.queue.supply(Supply {
+            ledger,
+            leases,
+            shards: self.settings.threads as u64,
+            slots: self.slots() as u64,
+            finished: &self.finished,
+        });
         let result = tokio::select! {
             () = self.finish_slots(&mut running) => Ok(()),
-            error = supply_error(supply) => Err(error),
+            supplied = supply => supplied.map(|never| match never {}).map_err(StoreError::from),
             () = self.backlog.failed() => Ok(()),
             never = self.flush_old_frames() => match never {},
         };
@@ -346,12 +355,7 @@ impl Shard {
     }
 
     /// Appends the URL of an item, and tells in what its request differs from the others.
-    pub(crate) fn item(
-        &self,
-        position: u64,
-        arrival: Arrival,
-        url: &mut String,
-    ) -> Result<Particulars, Fault> {
+    pub(crate) fn item(&self, position: u64, arrival: Arrival, url: &mut String) -> Result<Overrides, Fault> {
         let Job { items, request, .. } = &*self.job;
         // Those that had to wait are read behind the others, and would make a common cursor jump.
         let mut cursor = self.cursors[arrival as usize].borrow_mut();
@@ -474,13 +478,5 @@ pub(crate) struct InFlight<'a>(&'a Progress);
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         self.0.in_flight.subtract(1);
-    }
-}
-
-/// The error of `supply`; its success is waited out by others.
-async fn supply_error(supply: impl Future<Output = Result<(), LedgerError>>) -> StoreError {
-    match supply.await {
-        Ok(()) => std::future::pending().await,
-        Err(error) => error.into(),
     }
 }

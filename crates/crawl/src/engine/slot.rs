@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::header::USER_AGENT;
 use http::{Method, StatusCode};
 use serde_json::value::RawValue;
-use v6kit_model::input::{Particulars, RequestSpec};
+use v6kit_model::input::{Overrides, RequestSpec};
 use v6kit_model::{Answer, Coding, ErrorKind, Fault, Item};
 use v6kit_store::{Payload, Record};
 
@@ -146,10 +146,10 @@ impl Slot {
         let position = shard.visit_order.position(item.ordinal);
         let mut url = std::mem::take(&mut self.url);
         url.clear();
-        let particulars = shard.item(position, arrival, &mut url);
-        let found = particulars.and_then(|particulars| {
+        let overrides = shard.item(position, arrival, &mut url);
+        let found = overrides.and_then(|overrides| {
             let (site, path) = shard.sites.find(&url)?;
-            Ok((site, path, particulars))
+            Ok((site, path, overrides))
         });
         let resumed = match found {
             Err(fault) => {
@@ -162,7 +162,7 @@ impl Slot {
                 shard.queue.wait_for_name(item);
                 None
             }
-            Ok((site, path, particulars)) => {
+            Ok((site, path, overrides)) => {
                 let errand = Errand {
                     item,
                     position,
@@ -171,13 +171,13 @@ impl Slot {
                 };
                 match &shard.host_queues {
                     None => {
-                        self.serve_at(&shard, &site, errand, particulars).await;
+                        self.serve_at(&shard, &site, errand, overrides).await;
                         None
                     }
                     Some(queues) => match queues.enter(&site.host_queue, item, arrival, shard.slots()) {
                         None => None,
                         Some(guard) => {
-                            self.serve_at(&shard, &site, errand, particulars).await;
+                            self.serve_at(&shard, &site, errand, overrides).await;
                             guard.leave(shard.slots())
                         }
                     },
@@ -188,13 +188,7 @@ impl Slot {
         resumed
     }
 
-    async fn serve_at(
-        &mut self,
-        shard: &Shard,
-        site: &Rc<Site>,
-        errand: Errand<'_>,
-        particulars: Particulars,
-    ) {
+    async fn serve_at(&mut self, shard: &Shard, site: &Rc<Site>, errand: Errand<'_>, overrides: Overrides) {
         let Errand {
             item,
             position,
@@ -212,8 +206,8 @@ impl Slot {
             return;
         }
         let mut attempt = Attempt::new();
-        let id = particulars.id.clone();
-        let outgoing = Outgoing::new(&shard.job.request, site, path, particulars);
+        let id = overrides.id.clone();
+        let outgoing = Outgoing::new(&shard.job.request, site, path, overrides);
         let fetched = self.fetch(shard, site, &outgoing, &mut attempt).await;
         // The clock was read when the last byte came.
         attempt.took = match &fetched {
@@ -251,7 +245,7 @@ impl Slot {
     async fn fetch_robots(&mut self, shard: &Shard, site: &Site) -> Rules {
         let spec = RequestSpec::new(Method::GET, shard.job.coding);
         let agent = site.headers.get(USER_AGENT).cloned();
-        let mut outgoing = Outgoing::new(&spec, site, "/robots.txt", Particulars::default());
+        let mut outgoing = Outgoing::new(&spec, site, "/robots.txt", Overrides::default());
         outgoing.method = Method::GET;
         outgoing.body = Bytes::new();
         match self.fetch_robots_file(shard, site, &outgoing).await {

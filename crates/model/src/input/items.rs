@@ -4,7 +4,7 @@ use std::fmt;
 
 use v6kit_net::{Code, Hint};
 
-use crate::input::list::{Cursor, List, ListError, Particulars, read_line};
+use crate::input::list::{Cursor, List, ListError, Overrides, read_line};
 use crate::input::placeholders::substitute;
 use crate::input::request::RequestSpec;
 use crate::input::template::{Template, TemplateError};
@@ -202,7 +202,7 @@ impl Items {
         cursor: &mut Cursor,
         spec: Option<&RequestSpec>,
         out: &mut String,
-    ) -> Result<Particulars, Fault> {
+    ) -> Result<Overrides, Fault> {
         match &self.0 {
             Kind::Templates { templates, ends } => {
                 let index = ends.partition_point(|&end| end <= position);
@@ -212,7 +212,7 @@ impl Items {
                 match spec {
                     Some(spec) if template.has_values() => substitute(spec, &template.values(position))
                         .map_err(|error| Fault::from_error(ErrorKind::BadItem, &error)),
-                    _ => Ok(Particulars::default()),
+                    _ => Ok(Overrides::default()),
                 }
             }
             Kind::Lines(list) => {
@@ -229,7 +229,7 @@ impl Items {
                     out.push_str(part);
                 }
                 let Some(spec) = spec else {
-                    return Ok(Particulars::default());
+                    return Ok(Overrides::default());
                 };
                 substitute(spec, &[line])
                     .map_err(|why| Fault::new(ErrorKind::BadItem, format!("line {number}: {why}")))

@@ -477,7 +477,7 @@ impl Cursor {
 
 /// What a line may say beside its URL.
 #[derive(Debug, Default)]
-pub struct Particulars {
+pub struct Overrides {
     /// The method, where the line names one.
     pub method: Option<Method>,
     /// Headers that replace those of the job.
@@ -504,7 +504,7 @@ struct JsonLine {
 ///
 /// # Errors
 /// [`ErrorKind::BadItem`] with the number of the line, which stands in for the URL then.
-pub(crate) fn read_line(line: &[u8], number: u64, out: &mut String) -> Result<Particulars, Fault> {
+pub(crate) fn read_line(line: &[u8], number: u64, out: &mut String) -> Result<Overrides, Fault> {
     let text = url::text_of(line);
     let before = out.len();
     interpret(&text, out).map_err(|why| {
@@ -514,10 +514,10 @@ pub(crate) fn read_line(line: &[u8], number: u64, out: &mut String) -> Result<Pa
     })
 }
 
-fn interpret(text: &str, url: &mut String) -> Result<Particulars, Box<dyn std::error::Error>> {
+fn interpret(text: &str, url: &mut String) -> Result<Overrides, Box<dyn std::error::Error>> {
     if !text.starts_with('{') {
         push_encoded(text, url)?;
-        return Ok(Particulars::default());
+        return Ok(Overrides::default());
     }
     let json: JsonLine = serde_json::from_str(text).map_err(|error| error_in_line(&error))?;
     push_encoded(&json.url, url)?;
@@ -525,7 +525,7 @@ fn interpret(text: &str, url: &mut String) -> Result<Particulars, Box<dyn std::e
         .headers
         .iter()
         .map(|(name, value)| RequestSpec::parse_header(&format!("{name}:{value}")));
-    Ok(Particulars {
+    Ok(Overrides {
         method: json
             .method
             .as_deref()
@@ -687,13 +687,10 @@ mod tests {
         assert_eq!(url, "https://H/a%20b?x=%C3%BC");
         let mut url = String::new();
         let line = br#"{"url":"http://h/","method":"PUT","headers":{"X-A":"1"},"body":{"k": 1},"id":[7]}"#;
-        let particulars = read_line(line, 1, &mut url).unwrap();
-        assert_eq!(
-            (url.as_str(), particulars.method),
-            ("http://h/", Some(Method::PUT))
-        );
-        assert_eq!(particulars.body.unwrap(), &b"{\"k\": 1}"[..]);
-        assert_eq!(particulars.id.unwrap().get(), "[7]");
+        let overrides = read_line(line, 1, &mut url).unwrap();
+        assert_eq!((url.as_str(), overrides.method), ("http://h/", Some(Method::PUT)));
+        assert_eq!(overrides.body.unwrap(), &b"{\"k\": 1}"[..]);
+        assert_eq!(overrides.id.unwrap().get(), "[7]");
         let text = read_line(br#"{"url":"http://h/","body":"a\nb"}"#, 1, &mut String::new()).unwrap();
         assert_eq!(text.body.unwrap(), &b"a\nb"[..]);
         let mut url = String::new();

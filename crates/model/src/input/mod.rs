@@ -1,6 +1,7 @@
 //! Where items come from, and what is sent for each: URL templates, lists, and the request they are put into.
 
 mod foreign_form;
+mod frontier;
 mod items;
 mod list;
 mod placeholders;
@@ -8,8 +9,9 @@ mod request;
 mod template;
 
 pub use foreign_form::ForeignForm;
+pub use frontier::{Frontier, Total};
 pub use items::{Items, ItemsError, PLACEHOLDER};
-pub use list::{Cursor, LIST_COPY, LONGEST_LINE, List, ListError, ListSource, Particulars};
+pub use list::{Cursor, LIST_COPY, LONGEST_LINE, List, ListError, ListSource, Overrides};
 pub use placeholders::has_placeholders;
 pub use request::{Login, RequestError, RequestSpec, SECRET_HEADERS, USER_AGENT, basic, shown};
 pub use template::{Template, TemplateError};

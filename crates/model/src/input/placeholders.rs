@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use http::header::{HeaderValue, InvalidHeaderValue};
 
-use crate::input::list::Particulars;
+use crate::input::list::Overrides;
 use crate::input::request::RequestSpec;
 
 /// Whether anything of `spec` differs from item to item.
@@ -23,18 +23,18 @@ pub fn has_placeholders(spec: &RequestSpec) -> bool {
 pub(crate) fn substitute<V: AsRef<[u8]>>(
     spec: &RequestSpec,
     values: &[V],
-) -> Result<Particulars, InvalidHeaderValue> {
-    let mut particulars = Particulars::default();
+) -> Result<Overrides, InvalidHeaderValue> {
+    let mut overrides = Overrides::default();
     for (name, value) in &spec.headers {
         if has_placeholder_in(value.as_bytes()) {
             let value = HeaderValue::from_bytes(&filled(value.as_bytes(), values))?;
-            particulars.headers.push((name.clone(), value));
+            overrides.headers.push((name.clone(), value));
         }
     }
     if has_placeholder_in(&spec.body) {
-        particulars.body = Some(Bytes::from(filled(&spec.body, values)));
+        overrides.body = Some(Bytes::from(filled(&spec.body, values)));
     }
-    Ok(particulars)
+    Ok(overrides)
 }
 
 /// A place, or what stands for braces that are none.

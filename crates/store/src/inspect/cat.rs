@@ -7,7 +7,8 @@ use std::path::Path;
 use v6kit_model::{Order, Ordinals, Outcome, VisitOrder};
 
 use crate::inspect::reading::{ReadError, for_each_line, visit_order};
-use crate::ledger::{CommittedFrame, SqliteLedger};
+use crate::job_directory::JobDirectory;
+use crate::ledger::{Catalog, CommittedFrame};
 use crate::line::LineHead;
 
 /// Up to this many positions of a shuffled job are looked up one by one.
@@ -66,8 +67,8 @@ impl Selection {
 /// # Errors
 /// [`ReadError`].
 pub fn cat(directory: &Path, selection: &Selection, out: &mut impl Write) -> Result<(), ReadError> {
-    let ledger = SqliteLedger::read(directory)?;
-    let (visit_order, description) = visit_order(&ledger)?;
+    let JobDirectory { ledger, segments } = JobDirectory::read(directory)?;
+    let (visit_order, description) = visit_order(&*ledger)?;
     let wanted = selection.ordinals(description.order(), &visit_order, ledger.extent()?.items);
     let Some(hull) = wanted.hull() else {
         return Ok(());
@@ -77,7 +78,7 @@ pub fn cat(directory: &Path, selection: &Selection, out: &mut impl Write) -> Res
             continue;
         }
         let whole = selection.is_everything() && stale.is_empty();
-        for_each_line(&ledger, &frame, &mut |line| {
+        for_each_line(&*segments, description.format(), &frame, &mut |line| {
             let is_wanted = whole
                 || LineHead::read(line).is_some_and(|head| {
                     selection.has(head) && !stale.contains(visit_order.ordinal(head.position))

@@ -1,18 +1,21 @@
 //! Reading everything back, and opening again what is damaged.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use v6kit_model::{Counts, Ordinals, VisitOrder};
 use v6kit_net::{Code, Hint};
 
-use crate::inspect::reading::{ReadError, for_each_line, open, visit_order};
-use crate::ledger::{CommittedFrame, FramePlace, Ledger, LedgerError, SqliteLedger};
+use crate::inspect::reading::{ReadError, for_each_line, visit_order};
+use crate::job_directory::JobDirectory;
+use crate::ledger::{BoxError, Catalog, CommittedFrame, FramePlace, LedgerError};
 use crate::line::LineHead;
-use crate::segment::{Segment, sync_directory};
+use crate::segment::{SegmentSink, SegmentStore};
 use crate::storage::Format;
+
+/// Bytes that a repair copies at once.
+const COPIED_AT_ONCE: u64 = 8 << 20;
 
 /// Why a check or a repair does not come to its end.
 #[derive(Debug, thiserror::Error)]
@@ -21,13 +24,13 @@ pub enum CheckError {
     #[error(transparent)]
     Ledger(#[from] LedgerError),
     /// What is whole cannot be copied from beside what is damaged.
-    #[error("{} cannot be repaired", path.display())]
+    #[error("{segment} cannot be repaired")]
     Copy {
-        /// The segment.
-        path: PathBuf,
+        /// The segment, in words.
+        segment: String,
         /// What the system said.
         #[source]
-        source: io::Error,
+        source: BoxError,
     },
 }
 
@@ -63,8 +66,8 @@ pub struct Check {
 /// A frame that is not as the ledger has it.
 #[derive(Debug, Clone)]
 pub struct Damage {
-    /// The segment.
-    pub path: PathBuf,
+    /// The segment, in words.
+    pub segment: String,
     /// The frame.
     pub place: FramePlace,
     /// Where in the segment the damage begins, as far as that can be told; otherwise where the frame does.
@@ -80,7 +83,7 @@ pub struct Damage {
 /// # Errors
 /// [`CheckError`].
 pub fn check(directory: &Path) -> Result<Check, CheckError> {
-    check_all(&SqliteLedger::read(directory)?)
+    check_all(&JobDirectory::read(directory)?)
 }
 
 /// [`check`], after which the items of damaged frames are open again. The other frames of their segments
@@ -89,8 +92,12 @@ pub fn check(directory: &Path) -> Result<Check, CheckError> {
 /// # Errors
 /// [`CheckError`]. Nothing has been changed then.
 pub fn repair(directory: &Path) -> Result<Check, CheckError> {
-    let ledger = SqliteLedger::reopen(directory)?;
-    let found = check_all(&ledger)?;
+    let job = JobDirectory::reopen(directory)?;
+    let JobDirectory {
+        ledger,
+        segments: store,
+    } = &job;
+    let found = check_all(&job)?;
     let lost: Vec<FramePlace> = found.damages.iter().map(|damage| damage.place).collect();
     if lost.is_empty() {
         return Ok(found);
@@ -105,29 +112,35 @@ pub fn repair(directory: &Path) -> Result<Check, CheckError> {
     let mut moved = Vec::new();
     for (segment, places) in &mut whole {
         places.sort_by_key(|place| place.offset);
-        copy(&ledger, *segment, places, &mut moved)?;
+        copy(&**store, *segment, places, &mut moved)?;
     }
     ledger.rearrange(&lost, &moved)?;
     for &segment in &segments {
         // No longer in the ledger: the next crawl would remove it as well.
-        let _ = fs::remove_file(Segment::path(directory, segment, ledger.format()));
+        let _ = store.remove(segment);
     }
     Ok(found)
 }
 
-fn check_all(ledger: &SqliteLedger) -> Result<Check, CheckError> {
+fn check_all(job: &JobDirectory) -> Result<Check, CheckError> {
+    let JobDirectory { ledger, segments } = job;
     ledger.check()?;
-    let (visit_order, _) = visit_order(ledger)?;
+    let (visit_order, description) = visit_order(&**ledger)?;
+    let frames = Frames {
+        segments: &**segments,
+        format: description.format(),
+        visit_order,
+    };
     let mut found = Check::default();
     for (frame, _) in ledger.frames_within(0..u64::MAX)? {
         found.frames += 1;
         found.bytes += frame.place.length;
-        match check_frame(ledger, &visit_order, &frame) {
+        match frames.check(&frame) {
             Ok(()) => found.items += frame.counts.sum(),
             Err(what) => found.damages.push(Damage {
-                path: ledger.segment_path(frame.place),
+                segment: segments.name(frame.place.segment),
                 place: frame.place,
-                at: frame.place.offset + intact_bytes(ledger, &frame),
+                at: frame.place.offset + frames.intact_bytes(&frame),
                 items: frame.counts.sum(),
                 what,
             }),
@@ -136,118 +149,140 @@ fn check_all(ledger: &SqliteLedger) -> Result<Check, CheckError> {
     Ok(found)
 }
 
-fn check_frame(
-    ledger: &SqliteLedger,
-    visit_order: &VisitOrder,
-    frame: &CommittedFrame,
-) -> Result<(), String> {
-    let checksum = checksum(ledger, frame).map_err(|error| error.to_string())?;
-    if checksum != frame.checksum {
-        return Err("its bytes are not those that were written (CRC-32 differs)".to_owned());
-    }
-    let mut ordinals = Vec::new();
-    let mut counts = Counts::default();
-    let mut unreadable: u64 = 0;
-    for_each_line(ledger, frame, &mut |line| {
-        match LineHead::read(line) {
-            Some(head) => {
-                ordinals.push(visit_order.ordinal(head.position));
-                counts.add(head.outcome);
-            }
-            None => unreadable += 1,
+/// The frames of a job, and what they should hold.
+struct Frames<'a> {
+    segments: &'a dyn SegmentStore,
+    format: Format,
+    visit_order: VisitOrder,
+}
+
+impl Frames<'_> {
+    fn check(&self, frame: &CommittedFrame) -> Result<(), String> {
+        let checksum = self.checksum(frame).map_err(|error| error.to_string())?;
+        if checksum != frame.checksum {
+            return Err("its bytes are not those that were written (CRC-32 differs)".to_owned());
         }
-        Ok(())
-    })
-    .map_err(|error| match error {
-        ReadError::Frame { source, .. } => source.to_string(),
-        error => error.to_string(),
-    })?;
-    let records = ordinals.len() as u64;
-    if unreadable > 0 {
-        Err(format!("{unreadable} records cannot be read"))
-    } else if records != frame.counts.sum()
-        || counts != frame.counts
-        || Ordinals::from_list(&mut ordinals) != frame.ordinals
-    {
-        Err(format!(
-            "it holds {records} records, and not the {} that the ledger has",
-            frame.counts.sum()
-        ))
-    } else {
-        Ok(())
+        let mut ordinals = Vec::new();
+        let mut counts = Counts::default();
+        let mut unreadable: u64 = 0;
+        for_each_line(self.segments, self.format, frame, &mut |line| {
+            match LineHead::read(line) {
+                Some(head) => {
+                    ordinals.push(self.visit_order.ordinal(head.position));
+                    counts.add(head.outcome);
+                }
+                None => unreadable += 1,
+            }
+            Ok(())
+        })
+        .map_err(|error| match error {
+            ReadError::Frame { source, .. } => source.to_string(),
+            error => error.to_string(),
+        })?;
+        let records = ordinals.len() as u64;
+        if unreadable > 0 {
+            Err(format!("{unreadable} records cannot be read"))
+        } else if records != frame.counts.sum()
+            || counts != frame.counts
+            || Ordinals::from_list(&mut ordinals) != frame.ordinals
+        {
+            Err(format!(
+                "it holds {records} records, and not the {} that the ledger has",
+                frame.counts.sum()
+            ))
+        } else {
+            Ok(())
+        }
     }
-}
 
-/// How many bytes at the beginning of a row are zstd frames that can be read.
-fn intact_bytes(ledger: &SqliteLedger, frame: &CommittedFrame) -> u64 {
-    let mut bytes = Vec::new();
-    if ledger.format() != Format::Ndjson
-        || open(ledger, frame)
-            .and_then(|mut file| file.read_to_end(&mut bytes))
-            .is_err()
-    {
-        return 0;
+    /// How many bytes at the beginning of a row are zstd frames that can be read.
+    fn intact_bytes(&self, frame: &CommittedFrame) -> u64 {
+        let mut bytes = Vec::new();
+        if self.format != Format::Ndjson
+            || self
+                .segments
+                .open(frame.place)
+                .and_then(|mut file| file.read_to_end(&mut bytes))
+                .is_err()
+        {
+            return 0;
+        }
+        let mut at = 0;
+        while at < bytes.len()
+            && let Ok(length) = zstd::zstd_safe::find_frame_compressed_size(&bytes[at..])
+            && zstd::stream::copy_decode(&bytes[at..at + length], io::sink()).is_ok()
+        {
+            at += length;
+        }
+        at as u64
     }
-    let mut at = 0;
-    while at < bytes.len()
-        && let Ok(length) = zstd::zstd_safe::find_frame_compressed_size(&bytes[at..])
-        && zstd::stream::copy_decode(&bytes[at..at + length], io::sink()).is_ok()
-    {
-        at += length;
-    }
-    at as u64
-}
 
-fn checksum(ledger: &SqliteLedger, frame: &CommittedFrame) -> io::Result<u32> {
-    let mut bytes = open(ledger, frame)?;
-    let mut hasher = crc32fast::Hasher::new();
-    let mut buffer = vec![0; 256 << 10];
-    loop {
-        match bytes.read(&mut buffer)? {
-            0 => return Ok(hasher.finalize()),
-            read => hasher.update(&buffer[..read]),
+    fn checksum(&self, frame: &CommittedFrame) -> io::Result<u32> {
+        let mut bytes = self.segments.open(frame.place)?;
+        let mut hasher = crc32fast::Hasher::new();
+        let mut buffer = vec![0; 256 << 10];
+        loop {
+            match bytes.read(&mut buffer)? {
+                0 => return Ok(hasher.finalize()),
+                read => hasher.update(&buffer[..read]),
+            }
         }
     }
 }
 
 /// Copies frames of one segment to a new one, and notes where each has gone.
 fn copy(
-    ledger: &SqliteLedger,
+    store: &dyn SegmentStore,
     segment: u64,
     places: &[FramePlace],
     moved: &mut Vec<(FramePlace, FramePlace)>,
 ) -> Result<(), CheckError> {
-    let directory = ledger.directory();
-    let number = ledger.next_segment();
-    let path = Segment::path(directory, number, ledger.format());
-    let copied = copy_frames(ledger, places, number, &path, moved).and_then(|()| sync_directory(directory));
-    copied.map_err(|source| {
-        let _ = fs::remove_file(&path);
-        CheckError::Copy {
-            path: Segment::path(directory, segment, ledger.format()),
-            source,
-        }
+    copy_frames(store, places, moved).map_err(|source| CheckError::Copy {
+        segment: store.name(segment),
+        source: source.into(),
     })
 }
 
 fn copy_frames(
-    ledger: &SqliteLedger,
+    store: &dyn SegmentStore,
     places: &[FramePlace],
-    number: u64,
-    path: &Path,
     moved: &mut Vec<(FramePlace, FramePlace)>,
 ) -> io::Result<()> {
-    let mut file: File = OpenOptions::new().append(true).create_new(true).open(path)?;
-    let mut offset = 0;
-    for &place in places {
-        io::copy(&mut open(ledger, &CommittedFrame::at(place))?, &mut file)?;
-        let to = FramePlace {
-            segment: number,
-            offset,
-            length: place.length,
-        };
-        offset += place.length;
-        moved.push((place, to));
+    let mut sink = store.create()?;
+    let number = sink.number();
+    let copied = copy_to(store, places, &mut *sink, moved).and_then(|()| sink.seal());
+    if copied.is_err() {
+        // Nothing in it is committed, and its room may be what is missing.
+        let _ = store.remove(number);
     }
-    file.sync_all()
+    copied
+}
+
+fn copy_to(
+    store: &dyn SegmentStore,
+    places: &[FramePlace],
+    sink: &mut dyn SegmentSink,
+    moved: &mut Vec<(FramePlace, FramePlace)>,
+) -> io::Result<()> {
+    let mut bytes = Vec::new();
+    let mut rest = places;
+    while !rest.is_empty() {
+        // As many as fit are written at once, and one at least.
+        bytes.clear();
+        let mut taken = 0;
+        while let Some(place) = rest.get(taken)
+            && (taken == 0 || bytes.len() as u64 + place.length <= COPIED_AT_ONCE)
+        {
+            store.open(*place)?.read_to_end(&mut bytes)?;
+            taken += 1;
+        }
+        let mut to = sink.append(&bytes)?;
+        for &place in &rest[..taken] {
+            to.length = place.length;
+            moved.push((place, to));
+            to.offset += place.length;
+        }
+        rest = &rest[taken..];
+    }
+    Ok(())
 }

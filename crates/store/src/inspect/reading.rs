@@ -1,14 +1,13 @@
 //! Reading segments back, whatever their format: every record as the line that ndjson has for it.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
-use std::path::PathBuf;
+use std::io::{self, BufRead, BufReader, Read};
 
 use v6kit_model::VisitOrder;
 use v6kit_net::{Code, Hint};
 
 use crate::description::Description;
-use crate::ledger::{CommittedFrame, LedgerError, SqliteLedger};
+use crate::ledger::{Catalog, CommittedFrame, LedgerError};
+use crate::segment::SegmentStore;
 use crate::storage::Format;
 use crate::table;
 use crate::warc::WarcReader;
@@ -20,10 +19,10 @@ pub enum ReadError {
     #[error(transparent)]
     Ledger(#[from] LedgerError),
     /// A committed frame cannot be read.
-    #[error("{} cannot be read at byte {offset}", path.display())]
+    #[error("{segment} cannot be read at byte {offset}")]
     Frame {
-        /// The segment.
-        path: PathBuf,
+        /// The segment, in words.
+        segment: String,
         /// Where the frame begins.
         offset: u64,
         /// What was wrong.
@@ -60,18 +59,18 @@ pub(crate) type Take<'a> = &'a mut dyn FnMut(&[u8]) -> Result<(), ReadError>;
 
 /// Gives the records of a frame, a line each with its line break.
 pub(crate) fn for_each_line(
-    ledger: &SqliteLedger,
+    segments: &dyn SegmentStore,
+    format: Format,
     frame: &CommittedFrame,
     take: Take<'_>,
 ) -> Result<(), ReadError> {
-    let path = ledger.segment_path(frame.place);
     let failed = |source| ReadError::Frame {
-        path: path.clone(),
+        segment: segments.name(frame.place.segment),
         offset: frame.place.offset,
         source,
     };
-    let bytes = BufReader::with_capacity(128 << 10, open(ledger, frame).map_err(failed)?);
-    match ledger.format() {
+    let bytes = BufReader::with_capacity(128 << 10, segments.open(frame.place).map_err(failed)?);
+    match format {
         Format::Ndjson => {
             let decoder = zstd::stream::read::Decoder::with_buffer(bytes).map_err(failed)?;
             let mut records = BufReader::with_capacity(128 << 10, decoder);
@@ -118,26 +117,8 @@ impl From<io::Error> for Interruption {
     }
 }
 
-/// The bytes of a frame, all of which are there.
-pub(crate) fn open(ledger: &SqliteLedger, frame: &CommittedFrame) -> io::Result<io::Take<File>> {
-    let place = frame.place;
-    let mut file = File::open(ledger.segment_path(place))?;
-    let length = file.metadata()?.len();
-    if length < place.offset + place.length {
-        return Err(io::Error::new(
-            io::ErrorKind::UnexpectedEof,
-            format!(
-                "the file ends at byte {length} and should reach to {}",
-                place.offset + place.length
-            ),
-        ));
-    }
-    file.seek(SeekFrom::Start(place.offset))?;
-    Ok(file.take(place.length))
-}
-
 /// How ordinals and positions of the job in a directory belong together.
-pub(crate) fn visit_order(ledger: &SqliteLedger) -> Result<(VisitOrder, Description), LedgerError> {
+pub(crate) fn visit_order(ledger: &dyn Catalog) -> Result<(VisitOrder, Description), LedgerError> {
     let description = ledger.description()?;
     let visit_order = VisitOrder::new(description.order(), ledger.extent()?.items);
     Ok((visit_order, description))

@@ -5,7 +5,8 @@ use std::path::Path;
 use v6kit_model::{Counts, Ordinals, Outcome};
 
 use crate::inspect::reading::{ReadError, for_each_line, visit_order};
-use crate::ledger::SqliteLedger;
+use crate::job_directory::JobDirectory;
+use crate::ledger::Catalog;
 use crate::line::LineHead;
 
 /// What was opened again.
@@ -23,15 +24,15 @@ pub struct Retried {
 /// # Errors
 /// [`ReadError`], such as while a crawl is running.
 pub fn retry(directory: &Path, outcomes: &[Outcome]) -> Result<Retried, ReadError> {
-    let ledger = SqliteLedger::reopen(directory)?;
-    let (visit_order, _) = visit_order(&ledger)?;
+    let JobDirectory { ledger, segments } = JobDirectory::reopen(directory)?;
+    let (visit_order, description) = visit_order(&*ledger)?;
     let open = ledger.open_ordinals()?;
     let mut found: [Vec<u64>; 5] = Default::default();
     for (frame, stale) in ledger.frames_within(0..u64::MAX)? {
         if outcomes.iter().all(|&outcome| frame.counts.of(outcome) == 0) {
             continue;
         }
-        for_each_line(&ledger, &frame, &mut |line| {
+        for_each_line(&*segments, description.format(), &frame, &mut |line| {
             if let Some(LineHead { position, outcome }) = LineHead::read(line)
                 && outcomes.contains(&outcome)
             {

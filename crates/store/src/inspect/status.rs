@@ -6,9 +6,10 @@ use v6kit_model::input::ItemsError;
 use v6kit_net::{Code, Hint};
 
 use crate::description::Description;
-use crate::disk::free_space;
 use crate::inspect::reading::visit_order;
-use crate::ledger::{Ledger, LedgerError, SqliteLedger, Standing};
+use crate::job_directory::JobDirectory;
+use crate::ledger::{Catalog, Ledger, LedgerError, SqliteLedger, Standing};
+use crate::segment::SegmentStore;
 
 /// What a job directory holds.
 #[derive(Debug, Clone)]
@@ -43,7 +44,7 @@ pub struct Forecast {
 impl Forecast {
     /// A forecast from what was stored so far; `None` before the first commit.
     #[must_use]
-    pub fn new(standing: &Standing, rate: Option<f64>, directory: &Path) -> Option<Self> {
+    pub fn new(standing: &Standing, rate: Option<f64>, segments: &dyn SegmentStore) -> Option<Self> {
         // Items that are fetched again have two records for a while.
         let recorded = standing.done.sum() + standing.retrying;
         if recorded == 0 {
@@ -57,7 +58,7 @@ impl Forecast {
             bytes_per_item,
             total_bytes: standing.bytes + bytes_left,
             bytes_left,
-            free: free_space(directory).ok(),
+            free: segments.room().ok().flatten().map(|room| room.free),
             rate,
             seconds_left: rate.map(|rate| left / rate),
         })
@@ -75,13 +76,13 @@ impl Forecast {
 /// # Errors
 /// [`LedgerError`].
 pub fn status(directory: &Path) -> Result<Status, LedgerError> {
-    let ledger = SqliteLedger::read(directory)?;
+    let JobDirectory { ledger, segments } = JobDirectory::read(directory)?;
     let standing = ledger.standing()?;
     let pace = ledger.recent_pace()?;
     let rate = (pace.seconds > 0.0).then(|| pace.records as f64 / pace.seconds);
     Ok(Status {
         description: ledger.description()?,
-        forecast: Forecast::new(&standing, rate, directory),
+        forecast: Forecast::new(&standing, rate, &*segments),
         standing,
         invocation: ledger.invocation()?,
     })

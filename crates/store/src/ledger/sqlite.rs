@@ -5,11 +5,10 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap};
-use std::fs::{self, File};
+use std::collections::BTreeMap;
+use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nix::fcntl::Flock;
@@ -19,10 +18,11 @@ use v6kit_model::{Ordinals, Outcome};
 use self::directory::{FILE, lock, make_durable, refuse_foreign, require_ledger};
 use self::rows::StoredFrame;
 use super::accounts::{Accounts, Balance, Retry, forget};
-use super::{Chunk, CommittedFrame, Extent, FramePlace, Ledger, LedgerError, RecentPace, Standing};
+use super::{
+    Catalog, Commit, CommittedFrame, Extent, Fence, FramePlace, Lease, Leased, Ledger, LedgerError,
+    RecentPace, Renewal, Standing,
+};
 use crate::description::Description;
-use crate::segment::Segment;
-use crate::storage::Format;
 
 /// Neighbouring frames share a row up to this many bytes: what is finished costs the ledger four rows per MiB,
 /// however small the frames were.
@@ -30,6 +30,9 @@ const ROW_BYTES: u64 = 256 << 10;
 
 /// ... and up to this many ranges of ordinals.
 const ROW_RANGES: usize = 1000;
+
+/// Segments whose last rows are remembered: those of all shards, and far more than are written at a time.
+const MOST_TAILS: usize = 1024;
 
 /// How many rows tell the recent pace.
 const RECENT_ROWS: u64 = 200;
@@ -41,8 +44,6 @@ pub struct SqliteLedger {
     directory: PathBuf,
     database: Mutex<Connection>,
     work: Mutex<Bookkeeping>,
-    format: Format,
-    next_segment: AtomicU64,
     /// Released by the kernel, however the process ends.
     _lock: Option<Flock<File>>,
 }
@@ -52,26 +53,25 @@ struct Bookkeeping {
     open: Ordinals,
     standing: Standing,
     generation: u32,
+    /// What is leased and not committed.
+    leases: BTreeMap<Fence, Ordinals>,
+    last_fence: u64,
     /// The last row of each segment that is being written.
-    tails: HashMap<u64, StoredFrame>,
+    tails: BTreeMap<u64, StoredFrame>,
 }
 
 impl SqliteLedger {
-    /// Opens the ledger in `directory` for crawling, and makes both where there are none. Segments are
-    /// cut back to their last committed frame.
+    /// Opens the ledger in `directory` for crawling, and makes both where there are none.
     ///
     /// # Errors
     /// [`LedgerError`], such as when the directory holds another job.
     pub fn open(directory: &Path, description: &Description, extent: Extent) -> Result<Self, LedgerError> {
-        let failed = |source| LedgerError::Directory {
-            path: directory.to_owned(),
-            source,
-        };
+        let failed = |source| LedgerError::directory(directory, source);
         make_durable(directory).map_err(failed)?;
         refuse_foreign(directory)?;
-        let mut ledger = Self::writable(directory)?;
+        let ledger = Self::writable(directory)?;
         ledger.create_or_compare(description, extent)?;
-        ledger.ready()?;
+        ledger.load()?;
         Ok(ledger)
     }
 
@@ -81,9 +81,9 @@ impl SqliteLedger {
     /// [`LedgerError`].
     pub fn reopen(directory: &Path) -> Result<Self, LedgerError> {
         require_ledger(directory)?;
-        let mut ledger = Self::writable(directory)?;
+        let ledger = Self::writable(directory)?;
         ledger.check_format()?;
-        ledger.ready()?;
+        ledger.load()?;
         Ok(ledger)
     }
 
@@ -93,24 +93,17 @@ impl SqliteLedger {
     /// [`LedgerError`].
     pub fn read(directory: &Path) -> Result<Self, LedgerError> {
         let path = require_ledger(directory)?;
-        let sqlite = |source| LedgerError::Sqlite {
-            path: directory.to_owned(),
-            source,
-        };
+        let sqlite = |source| failed(directory, source);
         let database = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(sqlite)?;
-        let mut ledger = Self::on(directory, database, None);
+        let ledger = Self::on(directory, database, None);
         ledger.check_format()?;
-        ledger.format = ledger.description()?.format();
         ledger.load()?;
         Ok(ledger)
     }
 
     fn writable(directory: &Path) -> Result<Self, LedgerError> {
         let lock = lock(directory)?;
-        let sqlite = |source| LedgerError::Sqlite {
-            path: directory.to_owned(),
-            source,
-        };
+        let sqlite = |source| failed(directory, source);
         let database = Connection::open(directory.join(FILE)).map_err(sqlite)?;
         rows::configure(&database).map_err(sqlite)?;
         Ok(Self::on(directory, database, Some(lock)))
@@ -121,42 +114,8 @@ impl SqliteLedger {
             directory: directory.to_owned(),
             database: Mutex::new(database),
             work: Mutex::default(),
-            format: Format::default(),
-            next_segment: AtomicU64::new(1),
             _lock: lock,
         }
-    }
-
-    fn ready(&mut self) -> Result<(), LedgerError> {
-        self.format = self.description()?.format();
-        self.load()?;
-        self.cut_segments()
-    }
-
-    /// The job that the directory belongs to.
-    ///
-    /// # Errors
-    /// [`LedgerError`].
-    pub fn description(&self) -> Result<Description, LedgerError> {
-        let text = self.query(rows::description)?;
-        serde_json::from_str(&text).map_err(|error| self.damaged(format!("job: {error}")))
-    }
-
-    /// The size of the job.
-    ///
-    /// # Errors
-    /// [`LedgerError`].
-    pub fn extent(&self) -> Result<Extent, LedgerError> {
-        self.query(rows::extent)
-    }
-
-    /// The words of the command that crawled here last; empty when none is known.
-    ///
-    /// # Errors
-    /// [`LedgerError`].
-    pub fn invocation(&self) -> Result<Vec<String>, LedgerError> {
-        let text = self.query(rows::invocation)?;
-        serde_json::from_str(&text).map_err(|error| self.damaged(format!("job: {error}")))
     }
 
     /// Remembers the words of the command that crawls here.
@@ -166,59 +125,6 @@ impl SqliteLedger {
     pub fn set_invocation(&self, words: &[String]) -> Result<(), LedgerError> {
         let text = serde_json::json!(words).to_string();
         self.query(|database| rows::set_invocation(database, &text))
-    }
-
-    /// The committed frames with records of the ordinals in `hull`, in the order of their first ordinal, each
-    /// with the set of those of its ordinals whose records are not the newest.
-    ///
-    /// # Errors
-    /// [`LedgerError`].
-    pub fn frames_within(&self, hull: Range<u64>) -> Result<Vec<(CommittedFrame, Ordinals)>, LedgerError> {
-        let balance = self.balance()?;
-        let stored = self.query(|database| rows::frames_within(database, &hull))?;
-        let mut stale: BTreeMap<u32, Ordinals> = BTreeMap::new();
-        Ok(stored
-            .into_iter()
-            .map(|StoredFrame { generation, frame }| {
-                let stale = stale
-                    .entry(generation)
-                    .or_insert_with(|| balance.stale_in(generation))
-                    .intersection(&frame.ordinals);
-                (frame, stale)
-            })
-            .collect())
-    }
-
-    /// Ordinals that no record is committed of.
-    ///
-    /// # Errors
-    /// [`LedgerError`].
-    pub fn missing(&self) -> Result<Ordinals, LedgerError> {
-        let balance = self.balance()?;
-        Ok(balance.recorded.complement(0..balance.standing.total))
-    }
-
-    /// Ordinals that are to be fetched, for the first time or again.
-    ///
-    /// # Errors
-    /// [`LedgerError`].
-    pub fn open_ordinals(&self) -> Result<Ordinals, LedgerError> {
-        Ok(self.balance()?.open)
-    }
-
-    /// How fast records came lately.
-    ///
-    /// # Errors
-    /// [`LedgerError`].
-    pub fn recent_pace(&self) -> Result<RecentPace, LedgerError> {
-        let mut spans = self.query(|database| rows::recent(database, RECENT_ROWS))?;
-        spans.sort_unstable_by_key(|(span, _)| span.start);
-        let records = spans.iter().map(|(_, records)| records).sum();
-        let busy = Ordinals::from_ranges(spans.into_iter().map(|(span, _)| span).collect());
-        Ok(RecentPace {
-            records,
-            seconds: busy.count() as f64 / 1000.0,
-        })
     }
 
     /// Opens items again whose newest records have these outcomes; their records stand until there are
@@ -261,45 +167,6 @@ impl SqliteLedger {
         self.load()
     }
 
-    /// Reads every page of the ledger.
-    ///
-    /// # Errors
-    /// [`LedgerError::Damaged`] with what SQLite found.
-    pub fn check(&self) -> Result<(), LedgerError> {
-        let found = self.query(rows::quick_check)?;
-        if found == "ok" {
-            Ok(())
-        } else {
-            Err(self.damaged(found))
-        }
-    }
-
-    /// The form of the segments.
-    #[must_use]
-    pub fn format(&self) -> Format {
-        self.format
-    }
-
-    /// The job directory.
-    #[must_use]
-    pub fn directory(&self) -> &Path {
-        &self.directory
-    }
-
-    /// The file that a frame lies in.
-    #[must_use]
-    pub fn segment_path(&self, place: FramePlace) -> PathBuf {
-        Segment::path(&self.directory, place.segment, self.format)
-    }
-
-    /// The committed length of every segment.
-    ///
-    /// # Errors
-    /// [`LedgerError`].
-    pub fn segment_lengths(&self) -> Result<BTreeMap<u64, u64>, LedgerError> {
-        self.query(rows::segment_lengths)
-    }
-
     fn create_or_compare(&self, description: &Description, extent: Extent) -> Result<(), LedgerError> {
         if self.query(rows::version)? == 0 {
             let text = serde_json::json!(description).to_string();
@@ -311,7 +178,7 @@ impl SqliteLedger {
             Ok(())
         } else {
             Err(LedgerError::OtherJob {
-                path: self.directory.clone(),
+                place: self.directory.display().to_string(),
                 differences,
             })
         }
@@ -321,10 +188,10 @@ impl SqliteLedger {
         match self.query(rows::version)? {
             rows::VERSION => Ok(()),
             0 => Err(LedgerError::Missing {
-                path: self.directory.clone(),
+                place: self.directory.display().to_string(),
             }),
             found => Err(LedgerError::Version {
-                path: self.directory.clone(),
+                place: self.directory.display().to_string(),
                 found,
             }),
         }
@@ -341,7 +208,7 @@ impl SqliteLedger {
             open,
             standing,
             generation,
-            tails: HashMap::new(),
+            ..Bookkeeping::default()
         };
         Ok(())
     }
@@ -360,37 +227,11 @@ impl SqliteLedger {
         accounts.close().map_err(|what| self.damaged(what))
     }
 
-    /// Cuts segments back to their last committed frame, and removes those without one.
-    fn cut_segments(&self) -> Result<(), LedgerError> {
-        let committed = self.segment_lengths()?;
-        let failed = |source| LedgerError::Directory {
-            path: self.directory.clone(),
-            source,
-        };
-        let mut last = committed.keys().last().copied().unwrap_or(0);
-        for entry in fs::read_dir(&self.directory).map_err(failed)? {
-            let path = entry.map_err(failed)?.path();
-            let Some(number) = Segment::number_of(&path) else {
-                continue;
-            };
-            last = last.max(number);
-            match committed.get(&number) {
-                Some(&length) => Segment::cut(&path, length).map_err(failed)?,
-                None => fs::remove_file(&path).map_err(failed)?,
-            }
-        }
-        self.next_segment.store(last + 1, Ordering::Relaxed);
-        Ok(())
-    }
-
     fn query<T>(&self, ask: impl FnOnce(&mut Connection) -> rusqlite::Result<T>) -> Result<T, LedgerError> {
         let mut database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
         ask(&mut database).map_err(|source| match source.sqlite_error_code() {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => self.damaged(source.to_string()),
-            _ => LedgerError::Sqlite {
-                path: self.directory.clone(),
-                source,
-            },
+            _ => failed(&self.directory, source),
         })
     }
 
@@ -400,50 +241,180 @@ impl SqliteLedger {
 
     fn damaged(&self, what: String) -> LedgerError {
         LedgerError::Damaged {
-            path: self.directory.clone(),
+            place: self.directory.display().to_string(),
             what,
         }
     }
 }
 
+impl Catalog for SqliteLedger {
+    fn description(&self) -> Result<Description, LedgerError> {
+        let text = self.query(rows::description)?;
+        serde_json::from_str(&text).map_err(|error| self.damaged(format!("job: {error}")))
+    }
+
+    fn extent(&self) -> Result<Extent, LedgerError> {
+        self.query(rows::extent)
+    }
+
+    fn invocation(&self) -> Result<Vec<String>, LedgerError> {
+        let text = self.query(rows::invocation)?;
+        serde_json::from_str(&text).map_err(|error| self.damaged(format!("job: {error}")))
+    }
+
+    fn frames_within(&self, hull: Range<u64>) -> Result<Vec<(CommittedFrame, Ordinals)>, LedgerError> {
+        let balance = self.balance()?;
+        let stored = self.query(|database| rows::frames_within(database, &hull))?;
+        let mut stale: BTreeMap<u32, Ordinals> = BTreeMap::new();
+        Ok(stored
+            .into_iter()
+            .map(|StoredFrame { generation, frame }| {
+                let stale = stale
+                    .entry(generation)
+                    .or_insert_with(|| balance.stale_in(generation))
+                    .intersection(&frame.ordinals);
+                (frame, stale)
+            })
+            .collect())
+    }
+
+    fn missing(&self) -> Result<Ordinals, LedgerError> {
+        let balance = self.balance()?;
+        Ok(balance.recorded.complement(0..balance.standing.total))
+    }
+
+    fn open_ordinals(&self) -> Result<Ordinals, LedgerError> {
+        Ok(self.balance()?.open)
+    }
+
+    fn recent_pace(&self) -> Result<RecentPace, LedgerError> {
+        let mut spans = self.query(|database| rows::recent(database, RECENT_ROWS))?;
+        spans.sort_unstable_by_key(|(span, _)| span.start);
+        let records = spans.iter().map(|(_, records)| records).sum();
+        let busy = Ordinals::from_ranges(spans.into_iter().map(|(span, _)| span).collect());
+        Ok(RecentPace {
+            records,
+            seconds: busy.count() as f64 / 1000.0,
+        })
+    }
+
+    fn check(&self) -> Result<(), LedgerError> {
+        let found = self.query(rows::quick_check)?;
+        if found == "ok" {
+            Ok(())
+        } else {
+            Err(self.damaged(found))
+        }
+    }
+
+    fn segment_lengths(&self) -> Result<BTreeMap<u64, u64>, LedgerError> {
+        self.query(rows::segment_lengths)
+    }
+}
+
 impl Ledger for SqliteLedger {
-    fn lease(&self, want: u64) -> Result<Option<Chunk>, LedgerError> {
+    fn lease(&self, want: u64) -> Result<Leased, LedgerError> {
         let mut work = self.work();
         let ordinals = work.open.take(want);
-        Ok((!ordinals.is_empty()).then(|| Chunk {
+        if ordinals.is_empty() {
+            // What other shards hold comes back only with the end of this process.
+            return Ok(Leased::Done);
+        }
+        work.last_fence += 1;
+        let fence = Fence(work.last_fence);
+        work.leases.insert(fence, ordinals.clone());
+        Ok(Leased::Lease(Lease {
             ordinals,
+            fence,
+            until: None,
             open_after: work.open.count(),
         }))
     }
 
-    fn commit(&self, frame: &CommittedFrame) -> Result<(), LedgerError> {
-        let (row, joined) = self.work().row_for(frame);
+    fn renew(&self, fence: Fence) -> Result<Renewal, LedgerError> {
+        Ok(if self.work().leases.contains_key(&fence) {
+            Renewal::Until(None)
+        } else {
+            Renewal::Lost
+        })
+    }
+
+    fn release(&self, fence: Fence) -> Result<(), LedgerError> {
+        let mut work = self.work();
+        if let Some(left) = work.leases.remove(&fence) {
+            work.open.add(&left);
+        }
+        Ok(())
+    }
+
+    fn commit(&self, frame: &CommittedFrame, fences: &[Fence]) -> Result<Commit, LedgerError> {
+        let (row, joined) = {
+            let work = self.work();
+            if work.is_committed(frame.place) {
+                return Ok(Commit::Already);
+            }
+            if !work.holds(&frame.ordinals, fences) {
+                return Ok(Commit::Fenced);
+            }
+            work.row_for(frame)
+        };
         self.query(|database| rows::put_frame(database, &row))?;
         let mut work = self.work();
+        work.settle(&frame.ordinals, fences);
         work.tails.insert(frame.place.segment, row);
+        if work.tails.len() > MOST_TAILS {
+            work.tails.pop_first();
+        }
         let standing = &mut work.standing;
         standing.done.add_all(&frame.counts);
         standing.frames += u64::from(!joined);
         standing.bytes += frame.place.length;
         standing.segments += u64::from(frame.place.offset == 0);
-        Ok(())
-    }
-
-    fn give_back(&self, ordinals: &Ordinals) -> Result<(), LedgerError> {
-        self.work().open.add(ordinals);
-        Ok(())
+        Ok(Commit::Recorded)
     }
 
     fn standing(&self) -> Result<Standing, LedgerError> {
         Ok(self.work().standing)
     }
+}
 
-    fn next_segment(&self) -> u64 {
-        self.next_segment.fetch_add(1, Ordering::Relaxed)
+fn failed(directory: &Path, source: rusqlite::Error) -> LedgerError {
+    LedgerError::Database {
+        place: directory.display().to_string(),
+        source: source.into(),
     }
 }
 
 impl Bookkeeping {
+    /// Whether a frame that was committed since the ledger was opened lies there. Segments only grow.
+    fn is_committed(&self, place: FramePlace) -> bool {
+        self.tails.get(&place.segment).is_some_and(|tail| {
+            let end = tail.frame.place.offset + tail.frame.place.length;
+            place.offset + place.length <= end
+        })
+    }
+
+    /// Whether all of `ordinals` are leased under one of `fences`.
+    fn holds(&self, ordinals: &Ordinals, fences: &[Fence]) -> bool {
+        let mut rest = ordinals.clone();
+        for lease in fences.iter().filter_map(|fence| self.leases.get(fence)) {
+            rest = rest.without(lease);
+        }
+        rest.is_empty()
+    }
+
+    /// Takes what is committed out of the leases.
+    fn settle(&mut self, committed: &Ordinals, fences: &[Fence]) {
+        for fence in fences {
+            if let Some(lease) = self.leases.get_mut(fence) {
+                *lease = lease.without(committed);
+                if lease.is_empty() {
+                    self.leases.remove(fence);
+                }
+            }
+        }
+    }
+
     /// The row that holds `frame`: the one before it when they are neighbours and small.
     fn row_for(&self, frame: &CommittedFrame) -> (StoredFrame, bool) {
         let joined = self

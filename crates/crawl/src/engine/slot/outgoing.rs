@@ -7,7 +7,7 @@ use http::header::HOST;
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, Method, Request, Uri};
 use http_body_util::Full;
-use v6kit_model::input::{Particulars, RequestSpec};
+use v6kit_model::input::{Overrides, RequestSpec};
 use v6kit_model::{ErrorKind, Fault, Protocol};
 use v6kit_store::Sent;
 
@@ -23,13 +23,13 @@ pub(super) struct Outgoing<'a> {
 }
 
 impl<'a> Outgoing<'a> {
-    pub(super) fn new(spec: &RequestSpec, site: &'a Site, path: &'a str, particulars: Particulars) -> Self {
-        let Particulars {
+    pub(super) fn new(spec: &RequestSpec, site: &'a Site, path: &'a str, overrides: Overrides) -> Self {
+        let Overrides {
             method,
             headers,
             body,
             ..
-        } = particulars;
+        } = overrides;
         let mut all = Cow::Borrowed(&site.headers);
         for (name, value) in headers {
             all.to_mut().insert(name, value);

@@ -35,17 +35,14 @@ pub(super) fn require_ledger(directory: &Path) -> Result<PathBuf, LedgerError> {
         Ok(path)
     } else {
         Err(LedgerError::Missing {
-            path: directory.to_owned(),
+            place: directory.display().to_string(),
         })
     }
 }
 
 /// A directory with files and no ledger belongs to somebody else.
 pub(super) fn refuse_foreign(directory: &Path) -> Result<(), LedgerError> {
-    let failed = |source| LedgerError::Directory {
-        path: directory.to_owned(),
-        source,
-    };
+    let failed = |source| LedgerError::directory(directory, source);
     if directory.join(FILE).exists() {
         return Ok(());
     }
@@ -53,7 +50,7 @@ pub(super) fn refuse_foreign(directory: &Path) -> Result<(), LedgerError> {
         let name = entry.map_err(failed)?.file_name();
         if name != LOCK {
             return Err(LedgerError::Foreign {
-                path: directory.to_owned(),
+                place: directory.display().to_string(),
             });
         }
     }
@@ -67,17 +64,11 @@ pub(super) fn lock(directory: &Path) -> Result<Flock<File>, LedgerError> {
         .truncate(false)
         .write(true)
         .open(directory.join(LOCK))
-        .map_err(|source| LedgerError::Directory {
-            path: directory.to_owned(),
-            source,
-        })?;
+        .map_err(|source| LedgerError::directory(directory, source))?;
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {
         nix::errno::Errno::EWOULDBLOCK => LedgerError::Locked {
-            path: directory.to_owned(),
+            place: directory.display().to_string(),
         },
-        errno => LedgerError::Directory {
-            path: directory.to_owned(),
-            source: io::Error::from(errno),
-        },
+        errno => LedgerError::directory(directory, errno.into()),
     })
 }

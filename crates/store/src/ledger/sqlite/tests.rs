@@ -1,29 +1,26 @@
-use super::*;
+use std::fs;
+
 use v6kit_model::Counts;
 
-const HUNDRED: Extent = Extent {
-    items: 100,
-    visited: 100,
-};
+use super::*;
+use crate::ledger::contract::{self, HUNDRED, description, frame, leased};
 
-fn description(url: &str) -> Description {
-    serde_json::from_value(serde_json::json!({ "url": url })).unwrap()
+/// Leases all that is open, commits a frame of it, and gives the rest back.
+fn commit(ledger: &SqliteLedger, frame: &CommittedFrame) {
+    let lease = leased(ledger, u64::MAX);
+    assert_eq!(ledger.commit(frame, &[lease.fence]).unwrap(), Commit::Recorded);
+    ledger.release(lease.fence).unwrap();
 }
 
-fn frame(segment: u64, offset: u64, ordinals: Range<u64>) -> CommittedFrame {
-    let mut counts = Counts::default();
-    ordinals.clone().for_each(|_| counts.add(Outcome::Ok));
-    CommittedFrame {
-        place: FramePlace {
-            segment,
-            offset,
-            length: 10,
-        },
-        ordinals: Ordinals::from_range(ordinals),
-        counts,
-        span: 0..1,
-        checksum: 0,
-    }
+#[test]
+fn it_keeps_the_contract() {
+    let directories = tempfile::tempdir().unwrap();
+    let number = std::cell::Cell::new(0);
+    contract::check(|extent| {
+        number.set(number.get() + 1);
+        let directory = directories.path().join(number.get().to_string());
+        SqliteLedger::open(&directory, &description("a"), extent).unwrap()
+    });
 }
 
 #[test]
@@ -31,25 +28,17 @@ fn what_is_committed_is_never_leased_again() {
     let directory = tempfile::tempdir().unwrap();
     let job = description("a");
     let ledger = SqliteLedger::open(directory.path(), &job, HUNDRED).unwrap();
-    assert_eq!(
-        ledger.lease(40).unwrap().unwrap().ordinals,
-        Ordinals::from_range(0..40)
-    );
-    ledger.commit(&frame(1, 0, 0..30)).unwrap();
+    let lease = leased(&ledger, 40);
+    ledger.commit(&frame(1, 0, 0..30), &[lease.fence]).unwrap();
     drop(ledger);
     let ledger = SqliteLedger::open(directory.path(), &job, HUNDRED).unwrap();
     assert_eq!(ledger.standing().unwrap().left(), 70);
-    let chunk = ledger.lease(1000).unwrap().unwrap();
+    let lease = leased(&ledger, 1000);
     assert_eq!(
-        (chunk.ordinals, chunk.open_after),
+        (lease.ordinals, lease.open_after),
         (Ordinals::from_range(30..100), 0)
     );
-    assert_eq!(ledger.lease(1).unwrap(), None);
-    ledger.give_back(&Ordinals::from_range(50..60)).unwrap();
-    assert_eq!(
-        ledger.lease(1000).unwrap().unwrap().ordinals,
-        Ordinals::from_range(50..60)
-    );
+    assert_eq!(ledger.lease(1).unwrap(), Leased::Done);
 }
 
 #[test]
@@ -89,44 +78,27 @@ fn somebody_elses_directory_is_left_alone() {
 }
 
 #[test]
-fn segments_are_cut_back_to_what_was_committed() {
-    let directory = tempfile::tempdir().unwrap();
-    let job = description("a");
-    let ledger = SqliteLedger::open(directory.path(), &job, HUNDRED).unwrap();
-    let path = |number| Segment::path(directory.path(), number, Format::Ndjson);
-    fs::write(path(1), [1; 25]).unwrap();
-    fs::write(path(2), [1; 5]).unwrap();
-    ledger.commit(&frame(1, 0, 0..10)).unwrap();
-    ledger.commit(&frame(1, 10, 10..20)).unwrap();
-    drop(ledger);
-    let ledger = SqliteLedger::open(directory.path(), &job, HUNDRED).unwrap();
-    assert_eq!(fs::metadata(path(1)).unwrap().len(), 20);
-    assert!(!path(2).exists());
-    assert_eq!(ledger.next_segment(), 3);
-}
-
-#[test]
 fn retried_items_are_leased_once_more_and_stand_until_then() {
     let directory = tempfile::tempdir().unwrap();
     let job = description("a");
     let ledger = SqliteLedger::open(directory.path(), &job, HUNDRED).unwrap();
-    ledger.lease(100).unwrap();
-    ledger.commit(&frame(1, 0, 0..100)).unwrap();
+    commit(&ledger, &frame(1, 0, 0..100));
     let scattered = Ordinals::from_list(&mut [3, 5, 90]);
     ledger.retry(vec![(Outcome::Ok, scattered.clone())]).unwrap();
     let standing = ledger.standing().unwrap();
     assert_eq!((standing.left(), standing.retrying), (3, 3));
-    assert_eq!(ledger.lease(9).unwrap().unwrap().ordinals, scattered);
+    let lease = leased(&ledger, 9);
+    assert_eq!(lease.ordinals, scattered);
     assert!(ledger.missing().unwrap().is_empty());
     let again = CommittedFrame {
         ordinals: scattered.clone(),
         counts: Counts::of_one(Outcome::Ok, 3),
         ..frame(2, 0, 0..1)
     };
-    ledger.commit(&again).unwrap();
+    ledger.commit(&again, &[lease.fence]).unwrap();
     drop(ledger);
     let ledger = SqliteLedger::open(directory.path(), &job, HUNDRED).unwrap();
-    assert_eq!(ledger.lease(9).unwrap(), None);
+    assert_eq!(ledger.lease(9).unwrap(), Leased::Done);
     let frames = ledger.frames_within(0..100).unwrap();
     assert_eq!((&frames[0].1, &frames[1].1), (&scattered, &Ordinals::default()));
 }
@@ -135,18 +107,15 @@ fn retried_items_are_leased_once_more_and_stand_until_then() {
 fn a_lost_frame_leaves_its_items_open() {
     let directory = tempfile::tempdir().unwrap();
     let ledger = SqliteLedger::open(directory.path(), &description("a"), HUNDRED).unwrap();
-    ledger.commit(&frame(1, 0, 0..50)).unwrap();
-    ledger.commit(&frame(2, 0, 50..100)).unwrap();
+    commit(&ledger, &frame(1, 0, 0..50));
+    commit(&ledger, &frame(2, 0, 50..100));
     let place = |segment| FramePlace {
         segment,
         offset: 0,
         length: 10,
     };
     ledger.rearrange(&[place(1)], &[(place(2), place(3))]).unwrap();
-    assert_eq!(
-        ledger.lease(100).unwrap().unwrap().ordinals,
-        Ordinals::from_range(0..50)
-    );
+    assert_eq!(leased(&ledger, 100).ordinals, Ordinals::from_range(0..50));
     assert_eq!(ledger.frames_within(0..100).unwrap()[0].0.place, place(3));
 }
 
@@ -162,20 +131,19 @@ fn a_billion_items_in_chunks_of_a_hundred_stay_a_small_ledger() {
     let mut offsets = [0; 2];
     for number in 0..1000 {
         let shard = number as usize % 2;
-        let ordinals = ledger.lease(100).unwrap().unwrap().ordinals;
-        ledger
-            .commit(&CommittedFrame {
-                place: FramePlace {
-                    segment: shard as u64 + 1,
-                    offset: offsets[shard],
-                    length: 6000,
-                },
-                counts: Counts::of_one(Outcome::Ok, ordinals.count()),
-                ordinals,
-                span: number..number + 1,
-                checksum: 0,
-            })
-            .unwrap();
+        let Lease { ordinals, fence, .. } = leased(&ledger, 100);
+        let frame = CommittedFrame {
+            place: FramePlace {
+                segment: shard as u64 + 1,
+                offset: offsets[shard],
+                length: 6000,
+            },
+            counts: Counts::of_one(Outcome::Ok, ordinals.count()),
+            ordinals,
+            span: number..number + 1,
+            checksum: 0,
+        };
+        assert_eq!(ledger.commit(&frame, &[fence]).unwrap(), Commit::Recorded);
         offsets[shard] += 6000;
     }
     let size: u64 = fs::read_dir(directory.path())
@@ -186,7 +154,7 @@ fn a_billion_items_in_chunks_of_a_hundred_stay_a_small_ledger() {
     assert_eq!(ledger.standing().unwrap().done.sum(), 100_000);
     assert!(ledger.standing().unwrap().frames < 40, "neighbours are merged");
     assert_eq!(
-        ledger.lease(100).unwrap().unwrap().ordinals,
+        leased(&ledger, 100).ordinals,
         Ordinals::from_range(100_000..100_100)
     );
 }

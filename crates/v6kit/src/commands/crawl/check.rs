@@ -48,14 +48,14 @@ fn document(found: &Check, repaired: bool) -> serde_json::Value {
         .iter()
         .map(
             |Damage {
-                 path,
+                 segment,
                  place,
                  at,
                  items,
                  what,
              }| {
                 serde_json::json!({
-                    "segment": path,
+                    "segment": segment,
                     "at": at,
                     "offset": place.offset,
                     "length": place.length,
@@ -79,7 +79,7 @@ fn print(found: &Check, args: &CheckArgs, printer: &Printer) {
         printer.line(format!(
             "{} {} at byte {}: {}; {} items lie in the {} bytes from byte {}",
             printer.paint("damaged", Tone::Bad),
-            damage.path.display(),
+            damage.segment,
             damage.at,
             damage.what,
             HumanCount(damage.items),

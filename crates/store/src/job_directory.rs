@@ -1,0 +1,91 @@
+//! A job in a directory: its ledger, and its segments beside it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::description::Description;
+use crate::ledger::{Catalog, Extent, LedgerError, SqliteLedger};
+use crate::segment::{SegmentDirectory, SegmentStore};
+
+/// A job whose ledger and segments lie in one directory.
+#[derive(Debug, Clone)]
+pub struct JobDirectory {
+    /// Which items are done, and where their records lie.
+    pub ledger: Arc<SqliteLedger>,
+    /// The records.
+    pub segments: Arc<SegmentDirectory>,
+}
+
+impl JobDirectory {
+    /// Opens `directory` for crawling, and makes it where there is none. Segments are cut back to their last
+    /// committed frame.
+    ///
+    /// # Errors
+    /// [`LedgerError`], such as when the directory holds another job.
+    pub fn open(directory: &Path, description: &Description, extent: Extent) -> Result<Self, LedgerError> {
+        Self::writable(directory, SqliteLedger::open(directory, description, extent)?)
+    }
+
+    /// Opens `directory` for changes, whatever its job is.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn reopen(directory: &Path) -> Result<Self, LedgerError> {
+        Self::writable(directory, SqliteLedger::reopen(directory)?)
+    }
+
+    /// Opens `directory` for reading, also while a crawl is running.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn read(directory: &Path) -> Result<Self, LedgerError> {
+        Self::of(directory, SqliteLedger::read(directory)?)
+    }
+
+    fn of(directory: &Path, ledger: SqliteLedger) -> Result<Self, LedgerError> {
+        let segments = SegmentDirectory::new(directory, ledger.description()?.format());
+        Ok(Self {
+            ledger: Arc::new(ledger),
+            segments: Arc::new(segments),
+        })
+    }
+
+    fn writable(directory: &Path, ledger: SqliteLedger) -> Result<Self, LedgerError> {
+        let job = Self::of(directory, ledger)?;
+        job.segments
+            .discard_uncommitted(&job.ledger.segment_lengths()?)
+            .map_err(|source| LedgerError::directory(directory, source))?;
+        Ok(job)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::ledger::contract::{HUNDRED, description, frame, leased};
+    use crate::ledger::{Commit, Ledger};
+
+    #[test]
+    fn segments_are_cut_back_to_what_was_committed() {
+        let directory = tempfile::tempdir().unwrap();
+        let job = JobDirectory::open(directory.path(), &description("a"), HUNDRED).unwrap();
+        let path = |number| job.segments.path(number);
+        fs::write(path(1), [1; 25]).unwrap();
+        fs::write(path(2), [1; 5]).unwrap();
+        let lease = leased(&*job.ledger, 20);
+        for frame in [frame(1, 0, 0..10), frame(1, 10, 10..20)] {
+            assert_eq!(
+                job.ledger.commit(&frame, &[lease.fence]).unwrap(),
+                Commit::Recorded
+            );
+        }
+        let paths = (path(1), path(2));
+        drop(job);
+        let job = JobDirectory::open(directory.path(), &description("a"), HUNDRED).unwrap();
+        assert_eq!(fs::metadata(paths.0).unwrap().len(), 20);
+        assert!(!paths.1.exists());
+        assert_eq!(job.segments.create().unwrap().append(b"x").unwrap().segment, 3);
+    }
+}
