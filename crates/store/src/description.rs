@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use v6kit_model::Order;
@@ -121,6 +121,14 @@ impl Description {
             let path = path.to_owned();
             Err(ItemsError::OtherList { path })
         }
+    }
+
+    /// The file that the list came from, where it holds another list by now.
+    #[must_use]
+    pub fn changed_list(&self) -> Option<PathBuf> {
+        let path = PathBuf::from(self.get(Self::LIST_FILE).filter(|path| !path.is_empty())?);
+        let list = List::open(&ListSource::File(path.clone()), &std::env::temp_dir()).ok()?;
+        (Some(list.identity().as_str()) != self.get("list")).then_some(path)
     }
 
     /// The value called `name`.

@@ -28,7 +28,7 @@ pub use inspect::cat::{Selection, cat};
 pub use inspect::check::{Check, CheckError, Damage, check, repair};
 pub use inspect::reading::ReadError;
 pub use inspect::retry::{Retried, retry};
-pub use inspect::status::{Forecast, MissingError, Status, missing, status};
+pub use inspect::status::{Forecast, Missing, MissingError, Status, missing, status};
 pub use job_directory::JobDirectory;
 #[cfg(any(test, feature = "contract"))]
 pub use ledger::contract;

@@ -32,8 +32,12 @@ impl ForeignForm {
             Self::Columns {
                 separator, column, ..
             } => {
-                let between = if separator == '\t' { "tabs" } else { "separators" };
-                format!("holds columns with {between} between them, with URLs in column {column}")
+                let form = match separator {
+                    '\t' => "tab-separated columns",
+                    '|' => "columns",
+                    _ => "CSV",
+                };
+                format!("is {form}, with URLs in column {column}")
             }
         }
     }

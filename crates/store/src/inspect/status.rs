@@ -1,6 +1,6 @@
 //! How far a job has come, and what is missing.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use v6kit_model::input::ItemsError;
 use v6kit_net::{Code, Hint};
@@ -115,19 +115,30 @@ impl Hint for MissingError {
     }
 }
 
-/// The items of a job without a record: position and URL, in the order of visiting.
+/// The items of a job without a record.
 ///
 /// # Errors
 /// [`MissingError`].
-pub fn missing(directory: &Path) -> Result<impl Iterator<Item = (u64, String)>, MissingError> {
+pub fn missing(directory: &Path) -> Result<Missing<impl Iterator<Item = (u64, String)>>, MissingError> {
     let ledger = SqliteLedger::read(directory)?;
     let (visit_order, description) = visit_order(&ledger)?;
     let items = description.items(directory)?;
     let ordinals: Vec<_> = ledger.missing()?.ranges().collect();
-    Ok(ordinals.into_iter().flatten().map(move |ordinal| {
+    let changed_list = description.changed_list();
+    let items = ordinals.into_iter().flatten().map(move |ordinal| {
         let position = visit_order.position(ordinal);
         let mut url = String::new();
         items.write(position, &mut url);
         (position, url)
-    }))
+    });
+    Ok(Missing { items, changed_list })
+}
+
+/// What a job lacks.
+#[derive(Debug)]
+pub struct Missing<I> {
+    /// Position and URL, in the order of visiting.
+    pub items: I,
+    /// The file that the list came from, where it holds another list by now.
+    pub changed_list: Option<PathBuf>,
 }

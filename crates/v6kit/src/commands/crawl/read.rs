@@ -57,13 +57,21 @@ pub(super) fn exit_of(error: &v6kit_store::LedgerError) -> Exit {
 }
 
 pub(super) fn missing(directory: &Path, printer: &Printer) -> Result<Exit, Failure> {
-    let mut items = v6kit_store::missing(directory).map_err(|error| {
+    let found = v6kit_store::missing(directory).map_err(|error| {
         let exit = match &error {
             v6kit_store::MissingError::Ledger(error) => exit_of(error),
             v6kit_store::MissingError::Items(_) => Exit::Failed,
         };
         Failure::because(exit, "what is missing is not known", &error)
     })?;
+    if let Some(path) = found.changed_list {
+        printer.note(format_args!(
+            "{} holds another list now: read from the copy in {}",
+            path.display(),
+            directory.display()
+        ));
+    }
+    let mut items = found.items;
     if printer.form() == Form::Json {
         let items: Vec<_> = items
             .map(|(position, url)| serde_json::json!({ "pos": position, "url": url }))
