@@ -82,7 +82,7 @@ CONF
             .file("foreign.json")
             .contains("does not go with the certificate")
     );
-    assert_eq!(scene.kinds("refused"), ["tls"]);
+    assert_eq!(scene.kinds("refused"), ["tls_mismatch"]);
 }
 
 #[test]

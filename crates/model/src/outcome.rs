@@ -75,8 +75,10 @@ macro_rules! error_kinds {
 }
 
 error_kinds! {
-    /// The name was not resolved.
+    /// No name server could tell about the name.
     Dns = "dns", Transient;
+    /// There is no such name.
+    NoName = "no_name", Fatal;
     /// The name has IPv4 addresses only.
     NoIpv6 = "no_ipv6", Fatal;
     /// The port is closed.
@@ -99,6 +101,8 @@ error_kinds! {
     ProxyAuth = "proxy_auth", Fatal;
     /// The TLS handshake failed in a way that may pass.
     Tls = "tls", Transient;
+    /// The server and v6kit have no way of TLS in common, or the port does not speak TLS.
+    TlsMismatch = "tls_mismatch", Fatal;
     /// The server's certificate is not trusted.
     Certificate = "certificate", Fatal;
     /// The request was sent and nothing came back in time.
@@ -114,9 +118,11 @@ error_kinds! {
     /// The answer was cut short.
     Incomplete = "incomplete", Transient;
     /// The answer is not HTTP.
-    Protocol = "protocol", Transient;
-    /// The body's content coding cannot be undone.
+    Protocol = "protocol", Fatal;
+    /// The coded body is damaged.
     Decode = "decode", Transient;
+    /// The body's coding is none that can be undone.
+    Coding = "coding", Fatal;
     /// The body is larger than allowed.
     BodyTooLarge = "body_too_large", Fatal;
     /// 404 or 410.
@@ -141,6 +147,8 @@ error_kinds! {
     Redirect = "redirect", Fatal;
     /// It was led on and on.
     TooManyRedirects = "too_many_redirects", Fatal;
+    /// 401.
+    Unauthorized = "unauthorized", Fatal;
     /// A status that is none of these.
     Status = "status", Fatal;
     /// The item is not a URL that can be fetched.

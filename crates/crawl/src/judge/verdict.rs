@@ -25,6 +25,7 @@ pub(crate) fn judge(answer: &Answer, expected: &Expectations) -> Result<(), Faul
 fn judge_status(status: StatusCode) -> Result<(), Fault> {
     let kind = match status.as_u16() {
         200..=299 => return Ok(()),
+        401 => ErrorKind::Unauthorized,
         404 | 410 => ErrorKind::NotFound,
         // Only a proxy says so.
         407 => ErrorKind::ProxyAuth,

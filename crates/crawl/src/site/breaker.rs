@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use v6kit_model::{Fault, Outcome};
+use v6kit_model::{ErrorKind, Fault};
 
 /// How much of what a destination answers may be failures.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -50,11 +50,24 @@ pub(crate) enum Attempted {
 }
 
 impl From<Option<&Fault>> for Attempted {
-    /// What does not exist is as good an answer as any.
+    /// An answer about the item, such as that it does not exist or lies elsewhere, is as good as any; what is wrong on
+    /// this host is not the site's.
     fn from(fault: Option<&Fault>) -> Self {
-        match fault {
-            Some(fault) if fault.kind.outcome() != Outcome::Absent => Self::Badly,
-            Some(_) | None => Self::Well,
+        match fault.map(|fault| fault.kind) {
+            None
+            | Some(
+                ErrorKind::NotFound
+                | ErrorKind::Redirect
+                | ErrorKind::TooManyRedirects
+                | ErrorKind::Status
+                | ErrorKind::BodyTooLarge
+                | ErrorKind::Coding
+                | ErrorKind::BadItem
+                | ErrorKind::Resources
+                | ErrorKind::Ports
+                | ErrorKind::SourceAddress,
+            ) => Self::Well,
+            Some(_) => Self::Badly,
         }
     }
 }

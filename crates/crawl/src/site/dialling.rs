@@ -115,9 +115,8 @@ async fn addresses(site: &Site, deadline: Instant) -> Result<Arc<[SocketAddrV6]>
 fn resolve_fault(error: &ResolveError) -> Fault {
     let kind = match error {
         ResolveError::Ipv4Only { .. } => ErrorKind::NoIpv6,
-        ResolveError::NotFound { .. } | ResolveError::NameServers { .. } | ResolveError::TimedOut { .. } => {
-            ErrorKind::Dns
-        }
+        ResolveError::NotFound { .. } => ErrorKind::NoName,
+        ResolveError::NameServers { .. } | ResolveError::TimedOut { .. } => ErrorKind::Dns,
     };
     Fault::from_error(kind, error)
 }

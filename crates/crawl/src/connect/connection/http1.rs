@@ -188,7 +188,7 @@ pub(super) fn elapsed_fault(elapsed: Elapsed) -> Fault {
 fn fault(error: &hyper::Error) -> Fault {
     if let Some(tls) = tls_error(error) {
         // TLS 1.3 refuses a client's certificate only after the handshake.
-        return Fault::from_error(ErrorKind::Tls, tls);
+        return super::tls::fault_of(tls);
     }
     let kind = match io_kind(error) {
         Some(io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => ErrorKind::Reset,

@@ -221,7 +221,7 @@ fn delivery_of(error: &hyper::Error) -> Delivery {
 fn fault(error: &hyper::Error) -> Fault {
     let io = h2_error(error).and_then(h2::Error::get_io);
     if let Some(tls) = io.and_then(|io| io.get_ref()?.downcast_ref::<rustls::Error>()) {
-        return Fault::from_error(ErrorKind::Tls, tls);
+        return super::tls::fault_of(tls);
     }
     let kind = match h2_error(error) {
         Some(h2) if h2.is_io() => match h2.get_io().map(io::Error::kind) {

@@ -304,9 +304,81 @@ pub(super) fn fault(error: &io::Error) -> Fault {
             ErrorKind::Certificate,
             "the server's certificate is an authority's own, and unknown: --cacert FILE makes it known",
         ),
-        Some(tls @ rustls::Error::InvalidCertificate(_)) => Fault::from_error(ErrorKind::Certificate, tls),
-        Some(tls) => Fault::from_error(ErrorKind::Tls, tls),
+        Some(tls) => fault_of(tls),
         None => Fault::from_error(ErrorKind::Tls, error),
+    }
+}
+
+/// What an error of TLS means, at the handshake or later.
+pub(super) fn fault_of(tls: &rustls::Error) -> Fault {
+    use rustls::AlertDescription as Alert;
+    match tls {
+        rustls::Error::InvalidCertificate(CertificateError::Other(other)) => Fault::new(
+            ErrorKind::Certificate,
+            format!(
+                "the server's certificate is not one that can be checked: {}",
+                in_words(&other.0.to_string())
+            ),
+        ),
+        rustls::Error::InvalidCertificate(_) => Fault::from_error(ErrorKind::Certificate, tls),
+        rustls::Error::InvalidMessage(_) => Fault::new(
+            ErrorKind::TlsMismatch,
+            "this port does not speak TLS, or not as its standard has it",
+        ),
+        rustls::Error::PeerIncompatible(_)
+        | rustls::Error::AlertReceived(
+            Alert::HandshakeFailure
+            | Alert::ProtocolVersion
+            | Alert::InsufficientSecurity
+            | Alert::IllegalParameter,
+        ) => Fault::new(
+            ErrorKind::TlsMismatch,
+            "the server refuses the handshake: it has no version, cipher suite, curve or signature in common with \
+             v6kit (TLS 1.2 with ECDHE and AEAD ciphers, or TLS 1.3; P-256, P-384, X25519)",
+        ),
+        // What may pass: the server's own troubles, and an end in between.
+        rustls::Error::AlertReceived(Alert::InternalError | Alert::UserCanceled | Alert::CloseNotify) => {
+            Fault::new(ErrorKind::Tls, said(tls))
+        }
+        rustls::Error::AlertReceived(_) => Fault::new(ErrorKind::TlsMismatch, said(tls)),
+        tls => Fault::from_error(ErrorKind::Tls, tls),
+    }
+}
+
+fn said(tls: &rustls::Error) -> String {
+    match tls {
+        rustls::Error::AlertReceived(alert) => {
+            format!(
+                "the server ended TLS with the alert \"{}\"",
+                in_words(&format!("{alert:?}"))
+            )
+        }
+        tls => tls.to_string(),
+    }
+}
+
+/// `HandshakeFailure` as `handshake failure`.
+fn in_words(name: &str) -> String {
+    let mut words = String::with_capacity(name.len() + 8);
+    for (index, c) in name.chars().enumerate() {
+        if c.is_ascii_uppercase() && index > 0 {
+            words.push(' ');
+        }
+        words.push(c.to_ascii_lowercase());
+    }
+    words
+}
+
+/// A certificate whose key cannot be read, such as one of X.509 version 1, is believed like any other; a signature
+/// that is wrong is not.
+fn believe(
+    verified: Result<HandshakeSignatureValid, rustls::Error>,
+) -> Result<HandshakeSignatureValid, rustls::Error> {
+    match verified {
+        Err(rustls::Error::InvalidCertificate(error)) if error != CertificateError::BadSignature => {
+            Ok(HandshakeSignatureValid::assertion())
+        }
+        verified => verified,
     }
 }
 
@@ -332,12 +404,12 @@ impl ServerCertVerifier for NoVerification {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(
+        believe(verify_tls12_signature(
             message,
             certificate,
             signature,
             &self.0.signature_verification_algorithms,
-        )
+        ))
     }
 
     fn verify_tls13_signature(
@@ -346,12 +418,12 @@ impl ServerCertVerifier for NoVerification {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(
+        believe(verify_tls13_signature(
             message,
             certificate,
             signature,
             &self.0.signature_verification_algorithms,
-        )
+        ))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
