@@ -43,7 +43,11 @@ CONF
     all("8445", r#"{"from":"nghttpd"}"#);
     all("8446", r#"{"from":"nghttpd"}"#);
     all("one", "HTTP/1.1");
-    assert_eq!(scene.kinds("two"), ["tls_mismatch"], "ALPN finds nothing in common");
+    assert_eq!(
+        scene.kinds("two"),
+        ["tls_mismatch"],
+        "ALPN finds nothing in common"
+    );
 }
 
 #[test]

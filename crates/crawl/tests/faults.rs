@@ -87,7 +87,7 @@ async fn handshakes_that_come_to_nothing_end_in_their_error_kind() {
         ("https", b"SSH-2.0-OpenSSH_9.2\r\n", "tls_mismatch"),
         // An alert of TLS: handshake_failure.
         ("https", b"\x15\x03\x03\x00\x02\x02\x28", "tls_mismatch"),
-        ("https", b"\n", "tls"),
+        ("https", b"\n", "tls_mismatch"),
         ("http", b"", "first_byte_timeout"),
         ("http", b"HTTP/1.1 400 This is not HTTP/2\r\n\r\n", "protocol"),
     ];

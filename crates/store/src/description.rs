@@ -43,6 +43,10 @@ impl Description {
     /// The name of the value that says where a list lies. The same list may lie elsewhere the next time.
     pub const LIST_FILE: &str = "list-file";
 
+    /// What may be another when a job goes on: where the list lies, and how many redirects are followed, since whoever
+    /// meets redirects adds them then.
+    const MAY_CHANGE: [&str; 2] = [Self::LIST_FILE, "redirects"];
+
     /// A description with these values.
     #[must_use]
     pub fn new(values: impl IntoIterator<Item = (String, String)>) -> Self {
@@ -61,7 +65,8 @@ impl Description {
                 stored: value(self, name),
                 asked: value(asked, name),
             })
-            .filter(|difference| difference.name != Self::LIST_FILE && difference.stored != difference.asked)
+            .filter(|difference| !Self::MAY_CHANGE.contains(&difference.name.as_str()))
+            .filter(|difference| difference.stored != difference.asked)
             .collect()
     }
 

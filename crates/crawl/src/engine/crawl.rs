@@ -239,10 +239,8 @@ impl Crawl {
         let run = Run {
             wall: self.began.elapsed(),
             cpu: cpu_time().saturating_sub(self.cpu_before),
-            segments: standing.segments,
-            total: standing.total,
+            standing,
             resumed: self.before.done.sum(),
-            left: standing.left(),
             refused: self.stop.refused.get().cloned(),
             concurrency: self.limits.all(),
             concurrency_found: self.adapting.is_some(),

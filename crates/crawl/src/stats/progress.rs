@@ -88,6 +88,8 @@ pub struct Sample {
     pub committed: u64,
     /// How often new connections hung while established ones went on.
     pub table_full: u64,
+    /// Answers that led elsewhere and were not followed.
+    pub redirects: u64,
 }
 
 impl Sample {
@@ -110,6 +112,7 @@ impl Sample {
             sum.bytes_stored += shard.bytes_stored.get();
             sum.committed += shard.committed.get();
             sum.table_full += shard.table_full.get();
+            sum.redirects += shard.errors[ErrorKind::Redirect as usize].get();
         }
         sum
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 use v6kit_model::{Counts, Outcome};
+use v6kit_store::Standing;
 
 use crate::stats::prefix_stats::PrefixSummary;
 use crate::stats::progress::Sample;
@@ -64,7 +65,8 @@ pub struct Percentiles {
     pub max: f64,
 }
 
-/// What a crawl came to. Counts are of this run; `left` is what is still to be done.
+/// What a crawl came to: outcomes, segments and stored bytes are those of the job, also of earlier runs; requests,
+/// time and connections are of this run, as is `run`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Summary {
     /// Requests that were sent.
@@ -95,7 +97,7 @@ pub struct Summary {
     pub addresses: u64,
     /// Segments in the job directory.
     pub segments: u64,
-    /// Bytes added to them.
+    /// Bytes in them.
     pub bytes_stored: u64,
     /// CPU time of this process, user and system.
     pub cpu_seconds: f64,
@@ -115,8 +117,44 @@ pub struct Summary {
     pub concurrency: usize,
     /// Whether that was found out rather than given.
     pub concurrency_found: bool,
+    /// What this run did of it.
+    pub run: RunSummary,
     /// How the outcomes differ between networks of the prefix; none without a prefix.
     pub networks: Option<PrefixSummary>,
+}
+
+/// What one run did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct RunSummary {
+    /// Items with data.
+    pub ok: u64,
+    /// Items that do not exist.
+    pub absent: u64,
+    /// Items that the site refused.
+    pub blocked: u64,
+    /// Items that failed in a way that may pass.
+    pub transient: u64,
+    /// Items that failed for good.
+    pub fatal: u64,
+    /// Answers that led elsewhere and were not followed.
+    pub redirects: u64,
+    /// Bytes added to the segments.
+    pub bytes_stored: u64,
+}
+
+impl RunSummary {
+    fn new(sample: &Sample) -> Self {
+        let counts = &sample.outcomes;
+        Self {
+            ok: counts.of(Outcome::Ok),
+            absent: counts.of(Outcome::Absent),
+            blocked: counts.of(Outcome::Blocked),
+            transient: counts.of(Outcome::Transient),
+            fatal: counts.of(Outcome::Fatal),
+            redirects: sample.redirects,
+            bytes_stored: sample.bytes_stored,
+        }
+    }
 }
 
 /// What the failures of a crawl look like, seen together.
@@ -133,10 +171,8 @@ pub enum Suspicion {
 pub(crate) struct Run {
     pub(crate) wall: Duration,
     pub(crate) cpu: Duration,
-    pub(crate) segments: u64,
-    pub(crate) total: u64,
+    pub(crate) standing: Standing,
     pub(crate) resumed: u64,
-    pub(crate) left: u64,
     pub(crate) refused: Option<String>,
     pub(crate) concurrency: usize,
     pub(crate) concurrency_found: bool,
@@ -144,7 +180,7 @@ pub(crate) struct Run {
 
 impl Summary {
     pub(crate) fn new(sample: &Sample, latencies: &Latencies, run: &Run) -> Self {
-        let counts: &Counts = &sample.outcomes;
+        let counts: &Counts = &run.standing.done;
         let seconds = run.wall.as_secs_f64();
         Self {
             requests: sample.requests,
@@ -156,26 +192,27 @@ impl Summary {
             retries: sample.retries,
             bytes_in: sample.bytes_in,
             seconds: (seconds * 1000.0).round() / 1000.0,
-            rate: (counts.sum() as f64 / seconds.max(1e-9) * 10.0).round() / 10.0,
+            rate: (sample.finished() as f64 / seconds.max(1e-9) * 10.0).round() / 10.0,
             latency_ms: latencies.percentiles(),
             connections: sample.connections,
             addresses: sample.addresses,
-            segments: run.segments,
-            bytes_stored: sample.bytes_stored,
+            segments: run.standing.segments,
+            bytes_stored: run.standing.bytes,
             cpu_seconds: run.cpu.as_secs_f64(),
-            complete: run.left == 0,
-            total: run.total,
+            complete: run.standing.left() == 0,
+            total: run.standing.total,
             resumed: run.resumed,
-            left: run.left,
+            left: run.standing.left(),
             refused: run.refused.clone(),
             suspicion: (sample.table_full > 0).then_some(Suspicion::Conntrack),
             concurrency: run.concurrency,
             concurrency_found: run.concurrency_found,
+            run: RunSummary::new(sample),
             networks: None,
         }
     }
 
-    /// Finished items that have neither data nor a clear absence.
+    /// Items of the job that have neither data nor a clear absence.
     #[must_use]
     pub fn failed(&self) -> u64 {
         self.blocked + self.transient + self.fatal

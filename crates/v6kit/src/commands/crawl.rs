@@ -16,7 +16,7 @@ mod values;
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use indicatif::HumanBytes;
+use indicatif::{HumanBytes, HumanCount};
 use v6kit_crawl::{Crawl, CrawlError, Summary, Suspicion};
 use v6kit_store::DiskLow;
 
@@ -133,6 +133,7 @@ async fn crawl(args: args::RunArgs, words: Vec<String>, printer: &Printer) -> Re
         None => None,
     };
     let mut plan = settings::plan(args, printer).await?;
+    let retry = retry_command(&words, &plan.settings.output);
     plan.settings.invocation = words;
     let mut interrupts = Interrupts::listen()?;
     let rate = plan.settings.rate;
@@ -184,7 +185,7 @@ async fn crawl(args: args::RunArgs, words: Vec<String>, printer: &Printer) -> Re
         printer.warning(stopped_for_room(&low, summary.left, &go_on));
         return Ok(Exit::DiskFull);
     }
-    Ok(exit_of(&summary, interrupted, &go_on, printer))
+    Ok(exit_of(&summary, interrupted, &go_on, &retry, printer))
 }
 
 /// Perhaps on this host, perhaps on a router: from here they look the same.
@@ -201,7 +202,22 @@ fn stopped_for_room(low: &DiskLow, left: u64, go_on: &str) -> String {
     )
 }
 
-fn exit_of(summary: &Summary, interrupted: bool, go_on: &str, printer: &Printer) -> Exit {
+/// The command that opens the failed items of the job again and fetches them.
+fn retry_command(words: &[String], directory: &std::path::Path) -> String {
+    let program = words.first().map_or("v6kit", String::as_str);
+    let directory = directory.display().to_string();
+    let retry = [
+        "crawl",
+        "retry",
+        &directory,
+        "--outcome",
+        "blocked,transient,fatal",
+    ];
+    let retry: Vec<String> = std::iter::once(program).chain(retry).map(str::to_owned).collect();
+    invocation::quoted(&retry)
+}
+
+fn exit_of(summary: &Summary, interrupted: bool, go_on: &str, retry: &str, printer: &Printer) -> Exit {
     if let Some(reason) = &summary.refused {
         printer.warning(format!("stopped: {reason}"));
         printer.note(format!(
@@ -213,6 +229,18 @@ fn exit_of(summary: &Summary, interrupted: bool, go_on: &str, printer: &Printer)
     if interrupted && !summary.complete {
         printer.note(format!("{} items are left; to go on: {go_on}", summary.left));
         return Exit::Interrupted;
+    }
+    if summary.run.redirects > 0 {
+        printer.note(format!(
+            "{} answers led elsewhere and were not followed: --redirects 5 follows them",
+            HumanCount(summary.run.redirects),
+        ));
+    }
+    if summary.failed() > 0 {
+        printer.note(format!(
+            "{} items of the job failed; to fetch them again: {retry}",
+            HumanCount(summary.failed()),
+        ));
     }
     if summary.failed() > 0 || !summary.complete {
         Exit::Failed

@@ -11,11 +11,32 @@ pub(super) fn print(summary: &Summary, rate: Rate, printer: &Printer) {
     let latency = &summary.latency_ms;
     let mut rows = vec![
         ("done", done(summary)),
-        ("ok", count(summary.ok)),
-        ("absent", count(summary.absent)),
-        ("blocked", failures(summary.blocked, printer)),
-        ("transient", failures(summary.transient, printer)),
-        ("fatal", failures(summary.fatal, printer)),
+        (
+            "ok",
+            of_job(summary, summary.ok, summary.run.ok, Tone::Good, printer),
+        ),
+        (
+            "absent",
+            of_job(summary, summary.absent, summary.run.absent, Tone::Good, printer),
+        ),
+        (
+            "blocked",
+            of_job(summary, summary.blocked, summary.run.blocked, Tone::Bad, printer),
+        ),
+        (
+            "transient",
+            of_job(
+                summary,
+                summary.transient,
+                summary.run.transient,
+                Tone::Bad,
+                printer,
+            ),
+        ),
+        (
+            "fatal",
+            of_job(summary, summary.fatal, summary.run.fatal, Tone::Bad, printer),
+        ),
         (
             "requests",
             format!(
@@ -123,11 +144,15 @@ fn done(summary: &Summary) -> String {
     }
 }
 
-fn failures(number: u64, printer: &Printer) -> String {
-    let text = HumanCount(number).to_string();
-    if number == 0 {
-        text
+/// Items of the job, and where some were done before, how many of them in this run.
+fn of_job(summary: &Summary, job: u64, run: u64, tone: Tone, printer: &Printer) -> String {
+    let text = match tone {
+        Tone::Bad if job > 0 => printer.paint(HumanCount(job), tone),
+        _ => HumanCount(job).to_string(),
+    };
+    if summary.resumed > 0 && run != job {
+        format!("{text}, {} of them in this run", HumanCount(run))
     } else {
-        printer.paint(text, Tone::Bad)
+        text
     }
 }
