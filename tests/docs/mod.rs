@@ -10,7 +10,9 @@
 //!
 //! Blocks of `sh` are commands without output: crates/v6kit/src/documented.rs parses them.
 
+mod examples;
 mod links;
+mod names;
 mod pages;
 mod picture;
 mod shown;
