@@ -146,6 +146,7 @@ pub(crate) fn pages(top: &Path) -> Vec<Page> {
         "ARCHITECTURE.md",
         "CONTRIBUTING.md",
         "SECURITY.md",
+        "examples/README.md",
         "openwrt/README.md",
     ];
     let mut paths: Vec<PathBuf> = at_the_top
