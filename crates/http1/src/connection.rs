@@ -1,0 +1,442 @@
+//! One exchange after another on a connection.
+
+use std::io;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+
+use crate::buffer::{Buffers, Input};
+use crate::chunked::Decoder;
+use crate::error::{Error, Part, Violation};
+use crate::framing::{Asked, Coding, Framing, KeepAlive, Length};
+use crate::head::{self, Found, Head, Scan};
+use crate::request::{Request, RequestError};
+use crate::transport::{Look, Standing, Transport};
+
+/// All interim answers before an answer, in bytes.
+const MAX_INTERIM: usize = 256 * 1024;
+/// Reads before others have their turn: a server that never pauses must not keep the caller from looking at its
+/// deadlines.
+const READS_AT_ONCE: usize = 32;
+/// What a body may grow by before more of it came.
+const FIRST_GROWTH: usize = 8 * 1024;
+/// What is kept of the room for writing while nothing is sent.
+const KEPT_ROOM: usize = 2 * 1024;
+
+/// What a server answered.
+#[derive(Debug)]
+pub struct Answer {
+    /// Status line and fields.
+    pub head: Head,
+    /// All of the content, with only the chunks undone.
+    pub body: Bytes,
+    /// The transfer codings that the content still has, in the order in which they were applied.
+    pub codings: Vec<Coding>,
+    /// The server said more behind the end. So the connection has ended, and where it served before, it is not known
+    /// whether this was the answer to the last request, or to one before.
+    pub is_doubtful: bool,
+}
+
+/// A client's connection, on which one request is answered before the next.
+#[derive(Debug)]
+pub struct Connection<T> {
+    transport: T,
+    buffers: Rc<Buffers>,
+    input: Input,
+    output: Output,
+    asked: Asked,
+    limit: u64,
+    phase: Phase,
+    /// Another request may be sent.
+    is_open: bool,
+    served: u64,
+    keep_alive: KeepAlive,
+    /// The status of the answer that is being read.
+    status: Option<u16>,
+}
+
+/// What is to be sent.
+#[derive(Debug, Default)]
+struct Output {
+    first: Vec<u8>,
+    rest: Bytes,
+    /// How much of both was sent.
+    sent: usize,
+    /// All of it is with the transport, which may hold on to it.
+    is_flushed: bool,
+    failed: Option<io::Error>,
+}
+
+/// How far the reading of an answer has come.
+#[derive(Debug)]
+enum Phase {
+    Idle,
+    Head { scan: Scan, interim: usize },
+    Body(Box<Reading>),
+}
+
+/// An answer whose head was read.
+#[derive(Debug)]
+struct Reading {
+    head: Head,
+    framing: Framing,
+    decoder: Decoder,
+    body: Vec<u8>,
+}
+
+impl Output {
+    fn is_sent(&self) -> bool {
+        self.is_flushed && self.failed.is_none()
+    }
+
+    /// Sends what can be sent. A failure is kept: the server may have answered all the same.
+    fn poll<T: Transport>(&mut self, transport: &mut T, cx: &mut Context<'_>) {
+        while !self.is_flushed && self.failed.is_none() {
+            let first = self.first.len();
+            let bytes = match self.sent.checked_sub(first) {
+                None => &self.first[self.sent..],
+                Some(sent) => &self.rest[sent..],
+            };
+            let result = if bytes.is_empty() {
+                transport.poll_flush(cx).map_ok(|()| self.is_flushed = true)
+            } else {
+                transport.poll_write(cx, bytes).map(|result| match result? {
+                    0 => Err(io::ErrorKind::WriteZero.into()),
+                    written => {
+                        self.sent += written;
+                        Ok(())
+                    }
+                })
+            };
+            match result {
+                Poll::Pending => return,
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => self.failed = Some(error),
+            }
+        }
+    }
+
+    fn clear(&mut self) {
+        self.first.clear();
+        self.first.shrink_to(KEPT_ROOM);
+        self.rest = Bytes::new();
+        self.sent = 0;
+        self.is_flushed = false;
+        self.failed = None;
+    }
+}
+
+impl<T: Transport> Connection<T> {
+    /// A connection that has served nothing yet.
+    pub fn new(transport: T, buffers: Rc<Buffers>) -> Self {
+        Self {
+            transport,
+            buffers,
+            input: Input::default(),
+            output: Output::default(),
+            asked: Asked::Other,
+            limit: 0,
+            phase: Phase::Idle,
+            is_open: true,
+            served: 0,
+            keep_alive: KeepAlive::default(),
+            status: None,
+        }
+    }
+
+    /// What bytes go over.
+    pub fn transport(&self) -> &T {
+        &self.transport
+    }
+
+    /// What bytes go over, to be set up in another way.
+    pub fn transport_mut(&mut self) -> &mut T {
+        &mut self.transport
+    }
+
+    /// What bytes go over, and what has been read of them beyond the last answer.
+    pub fn into_parts(self) -> (T, Bytes) {
+        (self.transport, Bytes::copy_from_slice(self.input.unread()))
+    }
+
+    /// Whether another request may be sent, as far as the last answer tells. [`Connection::look`] tells more.
+    pub fn is_open(&self) -> bool {
+        self.is_open
+    }
+
+    /// How many requests it has answered.
+    pub fn served(&self) -> u64 {
+        self.served
+    }
+
+    /// What the last answer said about how long the server keeps the connection.
+    pub fn keep_alive(&self) -> KeepAlive {
+        self.keep_alive
+    }
+
+    /// Whether a byte of the last request was sent.
+    pub fn has_sent(&self) -> bool {
+        self.output.sent > 0
+    }
+
+    /// The status of the answer that was begun last, where its head was read.
+    pub fn status(&self) -> Option<u16> {
+        self.status
+    }
+
+    /// Looks, before another request, at what the server has said meanwhile. Anything ends the connection.
+    pub fn look(&mut self) -> Standing {
+        if !self.is_open {
+            return Standing::Ended;
+        }
+        let standing = match self.transport.look() {
+            Look::Silent => Standing::Ready,
+            Look::End => Standing::Ended,
+            Look::Bytes => Standing::Doubtful,
+        };
+        self.is_open = standing == Standing::Ready;
+        standing
+    }
+
+    /// Begins an exchange, whose answer may have `limit` bytes of content. The connection is not open before its
+    /// answer is whole.
+    ///
+    /// # Errors
+    /// [`RequestError`]; then nothing has changed.
+    pub fn begin(&mut self, request: &Request<'_>, limit: u64) -> Result<(), RequestError> {
+        self.output.clear();
+        self.output.rest = request.write(&mut self.output.first)?;
+        self.asked = request.asked();
+        self.limit = limit;
+        self.status = None;
+        self.phase = Phase::Head {
+            scan: Scan::default(),
+            interim: 0,
+        };
+        self.is_open = false;
+        Ok(())
+    }
+
+    /// [`Connection::poll_answer`] until it is ready.
+    ///
+    /// # Errors
+    /// [`Error`]; the connection has ended.
+    pub async fn answer(&mut self) -> Result<Answer, Error> {
+        std::future::poll_fn(|cx| self.poll_answer(cx)).await
+    }
+
+    /// Sends what is to be sent, and reads the answer meanwhile. It counts whether or not all was sent.
+    ///
+    /// # Errors
+    /// [`Error`]; the connection has ended.
+    pub fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<Answer, Error>> {
+        for _ in 0..READS_AT_ONCE {
+            self.output.poll(&mut self.transport, cx);
+            let read = ready!(self.poll_read(cx));
+            let answer = match read {
+                Ok(0) => self.end().map(Some),
+                Ok(_) => self.advance(),
+                Err(error) => Err(self.torn(error)),
+            };
+            match answer {
+                Ok(None) => {}
+                Ok(Some(answer)) => return Poll::Ready(Ok(answer)),
+                Err(error) => {
+                    self.phase = Phase::Idle;
+                    return Poll::Ready(Err(error));
+                }
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Reads into the buffer or, where it is known how much is content, into the body.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if let Phase::Body(reading) = &mut self.phase
+            && let Length::Exact(length) = reading.framing.length
+        {
+            let body = &mut reading.body;
+            let left = usize::try_from(length).unwrap_or(usize::MAX) - body.len();
+            if body.len() == body.capacity() {
+                body.reserve_exact(left.min(body.len().max(FIRST_GROWTH)));
+            }
+            let read = self.transport.poll_read(cx, body, left);
+            if read.is_pending() {
+                self.input.rest(&self.buffers);
+            }
+            return read;
+        }
+        let room = self.input.room(&self.buffers);
+        let read = self.transport.poll_read(cx, room, usize::MAX);
+        if read.is_pending() {
+            self.input.rest(&self.buffers);
+        }
+        read
+    }
+
+    /// Goes through what was read. `None` asks for more.
+    fn advance(&mut self) -> Result<Option<Answer>, Error> {
+        while let Phase::Head { scan, interim } = &mut self.phase {
+            match scan.find(self.input.unread())? {
+                Found::Part => return Ok(None),
+                Found::Blank(length) => self.input.consume(length),
+                Found::Head(length) => {
+                    let raw = Bytes::copy_from_slice(&self.input.unread()[..length]);
+                    self.input.consume(length);
+                    let had_blank = scan.had_blank();
+                    let (head, mut framing) =
+                        head::read(raw, self.asked).map_err(|(status, violation)| {
+                            self.status = status;
+                            violation
+                        })?;
+                    match head.status() {
+                        101 => return Err(Violation::Switched.into()),
+                        100..=199 => {
+                            let interim = *interim + length;
+                            if interim > MAX_INTERIM {
+                                return Err(Violation::InterimTooLarge { limit: MAX_INTERIM }.into());
+                            }
+                            let scan = Scan::default();
+                            self.phase = Phase::Head { scan, interim };
+                        }
+                        status => {
+                            self.status = Some(status);
+                            framing.persists &= !had_blank;
+                            return self.begin_body(head, framing);
+                        }
+                    }
+                }
+            }
+        }
+        match &mut self.phase {
+            Phase::Body(_) => self.advance_body(),
+            Phase::Head { .. } | Phase::Idle => Ok(None),
+        }
+    }
+
+    fn begin_body(&mut self, head: Head, framing: Framing) -> Result<Option<Answer>, Error> {
+        let limit = self.limit;
+        let whole = match framing.length {
+            Length::Empty => Some(0),
+            Length::Exact(length) if length > limit => return Err(Error::TooLarge { limit }),
+            Length::Exact(length) => usize::try_from(length)
+                .ok()
+                .filter(|length| *length <= self.input.unread().len()),
+            Length::Chunked | Length::UntilClose => None,
+        };
+        if let Some(length) = whole {
+            let body = if length == 0 {
+                Bytes::new()
+            } else {
+                self.input.split(length)
+            };
+            return Ok(Some(self.finish(head, framing, body)));
+        }
+        self.phase = Phase::Body(Box::new(Reading {
+            head,
+            framing,
+            decoder: Decoder::new(),
+            body: Vec::new(),
+        }));
+        self.advance_body()
+    }
+
+    fn advance_body(&mut self) -> Result<Option<Answer>, Error> {
+        let Phase::Body(reading) = &mut self.phase else {
+            return Ok(None);
+        };
+        let (body, limit) = (&mut reading.body, self.limit);
+        let unread = self.input.unread();
+        let (used, is_whole) = match reading.framing.length {
+            Length::Chunked => {
+                let used = reading.decoder.decode(unread, body, limit)?;
+                (used, reading.decoder.is_done())
+            }
+            // Only the first of it comes by way of the buffer, and that is less than all.
+            Length::Exact(length) => {
+                body.extend_from_slice(unread);
+                (unread.len(), body.len() as u64 == length)
+            }
+            Length::Empty | Length::UntilClose => {
+                if unread.len() as u64 > limit.saturating_sub(body.len() as u64) {
+                    return Err(Error::TooLarge { limit });
+                }
+                body.extend_from_slice(unread);
+                (unread.len(), false)
+            }
+        };
+        self.input.consume(used);
+        Ok(is_whole.then(|| self.finish_body()).flatten())
+    }
+
+    fn finish_body(&mut self) -> Option<Answer> {
+        match std::mem::replace(&mut self.phase, Phase::Idle) {
+            Phase::Body(reading) => {
+                let Reading {
+                    head, framing, body, ..
+                } = *reading;
+                Some(self.finish(head, framing, body.into()))
+            }
+            Phase::Head { .. } | Phase::Idle => None,
+        }
+    }
+
+    fn finish(&mut self, head: Head, framing: Framing, body: Bytes) -> Answer {
+        self.phase = Phase::Idle;
+        let is_behind = !self.input.unread().is_empty();
+        self.is_open =
+            framing.persists && self.output.is_sent() && !is_behind && self.asked != Asked::Connect;
+        self.served += 1;
+        self.keep_alive = framing.keep_alive;
+        if !is_behind {
+            self.input.rest(&self.buffers);
+        }
+        Answer {
+            head,
+            body,
+            codings: framing.codings,
+            is_doubtful: is_behind && self.asked != Asked::Connect,
+        }
+    }
+
+    /// The server has ended the connection in an orderly way.
+    fn end(&mut self) -> Result<Answer, Error> {
+        match &self.phase {
+            Phase::Body(reading) if reading.framing.length == Length::UntilClose => {
+                self.finish_body().ok_or(Error::Incomplete(Part::Body))
+            }
+            Phase::Body(_) => Err(Error::Incomplete(Part::Body)),
+            Phase::Head { interim, scan } if *interim > 0 || scan.had_blank() || self.has_part() => {
+                Err(Error::Incomplete(Part::Head))
+            }
+            // What was sent may have met a connection that had gone.
+            Phase::Head { .. } | Phase::Idle => Err(match self.output.failed.take() {
+                Some(error) => Error::Broken(error),
+                None => Error::Closed,
+            }),
+        }
+    }
+
+    fn torn(&mut self, error: io::Error) -> Error {
+        let is_cut = error.kind() == io::ErrorKind::UnexpectedEof;
+        let part = match &self.phase {
+            Phase::Body(_) => Part::Body,
+            Phase::Head { interim, scan } if *interim > 0 || scan.had_blank() || self.has_part() => {
+                Part::Head
+            }
+            Phase::Head { .. } | Phase::Idle if is_cut => return Error::Closed,
+            Phase::Head { .. } | Phase::Idle => return Error::Broken(error),
+        };
+        if is_cut {
+            Error::Incomplete(part)
+        } else {
+            Error::Torn(part, error)
+        }
+    }
+
+    fn has_part(&self) -> bool {
+        !self.input.unread().is_empty()
+    }
+}
