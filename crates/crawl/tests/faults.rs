@@ -38,7 +38,7 @@ async fn every_fault_ends_in_its_error_kind() {
         ("two-lengths", "protocol"),
         ("negative-length", "protocol"),
         ("huge-chunk", "protocol"),
-        ("half-head", "closed"),
+        ("half-head", "incomplete"),
         ("early-hints", "timeout"),
         ("many-headers", "protocol"),
     ];

@@ -31,7 +31,7 @@ pub struct KeepAlive {
 pub(crate) enum Asked {
     /// HEAD: no answer has content.
     Head,
-    /// CONNECT: behind a 2xx HTTP ends.
+    /// CONNECT: with the head HTTP ends, or the reason to read on.
     Connect,
     /// Anything else.
     Other,
@@ -177,7 +177,7 @@ impl Collected {
                 persists &= self.bad_coding.is_none() && !matches!(self.length, Some(Err(_)));
                 Length::Empty
             }
-            (Asked::Connect, 200..=299) | (_, 204 | 100..=199) => {
+            (Asked::Connect, _) | (_, 204 | 100..=199) => {
                 // Neither field has a place here (RFC 9110 section 8.6, RFC 9112 section 6.1).
                 persists &= !self.is_coded && matches!(self.length, None | Some(Ok(0)));
                 Length::Empty

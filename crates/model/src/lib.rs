@@ -24,5 +24,5 @@ pub use json::is_portable;
 pub use order::{Order, VisitOrder};
 pub use ordinals::{NotOrdinals, Ordinals};
 pub use outcome::{ErrorKind, Fault, Outcome};
-pub use protocol::{ACCEPTED_CODINGS, Answer, Coding, HttpVersion, Protocol};
+pub use protocol::{ACCEPTED_CODINGS, Answer, Coding, HttpVersion, Protocol, TransferCoding};
 pub use retry_after::retry_after;

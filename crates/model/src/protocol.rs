@@ -44,4 +44,15 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// The whole body as it came.
     pub body: Bytes,
+    /// The transfer codings that the body still has, in the order in which they were applied.
+    pub transfer_codings: Vec<TransferCoding>,
+}
+
+/// A coding of the connection (RFC 9112 section 7.2), which nobody asks for and some servers apply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransferCoding {
+    /// RFC 1952.
+    Gzip,
+    /// RFC 1950, or RFC 1951 alone.
+    Deflate,
 }

@@ -8,7 +8,7 @@ use v6kit_net::cpu_time;
 
 use crate::description::Description;
 use crate::disk::{Disk, KeepFree};
-use crate::frame::{Fill, OpenFrame};
+use crate::frame::{Fill, OpenFrame, Pushed};
 use crate::job_directory::JobDirectory;
 use crate::ledger::{Extent, HeldLeases, Leased, Ledger};
 use crate::record::{Payload, Record, Sent};
@@ -67,7 +67,7 @@ pub fn store(
         url.clear();
         url.push_str("https://api.example.org/items/");
         url.push_str(itoa::Buffer::new().format(ordinal + 1));
-        let (fill, bytes) = open.push(
+        let Pushed { fill, bytes, .. } = open.push(
             ordinal,
             &Record {
                 position: ordinal,

@@ -1,6 +1,7 @@
 //! Records on their way to the disk.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::ops::Range;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -10,7 +11,7 @@ use v6kit_model::Ordinals;
 use crate::record::{Record, RecordWriter};
 use crate::storage::{Format, Storage};
 use crate::warc::WarcWriter;
-use v6kit_model::Counts;
+use v6kit_model::{Counts, Outcome};
 
 /// Room behind the limit for the record that reaches it.
 const LAST_RECORD: usize = 64 << 10;
@@ -23,6 +24,8 @@ pub struct Frame {
     /// Where each record of WARC ends.
     pub(crate) members: Vec<usize>,
     ordinals: Vec<u64>,
+    /// Where records stand that are not to be kept.
+    retracted: Vec<Range<usize>>,
     /// How they ended.
     pub counts: Counts,
     /// When the first of them came: since then it waits.
@@ -42,9 +45,22 @@ impl Frame {
             records,
             members: Vec::new(),
             ordinals,
+            retracted: Vec::new(),
             counts: Counts::default(),
             since: None,
             began: 0,
+        }
+    }
+
+    /// Takes out what was retracted.
+    fn compact(&mut self) {
+        self.retracted.sort_by_key(|range| std::cmp::Reverse(range.start));
+        for range in std::mem::take(&mut self.retracted) {
+            self.records.drain(range.clone());
+            self.members.retain(|end| *end <= range.start || *end > range.end);
+            for end in self.members.iter_mut().filter(|end| **end > range.end) {
+                *end -= range.len();
+            }
         }
     }
 
@@ -88,6 +104,28 @@ pub struct OpenFrame {
     spare: RefCell<Vec<Frame>>,
     writer: RefCell<Writer>,
     limit: usize,
+    /// Frames that were taken out.
+    taken: Cell<u64>,
+}
+
+/// Where a record stands, for as long as its frame is open.
+#[derive(Debug, Clone)]
+pub struct Mark {
+    frame: u64,
+    place: Range<usize>,
+    ordinal: u64,
+    outcome: Outcome,
+}
+
+/// What became of a record when it was added.
+#[derive(Debug)]
+pub struct Pushed {
+    /// Whether the frame is full now.
+    pub fill: Fill,
+    /// How many bytes came.
+    pub bytes: u64,
+    /// Where it stands.
+    pub mark: Mark,
 }
 
 impl OpenFrame {
@@ -99,11 +137,12 @@ impl OpenFrame {
             spare: RefCell::default(),
             writer: RefCell::new(Writer::new(storage, seed)),
             limit,
+            taken: Cell::new(0),
         }
     }
 
-    /// Adds the record of `ordinal` and says whether the frame is full now, and how many bytes came.
-    pub fn push(&self, ordinal: u64, record: &Record<'_>) -> (Fill, u64) {
+    /// Adds the record of `ordinal`.
+    pub fn push(&self, ordinal: u64, record: &Record<'_>) -> Pushed {
         let mut frame = self.frame.borrow_mut();
         let before = frame.records.len();
         self.writer.borrow_mut().write(record, &mut frame);
@@ -118,7 +157,38 @@ impl OpenFrame {
         } else {
             Fill::Room
         };
-        (fill, (frame.records.len() - before) as u64)
+        let place = before..frame.records.len();
+        Pushed {
+            fill,
+            bytes: place.len() as u64,
+            mark: Mark {
+                frame: self.taken.get(),
+                place,
+                ordinal,
+                outcome: record.outcome(),
+            },
+        }
+    }
+
+    /// Takes a record back, as if it had never come, and says whether it could: not when its frame was taken out.
+    pub fn retract(&self, mark: Mark) -> Option<Outcome> {
+        let mut frame = self.frame.borrow_mut();
+        if mark.frame != self.taken.get() {
+            return None;
+        }
+        let at = frame
+            .ordinals
+            .iter()
+            .rposition(|ordinal| *ordinal == mark.ordinal)?;
+        frame.ordinals.swap_remove(at);
+        // It was counted when it came.
+        frame.counts.subtract_all(&Counts::of_one(mark.outcome, 1))?;
+        frame.retracted.push(mark.place);
+        if frame.ordinals.is_empty() {
+            frame.compact();
+            frame.since = None;
+        }
+        Some(mark.outcome)
     }
 
     /// Since when the oldest record waits.
@@ -131,8 +201,12 @@ impl OpenFrame {
     #[must_use]
     pub fn take(&self) -> Frame {
         let spare = self.spare.borrow_mut().pop();
-        self.frame
-            .replace(spare.unwrap_or_else(|| Frame::new(self.limit)))
+        self.taken.set(self.taken.get() + 1);
+        let mut frame = self
+            .frame
+            .replace(spare.unwrap_or_else(|| Frame::new(self.limit)));
+        frame.compact();
+        frame
     }
 
     /// Gives the buffers of a written frame back.
@@ -166,4 +240,82 @@ pub enum Fill {
     Room,
     /// It is.
     Full,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn record(position: u64) -> Record<'static> {
+        Record {
+            position,
+            id: None,
+            url: "http://h/",
+            status: None,
+            from: None,
+            at: SystemTime::now(),
+            took: Duration::ZERO,
+            attempts: 1,
+            final_url: None,
+            sent: None,
+            answer: None,
+            fault: None,
+        }
+    }
+
+    fn positions(frame: &Frame) -> Vec<u64> {
+        let lines = frame.records.split(|byte| *byte == b'\n');
+        lines
+            .filter(|line| !line.is_empty())
+            .map(|line| {
+                serde_json::from_slice::<serde_json::Value>(line).unwrap()["pos"]
+                    .as_u64()
+                    .unwrap()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_record_that_is_taken_back_was_never_there() {
+        let open = OpenFrame::new(&Storage::default(), 1 << 20, 7);
+        let mut marks: Vec<Option<Mark>> = (0..6).map(|n| Some(open.push(n, &record(n)).mark)).collect();
+        for taken_back in [4, 1, 0] {
+            assert_eq!(open.retract(marks[taken_back].take().unwrap()), Some(Outcome::Ok));
+        }
+        open.push(4, &record(4));
+        let mut frame = open.take();
+        assert_eq!(positions(&frame), [2, 3, 5, 4]);
+        assert_eq!((frame.counts.sum(), frame.ordinals().count()), (4, 4));
+        assert_eq!(
+            open.retract(marks[5].take().unwrap()),
+            None,
+            "its frame is on its way to the disk"
+        );
+        let mark = open.push(9, &record(9)).mark;
+        open.retract(mark);
+        assert!(open.since().is_none() && open.take().records.is_empty());
+    }
+
+    #[test]
+    fn members_of_warc_stay_whole() {
+        let storage = Storage {
+            format: Format::Warc,
+            ..Storage::default()
+        };
+        let open = OpenFrame::new(&storage, 1 << 20, 7);
+        let marks: Vec<Mark> = (0..4).map(|n| open.push(n, &record(n)).mark).collect();
+        open.retract(marks[1].clone());
+        let frame = open.take();
+        assert_eq!(frame.members.last(), Some(&frame.records.len()));
+        let mut start = 0;
+        for end in &frame.members {
+            assert!(
+                frame.records[start..*end].starts_with(b"WARC/1.1\r\n"),
+                "{start}..{end}"
+            );
+            start = *end;
+        }
+    }
 }

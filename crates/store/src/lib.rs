@@ -23,7 +23,7 @@ mod writer;
 
 pub use description::{Description, Difference};
 pub use disk::{Disk, DiskLow, KeepFree};
-pub use frame::{Fill, Frame, OpenFrame};
+pub use frame::{Fill, Frame, Mark, OpenFrame, Pushed};
 pub use inspect::cat::{Selection, cat};
 pub use inspect::check::{Check, CheckError, Damage, check, repair};
 pub use inspect::reading::ReadError;

@@ -2,9 +2,11 @@
 
 mod body;
 pub(crate) mod deadline;
+pub(crate) mod fields;
 mod http1;
 mod http2;
 mod proxy;
+mod sessions;
 mod stream;
 mod tls;
 
@@ -22,8 +24,10 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::client::TlsStream;
-use v6kit_model::{Answer, Counter, ErrorKind, Fault, Protocol};
+use v6kit_http1::Buffers;
+use v6kit_model::{Answer, Counter, ErrorKind, Fault, Item, Protocol};
 use v6kit_net::{DialError, dial_to_speak};
+use v6kit_store::Mark;
 
 pub use self::deadline::Deadlines;
 pub(crate) use self::deadline::Timer;
@@ -38,8 +42,14 @@ pub use self::tls::{Identity, Trust};
 use crate::connect::proxy::Proxy;
 use crate::connect::source_lease::{LeaseLimits, SourceChoice, SourceLease};
 
-/// The body type of every request.
+/// The body type of every request of HTTP/2.
 pub(crate) type RequestBody = Full<Bytes>;
+
+/// A request in the form of its version of HTTP.
+pub(crate) enum Message<'a> {
+    One(v6kit_http1::Request<'a>),
+    Two(Request<RequestBody>),
+}
 
 /// Why there is no whole answer.
 #[derive(Debug)]
@@ -57,14 +67,22 @@ pub(crate) struct Failed {
 pub(crate) enum Delivery {
     /// Nothing of it was sent: the connection had gone before.
     Unsent,
-    /// It was sent on a connection that had been idle, which died before a byte of the answer: most
-    /// likely the server had hung up before.
+    /// It was sent on a connection that had been idle, which died before a byte of the answer, or brought what is
+    /// none: most likely the server had hung up before, or said that before.
     Unanswered,
     /// It arrived, as far as can be told.
     Arrived,
 }
 
 impl Failed {
+    fn new(fault: Fault, delivery: Delivery) -> Self {
+        Self {
+            fault,
+            status: None,
+            delivery,
+        }
+    }
+
     /// Whether the request can be sent again at once on another connection (RFC 9110 section 9.2.2).
     pub(crate) fn may_repeat(&self, method: &http::Method) -> bool {
         match self.delivery {
@@ -73,6 +91,15 @@ impl Failed {
             Delivery::Arrived => false,
         }
     }
+}
+
+/// What a connection answered last: an item, and where its record stands.
+#[derive(Debug)]
+pub(crate) struct LastAnswer {
+    pub(crate) item: Item,
+    pub(crate) record: Mark,
+    /// Whether the request may be sent again (RFC 9110 section 9.2.2).
+    pub(crate) can_repeat: bool,
 }
 
 /// Where and how to connect.
@@ -92,6 +119,8 @@ pub(crate) struct Target<'a> {
     pub(crate) otherwise: Protocol,
     /// Is told when a stream of the connection is free again.
     pub(crate) changed: Rc<Notify>,
+    /// What is read into.
+    pub(crate) buffers: Rc<Buffers>,
 }
 
 /// A connection that was just made.
@@ -114,6 +143,7 @@ struct One {
     http: Http1,
     lease: SourceLease,
     served: u64,
+    last: Option<LastAnswer>,
     /// Counts open connections down when this one goes.
     _open: Open,
 }
@@ -155,26 +185,23 @@ impl Connection {
                 (Stream::tls(tls, Rc::clone(&meter)), protocol)
             }
         };
-        let (io, open) = (TokioIo::new(stream), Open::count(open_connections));
-        let opened = match protocol {
-            // It has nothing to wait for.
-            Protocol::Http1 => Http1::open(io, meter).await.map(|http| {
-                Opened::Exclusive(Self(Kind::One(Box::new(One {
-                    http,
-                    lease,
-                    served: 0,
-                    _open: open,
-                }))))
-            }),
-            Protocol::Http2 => {
-                let opening = Box::pin(Http2::open(io, meter, lease, target.changed, open));
-                timeout_at(target.deadline, opening)
-                    .await
-                    .map_err(|_elapsed| Fault::new(ErrorKind::ConnectTimeout, "HTTP did not begin in time"))?
-                    .map(Opened::Shared)
-            }
-        };
-        opened.map_err(|error: hyper::Error| Fault::from_error(ErrorKind::Protocol, &error))
+        let open = Open::count(open_connections);
+        if protocol == Protocol::Http1 {
+            return Ok(Opened::Exclusive(Self(Kind::One(Box::new(One {
+                http: Http1::new(stream, target.buffers, meter),
+                lease,
+                served: 0,
+                last: None,
+                _open: open,
+            })))));
+        }
+        let io = TokioIo::new(stream);
+        let opening = Box::pin(Http2::open(io, meter, lease, target.changed, open));
+        timeout_at(target.deadline, opening)
+            .await
+            .map_err(|_elapsed| Fault::new(ErrorKind::ConnectTimeout, "HTTP did not begin in time"))?
+            .map(Opened::Shared)
+            .map_err(|error: hyper::Error| Fault::from_error(ErrorKind::Protocol, &error))
     }
 
     /// A stream of a shared connection.
@@ -187,6 +214,21 @@ impl Connection {
         match &self.0 {
             Kind::One(one) => one.lease.from,
             Kind::Two(stream) => stream.lease().from,
+        }
+    }
+
+    /// Remembers what was answered last, in whatever words of the caller.
+    pub(crate) fn note(&mut self, last: Option<LastAnswer>) {
+        if let Kind::One(one) = &mut self.0 {
+            one.last = last;
+        }
+    }
+
+    /// What was answered last, as it was noted.
+    pub(crate) fn take_note(&mut self) -> Option<LastAnswer> {
+        match &mut self.0 {
+            Kind::One(one) => one.last.take(),
+            Kind::Two(_) => None,
         }
     }
 
@@ -228,6 +270,38 @@ impl Connection {
         }
     }
 
+    /// Whether it can be expected to serve a request now, which can be repeated or not.
+    pub(crate) fn suits(&self, now: std::time::Instant, can_repeat: bool) -> bool {
+        match &self.0 {
+            Kind::One(one) => one.http.suits(now, can_repeat),
+            Kind::Two(_) => true,
+        }
+    }
+
+    /// Whether the server has said something that nobody asked for.
+    pub(crate) fn has_surplus(&self) -> bool {
+        match &self.0 {
+            Kind::One(one) => one.http.has_surplus(),
+            Kind::Two(_) => false,
+        }
+    }
+
+    /// Whether what was answered last may have been meant for the request before.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        match &self.0 {
+            Kind::One(one) => one.http.is_doubtful(),
+            Kind::Two(_) => false,
+        }
+    }
+
+    /// Whether the server ended it with its last answer, which was not the first.
+    pub(crate) fn ended_when_reused(&self) -> bool {
+        match &self.0 {
+            Kind::One(one) => one.served > 1 && !one.http.is_open(),
+            Kind::Two(_) => false,
+        }
+    }
+
     /// Sees to it that its source address serves nothing new, for `wait` where the site said for how long.
     pub(crate) fn retire(self, wait: Option<Duration>) {
         match &self.0 {
@@ -246,23 +320,25 @@ impl Connection {
     /// [`Failed`]; the connection is of no use afterwards.
     pub(crate) async fn fetch(
         &mut self,
-        request: Request<RequestBody>,
+        message: Message<'_>,
         max_body: u64,
         timer: &mut Timer,
     ) -> Result<Answer, Failed> {
-        // Both stay where they are: each layer that they went through by value would copy them.
-        let (mut request, mut answer) = (Some(request), Answer::default());
-        let one = match &mut self.0 {
-            Kind::One(one) => one,
-            Kind::Two(stream) => {
-                let result = stream.exchange(&mut request, max_body, timer, &mut answer);
+        // It stays where it is: each layer that it went through by value would copy it.
+        let mut answer = Answer::default();
+        let (one, request) = match (&mut self.0, message) {
+            (Kind::One(one), Message::One(request)) => (one, request),
+            (Kind::Two(stream), Message::Two(request)) => {
+                let request = &mut Some(request);
+                let result = stream.exchange(request, max_body, timer, &mut answer);
                 return result.await.map(|()| answer);
             }
+            (Kind::One(_), Message::Two(_)) | (Kind::Two(_), Message::One(_)) => {
+                let fault = Fault::new(ErrorKind::Protocol, "a request for another version of HTTP");
+                return Err(Failed::new(fault, Delivery::Arrived));
+            }
         };
-        let result = one
-            .http
-            .exchange(&mut request, max_body, timer, &mut answer)
-            .await;
+        let result = one.http.exchange(&request, max_body, timer, &mut answer).await;
         match result {
             Ok(()) => {
                 one.served += 1;

@@ -11,15 +11,16 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
+use v6kit_http1::Buffers;
 use v6kit_model::input::{Cursor, Frontier, Overrides, has_placeholders};
 use v6kit_model::{Fault, Outcome, Protocol, VisitOrder};
 use v6kit_net::{Leaving, SourcePool, TurningPool};
 use v6kit_store::{
-    Archive, Disk, DiskLow, Fill, HeldLeases, Ledger, MemoryBudget, OpenFrame, Record, SegmentStore,
-    StoreError,
+    Archive, Disk, DiskLow, Fill, HeldLeases, Ledger, Mark, MemoryBudget, OpenFrame, Pushed, Record,
+    SegmentStore, StoreError,
 };
 
-use crate::connect::connection::{Connection, LazyTls};
+use crate::connect::connection::{Connection, LastAnswer, LazyTls};
 use crate::connect::cookies::Jars;
 use crate::connect::source_lease::{LeaseLimits, SourcePicker};
 use crate::engine::backlog::Backlog;
@@ -198,6 +199,7 @@ impl Shard {
                 tls: LazyTls::new(settings.trust.clone(), settings.identity.clone(), settings.http),
                 http: settings.http,
                 progress: Arc::clone(&progress),
+                buffers: Buffers::new(),
             },
             progress,
             latencies: RefCell::new(Latencies::new()),
@@ -367,16 +369,39 @@ impl Shard {
         )
     }
 
-    /// Records an item.
-    pub(crate) fn finish(&self, ordinal: u64, record: &Record<'_>) {
+    /// Records an item, and says where, as long as the record can be taken back.
+    pub(crate) fn finish(&self, ordinal: u64, record: &Record<'_>) -> Mark {
         let outcome = record.outcome();
-        let (fill, bytes) = self.frame.push(ordinal, record);
+        let Pushed { fill, bytes, mark } = self.frame.push(ordinal, record);
         self.progress.bytes_recorded.add(bytes);
         self.progress.finish(outcome);
         self.finished.set(self.finished.get() + 1);
         if fill == Fill::Full {
             self.flush();
         }
+        mark
+    }
+
+    /// The answer to `last` may have been meant for another request. It is fetched again, unless it cannot be or its
+    /// record is on its way to the disk.
+    pub(crate) fn doubt(&self, last: LastAnswer) {
+        let LastAnswer {
+            item,
+            record,
+            can_repeat,
+        } = last;
+        let retracted = if can_repeat {
+            self.frame.retract(record)
+        } else {
+            None
+        };
+        let Some(outcome) = retracted else {
+            return self.progress.doubtful.add(1);
+        };
+        self.progress.take_back(outcome);
+        self.finished.set(self.finished.get() - 1);
+        self.progress.retries.add(1);
+        self.queue.retry(item, Duration::ZERO);
     }
 
     /// Ends the crawl because the site refuses.
@@ -399,7 +424,7 @@ impl Shard {
 
     /// Keeps a connection for the next request, or closes it soon, where its address has served its time.
     pub(crate) fn keep(&self, site: &Site, connection: Connection) {
-        if connection.is_worth_keeping(&self.lease_limits) {
+        if connection.is_worth_keeping(&self.lease_limits) && !site.serves_once() {
             site.put_idle(connection);
         } else if connection.protocol() == Protocol::Http1 {
             self.leaving.close(connection);

@@ -9,18 +9,18 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use http::header::USER_AGENT;
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use serde_json::value::RawValue;
 use v6kit_model::input::{Overrides, RequestSpec};
-use v6kit_model::{Answer, Coding, ErrorKind, Fault, Item};
+use v6kit_model::{Answer, Coding, ErrorKind, Fault, Item, Protocol};
 use v6kit_store::{Payload, Record};
 
 use self::outgoing::{Outgoing, origin_form};
-use crate::connect::connection::{Connection, Failed, Opened, Timer};
+use crate::connect::connection::{Connection, Failed, LastAnswer, Message, Opened, Timer};
 use crate::engine::job::Settings;
 use crate::engine::retry_policy::{self, Address, Next};
 use crate::engine::shard::Shard;
-use crate::judge::decode::decode;
+use crate::judge::decode::{decode, undo_transfer};
 use crate::judge::judge;
 use crate::judge::redirect;
 use crate::site::dialling::{self, Departing};
@@ -199,7 +199,8 @@ impl Slot {
             && let Err(fault) = self.ask_robots(shard, site, url).await
         {
             let record = Attempt::new().record(position, url, item, Some(&fault));
-            return shard.finish(item.ordinal, &record);
+            shard.finish(item.ordinal, &record);
+            return;
         }
         let permit = site.acquire(&shard.stop.drain).await;
         if permit == Permit::Stopped {
@@ -251,10 +252,11 @@ impl Slot {
         match self.fetch_robots_file(shard, site, &outgoing).await {
             Ok(Err(elsewhere)) => Rules::Unreachable(elsewhere.to_string()),
             Ok(Ok(mut answer)) => {
-                let decoded = match shard.job.coding {
-                    Coding::Undo => decode(&mut answer, shard.job.max_body),
+                let max_body = shard.job.max_body;
+                let decoded = undo_transfer(&mut answer, max_body).and_then(|()| match shard.job.coding {
+                    Coding::Undo => decode(&mut answer, max_body),
                     Coding::Keep => Ok(()),
-                };
+                });
                 let agent = agent
                     .as_ref()
                     .and_then(|agent| agent.to_str().ok())
@@ -277,15 +279,29 @@ impl Slot {
         attempt: &mut Attempt,
     ) -> Result<(Answer, Connection), Fault> {
         self.timer.start(attempt.began);
+        let can_repeat = outgoing.method.is_idempotent();
+        let mut choice = Choice::Any;
         loop {
-            let (result, connection) = self.fetch_once(shard, site, outgoing, attempt).await?;
+            let (result, mut connection) = self.fetch_once(shard, site, outgoing, attempt, choice).await?;
+            if connection.has_surplus() {
+                site.limit_to_one_request();
+            }
             match result {
+                Ok(answer) if can_repeat && choice == Choice::Any && is_of_another(&answer, &connection) => {
+                    choice = Choice::New;
+                    self.timer.postpone();
+                }
                 Ok(answer) => {
                     attempt.status = Some(answer.status);
                     return Ok((answer, connection));
                 }
                 // The server hung up while the connection was idle: nobody's failure, and no attempt.
-                Err(failed) if failed.may_repeat(&outgoing.method) => self.timer.postpone(),
+                Err(failed) if failed.may_repeat(&outgoing.method) => {
+                    if let Some(last) = connection.take_note().filter(|_| connection.is_doubtful()) {
+                        shard.doubt(last);
+                    }
+                    self.timer.postpone();
+                }
                 Err(failed) => {
                     attempt.status = failed.status;
                     return Err(failed.fault);
@@ -300,31 +316,54 @@ impl Slot {
         site: &Site,
         outgoing: &Outgoing<'_>,
         attempt: &mut Attempt,
+        choice: Choice,
     ) -> Result<(Result<Answer, Failed>, Connection), Fault> {
         let target = origin_form(outgoing.path)?;
-        let idle = match self.bound {
-            None => site.take_idle(shard.settings.streams, &shard.lease_limits),
-            Some(_) => None,
+        let can_repeat = outgoing.method.is_idempotent();
+        let idle = match (self.bound, choice) {
+            (None, Choice::Any) => {
+                let Settings { streams, .. } = *shard.settings;
+                site.take_idle(streams, &shard.lease_limits, attempt.began, can_repeat)
+            }
+            _ => None,
         };
         let mut connection = match idle {
             Some(connection) => connection,
             // Rare, and large: most of the time its room is better not held.
             None => Box::pin(self.new_connection(shard, site, attempt)).await?,
         };
-        let mut request = outgoing.request(site, target, connection.protocol());
         attempt.from = Some(connection.from());
-        let jar = match &shard.jars {
-            None => None,
+        let (jar, own) = match &shard.jars {
+            None => (None, None),
             Some(jars) => {
                 let url = site.url_of(outgoing.path)?;
-                jars.fill(connection.from(), &url, request.headers_mut());
-                Some((jars, Box::new(url)))
+                let mut headers = HeaderMap::clone(&outgoing.headers);
+                jars.fill(connection.from(), &url, &mut headers);
+                (Some((jars, Box::new(url))), Some(headers))
             }
         };
+        let max_body = shard.job.max_body;
         let flight = shard.begin_request();
-        let result = connection
-            .fetch(request, shard.job.max_body, &mut self.timer)
-            .await;
+        let result = match connection.protocol() {
+            Protocol::Http1 => {
+                let request = v6kit_http1::Request {
+                    method: outgoing.method.as_str(),
+                    target: &outgoing.target(site, &target),
+                    host: outgoing.host(site),
+                    fields: &*outgoing.block(site, own.as_ref())?,
+                    more: None,
+                    body: &outgoing.body,
+                };
+                connection
+                    .fetch(Message::One(request), max_body, &mut self.timer)
+                    .await
+            }
+            Protocol::Http2 => {
+                let request = outgoing.request(site, target, own);
+                let message = Message::Two(request);
+                Box::pin(connection.fetch(message, max_body, &mut self.timer)).await
+            }
+        };
         drop(flight);
         if let (Some((jars, url)), Ok(answer)) = (jar, &result) {
             jars.keep(connection.from(), &url, &answer.headers);
@@ -356,7 +395,7 @@ impl Slot {
                     .map_err(|_elapsed| {
                         Fault::new(ErrorKind::ConnectTimeout, "no connection was free in time")
                     })?;
-                match site.take_idle(streams, &shard.lease_limits) {
+                match site.take_idle(streams, &shard.lease_limits, Instant::now(), false) {
                     Some(connection) => break connection,
                     None => continue,
                 }
@@ -378,6 +417,25 @@ impl Slot {
         self.timer.postpone();
         Ok(connection)
     }
+}
+
+/// What a request may be sent on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Choice {
+    /// Whatever there is.
+    Any,
+    /// A connection that has served nothing.
+    New,
+}
+
+/// Whether an answer may be none to this request: the server said more behind it, or it ended an idle connection by
+/// saying so at the very moment when the request was on its way (RFC 9110 section 15.5.9).
+fn is_of_another(answer: &Answer, connection: &Connection) -> bool {
+    let is_farewell = matches!(
+        answer.status,
+        StatusCode::REQUEST_TIMEOUT | StatusCode::BAD_REQUEST
+    );
+    connection.is_doubtful() || (is_farewell && connection.ended_when_reused())
 }
 
 /// A connection that was just made, and counted.
@@ -430,15 +488,11 @@ fn conclude(
     let ItemContext { item, site, .. } = *context;
     let headers = answer.as_ref().map(|answer| &answer.headers);
     let (next, address) = retry_policy::decide(shard, site, item, context.permit, fault, headers);
-    match (connection, address) {
-        (Some(connection), Address::Keep) => shard.keep(site, connection),
-        (Some(connection), Address::Retire(wait)) => connection.retire(wait),
-        (None, _) => {}
-    }
-    match next {
+    let record = match next {
         Next::Retry(item, pause) => {
             shard.progress.retries.add(1);
             shard.queue.retry(item, pause);
+            None
         }
         Next::Record => {
             let record = Record {
@@ -451,8 +505,20 @@ fn conclude(
                 }),
                 ..attempt.record(context.position, context.url, item, fault)
             };
-            shard.finish(item.ordinal, &record);
+            Some(shard.finish(item.ordinal, &record))
         }
+    };
+    match (connection, address) {
+        (Some(mut connection), Address::Keep) => {
+            connection.note(record.map(|record| LastAnswer {
+                item,
+                record,
+                can_repeat: outgoing.method.is_idempotent(),
+            }));
+            shard.keep(site, connection);
+        }
+        (Some(connection), Address::Retire(wait)) => connection.retire(wait),
+        (None, _) => {}
     }
 }
 
@@ -481,10 +547,10 @@ fn examine(
     };
     shard.latencies.borrow_mut().record(attempt.took);
     let job = &shard.job;
-    let decoded = match job.coding {
+    let decoded = undo_transfer(&mut answer, job.max_body).and_then(|()| match job.coding {
         Coding::Undo => decode(&mut answer, job.max_body),
         Coding::Keep => Ok(()),
-    };
+    });
     let judged = decoded.and_then(|()| judge(&answer, &job.expect));
     (Some(answer), judged)
 }

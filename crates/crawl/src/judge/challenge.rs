@@ -125,6 +125,7 @@ mod tests {
             status: http::StatusCode::OK,
             headers,
             body: body.into(),
+            ..Answer::default()
         };
         judge(&answer).map_err(|fault| fault.kind)
     }

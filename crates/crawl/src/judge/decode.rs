@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING};
-use v6kit_model::{Answer, ErrorKind, Fault};
+use v6kit_model::{Answer, ErrorKind, Fault, TransferCoding};
 
 /// The largest window that a zstd frame may ask for: 8 MiB (RFC 9659).
 const ZSTD_WINDOW_LOG: u32 = 23;
@@ -51,6 +51,25 @@ pub(crate) fn decode(answer: &mut Answer, max_body: u64) -> Result<(), Fault> {
     }
     for header in [CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING] {
         answer.headers.remove(header);
+    }
+    Ok(())
+}
+
+/// Undoes what was done to the body for its way alone. It is no data before, whatever becomes of its content coding.
+///
+/// # Errors
+/// [`ErrorKind::Decode`] when it is damaged, [`ErrorKind::BodyTooLarge`] when it unfolds beyond `max_body`.
+pub(crate) fn undo_transfer(answer: &mut Answer, max_body: u64) -> Result<(), Fault> {
+    while let Some(coding) = answer.transfer_codings.pop() {
+        let coding = match coding {
+            TransferCoding::Gzip => "gzip",
+            TransferCoding::Deflate => "deflate",
+        };
+        let decoded = undo(coding, &answer.body, max_body);
+        if decoded.is_err() {
+            answer.body = Bytes::new();
+        }
+        answer.body = decoded?;
     }
     Ok(())
 }
@@ -145,6 +164,7 @@ mod tests {
             status: http::StatusCode::OK,
             headers,
             body: body.into(),
+            ..Answer::default()
         }
     }
 
@@ -192,6 +212,21 @@ mod tests {
             assert_eq!(&answer.body[..], TEXT, "{coding}");
             assert!(answer.headers.is_empty(), "{coding}");
         }
+    }
+
+    #[test]
+    fn codings_of_the_connection_are_undone_below_those_of_the_content() {
+        let mut answer = answer("zstd", deflate(&gzip(&zstd::encode_all(TEXT, 3).unwrap())));
+        answer.transfer_codings = vec![TransferCoding::Gzip, TransferCoding::Deflate];
+        undo_transfer(&mut answer, 1000).unwrap();
+        decode(&mut answer, 1000).unwrap();
+        assert_eq!(&answer.body[..], TEXT);
+        answer.transfer_codings = vec![TransferCoding::Gzip];
+        assert_eq!(
+            undo_transfer(&mut answer, 1000).unwrap_err().kind,
+            ErrorKind::Decode
+        );
+        assert!(answer.body.is_empty(), "what cannot be undone is no data");
     }
 
     #[test]

@@ -320,6 +320,7 @@ mod tests {
             status: StatusCode::OK,
             headers,
             body: Bytes::from_static(body),
+            ..Answer::default()
         }
     }
 

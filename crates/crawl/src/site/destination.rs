@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddrV6;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -30,6 +31,8 @@ pub(crate) struct Destination {
     name: Arc<Name>,
     pub(super) way: Arc<Way>,
     pub(super) robots: OnceCell<Rules>,
+    /// It has answered what nobody asked for.
+    pub(super) serves_once: AtomicBool,
 }
 
 /// What all destinations have in common.
@@ -167,6 +170,7 @@ impl Destinations {
                 total: Arc::clone(&self.total),
                 throttle: Throttle::new(self.rate),
                 breaker: CircuitBreaker::default(),
+                serves_once: AtomicBool::new(false),
                 name: self.way.names.name(&origin.host, origin.port),
                 way: Arc::clone(&self.way),
                 robots: OnceCell::new(),

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use v6kit_http1::Buffers;
 use v6kit_model::{ErrorKind, Fault, HttpVersion, Protocol};
 use v6kit_net::ResolveError;
 
@@ -25,6 +26,8 @@ pub(crate) struct Dialer {
     pub(crate) tls: LazyTls,
     pub(crate) http: HttpVersion,
     pub(crate) progress: Arc<Progress>,
+    /// What connections read into.
+    pub(crate) buffers: Rc<Buffers>,
 }
 
 /// Where a connection leaves from.
@@ -150,6 +153,7 @@ async fn open(
             HttpVersion::Auto | HttpVersion::One => Protocol::Http1,
         },
         changed: Rc::clone(&site.changed),
+        buffers: Rc::clone(&dialer.buffers),
     };
     let began = Instant::now();
     let opened = Connection::open(target, &dialer.progress.open_connections).await;

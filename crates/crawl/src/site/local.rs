@@ -4,17 +4,20 @@ use std::cell::{Cell, RefCell};
 use std::net::Ipv6Addr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use http::header::{HOST, HeaderMap, HeaderValue, PROXY_AUTHORIZATION};
 use http::uri::Authority;
 use rustls_pki_types::ServerName;
 use tokio::sync::{Notify, Semaphore};
+use v6kit_http1::Block;
 use v6kit_model::input::RequestSpec;
 use v6kit_model::url::{Origin, Scheme};
 use v6kit_model::{ErrorKind, Fault, HttpVersion, Protocol};
 
 use super::destination::Destination;
+use crate::connect::connection::fields::block;
 use crate::connect::connection::{Connection, Http2, Opened};
 use crate::connect::names::Resolution;
 use crate::connect::rotation::AddressRotation;
@@ -32,6 +35,8 @@ pub(crate) struct Site {
     destination: Arc<Destination>,
     /// The headers of every request to it.
     pub(crate) headers: HeaderMap,
+    /// All of them but Host, as HTTP/1.1 writes them.
+    pub(crate) block: Block,
     /// What HTTP/2 says instead of `Host`.
     pub(crate) authority: Authority,
     pub(crate) scheme: http::uri::Scheme,
@@ -113,6 +118,7 @@ impl Site {
         Ok(Self {
             spelling: spelling.to_owned(),
             destination,
+            block: block(&headers, &request.spelling)?,
             headers,
             authority,
             scheme,
@@ -341,10 +347,17 @@ impl Site {
     }
 
     /// A connection that is ready for a request, or a stream of one that has room.
-    pub(crate) fn take_idle(&self, streams: u64, limits: &LeaseLimits) -> Option<Connection> {
+    pub(crate) fn take_idle(
+        &self,
+        streams: u64,
+        limits: &LeaseLimits,
+        now: Instant,
+        can_repeat: bool,
+    ) -> Option<Connection> {
         while let Some(connection) = self.idle.borrow_mut().pop() {
             // Without a limit to its age, whatever was kept may be used.
-            if limits.age.is_none() || connection.is_worth_keeping(limits) {
+            let is_kept = limits.age.is_none() || connection.is_worth_keeping(limits);
+            if is_kept && connection.suits(now, can_repeat) {
                 return Some(connection);
             }
         }
@@ -396,6 +409,20 @@ impl Site {
             Err(()) => self.protocol.get().unwrap_or(Protocol::Http1),
         };
         self.protocol.set(Some(protocol));
+    }
+
+    /// The server says more than it is asked for: from now on nobody asks it twice on a connection.
+    pub(crate) fn limit_to_one_request(&self) {
+        if !self.destination.serves_once.swap(true, Ordering::Relaxed) {
+            self.notify(format_args!(
+                "it answers what nobody asked for; each request has a connection of its own from now on"
+            ));
+        }
+    }
+
+    /// Whether each request has a connection of its own.
+    pub(crate) fn serves_once(&self) -> bool {
+        self.destination.serves_once.load(Ordering::Relaxed)
     }
 
     /// A connection that may serve another request.

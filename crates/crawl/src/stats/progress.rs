@@ -47,6 +47,8 @@ pub(crate) struct Progress {
     pub(crate) committed: Counter,
     /// How often a table of tracked connections looked full.
     pub(crate) table_full: Counter,
+    /// Records whose answers may have been meant for other requests.
+    pub(crate) doubtful: Counter,
     /// Failed attempts by kind.
     pub(crate) errors: ErrorCounters,
     /// Whole answers, the microseconds that they took in all, and how many took how long.
@@ -90,6 +92,8 @@ pub struct Sample {
     pub table_full: u64,
     /// Answers that led elsewhere and were not followed.
     pub redirects: u64,
+    /// Records whose answers may have been meant for other requests, and which could not be fetched again.
+    pub doubtful: u64,
 }
 
 impl Sample {
@@ -113,6 +117,7 @@ impl Sample {
             sum.committed += shard.committed.get();
             sum.table_full += shard.table_full.get();
             sum.redirects += shard.errors[ErrorKind::Redirect as usize].get();
+            sum.doubtful += shard.doubtful.get();
         }
         sum
     }
@@ -138,6 +143,11 @@ impl Progress {
     /// Counts an attempt that failed.
     pub(crate) fn failed(&self, fault: &Fault) {
         self.errors[fault.kind as usize].add(1);
+    }
+
+    /// An item that was finished is not.
+    pub(crate) fn take_back(&self, outcome: Outcome) {
+        self.outcomes[outcome as usize].subtract(1);
     }
 
     pub(crate) fn finish(&self, outcome: Outcome) {

@@ -83,6 +83,8 @@ pub struct Summary {
     pub fatal: u64,
     /// Attempts beyond the first.
     pub retries: u64,
+    /// Records whose answers may have been meant for other requests, and which could not be fetched again.
+    pub doubtful: u64,
     /// Bytes read from connections, above TLS.
     pub bytes_in: u64,
     /// Wall-clock time.
@@ -190,6 +192,7 @@ impl Summary {
             transient: counts.of(Outcome::Transient),
             fatal: counts.of(Outcome::Fatal),
             retries: sample.retries,
+            doubtful: sample.doubtful,
             bytes_in: sample.bytes_in,
             seconds: (seconds * 1000.0).round() / 1000.0,
             rate: (sample.finished() as f64 / seconds.max(1e-9) * 10.0).round() / 10.0,

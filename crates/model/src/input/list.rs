@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method};
+use http::Method;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use v6kit_net::{Code, Hint};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::input::foreign_form::{ForeignForm, sniff};
-use crate::input::request::RequestSpec;
+use crate::input::request::{Field, RequestSpec};
 use crate::outcome::{ErrorKind, Fault};
 use crate::url;
 
@@ -481,7 +481,7 @@ pub struct Overrides {
     /// The method, where the line names one.
     pub method: Option<Method>,
     /// Headers that replace those of the job.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
+    pub headers: Vec<Field>,
     /// The body, where it is not that of the job.
     pub body: Option<Bytes>,
     /// JSON that goes into the record as it is.

@@ -13,5 +13,7 @@ pub use frontier::{Frontier, Total};
 pub use items::{Items, ItemsError, PLACEHOLDER};
 pub use list::{Cursor, LIST_COPY, LONGEST_LINE, List, ListError, ListSource, Overrides};
 pub use placeholders::has_placeholders;
-pub use request::{Login, RequestError, RequestSpec, SECRET_HEADERS, USER_AGENT, basic, shown};
+pub use request::{
+    Field, Login, RequestError, RequestSpec, SECRET_HEADERS, Spelling, USER_AGENT, basic, shown,
+};
 pub use template::{Template, TemplateError};

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::header::{HeaderValue, InvalidHeaderValue};
 
 use crate::input::list::Overrides;
-use crate::input::request::RequestSpec;
+use crate::input::request::{Field, RequestSpec};
 
 /// Whether anything of `spec` differs from item to item.
 #[must_use]
@@ -28,7 +28,12 @@ pub(crate) fn substitute<V: AsRef<[u8]>>(
     for (name, value) in &spec.headers {
         if has_placeholder_in(value.as_bytes()) {
             let value = HeaderValue::from_bytes(&filled(value.as_bytes(), values))?;
-            overrides.headers.push((name.clone(), value));
+            let typed = spec.spelling.of(name).unwrap_or(name.as_str()).into();
+            overrides.headers.push(Field {
+                name: name.clone(),
+                typed,
+                value,
+            });
         }
     }
     if has_placeholder_in(&spec.body) {
@@ -127,6 +132,6 @@ mod tests {
         let mut spec = RequestSpec::new(http::Method::GET, crate::protocol::Coding::Undo);
         spec.headers.insert("x-id", HeaderValue::from_static("{}"));
         assert!(substitute(&spec, &["a\nb"]).is_err());
-        assert_eq!(substitute(&spec, &["ab"]).unwrap().headers[0].1, "ab");
+        assert_eq!(substitute(&spec, &["ab"]).unwrap().headers[0].value, "ab");
     }
 }

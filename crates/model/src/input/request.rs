@@ -33,6 +33,41 @@ pub struct RequestSpec {
     pub body: Bytes,
     /// Who is said to ask. What proves it is among the headers.
     pub login: Login,
+    /// How the names of headers were typed.
+    pub spelling: Spelling,
+}
+
+/// A header as it was typed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Field {
+    /// The name, in lower case as header maps have it.
+    pub name: HeaderName,
+    /// The same with the letters that were typed.
+    pub typed: Box<str>,
+    /// The value.
+    pub value: HeaderValue,
+}
+
+/// How the names of headers were typed: there are servers that compare letters, although names have no case (RFC 9110
+/// section 5.1).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Spelling(Vec<(HeaderName, Box<str>)>);
+
+impl Spelling {
+    /// From now on `name` is written like `typed`.
+    pub fn learn(&mut self, name: &HeaderName, typed: &str) {
+        match self.0.iter_mut().find(|(known, _)| known == name) {
+            Some((_, spelled)) => *spelled = typed.into(),
+            None => self.0.push((name.clone(), typed.into())),
+        }
+    }
+
+    /// How `name` was typed, if it was.
+    #[must_use]
+    pub fn of(&self, name: &HeaderName) -> Option<&str> {
+        let (_, typed) = self.0.iter().find(|(known, _)| known == name)?;
+        Some(typed)
+    }
 }
 
 /// Who is said to ask.
@@ -170,6 +205,7 @@ impl RequestSpec {
             headers,
             body: Bytes::new(),
             login: Login::None,
+            spelling: Spelling::default(),
         }
     }
 
@@ -213,13 +249,14 @@ impl RequestSpec {
     ///
     /// # Errors
     /// [`RequestError`].
-    pub fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue), RequestError> {
-        let (name, value) = text.split_once(':').ok_or_else(|| RequestError::NoColon {
+    pub fn parse_header(text: &str) -> Result<Field, RequestError> {
+        let (typed, value) = text.split_once(':').ok_or_else(|| RequestError::NoColon {
             text: text.to_owned(),
         })?;
-        let name = HeaderName::from_bytes(name.trim().as_bytes()).map_err(|_invalid| RequestError::Name {
-            name: name.to_owned(),
-        })?;
+        let name =
+            HeaderName::from_bytes(typed.trim().as_bytes()).map_err(|_invalid| RequestError::Name {
+                name: typed.to_owned(),
+            })?;
         let reserved = [
             header::CONNECTION,
             header::CONTENT_LENGTH,
@@ -235,13 +272,18 @@ impl RequestSpec {
                 name: name.to_string(),
             })?;
         value.set_sensitive(SECRET_HEADERS.contains(&name.as_str()));
-        Ok((name, value))
+        Ok(Field {
+            name,
+            typed: typed.trim().into(),
+            value,
+        })
     }
 
     /// Adds headers; the first of a name replaces a default of that name.
-    pub fn add_headers(&mut self, headers: impl IntoIterator<Item = (HeaderName, HeaderValue)>) {
+    pub fn add_headers(&mut self, headers: impl IntoIterator<Item = Field>) {
         let mut seen = std::collections::HashSet::new();
-        for (name, value) in headers {
+        for Field { name, typed, value } in headers {
+            self.spelling.learn(&name, &typed);
             if seen.insert(name.clone()) {
                 self.headers.insert(name, value);
             } else {

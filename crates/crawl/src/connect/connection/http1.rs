@@ -1,175 +1,155 @@
-//! HTTP/1.1 on hyper's connection API.
+//! HTTP/1.1, by the exchange of v6kit-http1.
 
-use std::future::Future;
+use std::future::poll_fn;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
-use http::{Request, StatusCode};
-use http_body_util::BodyExt;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
-use tokio::task::coop::{Unconstrained, unconstrained};
-use v6kit_model::{Answer, ErrorKind, Fault};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use v6kit_http1::{Buffers, Coding, Error, Request, Standing, Violation};
+use v6kit_model::{Answer, ErrorKind, Fault, TransferCoding};
 
-use super::body::{self, BodyError};
 use super::deadline::Elapsed;
 use super::stream::{Meter, Stream};
-use super::{Delivery, Failed, RequestBody, Timer};
+use super::{Delivery, Failed, Timer};
+
+/// A server that says how long it keeps an idle connection counts from when it sent; we from when it came.
+const MARGIN: Duration = Duration::from_secs(1);
+/// How long a connection may be idle for a request that cannot be repeated: servers close idle ones, and what is sent
+/// at that moment is lost.
+const SHORT_IDLE: Duration = Duration::from_secs(2);
 
 /// One connection, driven by the task that waits for its answers: no second task, no wake-up between two.
 pub(super) struct Http1 {
-    sender: http1::SendRequest<RequestBody>,
-    driver: Driver,
+    connection: v6kit_http1::Connection<Stream>,
     meter: Rc<Meter>,
-}
-
-/// hyper's side of the connection, until it has ended.
-struct Driver(Option<http1::Connection<TokioIo<Stream>, RequestBody>>);
-
-impl Driver {
-    /// Moves bytes. An end is remembered; the error, if any, goes to whoever waits for the answer.
-    fn poll(&mut self, cx: &mut Context<'_>) {
-        if let Some(connection) = &mut self.0
-            && Pin::new(connection).poll(cx).is_ready()
-        {
-            self.0 = None;
-        }
-    }
-
-    /// Runs `work`, which waits for something that the connection brings.
-    ///
-    /// Nothing but polling the connection lets `work` go on, and `work` is polled after that every time. So it
-    /// has nobody to wake: waking this very task would only have everything polled once more. Nor may it wait
-    /// for the task's budget, as nobody would end that wait.
-    ///
-    /// It is pinned by the caller: taken by value it would be copied.
-    async fn drive<F: Future>(&mut self, mut work: Pin<&mut Unconstrained<F>>) -> F::Output {
-        let mut nobody = Context::from_waker(Waker::noop());
-        std::future::poll_fn(|cx| {
-            if let Poll::Ready(output) = work.as_mut().poll(&mut nobody) {
-                return Poll::Ready(output);
-            }
-            self.poll(cx);
-            work.as_mut().poll(&mut nobody)
-        })
-        .await
-    }
+    /// The server has said something that nobody asked for.
+    has_surplus: bool,
 }
 
 impl Http1 {
-    pub(super) async fn open(io: TokioIo<Stream>, meter: Rc<Meter>) -> hyper::Result<Self> {
-        // A request is one small buffer: gathering costs more than copying does.
-        let (sender, connection) = http1::Builder::new().writev(false).handshake(io).await?;
-        Ok(Self {
-            sender,
-            driver: Driver(Some(connection)),
+    pub(super) fn new(stream: Stream, buffers: Rc<Buffers>, meter: Rc<Meter>) -> Self {
+        Self {
+            connection: v6kit_http1::Connection::new(stream, buffers),
             meter,
-        })
+            has_surplus: false,
+        }
     }
 
     pub(super) fn is_open(&self) -> bool {
-        self.driver.0.is_some() && !self.sender.is_closed()
+        self.connection.is_open()
+    }
+
+    /// Whether the server has said something that nobody asked for.
+    pub(super) fn has_surplus(&self) -> bool {
+        self.has_surplus
+    }
+
+    /// Whether what was answered last may belong to the request before. The first answer of a connection belongs to
+    /// its first request, whatever follows it.
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.has_surplus && self.connection.served() > 1
     }
 
     pub(super) fn meter(&self) -> &Meter {
         &self.meter
     }
 
-    /// Takes the request and fills in the answer.
+    /// Whether the server can be expected to keep the connection until a request arrives, as it said and as servers do.
+    pub(super) fn suits(&self, now: Instant, can_repeat: bool) -> bool {
+        let hint = self.connection.keep_alive();
+        if can_repeat && hint.timeout.is_none() {
+            return true;
+        }
+        let idle = now.saturating_duration_since(self.meter.last_read());
+        let kept = hint
+            .timeout
+            .is_none_or(|timeout| idle + MARGIN.min(timeout / 2) < timeout);
+        kept && (can_repeat || idle < SHORT_IDLE)
+    }
+
+    /// Sends the request and fills in the answer.
     pub(super) async fn exchange(
         &mut self,
-        request: &mut Option<Request<RequestBody>>,
+        request: &Request<'_>,
         max_body: u64,
         timer: &mut Timer,
         answer: &mut Answer,
     ) -> Result<(), Failed> {
+        if self.connection.served() > 0 {
+            self.look()?;
+        }
         let Self {
-            sender,
-            driver,
+            connection,
             meter,
+            has_surplus,
         } = self;
+        connection
+            .begin(request, max_body)
+            .map_err(|error| Failed::new(Fault::from_error(ErrorKind::BadItem, &error), Delivery::Arrived))?;
         timer.sending(meter);
-        let mut status = None;
-        let result = timer
-            .limit(
-                meter,
-                pin!(read_answer(
-                    sender,
-                    driver,
-                    request,
-                    max_body,
-                    &mut status,
-                    answer
-                )),
-            )
-            .await;
-        let failed = match result {
-            Ok(Ok(())) => return Ok(()),
-            Ok(Err(failed)) => failed,
-            Err(elapsed) => (elapsed_fault(elapsed), Sent::Yes),
+        let answering = pin!(poll_fn(|cx| connection.poll_answer(cx)));
+        match timer.limit(meter, answering).await {
+            Ok(Ok(came)) => {
+                *has_surplus = came.is_doubtful;
+                fill(answer, came);
+                Ok(())
+            }
+            Ok(Err(error)) => {
+                let delivery = delivery(&error, connection.has_sent());
+                Err(self.failed(fault(&error), delivery))
+            }
+            Err(elapsed) => Err(self.failed(elapsed_fault(elapsed), Delivery::Arrived)),
+        }
+    }
+
+    /// Looks whether the server has said something since its last answer.
+    fn look(&mut self) -> Result<(), Failed> {
+        let standing = self.connection.look();
+        let why = match standing {
+            Standing::Ready => return Ok(()),
+            Standing::Ended => "the server closed the idle connection",
+            Standing::Doubtful => "the server said something that nobody asked for",
         };
-        let (fault, sent) = failed;
-        let died = matches!(fault.kind, ErrorKind::Closed | ErrorKind::Reset);
-        Err(Failed {
-            delivery: match sent {
-                Sent::No => Delivery::Unsent,
-                Sent::Yes if died && !timer.has_first_byte(meter) => Delivery::Unanswered,
-                Sent::Yes => Delivery::Arrived,
-            },
-            fault,
-            status,
-        })
+        self.has_surplus = standing == Standing::Doubtful;
+        Err(Failed::new(Fault::new(ErrorKind::Closed, why), Delivery::Unsent))
+    }
+
+    fn failed(&self, fault: Fault, delivery: Delivery) -> Failed {
+        let status = self.connection.status();
+        Failed {
+            status: status.and_then(|status| StatusCode::from_u16(status).ok()),
+            ..Failed::new(fault, delivery)
+        }
     }
 }
 
-/// Whether any of a request may have reached the server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sent {
-    Yes,
-    No,
+fn fill(answer: &mut Answer, came: v6kit_http1::Answer) {
+    // The exchange takes no others.
+    answer.status = StatusCode::from_u16(came.head.status()).unwrap_or_default();
+    answer.headers = header_map(&came.head);
+    answer.body = came.body;
+    answer.transfer_codings = came
+        .codings
+        .iter()
+        .map(|coding| match coding {
+            Coding::Gzip => TransferCoding::Gzip,
+            Coding::Deflate => TransferCoding::Deflate,
+        })
+        .collect();
 }
 
-async fn read_answer(
-    sender: &mut http1::SendRequest<RequestBody>,
-    driver: &mut Driver,
-    request: &mut Option<Request<RequestBody>>,
-    max_body: u64,
-    status: &mut Option<StatusCode>,
-    answer: &mut Answer,
-) -> Result<(), (Fault, Sent)> {
-    // Learns whether the server has hung up meanwhile, and finishes the answer before.
-    driver
-        .drive(pin!(unconstrained(sender.ready())))
-        .await
-        .map_err(|error| (fault(&error), Sent::No))?;
-    let response = driver
-        .drive(pin!(unconstrained(
-            sender.try_send_request(request.take().unwrap_or_default())
-        )))
-        .await
-        .map_err(|mut error| {
-            let sent = if error.take_message().is_some() {
-                Sent::No
-            } else {
-                Sent::Yes
-            };
-            (fault(&error.into_error()), sent)
-        })?;
-    let (head, incoming) = response.into_parts();
-    *status = Some(head.status);
-    answer.status = head.status;
-    answer.headers = head.headers;
-    answer.body = body::read(incoming, max_body, async |body| {
-        driver.drive(pin!(unconstrained(body.frame()))).await
-    })
-    .await
-    .map_err(|error| match error {
-        BodyError::TooLarge(fault) => (fault, Sent::Yes),
-        BodyError::Broken(error) => (body_fault(&error), Sent::Yes),
-    })?;
-    Ok(())
+fn header_map(head: &v6kit_http1::Head) -> HeaderMap {
+    let mut map = HeaderMap::with_capacity(8);
+    for (name, value) in head.fields() {
+        let name = HeaderName::from_bytes(name.as_bytes());
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value)) {
+            // Beyond what a map can hold nobody looks for a field.
+            let _ = map.try_append(name, value);
+        }
+    }
+    map
 }
 
 pub(super) fn elapsed_fault(elapsed: Elapsed) -> Fault {
@@ -184,49 +164,42 @@ pub(super) fn elapsed_fault(elapsed: Elapsed) -> Fault {
     }
 }
 
-/// An error before the body.
-fn fault(error: &hyper::Error) -> Fault {
-    if let Some(tls) = tls_error(error) {
+/// How far the request may have got on a connection that had served before. What is no answer at all came from before
+/// the request.
+fn delivery(error: &Error, has_sent: bool) -> Delivery {
+    match error {
+        Error::Closed | Error::Broken(_) if !has_sent => Delivery::Unsent,
+        Error::Closed | Error::Broken(_) => Delivery::Unanswered,
+        Error::Malformed(Violation::NotHttp | Violation::StatusLine) => Delivery::Unanswered,
+        _ => Delivery::Arrived,
+    }
+}
+
+fn fault(error: &Error) -> Fault {
+    if let Error::Broken(io) | Error::Torn(_, io) = error
+        && let Some(tls) = tls_error(io)
+    {
         // TLS 1.3 refuses a client's certificate only after the handshake.
         return super::tls::fault_of(tls);
     }
-    let kind = match io_kind(error) {
-        Some(io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => ErrorKind::Reset,
-        Some(io::ErrorKind::UnexpectedEof) => ErrorKind::Closed,
-        _ if error.is_incomplete_message() || error.is_closed() || error.is_canceled() => ErrorKind::Closed,
-        _ => ErrorKind::Protocol,
+    let kind = match error {
+        Error::Closed => ErrorKind::Closed,
+        Error::Broken(io) | Error::Torn(_, io) if is_reset(io) => ErrorKind::Reset,
+        Error::Broken(_) => ErrorKind::Closed,
+        Error::Incomplete(_) | Error::Torn(..) => ErrorKind::Incomplete,
+        Error::Malformed(_) => ErrorKind::Protocol,
+        Error::TooLarge { .. } => ErrorKind::BodyTooLarge,
     };
     Fault::from_error(kind, error)
 }
 
-/// An error within the body.
-fn body_fault(error: &hyper::Error) -> Fault {
-    let kind = match io_kind(error) {
-        Some(io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => ErrorKind::Reset,
-        Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => ErrorKind::Protocol,
-        _ => ErrorKind::Incomplete,
-    };
-    Fault::from_error(kind, error)
+fn is_reset(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
+    )
 }
 
-fn tls_error(error: &hyper::Error) -> Option<&rustls::Error> {
-    let mut source = std::error::Error::source(error);
-    while let Some(error) = source {
-        if let Some(io) = error.downcast_ref::<io::Error>() {
-            return io.get_ref()?.downcast_ref();
-        }
-        source = error.source();
-    }
-    None
-}
-
-fn io_kind(error: &hyper::Error) -> Option<io::ErrorKind> {
-    let mut source = std::error::Error::source(error);
-    while let Some(error) = source {
-        if let Some(io) = error.downcast_ref::<io::Error>() {
-            return Some(io.kind());
-        }
-        source = error.source();
-    }
-    None
+fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
 }

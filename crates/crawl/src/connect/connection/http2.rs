@@ -17,6 +17,9 @@ use super::stream::{Meter, Stream};
 use super::{Delivery, Failed, Open, RequestBody, Timer, body, http1};
 use crate::connect::source_lease::{LeaseLimits, SourceLease};
 
+/// The fields of an answer, in bytes as RFC 9113 section 6.5.2 counts them: as much as over HTTP/1.1.
+const MAX_FIELDS: u32 = 256 * 1024;
+
 /// A connection with several streams.
 pub(crate) struct Http2 {
     sender: RefCell<http2::SendRequest<RequestBody>>,
@@ -48,7 +51,10 @@ impl Http2 {
         changed: Rc<Notify>,
         open: Open,
     ) -> hyper::Result<Rc<Self>> {
-        let (sender, connection) = http2::Builder::new(Local).handshake(io).await?;
+        let (sender, connection) = http2::Builder::new(Local)
+            .max_header_list_size(MAX_FIELDS)
+            .handshake(io)
+            .await?;
         tokio::task::spawn_local(async move {
             // Whoever waits for an answer is told what went wrong.
             let _ = connection.await;
@@ -231,6 +237,8 @@ fn fault(error: &hyper::Error) -> Fault {
         Some(h2) if h2.is_go_away() && h2.is_remote() => ErrorKind::Closed,
         Some(h2) if h2.is_reset() && h2.is_remote() => ErrorKind::Reset,
         Some(_) => ErrorKind::Protocol,
+        // The end came within a frame.
+        None if is_cut(error) => ErrorKind::Incomplete,
         None if error.is_closed() || error.is_canceled() || error.is_incomplete_message() => {
             ErrorKind::Closed
         }
@@ -239,10 +247,18 @@ fn fault(error: &hyper::Error) -> Fault {
     Fault::from_error(kind, error)
 }
 
+fn is_cut(error: &hyper::Error) -> bool {
+    let io = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
+    io.is_some_and(|io| matches!(io.kind(), io::ErrorKind::Other | io::ErrorKind::UnexpectedEof))
+}
+
 fn body_fault(error: &hyper::Error) -> Fault {
     let fault = fault(error);
+    // To h2 a stream that was not over when its connection ended is a broken pipe.
+    let io = h2_error(error).and_then(h2::Error::get_io);
+    let is_cut = io.is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe);
     match fault.kind {
-        ErrorKind::Closed => Fault {
+        ErrorKind::Closed | ErrorKind::Reset if is_cut || fault.kind == ErrorKind::Closed => Fault {
             kind: ErrorKind::Incomplete,
             ..fault
         },

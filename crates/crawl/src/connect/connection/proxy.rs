@@ -3,15 +3,16 @@
 use std::net::SocketAddrV6;
 
 use bytes::Bytes;
-use http::header::{HOST, HeaderValue, PROXY_AUTHORIZATION, USER_AGENT};
-use http::{Method, Request, StatusCode, Uri};
-use http_body_util::Empty;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use http::header::{HeaderValue, PROXY_AUTHORIZATION, USER_AGENT};
+use http::{HeaderMap, Method, StatusCode};
 use tokio::net::TcpStream;
 use tokio_socks::tcp::Socks5Stream;
+use v6kit_http1::{Buffers, Request};
+use v6kit_model::input::Spelling;
 use v6kit_model::{ErrorKind, Fault};
 
+use super::fields;
+use super::stream::{Meter, Stream};
 use crate::connect::proxy::{Proxy, ProxyKind};
 
 /// The way through a proxy to a destination.
@@ -54,14 +55,7 @@ async fn connect(tcp: TcpStream, tunnel: &Tunnel<'_>) -> Result<TcpStream, Fault
         Far::Name(host, port) => format!("{host}:{port}"),
         Far::Address(address) => address.to_string(),
     };
-    let mut request = Request::new(Empty::<Bytes>::new());
-    *request.method_mut() = Method::CONNECT;
-    *request.uri_mut() = Uri::try_from(authority.as_str()).map_err(|error| broken(&error))?;
-    let headers = request.headers_mut();
-    headers.insert(
-        HOST,
-        HeaderValue::try_from(&authority).map_err(|error| broken(&error))?,
-    );
+    let mut headers = HeaderMap::new();
     headers.insert(
         USER_AGENT,
         HeaderValue::from_static(v6kit_model::input::USER_AGENT),
@@ -69,54 +63,51 @@ async fn connect(tcp: TcpStream, tunnel: &Tunnel<'_>) -> Result<TcpStream, Fault
     if let Some(authorization) = tunnel.proxy.authorization() {
         headers.insert(PROXY_AUTHORIZATION, authorization);
     }
-    let (mut sender, connection) = http1::handshake(TokioIo::new(tcp))
-        .await
-        .map_err(|error| broken(&error))?;
-    let mut connection = std::pin::pin!(connection.with_upgrades());
-    let mut sending = std::pin::pin!(sender.send_request(request));
-    let mut ended = false;
-    let response = tokio::select! {
-        response = &mut sending => response,
-        // It ends with the answer that ends HTTP on it, too.
-        _ = &mut connection => {
-            ended = true;
-            sending.await
-        }
+    let request = Request {
+        method: Method::CONNECT.as_str(),
+        target: &authority,
+        host: authority.as_bytes(),
+        fields: &fields::block(&headers, &Spelling::default())?,
+        more: None,
+        body: &Bytes::new(),
     };
-    let response = response.map_err(|error| broken(&error))?;
-    match response.status() {
-        status if status.is_success() => {}
+    let mut connection = v6kit_http1::Connection::new(Stream::plain(tcp, Meter::new()), Buffers::new());
+    connection.begin(&request, 0).map_err(|error| broken(&error))?;
+    let answer = connection.answer().await.map_err(|error| broken(&error))?;
+    match answer.head.status() {
+        200..=299 => {}
         // 401 is wrong here, and what tinyproxy says.
-        status @ (StatusCode::PROXY_AUTHENTICATION_REQUIRED | StatusCode::UNAUTHORIZED) => {
+        status @ (407 | 401) => {
             return Err(Fault::new(
                 ErrorKind::ProxyAuth,
-                format!("the proxy wants another user name or password: status {status}"),
+                format!("the proxy wants another user name or password: {}", told(status)),
             ));
         }
         status => {
             return Err(Fault::new(
                 ErrorKind::Proxy,
-                format!("the proxy does not connect: status {status}"),
+                format!("the proxy does not connect: {}", told(status)),
             ));
         }
     }
-    let upgrade = hyper::upgrade::on(response);
-    let upgraded = if ended {
-        upgrade.await
-    } else {
-        tokio::join!(connection, upgrade).1
-    };
-    let parts = upgraded
-        .map_err(|error| broken(&error))?
-        .downcast::<TokioIo<TcpStream>>()
-        .map_err(|_other| Fault::new(ErrorKind::Proxy, "the proxy's connection is gone"))?;
-    if !parts.read_buf.is_empty() {
+    let (stream, behind) = connection.into_parts();
+    if !behind.is_empty() {
         return Err(Fault::new(
             ErrorKind::Proxy,
             "the proxy sent data before the destination was asked",
         ));
     }
-    Ok(parts.io.into_inner())
+    stream
+        .into_tcp()
+        .ok_or_else(|| Fault::new(ErrorKind::Proxy, "the proxy's connection is gone"))
+}
+
+/// `status 502 Bad Gateway`.
+fn told(status: u16) -> String {
+    match StatusCode::from_u16(status) {
+        Ok(status) => format!("status {status}"),
+        Err(_) => format!("status {status}"),
+    }
 }
 
 /// SOCKS5 (RFC 1928), with user name and password where there are any (RFC 1929).

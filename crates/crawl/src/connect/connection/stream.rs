@@ -2,14 +2,18 @@
 
 use std::cell::Cell;
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+use bytes::BufMut;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
+use v6kit_http1::Look;
 
 /// What has passed over a connection, above TLS.
 #[derive(Debug)]
@@ -82,6 +86,79 @@ impl Stream {
         Self {
             transport: Transport::Tls(Box::new(tls)),
             meter,
+        }
+    }
+}
+
+impl Stream {
+    /// The connection itself, where it is not encrypted.
+    pub(crate) fn into_tcp(self) -> Option<TcpStream> {
+        match self.transport {
+            Transport::Plain(tcp) => Some(tcp),
+            Transport::Tls(_) => None,
+        }
+    }
+}
+
+impl v6kit_http1::Transport for Stream {
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut Vec<u8>,
+        most: usize,
+    ) -> Poll<io::Result<usize>> {
+        let room = most.min(buffer.capacity() - buffer.len());
+        tokio_util::io::poll_read_buf(Pin::new(self), cx, &mut buffer.limit(room))
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        AsyncWrite::poll_write(Pin::new(self), cx, bytes)
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        AsyncWrite::poll_flush(Pin::new(self), cx)
+    }
+
+    fn look(&mut self) -> Look {
+        match &mut self.transport {
+            Transport::Plain(tcp) => peek(tcp),
+            Transport::Tls(tls) => look_through(tls),
+        }
+    }
+}
+
+/// Asks the kernel itself: the reactor has the news of the last turn, which is too old at full speed.
+fn peek(tcp: &TcpStream) -> Look {
+    loop {
+        return match SockRef::from(tcp).peek(&mut [MaybeUninit::uninit()]) {
+            Ok(0) => Look::End,
+            Ok(_) => Look::Bytes,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Look::Silent,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(_) => Look::End,
+        };
+    }
+}
+
+/// Late tickets and key updates (RFC 8446 section 4.6) say nothing: only what stands behind them counts.
+fn look_through(tls: &mut TlsStream<TcpStream>) -> Look {
+    let (tcp, session) = tls.get_mut();
+    loop {
+        match session.process_new_packets() {
+            Ok(state) if state.plaintext_bytes_to_read() > 0 => return Look::Bytes,
+            Ok(state) if state.peer_has_closed() => return Look::End,
+            Ok(_) => {}
+            Err(_) => return Look::End,
+        }
+        match peek(tcp) {
+            Look::Bytes => {}
+            nothing => return nothing,
+        }
+        match session.read_tls(&mut &*SockRef::from(&*tcp)) {
+            Ok(0) => return Look::End,
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Look::Silent,
+            Err(_) => return Look::End,
         }
     }
 }

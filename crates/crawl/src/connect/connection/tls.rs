@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::sessions::Sessions;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
@@ -18,9 +19,6 @@ use v6kit_net::{Code, Hint};
 
 /// What opens TLS connections. Each shard has its own, so that its session cache is nobody else's.
 pub(crate) type ClientTls = TlsConnector;
-
-/// How many destinations a shard can resume sessions with.
-const SESSIONS: usize = 4096;
 
 /// A certificate of ours and its key, both PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -178,7 +176,7 @@ pub(crate) fn client_tls(
         HttpVersion::Two => vec![b"h2".to_vec()],
     };
     // One cache for all source addresses: who crawls is no secret, and full handshakes cost the site CPU time.
-    config.resumption = rustls::client::Resumption::in_memory_sessions(SESSIONS);
+    config.resumption = rustls::client::Resumption::store(Arc::new(Sessions::new()));
     Ok(TlsConnector::from(Arc::new(config)))
 }
 

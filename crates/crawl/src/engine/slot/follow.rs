@@ -7,6 +7,7 @@ use std::time::Instant;
 use ::url::Url;
 use bytes::Bytes;
 use http::{HeaderMap, Method};
+use v6kit_model::input::Spelling;
 use v6kit_model::{Answer, ErrorKind, Fault};
 use v6kit_store::Record;
 
@@ -26,6 +27,7 @@ const ROBOTS_REDIRECTS: u32 = 5;
 pub(super) struct CarriedRequest {
     method: Method,
     headers: HeaderMap,
+    spelling: Spelling,
     body: Bytes,
 }
 
@@ -34,6 +36,7 @@ impl Outgoing<'_> {
         CarriedRequest {
             method: self.method,
             headers: self.headers.into_owned(),
+            spelling: self.spelling.into_owned(),
             body: self.body,
         }
     }
@@ -45,6 +48,7 @@ impl CarriedRequest {
             method: self.method.clone(),
             path,
             headers: std::borrow::Cow::Borrowed(&self.headers),
+            spelling: std::borrow::Cow::Borrowed(&self.spelling),
             body: self.body.clone(),
         }
     }
@@ -148,6 +152,7 @@ impl Slot {
                 method,
                 headers,
                 body,
+                ..
             } = &mut carried;
             redirect::adapt(answer.status, &hop.url, &next.url, method, headers, body);
             if !Rc::ptr_eq(&hop.site, &next.site) {
@@ -199,6 +204,7 @@ impl Slot {
         let mut carried = CarriedRequest {
             method: outgoing.method.clone(),
             headers: HeaderMap::clone(&outgoing.headers),
+            spelling: Spelling::clone(&outgoing.spelling),
             body: Bytes::new(),
         };
         for _ in 0..ROBOTS_REDIRECTS {
@@ -213,6 +219,7 @@ impl Slot {
                 method,
                 headers,
                 body,
+                ..
             } = &mut carried;
             redirect::adapt(answer.status, &url, &hop.url, method, headers, body);
             hop.site.label(headers);

@@ -3,15 +3,16 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use http::header::HOST;
+use http::header::{HOST, HeaderValue};
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, Method, Request, Uri};
 use http_body_util::Full;
-use v6kit_model::input::{Overrides, RequestSpec};
-use v6kit_model::{ErrorKind, Fault, Protocol};
+use v6kit_http1::Block;
+use v6kit_model::input::{Field, Overrides, RequestSpec, Spelling};
+use v6kit_model::{ErrorKind, Fault};
 use v6kit_store::Sent;
 
-use crate::connect::connection::RequestBody;
+use crate::connect::connection::{RequestBody, fields};
 use crate::site::Site;
 
 /// A request as it will be sent.
@@ -19,11 +20,12 @@ pub(super) struct Outgoing<'a> {
     pub(super) method: Method,
     pub(super) path: &'a str,
     pub(super) headers: Cow<'a, HeaderMap>,
+    pub(super) spelling: Cow<'a, Spelling>,
     pub(super) body: Bytes,
 }
 
 impl<'a> Outgoing<'a> {
-    pub(super) fn new(spec: &RequestSpec, site: &'a Site, path: &'a str, overrides: Overrides) -> Self {
+    pub(super) fn new(spec: &'a RequestSpec, site: &'a Site, path: &'a str, overrides: Overrides) -> Self {
         let Overrides {
             method,
             headers,
@@ -31,7 +33,9 @@ impl<'a> Outgoing<'a> {
             ..
         } = overrides;
         let mut all = Cow::Borrowed(&site.headers);
-        for (name, value) in headers {
+        let mut spelling = Cow::Borrowed(&spec.spelling);
+        for Field { name, typed, value } in headers {
+            spelling.to_mut().learn(&name, &typed);
             all.to_mut().insert(name, value);
         }
         // A body alone is for POST, as with -d.
@@ -43,33 +47,58 @@ impl<'a> Outgoing<'a> {
             method,
             path,
             headers: all,
+            spelling,
             body: body.unwrap_or_else(|| spec.body.clone()),
         }
     }
 
+    /// The fields of HTTP/1.1 behind Host: with those of `headers`, where cookies were added to them.
+    ///
+    /// # Errors
+    /// [`ErrorKind::BadItem`].
+    pub(super) fn block(&self, site: &'a Site, headers: Option<&HeaderMap>) -> Result<Cow<'a, Block>, Fault> {
+        Ok(match (headers, &self.headers) {
+            (Some(headers), _) => Cow::Owned(fields::block(headers, &self.spelling)?),
+            (None, Cow::Borrowed(headers)) if std::ptr::eq(*headers, &raw const site.headers) => {
+                Cow::Borrowed(&site.block)
+            }
+            (None, headers) => Cow::Owned(fields::block(headers, &self.spelling)?),
+        })
+    }
+
+    /// The target of HTTP/1.1: `/path?query`, or the whole URL for a proxy.
+    pub(super) fn target<'t>(&self, site: &Site, target: &'t PathAndQuery) -> Cow<'t, str> {
+        if site.is_forwarded {
+            absolute_form(site, site.authority.clone(), target.clone())
+                .to_string()
+                .into()
+        } else {
+            target.as_str().into()
+        }
+    }
+
+    /// What Host says.
+    pub(super) fn host<'s>(&'s self, site: &'s Site) -> &'s [u8] {
+        let own = self.headers.get(HOST).map(HeaderValue::as_bytes);
+        own.unwrap_or(site.authority.as_str().as_bytes())
+    }
+
+    /// The request of HTTP/2, with `headers` for those of the site.
     pub(super) fn request(
         &self,
         site: &Site,
         target: PathAndQuery,
-        protocol: Protocol,
+        headers: Option<HeaderMap>,
     ) -> Request<RequestBody> {
         let mut request = Request::new(Full::new(self.body.clone()));
         *request.method_mut() = self.method.clone();
-        *request.headers_mut() = HeaderMap::clone(&self.headers);
-        match protocol {
-            Protocol::Http1 if site.is_forwarded => {
-                *request.uri_mut() = absolute_form(site, site.authority.clone(), target);
-            }
-            Protocol::Http1 => *request.uri_mut() = Uri::from(target),
-            Protocol::Http2 => {
-                // The authority takes the place of Host (RFC 9113 section 8.3.1).
-                let host = request.headers_mut().remove(HOST);
-                let own = host.and_then(|host| host.to_str().ok()?.parse().ok());
-                let authority = own.unwrap_or_else(|| site.authority.clone());
-                *request.uri_mut() = absolute_form(site, authority, target);
-                *request.version_mut() = http::Version::HTTP_2;
-            }
-        }
+        *request.headers_mut() = headers.unwrap_or_else(|| HeaderMap::clone(&self.headers));
+        // The authority takes the place of Host (RFC 9113 section 8.3.1).
+        let host = request.headers_mut().remove(HOST);
+        let own = host.and_then(|host| host.to_str().ok()?.parse().ok());
+        let authority = own.unwrap_or_else(|| site.authority.clone());
+        *request.uri_mut() = absolute_form(site, authority, target);
+        *request.version_mut() = http::Version::HTTP_2;
         request
     }
 

@@ -4,9 +4,9 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use http::{HeaderName, HeaderValue, Method};
+use http::{HeaderValue, Method};
 use v6kit_crawl::{Expectation, Expectations, Rate};
-use v6kit_model::input::RequestSpec;
+use v6kit_model::input::{Field, RequestSpec};
 use v6kit_store::{Content, FieldPath, Format, KeepFree};
 
 use super::args::Target;
@@ -167,7 +167,7 @@ pub(super) fn keep_free(text: &str) -> Result<KeepFree, BadValue> {
 }
 
 /// Parses `Name: value`.
-pub(super) fn header(text: &str) -> Result<(HeaderName, HeaderValue), BadValue> {
+pub(super) fn header(text: &str) -> Result<Field, BadValue> {
     RequestSpec::parse_header(text).map_err(|error| BadValue::from(&error))
 }
 

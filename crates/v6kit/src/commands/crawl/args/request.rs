@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use http::header::{CONTENT_TYPE, USER_AGENT};
-use http::{HeaderName, HeaderValue, Method};
+use http::{HeaderValue, Method};
 use v6kit_crawl::{CookiePolicy, Trust};
-use v6kit_model::input::RequestSpec;
+use v6kit_model::input::{Field, RequestSpec};
 use v6kit_model::{Coding, HttpVersion};
 
 use crate::commands::crawl::values;
@@ -25,7 +25,7 @@ pub(crate) struct RequestArgs {
     /// In headers and body {} stands for the line, or for what the braces of the URL came to; {1}, {2} for one of
     /// several; {{}} for {}.
     #[arg(short = 'H', long = "header", value_name = "'K: V'", value_parser = values::header)]
-    headers: Vec<(HeaderName, HeaderValue)>,
+    headers: Vec<Field>,
     /// The body, or the file that holds it: -d @body.json
     #[arg(short, long, value_name = "BODY|@FILE")]
     data: Option<String>,
