@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, ALLOW, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body_util::Full;
 use serde::Serialize;
@@ -43,11 +43,15 @@ impl CallerAddress {
     }
 
     pub(super) fn answer(&self, headers: &HeaderMap) -> Answer {
-        if wants_json(headers) {
+        let mut told = if wants_json(headers) {
             answer(StatusCode::OK, JSON, self.json.clone())
         } else {
             answer(StatusCode::OK, TEXT, self.text.clone())
-        }
+        };
+        // Another caller's address would be a lie (RFC 9111 section 5.2.2.5).
+        let no_store = HeaderValue::from_static("no-store");
+        told.headers_mut().insert(CACHE_CONTROL, no_store);
+        told
     }
 }
 
@@ -217,6 +221,15 @@ mod tests {
             assert_eq!(document["id"].to_string(), id);
         }
         assert_ne!(body(item("1")).await, body(item("2")).await);
+    }
+
+    #[test]
+    fn what_a_caller_is_told_is_not_for_caches() {
+        let told = CallerAddress::new("2001:db8::1".parse().unwrap());
+        let json = HeaderMap::from_iter([(ACCEPT, JSON)]);
+        for headers in [HeaderMap::new(), json] {
+            assert_eq!(told.answer(&headers).headers()[CACHE_CONTROL], "no-store");
+        }
     }
 
     #[tokio::test]
