@@ -9,6 +9,7 @@
 
 pub mod boot;
 mod change;
+mod delivered;
 mod device;
 mod doctor;
 mod error;
@@ -41,6 +42,7 @@ mod uplink;
 mod value;
 mod wanted;
 
+pub use delivered::is_delivered;
 pub use doctor::{
     Ceilings, CpuCeiling, Examination, Finding, FindingState, Machine, MemoryCeiling, Network, PrefixState,
     TaskCeiling, Tracking, examine,

@@ -60,7 +60,7 @@ impl Hint for NetlinkError {
 }
 
 impl NetlinkError {
-    fn request(action: &'static str) -> impl FnOnce(rtnetlink::Error) -> Self {
+    pub(crate) fn request(action: &'static str) -> impl FnOnce(rtnetlink::Error) -> Self {
         move |error| Self::Request {
             action,
             source: io_error(error),
