@@ -2,8 +2,11 @@
 
 mod access;
 mod bytes;
+mod datagrams;
 mod ends;
 mod forms;
+mod host;
+mod messages;
 mod programs;
 mod refusals;
 mod service;
@@ -33,7 +36,7 @@ fn wire(arguments: &str, prepare: &str, python: &str) -> Run {
 from wire import *
 {python}
 PY
-        PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$MODULES python3 \"$T/client.py\" \"$at\"
+        PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$MODULES python3 \"$T/client.py\" \"$at\" \"$T\"
         "
     ))
 }

@@ -6,6 +6,8 @@ import sys
 import time
 
 at = sys.argv[1]
+# Where the test keeps its files.
+T = sys.argv[2] if len(sys.argv) > 2 else None
 host, port = at.rsplit(":", 1)
 
 

@@ -11,6 +11,7 @@ use crate::auth::Access;
 use crate::data::limits::UserLimits;
 use crate::data::listen::Listen;
 use crate::egress::Ipv4Destinations;
+use crate::egress::delivery::Delivery;
 use crate::egress::source::SessionKey;
 use crate::report::access_log::LogTarget;
 
@@ -21,6 +22,8 @@ pub struct Settings {
     pub prefix: Option<Prefix>,
     /// Addresses of the prefix that must not be sources: the host's own and the gateway's.
     pub excluded: Vec<Ipv6Addr>,
+    /// Whether the prefix is delivered to this host, where that can be seen.
+    pub delivery: Option<Delivery>,
     /// How many addresses may be used at a time, at least two; `None` for any number.
     pub addresses: Option<NonZeroUsize>,
     /// Where clients connect. At least one.
@@ -35,6 +38,8 @@ pub struct Settings {
     pub allowed_destinations: Vec<IpNet>,
     /// What happens to destinations without IPv6.
     pub v4: Ipv4Destinations,
+    /// Whether forwarded messages say that they came through a proxy.
+    pub via: Via,
     /// What session addresses are hashed with.
     pub session_key: SessionKey,
     /// Threads, at least 1.
@@ -51,6 +56,15 @@ pub struct Settings {
     pub access_log: Option<LogTarget>,
     /// Where metrics are served.
     pub metrics: Option<SocketAddr>,
+}
+
+/// Whether forwarded messages say that they came through a proxy (`Via`, RFC 9110 section 7.6.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Via {
+    /// They do.
+    Say,
+    /// They do not.
+    Omit,
 }
 
 /// Whether clients may choose the source address with `X-V6kit-Source`.

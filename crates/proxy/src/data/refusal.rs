@@ -1,8 +1,8 @@
 //! Why a client does not get what it asked for, and how each protocol says so.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use v6kit_net::{Code, DialError, Hint, ResolveError};
+use v6kit_net::{Code, DialError, Hint, Prefix, ResolveError};
 
 use super::limits::ByteBudget;
 use super::target::TargetError;
@@ -57,6 +57,16 @@ pub(crate) enum Refusal {
     HandshakeTimeout,
     #[error("the request head is larger than {limit} bytes")]
     HeadTooLarge { limit: usize },
+    #[error("the request has more than {limit} header fields")]
+    TooManyFields { limit: usize },
+    #[error("the datagram to {to} was not sent")]
+    NotSent {
+        to: SocketAddr,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("{prefix} is not delivered to this host, so that no answer would arrive")]
+    NotDelivered { prefix: Prefix },
     #[error("a system call failed")]
     System(#[source] std::io::Error),
 }
@@ -87,7 +97,9 @@ impl Refusal {
             Self::Addresses { .. } => "addresses",
             Self::Idle => "idle",
             Self::HandshakeTimeout => "handshake_timeout",
-            Self::HeadTooLarge { .. } => "head_too_large",
+            Self::HeadTooLarge { .. } | Self::TooManyFields { .. } => "head_too_large",
+            Self::NotSent { .. } => "not_sent",
+            Self::NotDelivered { .. } => "not_delivered",
             Self::System(_) => "system",
         }
     }
@@ -105,7 +117,8 @@ impl Hint for Refusal {
             Self::Target(_)
             | Self::BadRequest { .. }
             | Self::Unsupported { .. }
-            | Self::HeadTooLarge { .. } => Code::ProxyRequest,
+            | Self::HeadTooLarge { .. }
+            | Self::TooManyFields { .. } => Code::ProxyRequest,
             Self::Denied { .. } => Code::ProxyDenied,
             Self::PinOff | Self::Pin { .. } => Code::ProxyPin,
             Self::Ipv4Only(error) | Self::Resolve(error) => error.code(),
@@ -117,12 +130,18 @@ impl Hint for Refusal {
             | Self::UserRate { .. }
             | Self::UserBytes { .. } => Code::ProxyLimit,
             Self::Idle | Self::HandshakeTimeout => Code::ProxyIdle,
-            Self::System(_) => Code::Socket,
+            Self::NotDelivered { .. } => Code::NotSetUp,
+            Self::NotSent { .. } | Self::System(_) => Code::Socket,
         }
     }
 
     fn hint(&self) -> Option<String> {
         let text = match self {
+            Self::NotDelivered { prefix } => {
+                return Some(format!(
+                    "the proxy's operator can set it up again: `sudo v6kit setup --prefix {prefix}`"
+                ));
+            }
             Self::Dial(error) => return error.hint(),
             Self::Resolve(error) => return error.hint(),
             Self::NoCredentials => "give them in the URL of the proxy: http://USER:PASSWORD@HOST:PORT",

@@ -128,6 +128,14 @@ impl Sniffed {
         self.stream.read_buf(&mut self.read).await
     }
 
+    /// Drops the line ends at the front (RFC 9112 section 2.2).
+    pub(crate) fn skip_empty_lines(&mut self) {
+        let empty = self.read.iter().take_while(|byte| b"\r\n".contains(byte)).count();
+        if empty > 0 {
+            self.read.drain(..empty);
+        }
+    }
+
     /// Sends a last answer and closes so that the client gets to read it.
     pub(crate) async fn say_goodbye(&mut self, answer: &[u8]) {
         let goodbye = async {

@@ -1,5 +1,6 @@
 //! From a destination to a connection: resolve, ask the policy, dial from the chosen address.
 
+pub(crate) mod delivery;
 pub(crate) mod lookup;
 pub(crate) mod policy;
 pub(crate) mod source;
@@ -16,6 +17,7 @@ use v6kit_net::{DialError, ResolveError, dial, dial_to_speak};
 use crate::data::refusal::Refusal;
 use crate::data::target::{Host, Target};
 use crate::data::username::SourceRequest;
+use delivery::Watch;
 use lookup::Names;
 use policy::Policy;
 use source::{NoPlace, Source, Sources};
@@ -37,6 +39,8 @@ const MAX_WARNINGS: usize = 1000;
 pub(crate) struct Egress {
     /// `None` sends from the host's own address.
     pub(crate) sources: Option<Sources>,
+    /// Whether the prefix is delivered here, where that can be seen.
+    pub(crate) delivery: Option<Watch>,
     pub(crate) policy: Policy,
     pub(crate) v4: Ipv4Destinations,
     /// For resolution and connection together.
@@ -92,6 +96,7 @@ impl Egress {
             Destinations::V6(addresses) => (addresses, source),
             Destinations::V4(addresses) => (addresses, None),
         };
+        self.ensure_delivered(source).await?;
         let mut failed = None;
         for (index, to) in addresses.iter().enumerate() {
             let share = share_of(deadline, addresses.len() - index);
@@ -102,12 +107,30 @@ impl Egress {
             };
             match dialled {
                 Ok(stream) => return Ok(Upstream { stream, to: *to }),
-                Err(error) if is_local(&error) => return Err(Refusal::Dial(error)),
+                Err(error) if is_local(&error) => return Err(self.explain(source, error).await),
                 Err(error) => failed = Some(error),
             }
         }
         // `destinations` never returns an empty list.
-        Err(failed.map_or(Refusal::Silent, Refusal::Dial))
+        match failed {
+            Some(error) => Err(self.explain(source, error).await),
+            None => Err(Refusal::Silent),
+        }
+    }
+
+    /// Refuses what would leave from a prefix that is known not to be delivered to this host.
+    pub(crate) async fn ensure_delivered(&self, source: Option<Ipv6Addr>) -> Result<(), Refusal> {
+        match (&self.delivery, source) {
+            (Some(watch), Some(_)) => watch.check().await,
+            _ => Ok(()),
+        }
+    }
+
+    async fn explain(&self, source: Option<Ipv6Addr>, error: DialError) -> Refusal {
+        match (&self.delivery, source) {
+            (Some(watch), Some(_)) => watch.explain(error).await,
+            _ => Refusal::Dial(error),
+        }
     }
 
     /// The addresses of `target` that the policy lets us reach.
@@ -272,6 +295,7 @@ mod tests {
     fn egress(v4: Ipv4Destinations, allowed: &[&str]) -> Egress {
         Egress {
             sources: None,
+            delivery: None,
             policy: Policy::new(None, allowed.iter().map(|net| net.parse().unwrap()).collect()),
             v4,
             timeout: Duration::from_secs(10),

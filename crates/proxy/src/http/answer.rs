@@ -1,5 +1,7 @@
 //! How a client is told that it does not get what it asked for.
 
+use std::cell::RefCell;
+
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, PROXY_AUTHENTICATE};
 use http::{Response, StatusCode};
@@ -44,9 +46,34 @@ pub(crate) fn last_answer(refusal: &Refusal) -> Vec<u8> {
     encode(&response)
 }
 
+thread_local! {
+    /// The second that was last written as a date, and its text.
+    static DATE: RefCell<(i64, String)> = const { RefCell::new((i64::MIN, String::new())) };
+}
+
+/// Appends the `Date` of now (RFC 9110 section 6.6.1), which hyper adds by itself to what it sends.
+pub(super) fn push_date(bytes: &mut Vec<u8>) {
+    let now = jiff::Timestamp::now();
+    DATE.with_borrow_mut(|(second, text)| {
+        if *second != now.as_second() {
+            let printer = jiff::fmt::rfc2822::DateTimePrinter::new();
+            text.clear();
+            // It fails for years that a clock does not show.
+            if printer.print_timestamp_rfc9110(&now, &mut *text).is_err() {
+                return;
+            }
+            *second = now.as_second();
+        }
+        bytes.extend_from_slice(b"date: ");
+        bytes.extend_from_slice(text.as_bytes());
+        bytes.extend_from_slice(b"\r\n");
+    });
+}
+
 /// The bytes of a response that hyper does not send.
 pub(super) fn encode(response: &Response<Bytes>) -> Vec<u8> {
     let mut bytes = format!("HTTP/1.1 {}\r\n", response.status()).into_bytes();
+    push_date(&mut bytes);
     for (name, value) in response.headers() {
         bytes.extend_from_slice(name.as_str().as_bytes());
         bytes.extend_from_slice(b": ");
@@ -73,12 +100,18 @@ fn status(refusal: &Refusal) -> StatusCode {
         Refusal::Resolve(_) | Refusal::Dial(_) | Refusal::Upstream(_) | Refusal::BadResponse { .. } => {
             StatusCode::BAD_GATEWAY
         }
-        Refusal::Full(_) | Refusal::Addresses { .. } | Refusal::System(_) => StatusCode::SERVICE_UNAVAILABLE,
+        Refusal::Full(_)
+        | Refusal::Addresses { .. }
+        | Refusal::NotDelivered { .. }
+        | Refusal::NotSent { .. }
+        | Refusal::System(_) => StatusCode::SERVICE_UNAVAILABLE,
         Refusal::UserConnections { .. } | Refusal::UserRate { .. } | Refusal::UserBytes { .. } => {
             StatusCode::TOO_MANY_REQUESTS
         }
         Refusal::Idle | Refusal::HandshakeTimeout => StatusCode::REQUEST_TIMEOUT,
-        Refusal::HeadTooLarge { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        Refusal::HeadTooLarge { .. } | Refusal::TooManyFields { .. } => {
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+        }
     }
 }
 

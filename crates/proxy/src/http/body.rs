@@ -10,6 +10,7 @@ use http_body_util::Full;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::Sleep;
 
+use super::requests::Answering;
 use super::upstreams::{Upstreams, Work, work_on};
 use crate::data::refusal::Refusal;
 use crate::relay::Meter;
@@ -204,6 +205,42 @@ impl Body for Content {
             Self::Passing(body) => body.size_hint(),
             Self::Own(body) => body.size_hint(),
         }
+    }
+}
+
+/// An answer to a client, which lasts until hyper has sent it.
+#[derive(Debug)]
+pub(super) struct Answer {
+    content: Content,
+    _answering: Answering,
+}
+
+impl Answer {
+    pub(super) fn new(content: Content, answering: Answering) -> Self {
+        Self {
+            content,
+            _answering: answering,
+        }
+    }
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        Pin::new(&mut self.content).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.content.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.content.size_hint()
     }
 }
 

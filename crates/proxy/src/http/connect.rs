@@ -8,6 +8,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use v6kit_net::push_address;
 
+use super::answer::push_date;
 use super::head::{Connect, basic_credentials};
 use crate::data::refusal::Refusal;
 use crate::data::stream::Sniffed;
@@ -60,6 +61,7 @@ pub(super) async fn establish(
 ) -> Option<Tunnel> {
     let mut answer = Vec::with_capacity(128);
     answer.extend_from_slice(b"HTTP/1.1 200 Connection established\r\n");
+    push_date(&mut answer);
     if let Some(source) = exchange.source() {
         answer.extend_from_slice(b"X-V6kit-Source: ");
         push_source(&mut answer, source);

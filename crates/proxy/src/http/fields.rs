@@ -1,10 +1,10 @@
 //! Header fields that end at a proxy, and responses that two parsers could read differently.
 
-use http::StatusCode;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION,
-    TE, TRANSFER_ENCODING, UPGRADE,
+    TE, TRANSFER_ENCODING, UPGRADE, VIA,
 };
+use http::{StatusCode, Version};
 
 use crate::data::refusal::Refusal;
 
@@ -46,6 +46,30 @@ pub(super) fn strip_hop_by_hop(fields: &mut HeaderMap) {
     for name in found {
         fields.remove(name);
     }
+}
+
+/// Says that the message came through here (RFC 9110 section 7.6.3). `received` is the version that it came with.
+pub(super) fn say_via(fields: &mut HeaderMap, received: Version) {
+    fields.append(
+        VIA,
+        HeaderValue::from_static(match received {
+            Version::HTTP_10 => "1.0 v6kit",
+            _ => "1.1 v6kit",
+        }),
+    );
+}
+
+/// Lets a message agree on WebSocket (RFC 6455 section 4).
+pub(super) fn switch_to_websocket(fields: &mut HeaderMap) {
+    fields.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    fields.insert(UPGRADE, HeaderValue::from_static("websocket"));
+}
+
+/// Whether a response switches to WebSocket and nothing else.
+pub(super) fn is_websocket(fields: &HeaderMap) -> bool {
+    let mut protocols = fields.get_all(UPGRADE).iter();
+    let first = protocols.next().map(HeaderValue::as_bytes);
+    first.is_some_and(|protocol| protocol.eq_ignore_ascii_case(b"websocket")) && protocols.next().is_none()
 }
 
 /// Whether a connection to an origin server may carry another request.
@@ -115,6 +139,26 @@ mod tests {
         ]);
         strip_hop_by_hop(&mut fields);
         assert_eq!(fields.keys().collect::<Vec<_>>(), ["accept"]);
+    }
+
+    #[test]
+    fn via_is_added_behind_those_of_others() {
+        let mut fields = fields(&[("via", "1.1 first")]);
+        say_via(&mut fields, Version::HTTP_10);
+        let all: Vec<_> = fields.get_all(VIA).iter().collect();
+        assert_eq!(all, ["1.1 first", "1.0 v6kit"]);
+    }
+
+    #[test]
+    fn only_websocket_alone_is_websocket() {
+        assert!(is_websocket(&fields(&[("upgrade", "WebSocket")])));
+        for lines in [&[][..], &[("upgrade", "h2c")], &[("upgrade", "websocket, h2c")]] {
+            assert!(!is_websocket(&fields(lines)), "{lines:?}");
+        }
+        assert!(!is_websocket(&fields(&[
+            ("upgrade", "websocket"),
+            ("upgrade", "h2c")
+        ])));
     }
 
     #[test]

@@ -13,17 +13,18 @@ use http_body_util::Full;
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1 as server;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use super::answer;
-use super::body::{Content, Passing, Way};
+use super::body::{Answer, Content, Passing, Way};
 use super::connect::{self, SOURCE_FIELD, push_source};
-use super::fields::{Reuse, settle_response, strip_hop_by_hop};
+use super::fields::{Reuse, is_websocket, say_via, settle_response, strip_hop_by_hop, switch_to_websocket};
+use super::framing::Violation;
 use super::head::{Connect, MAX_HEAD};
-use super::origin::Dispatch;
-use super::requests::{Requests, Verdict};
-use super::upstreams::Upstreams;
+use super::origin::{Agreed, Dispatch};
+use super::requests::{Control, Patience, Requests};
+use super::upstreams::{Upstreams, Work};
 use crate::data::protocol::Protocol;
 use crate::data::refusal::Refusal;
 use crate::data::stream::Sniffed;
@@ -33,9 +34,9 @@ use crate::session::client::{Client, Rotation};
 use crate::session::exchange::Exchange;
 use crate::session::worker::writers_turn;
 use crate::session::{Session, Tunnel};
+use crate::settings::Via;
 
-/// How long a client connection may wait between two requests, and a request for the rest of its head, where the
-/// idle time-out is no shorter.
+/// How long a client connection may wait between two requests, where the idle time-out is no shorter.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
 /// Serves requests until the client leaves, one asks for a tunnel, or the proxy drains.
@@ -47,23 +48,24 @@ pub(super) async fn serve(
     let forwarder = Rc::new(Forwarder {
         session: Rc::clone(session),
         upstreams: Rc::clone(upstreams),
-        verdict: Verdict::default(),
+        control: Rc::default(),
         opened: RefCell::default(),
     });
     let service = service_fn(|request| {
         let forwarder = Rc::clone(&forwarder);
         async move { Ok::<_, Infallible>(forwarder.answer(request).await) }
     });
-    let requests = Requests::new(sniffed, Rc::clone(&forwarder.verdict));
     let worker = &session.worker;
-    let next_request = KEEP_ALIVE.min(worker.idle_timeout).max(worker.handshake_timeout);
+    let patience = Patience {
+        idle: KEEP_ALIVE.min(worker.idle_timeout),
+        head: worker.handshake_timeout,
+    };
+    let requests = Requests::new(sniffed, Rc::clone(&forwarder.control), patience);
     let mut connection = server::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(next_request)
+        .header_read_timeout(None)
         // As many fields as MAX_FIELDS, which would cost room on the heap if it was said.
         .max_header_size(MAX_HEAD)
         .preserve_header_case(true)
-        .auto_date_header(false)
         .half_close(true)
         .serve_connection(TokioIo::new(requests), service);
     let served = tokio::select! {
@@ -98,7 +100,7 @@ pub(super) async fn serve(
 struct Forwarder {
     session: Rc<Session>,
     upstreams: Rc<Upstreams>,
-    verdict: Verdict,
+    control: Rc<Control>,
     /// The tunnel that begins when hyper has sent its answer.
     opened: RefCell<Option<Opened>>,
 }
@@ -106,6 +108,8 @@ struct Forwarder {
 /// A connection for a tunnel that the client is being told of.
 struct Opened {
     upstream: TcpStream,
+    /// What was read of it already.
+    read: Bytes,
     exchange: Rc<Exchange>,
 }
 
@@ -122,7 +126,7 @@ impl Opened {
             upstream: self.upstream,
             early: Early {
                 up: sniffed.read,
-                down: Vec::new(),
+                down: self.read.into(),
             },
             exchange: self.exchange,
         })
@@ -130,13 +134,25 @@ impl Opened {
 }
 
 impl Forwarder {
-    async fn answer(&self, request: Request<Incoming>) -> Response<Content> {
-        let refused_head = self.verdict.get().copied();
-        if refused_head.is_none() && request.method() == Method::CONNECT {
-            return self.connect(request).await;
+    async fn answer(&self, request: Request<Incoming>) -> Response<Answer> {
+        let answering = self.control.begin_answer();
+        let response = match self.control.violation() {
+            None if request.method() == Method::CONNECT => self.connect(request).await,
+            violation => self.answer_forward(request, violation).await,
+        };
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            self.control.decline_switch();
         }
+        response.map(|content| Answer::new(content, answering))
+    }
+
+    async fn answer_forward(
+        &self,
+        request: Request<Incoming>,
+        violation: Option<Violation>,
+    ) -> Response<Content> {
         let exchange = self.session.begin(Protocol::Forward);
-        let forwarded = match refused_head {
+        let forwarded = match violation {
             Some(violation) => Err(violation.into()),
             None => self.forward(&exchange, request).await,
         };
@@ -147,10 +163,7 @@ impl Forwarder {
             }
             Err(refusal) => {
                 // Content that broke off because it was refused is the cause of whatever came after.
-                let refusal = self
-                    .verdict
-                    .get()
-                    .map_or(refusal, |violation| (*violation).into());
+                let refusal = self.control.violation().map_or(refusal, Into::into);
                 refuse(&exchange, &refusal)
             }
         }
@@ -171,7 +184,11 @@ impl Forwarder {
                 exchange.answered(200);
                 let mut response = Response::new(empty());
                 tell_source(response.headers_mut(), &exchange);
-                self.opened.replace(Some(Opened { upstream, exchange }));
+                self.opened.replace(Some(Opened {
+                    upstream,
+                    read: Bytes::new(),
+                    exchange,
+                }));
                 response
             }
             Err(refusal) => {
@@ -202,13 +219,9 @@ impl Forwarder {
             exchange.finish();
             return Ok(Response::new(empty()));
         }
+        let version = head.version;
         rewrite(&mut head)?;
-        let idle = self.session.worker.idle_timeout;
-        let content = if body.is_end_stream() {
-            empty()
-        } else {
-            Content::Passing(Passing::new(body, Way::Up, Rc::clone(exchange), idle))
-        };
+        self.say_via(&mut head.headers, version);
         let dispatch = Dispatch {
             session: &self.session,
             upstreams: &self.upstreams,
@@ -216,21 +229,89 @@ impl Forwarder {
             client: &client,
             target: &target,
         };
-        let (mut origin, response) = dispatch.send(Request::from_parts(head, content)).await?;
+        if self.control.is_switching() {
+            switch_to_websocket(&mut head.headers);
+            return self.switch(dispatch, Request::from_parts(head, empty())).await;
+        }
+        let idle = self.session.worker.idle_timeout;
+        let content = if body.is_end_stream() {
+            empty()
+        } else {
+            Content::Passing(Passing::new(body, Way::Up, Rc::clone(exchange), idle))
+        };
+        let (mut origin, mut response) = dispatch.send(Request::from_parts(head, content)).await?;
         writers_turn().await;
         let work = origin.work.take();
-        let (mut head, body) = response.into_parts();
-        let reuse = settle_response(head.status, &mut head.headers, body.size_hint().exact())?;
+        let reuse = settle(&mut response)?;
         if client.rotation == Rotation::Sticky && reuse == Reuse::Permitted {
             self.upstreams.keep(dispatch.key(), origin);
         }
-        strip_hop_by_hop(&mut head.headers);
-        tell_source(&mut head.headers, exchange);
-        head.version = Version::HTTP_11;
+        Ok(self.pass_on(exchange, response, work))
+    }
+
+    /// Passes a request for WebSocket on, and both sides of it where the origin server agrees.
+    async fn switch(
+        &self,
+        dispatch: Dispatch<'_>,
+        request: Request<Content>,
+    ) -> Result<Response<Content>, Refusal> {
+        let (mut response, agreed) = dispatch.switch(request).await?;
+        let (upstream, read) = match agreed {
+            Agreed::No(work) => {
+                settle(&mut response)?;
+                return Ok(self.pass_on(dispatch.exchange, response, work));
+            }
+            Agreed::Yes(stream, read) => (stream, read),
+        };
+        if !is_websocket(response.headers()) {
+            return Err(Refusal::BadResponse {
+                why: "the destination switches to another protocol than was asked for",
+            });
+        }
+        let exchange = Rc::clone(dispatch.exchange);
+        self.opened.replace(Some(Opened {
+            upstream,
+            read,
+            exchange,
+        }));
+        let (mut head, _) = response.into_parts();
+        self.pass_on_head(dispatch.exchange, &mut head);
+        switch_to_websocket(&mut head.headers);
+        Ok(Response::from_parts(head, empty()))
+    }
+
+    fn pass_on(
+        &self,
+        exchange: &Rc<Exchange>,
+        response: Response<Incoming>,
+        work: Work,
+    ) -> Response<Content> {
+        let (mut head, body) = response.into_parts();
+        self.pass_on_head(exchange, &mut head);
+        let idle = self.session.worker.idle_timeout;
         let body = Passing::new(body, Way::Down, Rc::clone(exchange), idle);
         let body = body.working(work, Rc::clone(&self.upstreams));
-        Ok(Response::from_parts(head, Content::Passing(body)))
+        Response::from_parts(head, Content::Passing(body))
     }
+
+    fn pass_on_head(&self, exchange: &Exchange, head: &mut http::response::Parts) {
+        strip_hop_by_hop(&mut head.headers);
+        self.say_via(&mut head.headers, head.version);
+        tell_source(&mut head.headers, exchange);
+        head.version = Version::HTTP_11;
+    }
+
+    fn say_via(&self, fields: &mut HeaderMap, received: Version) {
+        if self.session.worker.via == Via::Say {
+            say_via(fields, received);
+        }
+    }
+}
+
+/// Leaves one statement of where the response ends.
+fn settle(response: &mut Response<Incoming>) -> Result<Reuse, Refusal> {
+    let (status, length) = (response.status(), response.body().size_hint().exact());
+    settle_response(status, response.headers_mut(), length)
 }
 
 /// The whole answer of a request that is refused.
@@ -240,7 +321,13 @@ fn refuse(exchange: &Exchange, refusal: &Refusal) -> Response<Content> {
     exchange.refused(refusal);
     exchange.finish();
     // A client that makes no sense may not mean as a request what comes next.
-    let close = matches!(refusal, Refusal::Full(_) | Refusal::HeadTooLarge { .. });
+    let close = matches!(
+        refusal,
+        Refusal::Full(_)
+            | Refusal::HeadTooLarge { .. }
+            | Refusal::TooManyFields { .. }
+            | Refusal::HandshakeTimeout
+    );
     if close || response.status() == StatusCode::BAD_REQUEST {
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(CONNECTION, close);

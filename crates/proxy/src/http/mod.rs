@@ -2,6 +2,7 @@
 
 mod answer;
 mod body;
+mod chunked;
 mod connect;
 mod fields;
 mod forward;
@@ -25,7 +26,7 @@ use crate::data::refusal::Refusal;
 use crate::data::stream::Sniffed;
 use crate::session::exchange::Exchange;
 use crate::session::{Session, Tunnel};
-use head::{Connect, HeadError, MAX_HEAD, may_be_connect, parse_connect};
+use head::{Connect, HeadError, MAX_FIELDS, MAX_HEAD, may_be_connect, parse_connect};
 
 /// Serves CONNECT requests until one becomes a tunnel, and other requests for good.
 pub(crate) async fn negotiate(
@@ -68,6 +69,7 @@ enum Heading {
 
 async fn read_connect(sniffed: &mut Sniffed) -> io::Result<Heading> {
     loop {
+        sniffed.skip_empty_lines();
         if !may_be_connect(&sniffed.read) {
             return Ok(Heading::Other);
         }
@@ -81,7 +83,7 @@ async fn read_connect(sniffed: &mut Sniffed) -> io::Result<Heading> {
             }
             Ok(None) => {}
             Err(HeadError::Syntax(httparse::Error::TooManyHeaders)) => {
-                return Ok(Heading::Bad(Refusal::HeadTooLarge { limit: MAX_HEAD }));
+                return Ok(Heading::Bad(Refusal::TooManyFields { limit: MAX_FIELDS }));
             }
             Err(error) => return Ok(Heading::Bad(Refusal::BadRequest { why: why(error) })),
         }

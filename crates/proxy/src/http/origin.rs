@@ -2,19 +2,21 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::time::Instant;
+use std::rc::Rc;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1 as client;
+use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::body::Content;
 use super::head::MAX_HEAD;
-use super::upstreams::{Key, Origin, Upstreams, work_on};
+use super::upstreams::{Key, Origin, Upstreams, Wire, Work, work_on};
 use crate::data::refusal::Refusal;
 use crate::data::target::Target;
 use crate::session::Session;
@@ -26,7 +28,7 @@ use crate::session::worker::writers_turn;
 pub(super) struct Dispatch<'a> {
     pub(super) session: &'a Session,
     pub(super) upstreams: &'a Upstreams,
-    pub(super) exchange: &'a Exchange,
+    pub(super) exchange: &'a Rc<Exchange>,
     pub(super) client: &'a Client,
     pub(super) target: &'a Target,
 }
@@ -64,27 +66,41 @@ impl Dispatch<'_> {
         }
     }
 
-    async fn dial(&self, labour: WorkedBy) -> Result<Origin, Refusal> {
-        let began = Instant::now();
-        let egress = &self.session.worker.egress;
-        let upstream = egress.connect(self.target, self.client.source).await?;
-        let from = self.client.source_towards(&upstream);
-        self.exchange.connected(from, upstream.to, Some(began.elapsed()));
-        let (sender, connection) = client::Builder::new()
-            .preserve_header_case(true)
-            .max_header_size(4 * MAX_HEAD)
-            // A head alone is copied for less than what a list of pieces costs.
-            .writev(matches!(labour, WorkedBy::Task))
-            .handshake(TokioIo::new(upstream.stream))
+    /// Sends a request for another protocol over a connection of its own, which is the client's if that is agreed on.
+    pub(super) async fn switch(
+        &self,
+        request: Request<Content>,
+    ) -> Result<(Response<Incoming>, Agreed), Refusal> {
+        let Dialled { mut sender, mut wire } = self.connect(WorkedBy::Asker).await?;
+        let mut sending = pin!(sender.send_request(request));
+        let mut worked = false;
+        let response = poll_fn(|cx| {
+            worked = worked || wire.as_mut().poll(cx).is_ready();
+            sending.as_mut().poll(cx)
+        });
+        let response = timeout(self.session.worker.idle_timeout, response)
             .await
+            .map_err(|_elapsed| Refusal::Silent)?
             .map_err(Refusal::Upstream)?;
-        let connection = Box::pin(connection);
-        let work = match labour {
-            WorkedBy::Asker => Some(connection),
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            return Ok((response, Agreed::No((!worked).then_some(wire))));
+        }
+        if !worked {
+            wire.as_mut().await.map_err(Refusal::Upstream)?;
+        }
+        let parts = std::pin::Pin::into_inner(wire).into_parts();
+        let (stream, read) = (parts.io.into_inner(), parts.read_buf);
+        Ok((response, Agreed::Yes(stream, read)))
+    }
+
+    async fn dial(&self, worked_by: WorkedBy) -> Result<Origin, Refusal> {
+        let Dialled { sender, wire } = self.connect(worked_by).await?;
+        let work = match worked_by {
+            WorkedBy::Asker => Some(wire),
             WorkedBy::Task => {
                 tokio::task::spawn_local(async move {
                     // Whoever waits for the response is told of the error.
-                    let _ = connection.await;
+                    let _ = wire.await;
                 });
                 None
             }
@@ -92,9 +108,28 @@ impl Dispatch<'_> {
         Ok(Origin {
             sender,
             work,
-            to: upstream.to,
-            from,
+            to: self.exchange.destination(),
+            from: self.exchange.source(),
             _lease: self.client.lease.clone(),
+        })
+    }
+
+    async fn connect(&self, worked_by: WorkedBy) -> Result<Dialled, Refusal> {
+        let upstream = self
+            .session
+            .connect(self.exchange, self.client, self.target)
+            .await?;
+        let (sender, connection) = client::Builder::new()
+            .preserve_header_case(true)
+            .max_header_size(4 * MAX_HEAD)
+            // A head alone is copied for less than what a list of pieces costs.
+            .writev(matches!(worked_by, WorkedBy::Task))
+            .handshake(TokioIo::new(upstream.stream))
+            .await
+            .map_err(Refusal::Upstream)?;
+        Ok(Dialled {
+            sender,
+            wire: Box::pin(connection),
         })
     }
 
@@ -119,6 +154,20 @@ impl Dispatch<'_> {
     }
 }
 
+/// A connection that was made, both halves of hyper's.
+struct Dialled {
+    sender: SendRequest<Content>,
+    wire: Wire,
+}
+
+/// What an origin server said to another protocol.
+pub(super) enum Agreed {
+    /// This is the connection now, with what was read of it already.
+    Yes(TcpStream, Bytes),
+    /// An ordinary response comes, whose content needs this work.
+    No(Work),
+}
+
 /// Why a request was not answered, and the request where none of it was sent.
 type NotSent = (Refusal, Option<Request<Content>>);
 
@@ -137,6 +186,7 @@ fn spare(request: &Request<Content>) -> Option<Request<Content>> {
 }
 
 /// Who does the work of a connection.
+#[derive(Clone, Copy)]
 enum WorkedBy {
     /// A task, for as long as the connection is kept.
     Task,

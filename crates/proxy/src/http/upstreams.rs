@@ -1,6 +1,6 @@
 //! Connections to origin servers that are kept for the next request of the same session.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddrV6};
 use std::pin::Pin;
@@ -33,7 +33,7 @@ pub(super) struct Key {
 }
 
 /// hyper's part of a connection, which reads and writes.
-type Wire = Pin<Box<Connection<TokioIo<TcpStream>, Content>>>;
+pub(super) type Wire = Pin<Box<Connection<TokioIo<TcpStream>, Content>>>;
 
 /// The work of a connection that no task of its own does: whoever waits for the response does it meanwhile.
 /// `None` once it is done.
@@ -53,16 +53,19 @@ pub(super) fn work_on(work: &mut Work, cx: &mut Context<'_>) {
 pub(super) struct Origin {
     pub(super) sender: SendRequest<Content>,
     pub(super) work: Work,
-    pub(super) to: SocketAddrV6,
+    pub(super) to: Option<SocketAddrV6>,
     pub(super) from: Option<IpAddr>,
     /// The source address keeps its place for as long as the connection is open.
     pub(super) _lease: Option<Rc<Lease>>,
 }
 
 /// The connections of one thread that are kept, and those that have served.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Upstreams {
     kept: RefCell<HashMap<Key, Vec<Kept>>>,
+    /// How many may be kept, so that descriptors are left for clients.
+    limit: usize,
+    count: Cell<usize>,
     leaving: Leaving<Wire>,
 }
 
@@ -73,19 +76,37 @@ struct Kept {
 }
 
 impl Upstreams {
+    /// Keeps `limit` connections at most.
+    pub(crate) fn new(limit: usize) -> Self {
+        Self {
+            kept: RefCell::default(),
+            limit,
+            count: Cell::default(),
+            leaving: Leaving::default(),
+        }
+    }
+
     /// A connection that is free.
     pub(super) fn take(&self, key: &Key) -> Option<Origin> {
         let mut kept = self.kept.borrow_mut();
         let same = kept.get_mut(key)?;
+        let before = same.len();
         same.retain(|kept| !kept.origin.sender.is_closed());
+        self.forget(before - same.len());
         let free = same.iter().rposition(|kept| kept.origin.sender.is_ready())?;
+        self.forget(1);
         Some(same.swap_remove(free).origin)
+    }
+
+    fn forget(&self, closed: usize) {
+        self.count.set(self.count.get() - closed);
     }
 
     /// Keeps a connection, which may still be busy with the body of its last response.
     pub(super) fn keep(&self, key: Key, origin: Origin) {
         let mut kept = self.kept.borrow_mut();
-        if kept.len() >= MAX_KEYS && !kept.contains_key(&key) {
+        let is_full = self.count.get() >= self.limit;
+        if is_full || kept.len() >= MAX_KEYS && !kept.contains_key(&key) {
             return;
         }
         let same = kept.entry(key).or_default();
@@ -94,6 +115,7 @@ impl Upstreams {
                 origin,
                 since: Instant::now(),
             });
+            self.count.set(self.count.get() + 1);
         }
     }
 
@@ -107,10 +129,12 @@ impl Upstreams {
     /// Closes what was idle for too long.
     pub(crate) fn sweep(&self) {
         self.kept.borrow_mut().retain(|_, same| {
+            let before = same.len();
             same.retain(|kept| {
                 let idle = kept.origin.sender.is_ready() && kept.since.elapsed() > KEEP;
                 !idle && !kept.origin.sender.is_closed()
             });
+            self.forget(before - same.len());
             !same.is_empty()
         });
     }
@@ -118,5 +142,6 @@ impl Upstreams {
     /// Closes everything that is idle.
     pub(crate) fn clear(&self) {
         self.kept.borrow_mut().clear();
+        self.count.set(0);
     }
 }

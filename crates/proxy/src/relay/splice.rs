@@ -1,6 +1,6 @@
 //! Bytes from socket to socket through a pipe, without a copy (splice(2)).
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::task::{Context, Poll, ready};
@@ -15,11 +15,17 @@ use crate::data::stream::ClientStream;
 
 /// What a pipe is asked to hold. The kernel may give less to a user with many pipes (pipe(7)).
 const PIPE_BYTES: usize = 512 * 1024;
-/// Pipes that a thread keeps for the next tunnel.
+/// Pipes that a thread keeps for the next tunnel, at most.
 const SPARE_PIPES: usize = 32;
 
 thread_local! {
     static SPARE: RefCell<Vec<Ends>> = const { RefCell::new(Vec::new()) };
+    static KEPT: Cell<usize> = const { Cell::new(SPARE_PIPES) };
+}
+
+/// Lets this thread keep so many pipes for the next tunnel, and no more than makes sense: each is two descriptors.
+pub(crate) fn keep_pipes(count: usize) {
+    KEPT.set(count.clamp(1, SPARE_PIPES));
 }
 
 /// A socket that the kernel can splice from and to.
@@ -203,7 +209,7 @@ impl Drop for Pipe {
         // The thread may be ending.
         let _ = SPARE.try_with(|spare| {
             let mut spare = spare.borrow_mut();
-            if spare.len() < SPARE_PIPES {
+            if spare.len() < KEPT.get() {
                 spare.push(ends);
             }
         });

@@ -1,5 +1,6 @@
 //! A client's connection: TLS where the listener has it, and which protocol is spoken by its first byte.
 
+use std::io;
 use std::rc::Rc;
 
 use tokio::net::TcpStream;
@@ -10,7 +11,7 @@ use crate::data::refusal::Refusal;
 use crate::data::stream::{ClientStream, Sniffed};
 use crate::http::{self, Upstreams};
 use crate::session::{Session, Tunnel};
-use crate::socks::{self, codec};
+use crate::socks::{self, codec, codec4};
 
 /// The first byte of a TLS handshake record (RFC 8446 section 5.1).
 const TLS_HANDSHAKE: u8 = 0x16;
@@ -44,7 +45,7 @@ async fn negotiate(
         (_, stream) => stream,
     };
     let mut sniffed = Sniffed::new(stream);
-    match session.in_time(sniffed.read_more()).await {
+    match session.in_time(first_bytes(&mut sniffed)).await {
         // Who connects and leaves is in no log.
         Ok(0) => return None,
         Ok(_) => {}
@@ -55,10 +56,7 @@ async fn negotiate(
     }
     match sniffed.read[0] {
         codec::VERSION => Box::pin(socks::negotiate(session, sniffed)).await,
-        codec::VERSION_4 => {
-            let what = "SOCKS4, which cannot name an IPv6 destination,";
-            turn_away(session, Protocol::Socks4, sniffed, &codec::REJECTED_4, what).await
-        }
+        codec4::VERSION => Box::pin(socks::negotiate_4(session, sniffed)).await,
         TLS_HANDSHAKE => {
             turn_away(
                 session,
@@ -71,6 +69,19 @@ async fn negotiate(
         }
         first if first.is_ascii_alphabetic() => http::negotiate(session, &upstreams, sniffed).await,
         _ => turn_away(session, Protocol::Unknown, sniffed, &[], "the client's protocol").await,
+    }
+}
+
+/// Reads what a protocol is known by, behind empty lines that some HTTP clients send first (RFC 9112 section 2.2).
+async fn first_bytes(sniffed: &mut Sniffed) -> io::Result<usize> {
+    loop {
+        if sniffed.read_more().await? == 0 {
+            return Ok(0);
+        }
+        sniffed.skip_empty_lines();
+        if !sniffed.read.is_empty() {
+            return Ok(sniffed.read.len());
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::errno::Errno;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use tokio::net::{TcpListener, UnixListener};
 use tokio_rustls::TlsAcceptor;
@@ -149,9 +150,10 @@ fn local(socket: &Socket) -> io::Result<SocketAddr> {
     address.ok_or_else(|| io::ErrorKind::Unsupported.into())
 }
 
-/// Options that accepted sockets inherit, once instead of per connection.
+/// Options that accepted sockets inherit, once instead of per connection. What a listener does not have, such as one
+/// of Multipath TCP that systemd made, is done without.
 fn tune(socket: SockRef<'_>, address: SocketAddr, idle: Duration) -> io::Result<()> {
-    socket.set_tcp_nodelay(true)?;
+    permitted(socket.set_tcp_nodelay(true))?;
     if is_loopback(address) {
         // What a kernel does not have costs time and nothing else. Where bbr is the default, its pacing takes a timer
         // for every burst, a quarter of what bulk costs; loopback has nothing to pace for, and everybody may use reno.
@@ -160,7 +162,25 @@ fn tune(socket: SockRef<'_>, address: SocketAddr, idle: Duration) -> io::Result<
         let _ = defer_accept(&socket);
     }
     // A client that takes no more bytes holds its connection no longer than an idle one (tcp(7)).
-    socket.set_tcp_user_timeout(Some(idle))
+    permitted(socket.set_tcp_user_timeout(Some(idle)))
+}
+
+/// Takes an option that a protocol does not know for set.
+fn permitted(set: io::Result<()>) -> io::Result<()> {
+    match set {
+        Err(error) if is_unknown(&error) => {
+            tracing::debug!("a listener does not know an option: {error}");
+            Ok(())
+        }
+        set => set,
+    }
+}
+
+fn is_unknown(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error().map(Errno::from_raw),
+        Some(Errno::EOPNOTSUPP | Errno::ENOPROTOOPT)
+    )
 }
 
 fn bind_unix(path: &Path) -> io::Result<OwnedFd> {

@@ -25,10 +25,12 @@ use crate::data::protocol::Protocol;
 use crate::data::refusal::Refusal;
 use crate::data::stream::{ClientStream, Peer};
 use crate::egress::Egress;
+use crate::egress::delivery::Watch;
 use crate::egress::lookup::Names;
 use crate::egress::policy::Policy;
 use crate::egress::source::{Bounds, Sources};
 use crate::http::Upstreams;
+use crate::relay::keep_pipes;
 use crate::report::access_log::LogSender;
 use crate::report::metrics::Tally;
 use crate::session::admission::{Admission, Capacity};
@@ -70,14 +72,16 @@ impl Common {
             self.phases.clone(),
             self.pulses.clone(),
         );
-        let (pin, idle_timeout) = (settings.pin, settings.idle_timeout);
+        let (pin, via, idle_timeout) = (settings.pin, settings.via, settings.idle_timeout);
         let (handshake_timeout, capacity) = (settings.handshake_timeout, self.capacity.clone());
         let (log, tally) = (self.log.clone(), Arc::clone(tally));
+        let delivery = settings.delivery.clone();
         let (last_net64, bounds) = (Arc::clone(&self.last_net64), self.bounds.clone());
         // What a thread does not share is made on that thread.
         Box::new(move || Worker {
             egress: Egress {
                 sources: pool.map(|pool| Sources::new(pool, key, last_net64, bounds)),
+                delivery: delivery.map(Watch::new),
                 policy: Policy::new(prefix, allowed),
                 v4,
                 timeout,
@@ -88,6 +92,7 @@ impl Common {
             phase,
             pulse,
             pin,
+            via,
             handshake_timeout,
             idle_timeout,
             reporter: Rc::new(Reporter::new(tally, log)),
@@ -117,6 +122,7 @@ pub(crate) fn start(
     };
     let mut sockets = sockets_by_thread(bound, settings.threads);
     let (ended, all_ended) = mpsc::channel(1);
+    let idle = Idle::of(settings);
     let mut handles = Vec::new();
     for (index, (pool, tally)) in pools.into_iter().zip(tallies).enumerate() {
         let worker = common.worker(pool, tally);
@@ -125,7 +131,7 @@ pub(crate) fn start(
         let handle = std::thread::Builder::new()
             .name(format!("proxy-{index}"))
             .spawn(move || {
-                let result = run_thread(worker, sockets);
+                let result = run_thread(worker, sockets, idle);
                 drop(ended);
                 result
             })
@@ -169,7 +175,26 @@ fn sockets_by_thread(bound: Vec<Bound>, threads: usize) -> Vec<Vec<ThreadSocket>
     by_thread
 }
 
-fn run_thread(worker: WorkerParts, sockets: Vec<ThreadSocket>) -> io::Result<()> {
+/// What a thread keeps open although nobody uses it at the moment: the connections that are permitted leave one
+/// descriptor each for that.
+#[derive(Debug, Clone, Copy)]
+struct Idle {
+    /// Connections to origin servers.
+    upstreams: usize,
+    pipes: usize,
+}
+
+impl Idle {
+    fn of(settings: &Settings) -> Self {
+        let share = settings.max_connections.div_ceil(settings.threads.max(1));
+        Self {
+            upstreams: share.div_ceil(2),
+            pipes: share / 8,
+        }
+    }
+}
+
+fn run_thread(worker: WorkerParts, sockets: Vec<ThreadSocket>, idle: Idle) -> io::Result<()> {
     if let Err(error) = tuning::work_in_batches() {
         tracing::debug!("no SCHED_BATCH: {error}");
     }
@@ -177,10 +202,11 @@ fn run_thread(worker: WorkerParts, sockets: Vec<ThreadSocket>) -> io::Result<()>
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS)
         .build_local(LocalOptions::default())?;
+    keep_pipes(idle.pipes);
     runtime.block_on(async {
         let worker = Rc::new(worker());
         let running = Rc::new(Running::default());
-        let upstreams = Rc::new(Upstreams::default());
+        let upstreams = Rc::new(Upstreams::new(idle.upstreams));
         for ThreadSocket { socket, address, tls } in sockets {
             let listener = Listener::new(socket, &address, tls)?;
             let acceptor = Acceptor {

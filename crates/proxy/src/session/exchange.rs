@@ -138,17 +138,22 @@ impl Exchange {
         self.entry.borrow_mut().target = Some(target.clone());
     }
 
-    /// A connection to `to` was made from `from`.
-    pub(crate) fn connected(&self, from: Option<IpAddr>, to: SocketAddrV6, took: Option<Duration>) {
+    /// A connection to `to` was made, or is there already, from `from`.
+    pub(crate) fn connected(&self, from: Option<IpAddr>, to: Option<SocketAddrV6>, took: Option<Duration>) {
         let mut entry = self.entry.borrow_mut();
         entry.from = from;
-        entry.to = Some(to);
+        entry.to = to;
         entry.dialled = took;
     }
 
     /// The address that the destination sees.
     pub(crate) fn source(&self) -> Option<IpAddr> {
         self.entry.borrow().from
+    }
+
+    /// Where the connection leads.
+    pub(crate) fn destination(&self) -> Option<SocketAddrV6> {
+        self.entry.borrow().to
     }
 
     /// What the client was told: an HTTP status or a SOCKS reply.

@@ -214,7 +214,7 @@ impl Session {
         let upstream = self.worker.egress.connect(target, client.source).await?;
         exchange.connected(
             client.source_towards(&upstream),
-            upstream.to,
+            Some(upstream.to),
             Some(began.elapsed()),
         );
         Ok(upstream)

@@ -10,11 +10,6 @@ use crate::data::target::{Target, TargetError};
 
 /// The version byte of SOCKS5.
 pub const VERSION: u8 = 5;
-/// The version byte of SOCKS4 and SOCKS4a.
-pub const VERSION_4: u8 = 4;
-/// "Request rejected or failed" of SOCKS4, with a zero address and port.
-pub const REJECTED_4: [u8; 8] = [0, 0x5b, 0, 0, 0, 0, 0, 0];
-
 const AUTH_VERSION: u8 = 1;
 
 /// A way to authenticate (RFC 1928 section 3).
@@ -62,7 +57,8 @@ pub enum Command {
 pub struct Request {
     /// What to do.
     pub command: Command,
-    /// Where. For UDP ASSOCIATE: where the client will send from, which may be all zeros, so `None`.
+    /// Where. For UDP ASSOCIATE, where the client will send from, and for BIND, from whom a connection will come:
+    /// `None` where that is all zeros.
     pub target: Option<Target>,
 }
 
@@ -124,6 +120,9 @@ pub enum CodecError {
     /// A destination that cannot be.
     #[error(transparent)]
     Target(#[from] TargetError),
+    /// A text of SOCKS4 that does not end.
+    #[error("a text is longer than {0} bytes")]
+    TooLong(usize),
     /// A datagram that is shorter than its header.
     #[error("the datagram ends in its header")]
     Short,
@@ -145,17 +144,17 @@ impl CodecError {
 pub type Parsed<T> = Result<Option<(T, usize)>, CodecError>;
 
 /// Takes bytes off the front, `None` when there are too few.
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     bytes: &'a [u8],
-    used: usize,
+    pub(super) used: usize,
 }
 
 impl<'a> Reader<'a> {
-    fn new(bytes: &'a [u8]) -> Self {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, used: 0 }
     }
 
-    fn byte(&mut self) -> Option<u8> {
+    pub(super) fn byte(&mut self) -> Option<u8> {
         self.take(1).map(|byte| byte[0])
     }
 
@@ -165,12 +164,25 @@ impl<'a> Reader<'a> {
         Some(taken)
     }
 
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+    /// The bytes before the next zero, which is taken as well.
+    pub(super) fn text(&mut self) -> Option<&'a [u8]> {
+        let length = self.bytes[self.used..].iter().position(|byte| *byte == 0)?;
+        let text = self.take(length);
+        self.used += 1;
+        text
+    }
+
+    /// How many bytes are left.
+    pub(super) fn left(&self) -> usize {
+        self.bytes.len() - self.used
+    }
+
+    pub(super) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         self.take(N).and_then(|bytes| bytes.try_into().ok())
     }
 }
 
-fn version(found: u8, expected: u8) -> Result<(), CodecError> {
+pub(super) fn version(found: u8, expected: u8) -> Result<(), CodecError> {
     if found == expected {
         Ok(())
     } else {
@@ -228,7 +240,7 @@ pub fn parse_credentials(bytes: &[u8]) -> Parsed<Credentials> {
     Ok(Some((credentials, reader.used)))
 }
 
-fn user_text(bytes: &[u8]) -> Result<String, CodecError> {
+pub(super) fn user_text(bytes: &[u8]) -> Result<String, CodecError> {
     std::str::from_utf8(bytes)
         .ok()
         .filter(|text| !text.contains(char::is_control))
@@ -260,7 +272,8 @@ pub fn parse_request(bytes: &[u8]) -> Parsed<Request> {
     };
     let target = match (command, destination.target()) {
         (_, Ok(target)) => Some(target),
-        (Command::UdpAssociate, Err(_)) => None,
+        // Refused or not needed, whatever it is.
+        (Command::UdpAssociate | Command::Bind, Err(_)) => None,
         (_, Err(error)) => return Err(error.into()),
     };
     Ok(Some((Request { command, target }, reader.used)))
@@ -426,6 +439,15 @@ mod tests {
         let (request, _) = parse_request(&[5, 3, 0, 1, 0, 0, 0, 0, 0, 0]).unwrap().unwrap();
         assert_eq!(request.command, Command::UdpAssociate);
         assert_eq!(request.target, None);
+    }
+
+    #[test]
+    fn a_bind_is_understood_whatever_it_names() {
+        for destination in [&b"\x01\0\0\0\0\0\0"[..], b"\x03\0\0\0", b"\x03\x03a b\0\x50"] {
+            let message = [&[5, 2, 0], destination].concat();
+            let (request, _) = parse_request(&message).unwrap().unwrap();
+            assert_eq!((request.command, request.target), (Command::Bind, None));
+        }
     }
 
     #[test]

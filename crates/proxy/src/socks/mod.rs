@@ -1,8 +1,10 @@
-//! SOCKS5 (RFC 1928, RFC 1929): CONNECT and UDP ASSOCIATE.
+//! SOCKS5 (RFC 1928, RFC 1929): CONNECT and UDP ASSOCIATE; SOCKS4 and SOCKS4a: CONNECT.
 
 pub mod codec;
+pub mod codec4;
 mod reply;
 mod udp;
+mod v4;
 
 use std::io;
 use std::net::{Ipv6Addr, SocketAddr};
@@ -17,6 +19,8 @@ use crate::session::client::Client;
 use crate::session::exchange::Exchange;
 use crate::session::worker::writers_turn;
 use crate::session::{Session, Tunnel};
+pub(crate) use v4::negotiate_4;
+
 use codec::{CodecError, Command, Credentials, Method, Parsed, Reply, Request};
 use reply::reply_of;
 
@@ -55,7 +59,7 @@ pub(crate) async fn negotiate(session: &Session, mut sniffed: Sniffed) -> Option
 
 enum Opened {
     Tunnel(tokio::net::TcpStream),
-    Association(udp::Association),
+    Association(Box<udp::Association>),
 }
 
 /// Why there is no tunnel, and what the client is told.
@@ -97,7 +101,10 @@ impl Stop {
 
 async fn open(session: &Session, exchange: &Exchange, sniffed: &mut Sniffed) -> Result<Opened, Stop> {
     let client = authenticate(session, sniffed).await?;
-    let request = match read_message(session, sniffed, codec::parse_request).await? {
+    let request = match read_message(session, sniffed, codec::parse_request)
+        .await
+        .map_err(Stop::silent)?
+    {
         Ok(request) => request,
         Err(error) => return Err(Stop::replying(malformed(&error), error.reply())),
     };
@@ -108,7 +115,7 @@ async fn open(session: &Session, exchange: &Exchange, sniffed: &mut Sniffed) -> 
     exchange.by(&client);
     let opened = match request.command {
         Command::Connect => connect(session, exchange, sniffed, &client, &request).await,
-        Command::UdpAssociate => associate(exchange, sniffed, client, &request).await,
+        Command::UdpAssociate => associate(session, exchange, sniffed, client, &request).await,
         Command::Bind => Err(Refusal::Unsupported { what: "BIND" }),
     };
     opened.map_err(|refusal| {
@@ -121,7 +128,8 @@ async fn open(session: &Session, exchange: &Exchange, sniffed: &mut Sniffed) -> 
 /// told in the reply to the request, where there is a code for it.
 async fn authenticate(session: &Session, sniffed: &mut Sniffed) -> Result<Result<Client, Refusal>, Stop> {
     let greeting = read_message(session, sniffed, codec::parse_greeting)
-        .await?
+        .await
+        .map_err(Stop::silent)?
         .map_err(|error| Stop::silent(malformed(&error)))?;
     let wants_credentials = session.worker.authenticator().wants_credentials();
     let method = match (greeting.user_password, greeting.no_auth) {
@@ -145,7 +153,8 @@ async fn authenticate(session: &Session, sniffed: &mut Sniffed) -> Result<Result
         return Ok(session.authorize(None, None).await);
     }
     let Credentials { user, password } = read_message(session, sniffed, codec::parse_credentials)
-        .await?
+        .await
+        .map_err(Stop::silent)?
         .map_err(|error| Stop::saying(malformed(&error), &codec::encode_auth_status(Err(()))))?;
     let client = match session.authorize(Some((&user, &password)), None).await {
         Err(refusal @ (Refusal::WrongCredentials | Refusal::NoCredentials | Refusal::UserName(_))) => {
@@ -180,17 +189,19 @@ async fn connect(
 }
 
 async fn associate(
+    session: &Session,
     exchange: &Exchange,
     sniffed: &mut Sniffed,
     client: Client,
     request: &Request,
 ) -> Result<Opened, Refusal> {
     exchange.speaks(Protocol::Udp);
+    session.worker.egress.ensure_delivered(client.source).await?;
     let association = udp::Association::open(sniffed, client, request)?;
     let reply = codec::encode_reply(Reply::Succeeded, association.client_side()?);
     sniffed.stream.write_all(&reply).await.map_err(Refusal::System)?;
     exchange.answered(0);
-    Ok(Opened::Association(association))
+    Ok(Opened::Association(Box::new(association)))
 }
 
 fn malformed(error: &CodecError) -> Refusal {
@@ -201,7 +212,7 @@ fn malformed(error: &CodecError) -> Refusal {
         },
         CodecError::Target(error) => Refusal::Target(error.clone()),
         _ => Refusal::BadRequest {
-            why: "the client does not speak SOCKS5",
+            why: "the client does not speak SOCKS",
         },
     }
 }
@@ -218,7 +229,7 @@ async fn read_message<T>(
     session: &Session,
     sniffed: &mut Sniffed,
     parse: fn(&[u8]) -> Parsed<T>,
-) -> Result<Result<T, CodecError>, Stop> {
+) -> Result<Result<T, CodecError>, Refusal> {
     let reading = async {
         loop {
             match parse(&sniffed.read) {
@@ -234,5 +245,5 @@ async fn read_message<T>(
             }
         }
     };
-    session.in_time(reading).await.map_err(Stop::silent)
+    session.in_time(reading).await
 }

@@ -7,6 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use nix::sys::socket::{setsockopt, sockopt};
@@ -19,7 +20,7 @@ use super::codec::{self, Request};
 use crate::data::refusal::Refusal;
 use crate::data::stream::Sniffed;
 use crate::data::target::Target;
-use crate::egress::{Destinations, Ipv4Destinations};
+use crate::egress::Destinations;
 use crate::relay::Meter;
 use crate::session::Session;
 use crate::session::client::Client;
@@ -32,17 +33,26 @@ const HEADER_ROOM: usize = 22;
 const MAX_TARGETS: usize = 256;
 /// Addresses that may answer. Who sends to more has to send again to the first ones.
 const MAX_PEERS: usize = 4096;
+/// Datagrams of a client that are still sent after it has closed its connection.
+const LAST_DATAGRAMS: usize = 64;
 /// For the resolution of a datagram's destination: a sender would rather send again.
 const RESOLVE_TIME: Duration = Duration::from_secs(5);
 
-/// Two sockets: one towards the client, one towards everybody else.
+/// One socket towards the client, and one or two towards everybody else.
 #[derive(Debug)]
 pub(super) struct Association {
     near: UdpSocket,
     far: UdpSocket,
+    /// For IPv4 destinations, which a socket bound to an address of the prefix does not reach. Made with the first.
+    direct: Option<UdpSocket>,
     /// Who may send to `near`, and whereto answers go once the port is known.
     client: ClientAddress,
     source: Option<Ipv6Addr>,
+    targets: Targets,
+    /// Who was sent to, and may answer.
+    peers: HashSet<IpAddr>,
+    /// Why a datagram was not sent, as long as none was.
+    refused: Option<Refusal>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -76,8 +86,12 @@ impl Association {
         Ok(Self {
             near,
             far,
+            direct: None,
             client: ClientAddress { ip, port },
             source: client.source,
+            targets: Targets::default(),
+            peers: HashSet::new(),
+            refused: None,
         })
     }
 
@@ -89,33 +103,38 @@ impl Association {
     /// Relays datagrams until the client closes its TCP connection, or none came for too long.
     pub(super) async fn run(mut self, session: &Session, mut sniffed: Sniffed, exchange: &Exchange) {
         let mut buffer = vec![0; HEADER_ROOM + MAX_DATAGRAM].into_boxed_slice();
-        let mut targets = Targets::default();
-        let mut peers = HashSet::new();
         let idle = session.worker.idle_timeout;
         let mut deadline = Instant::now() + idle;
         let mut word = [0; 64];
         loop {
-            let (room, near_buffer) = (HEADER_ROOM, &mut buffer[HEADER_ROOM..]);
+            let payload = &mut buffer[HEADER_ROOM..];
             let moved = tokio::select! {
-                // `near` and `far` are waited for without a buffer, so that both can use the same one.
-                ready = self.near.readable() => match ready.and_then(|()| self.near.try_recv_from(near_buffer)) {
+                // Sockets are waited for without a buffer, so that all can use the same one.
+                ready = self.near.readable() => match ready.and_then(|()| self.near.try_recv_from(payload)) {
                     Ok((length, from)) if self.client.claims(from) => {
-                        let datagram = &near_buffer[..length];
-                        self.send_out(session, exchange, &mut targets, &mut peers, datagram).await
+                        self.send_out(session, exchange, &payload[..length]).await
                     }
                     // Somebody else's, or nothing after all.
                     _ => Ok(()),
                 },
-                ready = self.far.readable() => match ready.and_then(|()| self.far.try_recv_from(near_buffer)) {
-                    Ok((_, from)) if !peers.contains(&from.ip()) => continue,
-                    Ok((length, from)) => self.send_back(exchange, &mut buffer, room, length, from).await,
+                ready = self.far.readable() => match ready.and_then(|()| self.far.try_recv_from(payload)) {
+                    Ok((_, from)) if !self.peers.contains(&from.ip()) => continue,
+                    Ok((length, from)) => self.send_back(exchange, &mut buffer, length, from).await,
                     // Such as an ICMP error from one of the destinations, which says nothing about the others.
+                    Err(_) => Ok(()),
+                },
+                received = receive(self.direct.as_ref(), payload) => match received {
+                    Ok((_, from)) if !self.peers.contains(&from.ip()) => continue,
+                    Ok((length, from)) => self.send_back(exchange, &mut buffer, length, from).await,
                     Err(_) => Ok(()),
                 },
                 closed = sniffed.stream.read(&mut word) => match closed {
                     // What a client says on this connection has no meaning.
                     Ok(count) if count > 0 => continue,
-                    _ => return exchange.ended("ok"),
+                    _ => {
+                        self.send_rest(session, exchange, payload).await;
+                        return self.end(exchange);
+                    }
                 },
                 () = sleep_until(deadline) => return exchange.refused(&Refusal::Idle),
             };
@@ -126,13 +145,44 @@ impl Association {
         }
     }
 
+    /// Sends what the client had sent before it closed its connection.
+    async fn send_rest(&mut self, session: &Session, exchange: &Exchange, payload: &mut [u8]) {
+        // Asked of the kernel: the runtime may not know of it yet.
+        let Ok(near) = self
+            .near
+            .as_fd()
+            .try_clone_to_owned()
+            .map(std::net::UdpSocket::from)
+        else {
+            return;
+        };
+        for _ in 0..LAST_DATAGRAMS {
+            let sent = match near.recv_from(payload) {
+                Ok((length, from)) if self.client.claims(from) => {
+                    self.send_out(session, exchange, &payload[..length]).await
+                }
+                Ok(_) => Ok(()),
+                Err(_) => return,
+            };
+            if sent.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// The client has had enough: all went well, unless nothing of what it wanted was done.
+    fn end(&self, exchange: &Exchange) {
+        match &self.refused {
+            Some(refusal) => exchange.refused(refusal),
+            None => exchange.ended("ok"),
+        }
+    }
+
     /// One datagram of the client. What cannot be sent is dropped, as UDP does.
     async fn send_out(
-        &self,
+        &mut self,
         session: &Session,
         exchange: &Exchange,
-        targets: &mut Targets,
-        peers: &mut HashSet<IpAddr>,
         datagram: &[u8],
     ) -> Result<(), Refusal> {
         let Ok((header, at)) = codec::parse_udp_header(datagram) else {
@@ -143,30 +193,50 @@ impl Association {
             return Ok(());
         }
         exchange.aims_at(&header.target);
-        let to = match targets.resolve(session, header.target, self.source).await {
-            Ok(to) => to,
+        let payload = &datagram[at..];
+        let sent = match self.targets.resolve(session, header.target).await {
+            Ok(to) => self.send_to(payload, to).await.map(|()| to),
+            Err(refusal) => Err(refusal),
+        };
+        match sent {
+            Ok(to) => {
+                self.refused = None;
+                let from = self.source.filter(|_| to.ip().to_ipv4_mapped().is_none());
+                exchange.connected(from.map(IpAddr::V6), Some(to), None);
+                exchange.moved(payload.len() as u64, 0)
+            }
             Err(refusal) => {
                 tracing::debug!("datagram dropped: {}", refusal.message());
-                return Ok(());
+                if exchange.destination().is_none() {
+                    self.refused = Some(refusal);
+                }
+                Ok(())
             }
+        }
+    }
+
+    async fn send_to(&mut self, payload: &[u8], to: SocketAddrV6) -> Result<(), Refusal> {
+        if self.peers.len() >= MAX_PEERS {
+            self.peers.clear();
+        }
+        self.peers.insert(IpAddr::V6(*to.ip()));
+        let goes_direct = self.source.is_some() && to.ip().to_ipv4_mapped().is_some();
+        let socket = match &mut self.direct {
+            _ if !goes_direct => &self.far,
+            Some(direct) => direct,
+            none => none.insert(far_socket(None).map_err(Refusal::System)?),
         };
-        if peers.len() >= MAX_PEERS {
-            peers.clear();
+        let to = SocketAddr::V6(to);
+        match socket.send_to(payload, to).await {
+            Ok(_) => Ok(()),
+            Err(source) => Err(Refusal::NotSent { to, source }),
         }
-        peers.insert(IpAddr::V6(*to.ip()));
-        let payload = &datagram[at..];
-        if self.far.send_to(payload, to).await.is_err() {
-            return Ok(());
-        }
-        exchange.connected(self.source.map(IpAddr::V6), to, None);
-        exchange.moved(payload.len() as u64, 0)
     }
 
     async fn send_back(
         &self,
         exchange: &Exchange,
         buffer: &mut [u8],
-        room: usize,
         length: usize,
         from: SocketAddr,
     ) -> Result<(), Refusal> {
@@ -174,48 +244,42 @@ impl Association {
             return Ok(());
         };
         let header = codec::encode_udp_header(from);
-        let start = room - header.len();
-        buffer[start..room].copy_from_slice(&header);
+        let start = HEADER_ROOM - header.len();
+        buffer[start..HEADER_ROOM].copy_from_slice(&header);
         let client = SocketAddr::new(ip, port);
-        if self
-            .near
-            .send_to(&buffer[start..room + length], client)
-            .await
-            .is_err()
-        {
+        let datagram = &buffer[start..HEADER_ROOM + length];
+        if self.near.send_to(datagram, client).await.is_err() {
             return Ok(());
         }
         exchange.moved(0, length as u64)
     }
 }
 
+/// A datagram from a socket that there may not be yet.
+async fn receive(socket: Option<&UdpSocket>, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+    match socket {
+        Some(socket) => {
+            socket.readable().await?;
+            socket.try_recv_from(buffer)
+        }
+        None => std::future::pending().await,
+    }
+}
+
 /// The destinations of an association, checked once each.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Targets(HashMap<Target, SocketAddrV6>);
 
 impl Targets {
-    async fn resolve(
-        &mut self,
-        session: &Session,
-        target: Target,
-        source: Option<Ipv6Addr>,
-    ) -> Result<SocketAddrV6, Refusal> {
+    async fn resolve(&mut self, session: &Session, target: Target) -> Result<SocketAddrV6, Refusal> {
         if let Some(to) = self.0.get(&target) {
             return Ok(*to);
         }
-        let egress = &session.worker.egress;
         let deadline = Instant::now() + RESOLVE_TIME;
-        let to = match egress.destinations(&target, deadline).await? {
-            Destinations::V6(addresses) => addresses.first().copied(),
-            // A socket bound to an IPv6 source cannot reach IPv4.
-            Destinations::V4(addresses) if source.is_none() && egress.v4 == Ipv4Destinations::Direct => {
-                addresses.first().copied()
-            }
-            Destinations::V4(_) => None,
-        };
-        let to = to.ok_or(Refusal::Unsupported {
-            what: "a datagram to an IPv4 destination",
-        })?;
+        let found = session.worker.egress.destinations(&target, deadline).await?;
+        let (Destinations::V6(addresses) | Destinations::V4(addresses)) = found;
+        // There is one at least.
+        let to = addresses.first().copied().ok_or(Refusal::Silent)?;
         if self.0.len() >= MAX_TARGETS {
             self.0.clear();
         }

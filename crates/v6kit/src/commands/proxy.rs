@@ -1,5 +1,6 @@
 //! `v6kit proxy`.
 
+mod delivery;
 mod settings;
 mod supervisor;
 mod values;
@@ -26,7 +27,8 @@ use values::{ListenAddress, UserPassword};
 
 /// Let other programs send from addresses of the prefix: HTTP and SOCKS5.
 ///
-/// Every listener understands HTTP (CONNECT and absolute URLs) and SOCKS5 (CONNECT and UDP ASSOCIATE).
+/// Every listener understands HTTP (CONNECT and absolute URLs), SOCKS5 (CONNECT and UDP ASSOCIATE), SOCKS4
+/// and SOCKS4a (CONNECT).
 /// Each connection leaves from another address. With the user name USER-session-NAME all connections of
 /// that name leave from the same one, with USER-session-NAME-ttl-SECONDS for that long, and with
 /// USER-net64 each leaves from another /64. The response field X-V6kit-Source tells the address.
@@ -68,6 +70,9 @@ pub(crate) struct ProxyArgs {
     whereto: DestinationArgs,
     #[command(flatten)]
     bounds: BoundArgs,
+    /// Do not say `Via` in what is forwarded: that field tells that a proxy is on the way (RFC 9110 section 7.6.3)
+    #[arg(long)]
+    no_via: bool,
     /// Keep the key of the sessions in this file, so that they survive a restart; made when missing
     #[arg(long, value_name = "F")]
     session_key: Option<PathBuf>,
@@ -136,7 +141,7 @@ enum V4Choice {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Bounds")]
 struct BoundArgs {
-    /// Client connections at a time; default: a third of the permitted open files
+    /// Client connections at a time; default: a third of the permitted open files, and never more
     #[arg(long, value_name = "N")]
     max_connections: Option<NonZeroUsize>,
     /// For a client to say what it wants
@@ -145,7 +150,8 @@ struct BoundArgs {
     /// For resolving and connecting together
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = values::duration)]
     connect_timeout: Duration,
-    /// For connections on which nothing moves; a fifth of it once one side has ended
+    /// For connections on which nothing moves; a fifth of it once one side has ended, and at most 60s between two
+    /// requests of a client
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = values::duration)]
     idle_timeout: Duration,
     /// For what runs when the proxy is told to end

@@ -3,19 +3,21 @@
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use nix::sys::socket::{getsockopt, sockopt};
 use rustls::ServerConfig;
 use v6kit_host::Summary;
 use v6kit_net::Prefix;
 use v6kit_proxy::{
     Access, Address, Certificate, Ipv4Destinations, Listen, LogTarget, Password, PinRule, Proxy, Running,
-    SessionKey, Settings, UserLimits, parse_htpasswd,
+    SessionKey, Settings, UserLimits, Via, parse_htpasswd,
 };
 
+use super::delivery;
 use super::values::ListenAddress;
 use super::{ProxyArgs, V4Choice};
 use crate::failure::{Exit, Failure};
@@ -24,6 +26,10 @@ use crate::printer::{Form, Printer};
 /// Descriptors that are not connections, and those per connection: client, destination, a share of pipes.
 const OTHER_FILES: usize = 256;
 const FILES_PER_CONNECTION: usize = 3;
+/// Connections that are permitted however few files there are.
+const LEAST_CONNECTIONS: usize = 16;
+/// Fewer connections than this are worth a word where nobody asked for a number.
+const FEW_CONNECTIONS: usize = 5_000;
 
 /// Where changeable settings come from, for a reload.
 pub(super) struct Sources {
@@ -51,8 +57,13 @@ pub(super) async fn read(args: &ProxyArgs, printer: &Printer) -> Result<(Setting
         },
     };
     let prefix = prefix(args, printer)?;
+    let delivery = prefix.map(delivery::delivery);
+    if let (Some(prefix), Some(delivery)) = (prefix, &delivery) {
+        delivery::warn_if_missing(delivery, prefix, &args.state.state_dir, printer).await;
+    }
     let settings = Settings {
         prefix,
+        delivery,
         addresses: super::super::sources::addresses(args.addresses, prefix, printer),
         excluded: v6kit_host::reserved_addresses()
             .await
@@ -73,6 +84,10 @@ pub(super) async fn read(args: &ProxyArgs, printer: &Printer) -> Result<(Setting
         v4: match args.whereto.v4 {
             V4Choice::Refuse => Ipv4Destinations::Refuse,
             V4Choice::Direct => Ipv4Destinations::Direct,
+        },
+        via: match args.no_via {
+            false => Via::Say,
+            true => Via::Omit,
         },
         session_key: session_key(args.session_key.as_deref())?,
         threads: args
@@ -189,12 +204,7 @@ fn inherited(tls: Option<&Arc<ServerConfig>>) -> Result<Vec<Listen>, Failure> {
         .map_err(|error| Failure::new(Exit::Usage, "LISTEN_FDS cannot be used").why(error.to_string()))?;
     passed
         .map(|(descriptor, name)| {
-            #[allow(
-                unsafe_code,
-                reason = "sd_listen_fds(3): these descriptors are this process's, and nobody else took them"
-            )]
-            // SAFETY: sd-notify yields each passed descriptor once.
-            let socket = unsafe { OwnedFd::from_raw_fd(descriptor) };
+            let socket = passed_listener(descriptor)?;
             let tls = match name.starts_with("tls") {
                 true => Some(tls.cloned().ok_or_else(no_certificate)?),
                 false => None,
@@ -202,6 +212,23 @@ fn inherited(tls: Option<&Arc<ServerConfig>>) -> Result<Vec<Listen>, Failure> {
             Ok(Listen::Inherited { socket, tls })
         })
         .collect()
+}
+
+/// Takes a listening socket that was passed. Nothing of this process's own listens yet.
+#[allow(
+    unsafe_code,
+    reason = "sd_listen_fds(3): these descriptors are this process's, and nobody else took them"
+)]
+fn passed_listener(descriptor: RawFd) -> Result<OwnedFd, Failure> {
+    // SAFETY: only asked about, and not kept; a descriptor that is not open is no listener.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(descriptor) };
+    if !matches!(getsockopt(&borrowed, sockopt::AcceptConn), Ok(true)) {
+        return Err(Failure::new(Exit::Usage, "LISTEN_FDS cannot be used")
+            .why(format!("descriptor {descriptor} is not a listening socket"))
+            .hint("let a service manager set it, or unset it"));
+    }
+    // SAFETY: sd-notify yields each passed descriptor once, and a listener is none of the runtime's.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 
 fn session_key(path: Option<&Path>) -> Result<SessionKey, Failure> {
@@ -250,7 +277,7 @@ fn write_session_key(path: &Path, key: SessionKey) -> io::Result<()> {
     file.sync_all()
 }
 
-/// What was asked for, or what the limit on open files permits.
+/// What was asked for, as far as the limit on open files permits, or what it permits. Which that is, is said.
 fn max_connections(args: &ProxyArgs, printer: &Printer) -> Result<usize, Failure> {
     let needed = |connections: usize| connections * FILES_PER_CONNECTION + OTHER_FILES;
     let asked = args.bounds.max_connections.map(usize::from);
@@ -259,18 +286,20 @@ fn max_connections(args: &ProxyArgs, printer: &Printer) -> Result<usize, Failure
         Failure::new(Exit::Failed, "the limit on open files is not known").why(error.to_string())
     })?;
     let files = usize::try_from(limit.soft).unwrap_or(usize::MAX);
-    let possible = (files.saturating_sub(OTHER_FILES) / FILES_PER_CONNECTION).max(16);
+    let possible = (files.saturating_sub(OTHER_FILES) / FILES_PER_CONNECTION).max(LEAST_CONNECTIONS);
     match asked {
-        Some(asked) if asked > possible => {
-            printer.warning(format_args!(
-                "{files} open files are enough for {possible} connections, not for {asked}: \
-                 raise `ulimit -n` to {}",
-                needed(asked)
-            ));
-            Ok(asked)
-        }
-        asked => Ok(asked.unwrap_or(possible)),
+        Some(asked) if asked > possible => printer.warning(format_args!(
+            "at most {possible} client connections at a time, not {asked}: {files} open files are permitted; \
+             raise `ulimit -n` to {}",
+            needed(asked)
+        )),
+        None if possible < FEW_CONNECTIONS => printer.warning(format_args!(
+            "at most {possible} client connections at a time: {files} open files are permitted; \
+             raise `ulimit -n` for more, or say how many are enough with --max-connections"
+        )),
+        _ => {}
     }
+    Ok(asked.unwrap_or(possible).min(possible))
 }
 
 fn access_log(args: &ProxyArgs, printer: &Printer) -> Result<Option<LogTarget>, Failure> {
