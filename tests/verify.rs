@@ -400,7 +400,8 @@ fn a_prefix_that_leaves_by_another_device_or_was_given_up_gets_a_sentence_of_its
         r#"
         ip link add other0 type veth peer name other1
         ip link set other0 up
-        "$V6KIT" setup --quiet --prefix "$V6KIT_LAB_PREFIX" --dev other0 > "$T/setup"
+        "$V6KIT" setup --prefix "$V6KIT_LAB_PREFIX" --dev other0 > "$T/setup" 2>&1
+        grep -q "packets from 2001:db8:6::/64 leave by eth0, not by other0" "$T/setup"
         patience=5s
         say
         "$V6KIT" teardown --quiet > "$T/teardown"

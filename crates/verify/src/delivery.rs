@@ -35,6 +35,19 @@ pub async fn delivery(prefix: Prefix, reserved: Vec<Ipv6Addr>, seed: u64) -> Del
     look(prefix, reserved, seed).await.unwrap_or(Delivery::Unknown)
 }
 
+/// The device by which packets from `prefix` leave towards the internet, as the routing tables and policy rules of this
+/// host have it; nothing is sent. `None` where there is no way, or it cannot be looked up.
+pub async fn leaves_by(prefix: Prefix) -> Option<String> {
+    let mut pool = SourcePool::new(prefix, 1, []).ok()?;
+    let routes = Routes::open().ok()?;
+    let question = Question {
+        from: Some(pool.draw()),
+        to: ANYWHERE,
+        arriving_by: None,
+    };
+    Some(routes.look_up(question).await.ok()?.out()?.device.name)
+}
+
 /// `None` where it cannot be looked at.
 async fn look(prefix: Prefix, reserved: Vec<Ipv6Addr>, seed: u64) -> Option<Delivery> {
     let mut pool = SourcePool::new(prefix, seed, reserved).ok()?;

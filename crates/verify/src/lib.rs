@@ -28,7 +28,7 @@ mod verify;
 mod ways;
 mod wire;
 
-pub use delivery::{Delivery, delivery};
+pub use delivery::{Delivery, delivery, leaves_by};
 pub use endpoint::{Endpoint, EndpointError, PUBLIC_ENDPOINTS};
 pub use report::{Check, Diagnosis, Egress, Outcome, Report};
 pub use routes::RoutesError;

@@ -312,7 +312,20 @@ pub(crate) fn set_up(args: &SetupArgs, is_dry_run: bool) -> Result<SetupReport, 
             let stop = stop_on_signal()?;
             v6kit_host::setup(&wanted, &args.state.state_dir, &stop).await
         };
-        report.map_err(|error| failure(what, &error))
+        let mut report = report.map_err(|error| failure(what, &error))?;
+        report.remarks.extend(other_way_out(&wanted).await);
+        Ok(report)
+    })
+}
+
+/// What is to be said where packets of the prefix leave by another device than they are to arrive on.
+async fn other_way_out(wanted: &Wanted) -> Option<String> {
+    let Wanted { prefix, device, .. } = wanted;
+    let other = v6kit_verify::leaves_by(*prefix).await?;
+    (other != *device).then(|| {
+        format!(
+            "packets from {prefix} leave by {other}, not by {device}: where the network of {other} takes none from it, lead them out by {device} (`ip -6 rule add from {prefix} lookup TABLE`, with a default route by {device} in that table)"
+        )
     })
 }
 
