@@ -216,7 +216,8 @@ impl Hint for RouterError {
         Some(match self {
             Self::Ssh(error) => return error.hint(),
             Self::Failed { said, .. } if said.contains("not OpenWrt") => {
-                "`v6kit router render --as ...` prints the same for other routers, to copy by hand".to_owned()
+                "router render prints the same for other routers, to copy by hand: `v6kit help router render`"
+                    .to_owned()
             }
             Self::Failed { said, .. } if said.contains("no fw4") => {
                 "update OpenWrt, or give --notrack off and have the table raised only".to_owned()

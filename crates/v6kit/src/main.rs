@@ -8,6 +8,8 @@ mod documented;
 mod failure;
 #[cfg(test)]
 mod help;
+#[cfg(test)]
+mod hinted;
 mod interrupts;
 mod logs;
 mod manual;

@@ -54,7 +54,7 @@ fn files() -> Check {
     if limit < ENOUGH_FILES {
         Check::warning(ID, detail).hint(
             Code::OpenFiles,
-            "raise the limit: `v6kit setup` does, or `ulimit -Hn` as root",
+            "raise the hard limit: setup does for logins (`v6kit help setup`), LimitNOFILE= for a unit",
         )
     } else {
         Check::ok(ID, detail)
@@ -77,7 +77,7 @@ fn port_check(id: &'static str, count: u32) -> Check {
     if count < ENOUGH_PORTS {
         Check::warning(id, detail).hint(
             Code::Ports,
-            "widen net.ipv4.ip_local_port_range: `v6kit setup` does",
+            "widen net.ipv4.ip_local_port_range, as setup does: `v6kit help setup`",
         )
     } else {
         Check::ok(id, detail)
@@ -111,7 +111,7 @@ fn conntrack_check(id: &'static str, count: u64, max: u64) -> Check {
     if room < ENOUGH_CONNTRACK {
         Check::warning(id, detail).hint(
             Code::TableFull,
-            "a full table drops new connections: `v6kit setup --conntrack notrack` keeps the prefix out of it",
+            "a full table drops new connections; setup with --conntrack notrack keeps the prefix out of it: `v6kit help setup`",
         )
     } else {
         Check::ok(id, detail)

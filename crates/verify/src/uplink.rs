@@ -161,7 +161,7 @@ pub(crate) async fn has_default(routes: &Routes) -> Result<bool, RoutesError> {
 /// What to do where there is none; `ignoring` are devices on which the kernel ignores router advertisements.
 fn default_route_hint(ignoring: &[String]) -> String {
     match ignoring {
-        [] => "add one: `sudo ip -6 route add default via ROUTER dev DEV`, or see why no router advertisement gives one: `ip -6 route show default`".to_owned(),
+        [] => "add one (sudo ip -6 route add default via ROUTER dev DEV), or see why no router advertisement gives one: `ip -6 route show default`".to_owned(),
         devices => {
             let settings: Vec<String> = devices
                 .iter()

@@ -47,7 +47,7 @@ impl Hint for ReadError {
         match self {
             Self::Ledger(error) => error.hint(),
             Self::Frame { .. } => Some(
-                "`v6kit crawl check DIR` says what is damaged; with --repair it is fetched again".to_owned(),
+                "crawl check says what is damaged, and with --repair it is fetched again: `v6kit help crawl check`".to_owned(),
             ),
             Self::Output(_) => None,
         }

@@ -146,9 +146,7 @@ impl Hint for LedgerError {
             Self::Directory { .. } => "choose another directory (-o DIR)".to_owned(),
             Self::Foreign { .. } => "choose an empty directory, or one that does not exist yet".to_owned(),
             Self::Missing { place } => {
-                format!(
-                    "start one: `v6kit crawl 'https://…/{{1..1000}}' -o {place}`",
-                )
+                format!("start one with -o {place}: `v6kit help crawl` shows how")
             }
             Self::Locked { .. } => "wait for it, or interrupt it: it can be resumed".to_owned(),
             Self::OtherJob { .. } => {

@@ -50,7 +50,7 @@ pub(super) fn hint(of: &Surroundings<'_>, finding: Finding) -> Option<String> {
             "`sudo v6kit setup --prefix {prefix} --dev {device} --conntrack notrack` keeps the prefix out of it; or raise net.netfilter.nf_conntrack_max"
         ),
         Finding::TableLooksFull => format!(
-            "look at the router: `v6kit router check`, or on it {LOOK_AT_TABLE}; then keep {prefix} out of it (`v6kit router push`, or `v6kit router render --as nftables`), or raise net.netfilter.nf_conntrack_max"
+            "look at the router: `v6kit router check`, or on it {LOOK_AT_TABLE}; then keep {prefix} out of it (`v6kit help router`), or raise net.netfilter.nf_conntrack_max"
         ),
         Finding::NameServers if !of.swallowed_name_servers.is_empty() => format!(
             "set up a part of {prefix} that no name server lies in, or name another server in /etc/resolv.conf"
