@@ -44,6 +44,43 @@ fn wrong_usage_is_explained_and_exits_2() {
 }
 
 #[test]
+fn without_a_prefix_the_device_of_the_default_route_and_its_addresses_are_named() {
+    refused(
+        r#"
+        refused 2 "why: the default route leaves by up0, which has $OWN/64" $V6KIT setup
+        refused 2 "hint: .*--prefix 2001:db8:ffff::/64 --dev up0" $V6KIT setup --for proxy
+        refused 2 'hint: .*--prefix '$OWN'/128' $V6KIT setup --for server --persist --state-dir /var/lib/v6kit
+        ip -6 route del default
+        refused 2 'why: no device of an IPv6 default route' $V6KIT setup --for server
+        refused 2 'why: there is no IPv6 default route' $V6KIT setup --prefix $P
+        ip -6 route add default via $PEER"#,
+    );
+}
+
+#[test]
+fn a_plain_server_is_set_up_without_prefix_and_device() {
+    on_host(
+        r#"
+        snapshot >"$T/log/before"
+        $V6KIT setup --for server --dry-run --json | jq -c '[.steps[] | {id, state}]' >"$T/log/plan"
+        $V6KIT setup --for server --json >"$T/log/report"
+        diff "$T/log/plan" <(jq -c '[.steps[] | {id, state}]' "$T/log/report")
+        same "$(jq -r '.prefix + " " + .device' "$T/log/report")" "$OWN/128 up0"
+        same "$(jq -r '.steps[] | select(.id == "net.core.somaxconn") | .state + " " + .after' "$T/log/report")" 'changed 65535'
+        same "$(nft list tables)" ''
+        same "$(ip -6 route show table local proto 86)" ''
+        same "$($V6KIT setup --for server --json | jq .changed)" 0
+        $V6KIT status
+        # Who calls this host reaches it as before.
+        started "$V6KIT" echo --listen '[::]:8080'
+        in_peer curl --silent --show-error --fail --output /dev/null "http://[$OWN]:8080/"
+        $V6KIT teardown
+        snapshot >"$T/log/after"
+        diff "$T/log/before" "$T/log/after""#,
+    );
+}
+
+#[test]
 fn an_unknown_device_exits_2_and_those_that_exist_are_named() {
     refused(
         r#"

@@ -15,8 +15,8 @@ use crate::summary::Summary;
 pub struct Uplink {
     /// Its name.
     pub device: String,
-    /// The subnets of its global addresses.
-    pub subnets: Vec<Ipv6Net>,
+    /// Its addresses that are neither link-local nor temporary, with their subnets.
+    pub addresses: Vec<Ipv6Net>,
 }
 
 /// The devices of this host's IPv6 default routes.
@@ -33,16 +33,15 @@ pub async fn uplinks() -> Result<Vec<Uplink>, HostError> {
         .iter()
         .filter(|link| leads_out(link.index))
         .map(|link| {
-            let own = addresses.iter().filter(|address| address.link == link.index);
-            let mut subnets: Vec<Ipv6Net> = own
-                .map(|address| address.net.trunc())
-                .filter(|net| !net.addr().is_unicast_link_local())
-                .collect();
-            subnets.sort();
-            subnets.dedup();
+            let own = addresses
+                .iter()
+                .filter(|address| address.link == link.index && !address.is_temporary);
             Uplink {
                 device: link.name.clone(),
-                subnets,
+                addresses: own
+                    .map(|address| address.net)
+                    .filter(|net| !net.addr().is_unicast_link_local())
+                    .collect(),
             }
         })
         .collect())

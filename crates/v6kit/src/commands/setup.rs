@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use clap::ValueEnum;
+use ipnet::Ipv6Net;
 use serde::Serialize;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use v6kit_host::boot::{self, Persisted, Wish};
 use v6kit_host::{
-    Conntrack, FailureKind, HostError, Inbound, Purpose, SetupReport, SetupState, SetupStep, Wanted,
+    Conntrack, FailureKind, HostError, Inbound, Purpose, SetupReport, SetupState, SetupStep, Uplink, Wanted,
 };
 use v6kit_net::{Code, Prefix};
 
@@ -31,13 +32,14 @@ const CONNTRACK_HINT: &str =
 #[command(after_help = "Examples:\n  \
     sudo v6kit setup --prefix 2001:db8:1:2::/64 --dev eth0\n  \
     v6kit setup --prefix 2001:db8:1:2::/64 --dev eth0 --for proxy --dry-run\n  \
-    sudo v6kit setup --prefix 2001:db8:1:2::/64 --dev eth0 --persist\n\n\
+    sudo v6kit setup --prefix 2001:db8:1:2::/64 --dev eth0 --persist\n  \
+    sudo v6kit setup --for server\n\n\
     Everything is journaled before it is changed; `v6kit teardown` puts it back, also after a kill or\n\
     a crash. Run twice, it changes nothing. Several prefixes may be set up side by side.\n\
     Exit: 0 done, 1 something stands against a step, 2 wrong usage, 4 not permitted.")]
 pub(crate) struct SetupArgs {
-    /// The prefix that is routed to this host
-    #[arg(long, value_name = "P", required_unless_present = "config", value_parser = crate::args::prefix)]
+    /// The prefix that is routed to this host; --for server goes without, for the host's own address
+    #[arg(long, value_name = "P", value_parser = crate::args::prefix)]
     prefix: Option<Prefix>,
     /// The device that it arrives on; by default that of the setup before, or of the default route
     #[arg(long, value_name = "DEV")]
@@ -159,7 +161,47 @@ impl SetupArgs {
     }
 
     pub(crate) fn prefix(&self) -> Prefix {
-        self.prefix.expect("clap requires it without a file")
+        self.prefix.expect("it was filled in")
+    }
+
+    /// Takes the address of this host for the prefix where a server is set up without one.
+    fn fill_in(&mut self) -> Result<(), Failure> {
+        const WHAT: &str = "no prefix is given";
+        let found = block_on(async { v6kit_host::uplinks().await.map_err(|error| failure(WHAT, &error)) })?;
+        let uplinks: Vec<&Uplink> = found
+            .iter()
+            .filter(|uplink| self.dev.as_ref().is_none_or(|dev| *dev == uplink.device))
+            .collect();
+        let own = uplinks
+            .iter()
+            .find_map(|uplink| Some((uplink.device.clone(), *uplink.addresses.first()?)));
+        let Some((device, address)) = own else {
+            return Err(Failure::new(Exit::Usage, WHAT)
+                .why("no device of an IPv6 default route has an address that tells one")
+                .hint("give the prefix that is routed to this host, and the device that it arrives on: `v6kit help setup`"));
+        };
+        if !matches!(self.purpose, PurposeArg::Server) {
+            return Err(Failure::new(Exit::Usage, WHAT).why(seen(&uplinks)).hint(format!(
+                "the prefix that is routed to this host; where it is that of {device}: `sudo v6kit setup --prefix {} --dev {device}`",
+                address.trunc()
+            )));
+        }
+        if self.persist {
+            return Err(Failure::new(Exit::Usage, WHAT)
+                .why("what is set up at every boot is known by its prefix")
+                .hint(format!(
+                    "for this host's address now: --prefix {}/128",
+                    address.addr()
+                )));
+        }
+        let whole = Ipv6Net::from(address.addr());
+        self.prefix = Some(Prefix::new(whole).map_err(|error| Failure::because(Exit::Usage, WHAT, &error))?);
+        self.dev.get_or_insert(device);
+        // The address is open as it is; a table would shut nothing.
+        if self.wish.values("inbound").is_none() {
+            self.inbound = InboundArg::Allow;
+        }
+        Ok(())
     }
 
     fn wish(&self, on_drift: Option<OnDriftArg>) -> Wish {
@@ -194,6 +236,9 @@ pub(crate) fn run(mut args: SetupArgs, printer: &Printer) -> Result<Exit, Failur
     let said = config::said();
     let Some(path) = args.config.clone() else {
         args.wish = said;
+        if args.prefix.is_none() {
+            args.fill_in()?;
+        }
         let on_drift = args.on_drift;
         let document = one(&args, on_drift)?;
         printer.json(&document);
@@ -273,6 +318,22 @@ fn may_persist(wish: &Wish, state_dir: &Path) -> Result<(), Failure> {
             .hint("leave --state-dir and V6KIT_STATE_DIR out"));
     }
     boot::check(wish).map_err(|error| failure(what, &HostError::from(error)))
+}
+
+/// What uplinks have, for who looks for a prefix.
+fn seen(uplinks: &[&Uplink]) -> String {
+    let each: Vec<String> = uplinks
+        .iter()
+        .map(|uplink| {
+            let addresses: Vec<String> = uplink.addresses.iter().map(ToString::to_string).collect();
+            format!(
+                "the default route leaves by {}, which has {}",
+                uplink.device,
+                addresses.join(", ")
+            )
+        })
+        .collect();
+    each.join("; ")
 }
 
 /// The device that `prefix` arrives on, where nobody names one.

@@ -141,10 +141,18 @@ fn parsed(entry: &Options, said: &Options, path: &Path, command: &Command) -> Re
         Ok(Args {
             command: args::Command::Setup(mut args),
             ..
-        }) => {
+        }) if args.prefix.is_some() => {
             args.wish = options;
             Ok(*args)
         }
+        Ok(Args {
+            command: args::Command::Setup(_),
+            ..
+        }) => Err(wrong(
+            path,
+            "a table has no --prefix",
+            "write prefix = \"2001:db8:1:2::/64\" in each",
+        )),
         Err(Stop::Usage(failure, _)) if failure.what == "wrong usage" => Err(Failure {
             what: format!("{} cannot be used", path.display()),
             ..failure
