@@ -2,10 +2,11 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::{fs, io};
 
 use crate::description::Description;
 use crate::ledger::{Catalog, Extent, LedgerError, SqliteLedger};
-use crate::segment::{SegmentDirectory, SegmentStore};
+use crate::segment::{Reserve, SegmentDirectory, SegmentStore};
 
 /// A job whose ledger and segments lie in one directory.
 #[derive(Debug, Clone)]
@@ -23,7 +24,9 @@ impl JobDirectory {
     /// # Errors
     /// [`LedgerError`], such as when the directory holds another job.
     pub fn open(directory: &Path, description: &Description, extent: Extent) -> Result<Self, LedgerError> {
-        Self::writable(directory, SqliteLedger::open(directory, description, extent)?)
+        let job = Self::writable(directory, SqliteLedger::open(directory, description, extent)?)?;
+        job.require_segments()?;
+        Ok(job)
     }
 
     /// Opens `directory` for changes, whatever its job is.
@@ -51,18 +54,40 @@ impl JobDirectory {
     }
 
     fn writable(directory: &Path, ledger: SqliteLedger) -> Result<Self, LedgerError> {
-        let job = Self::of(directory, ledger)?;
+        let segments = SegmentDirectory::new(directory, ledger.description()?.format());
+        let ledger = Arc::new(ledger);
+        let reserving = Arc::clone(&ledger);
+        let reserve = move |number| reserving.reserve_segment(number).map_err(io::Error::other);
+        let job = Self {
+            ledger,
+            segments: Arc::new(segments.reserving(Reserve(Arc::new(reserve)))),
+        };
         job.segments
-            .discard_uncommitted(&job.ledger.segment_lengths()?)
+            .discard_uncommitted(&job.ledger.known_segments()?)
             .map_err(|source| LedgerError::directory(directory, source))?;
         Ok(job)
+    }
+
+    /// Whether all that was committed is there, as far as the lengths of the files tell.
+    ///
+    /// # Errors
+    /// [`LedgerError::SegmentLost`] with the first that is not.
+    pub fn require_segments(&self) -> Result<(), LedgerError> {
+        for (number, length) in self.ledger.segment_lengths()? {
+            let path = self.segments.path(number);
+            if !fs::metadata(&path).is_ok_and(|file| file.len() >= length) {
+                return Err(LedgerError::SegmentLost {
+                    place: path.parent().unwrap_or(&path).display().to_string(),
+                    segment: path.display().to_string(),
+                });
+            }
+        }
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
     use crate::ledger::contract::{HUNDRED, description, frame, leased};
     use crate::ledger::{Commit, Ledger};
@@ -74,6 +99,7 @@ mod tests {
         let path = |number| job.segments.path(number);
         fs::write(path(1), [1; 25]).unwrap();
         fs::write(path(2), [1; 5]).unwrap();
+        job.ledger.reserve_segment(2).unwrap();
         let lease = leased(&*job.ledger, 20);
         for frame in [frame(1, 0, 0..10), frame(1, 10, 10..20)] {
             assert_eq!(

@@ -12,7 +12,6 @@ use std::ops::Range;
 
 use v6kit_model::{Counts, Ordinals};
 
-pub(crate) use self::error::is_disk;
 pub use self::error::{BoxError, LedgerError};
 pub use self::held::HeldLeases;
 pub use self::sqlite::SqliteLedger;

@@ -18,6 +18,7 @@ mod record;
 mod segment;
 mod storage;
 mod table;
+mod trouble;
 mod warc;
 mod writer;
 

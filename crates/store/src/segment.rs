@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::io::{self, Read};
 
+pub(crate) use self::directory::Reserve;
 pub use self::directory::SegmentDirectory;
 pub(crate) use self::directory::sync_directory;
 use crate::ledger::FramePlace;

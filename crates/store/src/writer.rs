@@ -8,9 +8,10 @@ use v6kit_net::{Code, Hint};
 use crate::disk::{Disk, DiskLow};
 use crate::encoder::Encoder;
 use crate::frame::{Frame, now_milliseconds};
-use crate::ledger::{BoxError, Commit, CommittedFrame, FramePlace, HeldLeases, Ledger, LedgerError, is_disk};
+use crate::ledger::{BoxError, Commit, CommittedFrame, FramePlace, HeldLeases, Ledger, LedgerError};
 use crate::segment::{SegmentSink, SegmentStore};
 use crate::storage::{Compression, Format};
+use crate::trouble::Trouble;
 
 /// Why records cannot be kept.
 #[derive(Debug, thiserror::Error)]
@@ -42,11 +43,11 @@ impl StoreError {
         }
     }
 
-    /// Whether the disk is full, broken or gone.
+    /// Whether the disk is full or broken.
     #[must_use]
     pub fn is_disk(&self) -> bool {
         match self {
-            Self::Segment { source, .. } => is_disk(source.as_ref()),
+            Self::Segment { source, .. } => Trouble::of(source.as_ref()).is_disk(),
             Self::Fenced => false,
             Self::Ledger(error) => error.is_disk(),
         }
@@ -56,7 +57,7 @@ impl StoreError {
 impl Hint for StoreError {
     fn code(&self) -> Code {
         match self {
-            Self::Segment { .. } => Code::DiskFull,
+            Self::Segment { source, .. } => Trouble::of(source.as_ref()).code(),
             Self::Fenced => Code::Ledger,
             Self::Ledger(error) => error.code(),
         }
@@ -64,9 +65,7 @@ impl Hint for StoreError {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Segment { .. } => {
-                Some("make room on the disk, then repeat the command to go on".to_owned())
-            }
+            Self::Segment { source, .. } => Some(Trouble::of(source.as_ref()).hint().to_owned()),
             Self::Fenced => Some("repeat the command to go on".to_owned()),
             Self::Ledger(error) => error.hint(),
         }

@@ -75,7 +75,7 @@ impl Hint for CrawlError {
 }
 
 impl CrawlError {
-    /// Whether the disk is full, broken or gone.
+    /// Whether the disk is full or broken.
     #[must_use]
     pub fn is_disk(&self) -> bool {
         match self {

@@ -12,7 +12,7 @@ use crate::ledger::{Catalog, Ledger, LedgerError, SqliteLedger, Standing};
 use crate::segment::SegmentStore;
 
 /// What a job directory holds.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Status {
     /// The job.
     pub description: Description,
@@ -22,6 +22,8 @@ pub struct Status {
     pub forecast: Option<Forecast>,
     /// The words of the command that crawled here last; empty when none is known.
     pub invocation: Vec<String>,
+    /// The first segment that is not as long as it was.
+    pub lost: Option<LedgerError>,
 }
 
 /// What the rest of a job will take if it goes on as before.
@@ -76,7 +78,9 @@ impl Forecast {
 /// # Errors
 /// [`LedgerError`].
 pub fn status(directory: &Path) -> Result<Status, LedgerError> {
-    let JobDirectory { ledger, segments } = JobDirectory::read(directory)?;
+    let job = JobDirectory::read(directory)?;
+    let lost = job.require_segments().err();
+    let JobDirectory { ledger, segments } = job;
     let standing = ledger.standing()?;
     let pace = ledger.recent_pace()?;
     let rate = (pace.seconds > 0.0).then(|| pace.records as f64 / pace.seconds);
@@ -85,6 +89,7 @@ pub fn status(directory: &Path) -> Result<Status, LedgerError> {
         forecast: Forecast::new(&standing, rate, &*segments),
         standing,
         invocation: ledger.invocation()?,
+        lost,
     })
 }
 

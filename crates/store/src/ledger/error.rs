@@ -7,6 +7,7 @@ use std::path::Path;
 use v6kit_net::{Code, Hint};
 
 use crate::description::Difference;
+use crate::trouble::Trouble;
 
 /// What a store or a ledger failed by, whatever it is built on.
 pub type BoxError = Box<dyn Error + Send + Sync>;
@@ -65,6 +66,25 @@ pub enum LedgerError {
         /// What was found.
         what: String,
     },
+    /// A segment is not there, or shorter than what was committed to it.
+    #[error("{segment} is missing or cut short: it holds records of this job")]
+    SegmentLost {
+        /// Where the job lies, in words.
+        place: String,
+        /// The segment.
+        segment: String,
+    },
+    /// Files of a crawl are there, and the ledger knows nothing.
+    #[error(
+        "the ledger in {} is empty, and there are files of a crawl beside it, such as {file}",
+        place
+    )]
+    LedgerLost {
+        /// Where it lies, in words.
+        place: String,
+        /// One of them.
+        file: String,
+    },
     /// The database failed.
     #[error("the ledger in {} failed", place)]
     Database {
@@ -93,57 +113,54 @@ impl LedgerError {
         }
     }
 
-    /// Whether the disk is what failed: full, broken or gone.
+    /// Whether the disk is full or broken.
     #[must_use]
     pub fn is_disk(&self) -> bool {
+        self.trouble().is_some_and(Trouble::is_disk)
+    }
+
+    fn trouble(&self) -> Option<Trouble> {
         match self {
-            Self::Directory { source, .. } | Self::Database { source, .. } => is_disk(source.as_ref()),
-            _ => false,
+            Self::Directory { source, .. } | Self::Database { source, .. } => {
+                Some(Trouble::of(source.as_ref()))
+            }
+            _ => None,
         }
     }
-}
-
-/// Whether `error` means that the disk is full, broken or gone.
-pub(crate) fn is_disk(error: &(dyn Error + 'static)) -> bool {
-    use rusqlite::ErrorCode::{DiskFull, SystemIoFailure};
-    if let Some(error) = error.downcast_ref::<io::Error>() {
-        return matches!(
-            error.raw_os_error(),
-            Some(libc::ENOSPC | libc::EDQUOT | libc::EIO | libc::ENODEV | libc::ESTALE)
-        );
-    }
-    let code = error
-        .downcast_ref::<rusqlite::Error>()
-        .and_then(rusqlite::Error::sqlite_error_code);
-    matches!(code, Some(DiskFull | SystemIoFailure))
-}
-
-fn is_denied(error: &(dyn Error + 'static)) -> bool {
-    error
-        .downcast_ref::<io::Error>()
-        .is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
 }
 
 impl Hint for LedgerError {
     fn code(&self) -> Code {
         match self {
-            Self::Directory { .. } => Code::JobDirectory,
+            Self::Directory { source, .. } => Trouble::of(source.as_ref()).code(),
+            Self::SegmentLost { .. } => Code::RecordsDamaged,
+            Self::LedgerLost { .. } => Code::LedgerDamaged,
             Self::Foreign { .. } => Code::ForeignDirectory,
             Self::Missing { .. } => Code::NoCrawl,
             Self::Locked { .. } => Code::CrawlRunning,
             Self::OtherJob { .. } => Code::OtherJob,
             Self::Version { .. } => Code::OtherVersion,
             Self::Damaged { .. } => Code::LedgerDamaged,
-            Self::Database { .. } => Code::Ledger,
+            Self::Database { source, .. } => match Trouble::of(source.as_ref()) {
+                Trouble::Full => Code::DiskFull,
+                _ => Code::Ledger,
+            },
         }
     }
 
     fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Directory { source, .. } if is_denied(source.as_ref()) => {
-                "choose a directory that you may write to (-o DIR)".to_owned()
+            Self::Directory { source, .. } => match Trouble::of(source.as_ref()) {
+                Trouble::Other => "choose another directory (-o DIR)".to_owned(),
+                trouble => trouble.hint().to_owned(),
+            },
+            Self::SegmentLost { place, .. } => {
+                format!("put the file back, or fetch its items again: `v6kit crawl check {place} --repair`")
             }
-            Self::Directory { .. } => "choose another directory (-o DIR)".to_owned(),
+            Self::LedgerLost { .. } => "put ledger.sqlite back with the ledger.sqlite-wal beside it, or choose another \
+                                        directory: the segments are as they were, and any reader of their format reads \
+                                        them"
+                .to_owned(),
             Self::Foreign { .. } => "choose an empty directory, or one that does not exist yet".to_owned(),
             Self::Missing { place } => {
                 format!("start one with -o {place}: `v6kit help crawl` shows how")
@@ -154,10 +171,10 @@ impl Hint for LedgerError {
             }
             Self::Version { .. } => "use that version, or crawl into another directory".to_owned(),
             Self::Damaged { .. } => "the segments are as they were: read them directly, with zstdcat or any reader of their format".to_owned(),
-            Self::Database { .. } if self.is_disk() => {
-                "make room on the disk, then repeat the command".to_owned()
-            }
-            Self::Database { .. } => return None,
+            Self::Database { source, .. } => match Trouble::of(source.as_ref()) {
+                Trouble::Other => return None,
+                trouble => trouble.hint().to_owned(),
+            },
         })
     }
 }

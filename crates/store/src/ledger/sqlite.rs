@@ -6,16 +6,14 @@ mod rows;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use nix::fcntl::Flock;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use v6kit_model::{Ordinals, Outcome};
 
-use self::directory::{FILE, lock, make_durable, refuse_foreign, require_ledger};
+use self::directory::{FILE, Locked, lock, make_durable, refuse_foreign, refuse_lost_ledger, require_ledger};
 use self::rows::StoredFrame;
 use super::accounts::{Accounts, Balance, Retry, forget};
 use super::{
@@ -44,8 +42,7 @@ pub struct SqliteLedger {
     directory: PathBuf,
     database: Mutex<Connection>,
     work: Mutex<Bookkeeping>,
-    /// Released by the kernel, however the process ends.
-    _lock: Option<Flock<File>>,
+    _lock: Option<Locked>,
 }
 
 #[derive(Debug, Default)]
@@ -94,7 +91,7 @@ impl SqliteLedger {
     pub fn read(directory: &Path) -> Result<Self, LedgerError> {
         let path = require_ledger(directory)?;
         let sqlite = |source| failed(directory, source);
-        let database = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(sqlite)?;
+        let database = open_for_reading(&path).map_err(sqlite)?;
         let ledger = Self::on(directory, database, None);
         ledger.check_format()?;
         ledger.load()?;
@@ -109,13 +106,36 @@ impl SqliteLedger {
         Ok(Self::on(directory, database, Some(lock)))
     }
 
-    fn on(directory: &Path, database: Connection, lock: Option<Flock<File>>) -> Self {
+    fn on(directory: &Path, database: Connection, lock: Option<Locked>) -> Self {
         Self {
             directory: directory.to_owned(),
             database: Mutex::new(database),
             work: Mutex::default(),
             _lock: lock,
         }
+    }
+
+    fn version(&self) -> Result<i64, LedgerError> {
+        self.query(|database| rows::version(database))
+    }
+
+    /// Notes that the file of segment `number` is this job's, before it is made.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn reserve_segment(&self, number: u64) -> Result<(), LedgerError> {
+        self.query(|database| rows::reserve(database, number))
+    }
+
+    /// The committed length of each segment that this ledger knows of, 0 where nothing is committed.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn known_segments(&self) -> Result<BTreeMap<u64, u64>, LedgerError> {
+        let reserved = self.query(rows::reserved)?;
+        let mut known: BTreeMap<u64, u64> = reserved.into_iter().map(|number| (number, 0)).collect();
+        known.extend(self.segment_lengths()?);
+        Ok(known)
     }
 
     /// Remembers the words of the command that crawls here.
@@ -168,7 +188,8 @@ impl SqliteLedger {
     }
 
     fn create_or_compare(&self, description: &Description, extent: Extent) -> Result<(), LedgerError> {
-        if self.query(rows::version)? == 0 {
+        if self.version()? == 0 {
+            refuse_lost_ledger(&self.directory)?;
             let text = serde_json::json!(description).to_string();
             return self.query(|database| rows::create(database, &text, extent));
         }
@@ -185,7 +206,7 @@ impl SqliteLedger {
     }
 
     fn check_format(&self) -> Result<(), LedgerError> {
-        match self.query(rows::version)? {
+        match self.version()? {
             rows::VERSION => Ok(()),
             0 => Err(LedgerError::Missing {
                 place: self.directory.display().to_string(),
@@ -454,4 +475,30 @@ impl StoredFrame {
         row.frame.span.end = next.span.end;
         Some(row)
     }
+}
+
+/// A database that may be read, and perhaps not written to: then nobody else writes to it either, and without a log
+/// beside it, it is read as it is (immutable; the SQLite documentation, "Write-Ahead Logging", section 5).
+fn open_for_reading(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    let ask = |database: Connection| {
+        database.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+        Ok(database)
+    };
+    let opened = Connection::open_with_flags(path, flags).and_then(ask);
+    let is_denied = matches!(&opened, Err(error) if matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied)
+    ));
+    let log = path.with_file_name(format!("{FILE}-wal"));
+    let has_log = std::fs::metadata(log).is_ok_and(|log| log.len() > 0);
+    if !is_denied || has_log {
+        return opened;
+    }
+    let mut uri = "file:".to_owned();
+    uri.extend(percent_encoding::percent_encode(
+        path.as_os_str().as_encoded_bytes(),
+        percent_encoding::NON_ALPHANUMERIC,
+    ));
+    Connection::open_with_flags(uri + "?immutable=1", flags).and_then(ask)
 }

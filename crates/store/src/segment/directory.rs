@@ -3,9 +3,13 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use nix::sys::statvfs::statvfs;
 
 use super::{Room, SegmentSink, SegmentStore};
@@ -21,6 +25,18 @@ pub struct SegmentDirectory {
     directory: PathBuf,
     format: Format,
     next: AtomicU64,
+    /// Told the number of a segment before its file is made.
+    reserve: Option<Reserve>,
+}
+
+/// Notes that a segment belongs to the job.
+#[derive(Clone)]
+pub(crate) struct Reserve(pub(crate) Arc<dyn Fn(u64) -> io::Result<()> + Send + Sync>);
+
+impl std::fmt::Debug for Reserve {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Reserve")
+    }
 }
 
 impl SegmentDirectory {
@@ -31,6 +47,15 @@ impl SegmentDirectory {
             directory: directory.to_owned(),
             format,
             next: AtomicU64::new(1),
+            reserve: None,
+        }
+    }
+
+    /// The same, where `reserve` is told of every new segment first.
+    pub(crate) fn reserving(self, reserve: Reserve) -> Self {
+        Self {
+            reserve: Some(reserve),
+            ..self
         }
     }
 
@@ -38,6 +63,12 @@ impl SegmentDirectory {
     pub(crate) fn path(&self, number: u64) -> PathBuf {
         self.directory
             .join(format!("{number:06}.{}", self.format.extension()))
+    }
+
+    /// The number of a file that is called like a segment of this format, finished or not.
+    fn number_of(&self, path: &Path) -> Option<u64> {
+        let number = path.file_name()?.to_str()?.split('.').next()?.parse().ok()?;
+        (path == self.path(number) || path == self.unfinished(number)).then_some(number)
     }
 
     fn unfinished(&self, number: u64) -> PathBuf {
@@ -50,6 +81,9 @@ impl SegmentDirectory {
 impl SegmentStore for SegmentDirectory {
     fn create(&self) -> io::Result<Box<dyn SegmentSink>> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
+        if let Some(Reserve(reserve)) = &self.reserve {
+            reserve(number)?;
+        }
         if self.format == Format::Parquet {
             return Ok(Box::new(WholeFile {
                 number,
@@ -92,13 +126,19 @@ impl SegmentStore for SegmentDirectory {
         let mut last = committed.keys().last().copied().unwrap_or(0);
         for entry in fs::read_dir(&self.directory)? {
             let path = entry?.path();
-            let Some(number) = number_of(&path) else {
+            let Some(number) = self.number_of(&path) else {
                 continue;
             };
             last = last.max(number);
+            let is_whole = path == self.path(number);
             match committed.get(&number) {
+                Some(0) => fs::remove_file(&path)?,
+                Some(_) if !is_whole => fs::remove_file(&path)?,
                 Some(&length) => cut(&path, length)?,
-                None => fs::remove_file(&path)?,
+                None => tracing::warn!(
+                    "{} is no segment that this job knows: it is left as it is",
+                    path.display()
+                ),
             }
         }
         self.next.store(last + 1, Ordering::Relaxed);
@@ -137,7 +177,11 @@ struct GrowingFile {
 
 impl SegmentSink for GrowingFile {
     fn append(&mut self, frame: &[u8]) -> io::Result<FramePlace> {
-        let written = self.file.write_all(frame).and_then(|()| self.file.sync_data());
+        let written = self
+            .file
+            .write_all(frame)
+            .and_then(|()| self.file.sync_data())
+            .and_then(|()| require_name(&self.file));
         if let Err(error) = written {
             // What was not committed must not stay in front of what is appended later.
             let _ = self.file.set_len(self.length);
@@ -181,7 +225,10 @@ impl SegmentSink for WholeFile {
         if self.length > 0 {
             return Err(io::Error::other("a segment of this format holds one frame"));
         }
-        File::create(&self.unfinished)
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&self.unfinished)
             .and_then(|mut file| file.write_all(frame).and_then(|()| file.sync_data()))?;
         self.length = frame.len() as u64;
         Ok(FramePlace {
@@ -200,7 +247,7 @@ impl SegmentSink for WholeFile {
     }
 
     fn seal(mut self: Box<Self>) -> io::Result<()> {
-        fs::rename(&self.unfinished, &self.path)?;
+        rename_new(&self.unfinished, &self.path)?;
         self.is_sealed = true;
         sync_directory(&self.directory)
     }
@@ -215,20 +262,32 @@ impl Drop for WholeFile {
     }
 }
 
-/// The number of a file that is a segment, finished or not.
-fn number_of(path: &Path) -> Option<u64> {
-    let (number, extension) = path.file_name()?.to_str()?.split_once('.')?;
-    let is_segment = Format::ALL.iter().any(|format| {
-        extension
-            .strip_prefix(format.extension())
-            .is_some_and(|rest| rest.is_empty() || rest.strip_prefix('.') == Some(UNFINISHED))
-    });
-    is_segment.then(|| number.parse().ok())?
+/// Renames `from` to `to`, which no file has as its name: it would be somebody else's.
+fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    match renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE) {
+        // Not every file system can do it in one step (renameat2(2)).
+        Err(Errno::EINVAL | Errno::ENOSYS) if !to.try_exists()? => fs::rename(from, to),
+        renamed => Ok(renamed?),
+    }
 }
 
-/// Cuts a segment back to what was committed.
+/// A file that has been removed takes writes, and keeps nothing.
+fn require_name(file: &File) -> io::Result<()> {
+    if file.metadata()?.nlink() == 0 {
+        return Err(io::Error::new(
+            io::ErrorKind::NotFound,
+            "the segment was removed while it was being written",
+        ));
+    }
+    Ok(())
+}
+
+/// Cuts a segment back to what was committed. A link in its place is not followed.
 fn cut(path: &Path, length: u64) -> io::Result<()> {
-    let file = OpenOptions::new().write(true).open(path)?;
+    let file = OpenOptions::new()
+        .write(true)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(path)?;
     if file.metadata()?.len() > length {
         file.set_len(length)?;
         file.sync_all()?;
@@ -247,15 +306,70 @@ mod tests {
 
     #[test]
     fn segments_are_told_from_other_files() {
+        let segments = SegmentDirectory::new(Path::new("/job"), Format::Ndjson);
         for (name, number) in [
             ("000001.ndjson.zst", Some(1)),
-            ("1234567.warc.gz", Some(1_234_567)),
-            ("000002.parquet.part", Some(2)),
-            ("000002.parquet.bak", None),
-            ("notes.parquet", None),
+            ("1234567.ndjson.zst", Some(1_234_567)),
+            ("000002.ndjson.zst.part", Some(2)),
+            ("1.ndjson.zst", None),
+            ("2024.parquet", None),
+            ("000001.parquet", None),
+            ("000002.ndjson.zst.bak", None),
             ("ledger.sqlite", None),
         ] {
-            assert_eq!(number_of(Path::new(name)), number, "{name}");
+            assert_eq!(
+                segments.number_of(&Path::new("/job").join(name)),
+                number,
+                "{name}"
+            );
         }
+    }
+
+    #[test]
+    fn only_what_is_known_is_cut_or_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let write =
+            |name: &str, length: usize| fs::write(directory.path().join(name), vec![1; length]).unwrap();
+        write("000001.ndjson.zst", 30);
+        write("000002.ndjson.zst", 30);
+        write("000003.ndjson.zst", 30);
+        write("7.ndjson.zst", 30);
+        write("000001.parquet", 30);
+        let segments = SegmentDirectory::new(directory.path(), Format::Ndjson);
+        segments
+            .discard_uncommitted(&BTreeMap::from([(1, 20), (2, 0)]))
+            .unwrap();
+        let length = |name: &str| {
+            fs::metadata(directory.path().join(name))
+                .ok()
+                .map(|file| file.len())
+        };
+        assert_eq!(length("000001.ndjson.zst"), Some(20));
+        assert_eq!(length("000002.ndjson.zst"), None);
+        for name in ["000003.ndjson.zst", "7.ndjson.zst", "000001.parquet"] {
+            assert_eq!(length(name), Some(30), "{name}");
+        }
+        assert_eq!(segments.create().unwrap().number(), 4);
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_a_segment_is_not_followed() {
+        let directory = tempfile::tempdir().unwrap();
+        let target = directory.path().join("target");
+        fs::write(&target, [1; 30]).unwrap();
+        std::os::unix::fs::symlink(&target, directory.path().join("000001.ndjson.zst")).unwrap();
+        let segments = SegmentDirectory::new(directory.path(), Format::Ndjson);
+        assert!(segments.discard_uncommitted(&BTreeMap::from([(1, 20)])).is_err());
+        assert_eq!(fs::metadata(target).unwrap().len(), 30);
+    }
+
+    #[test]
+    fn a_segment_that_was_removed_takes_no_frame() {
+        let directory = tempfile::tempdir().unwrap();
+        let segments = SegmentDirectory::new(directory.path(), Format::Ndjson);
+        let mut sink = segments.create().unwrap();
+        sink.append(b"frame").unwrap();
+        fs::remove_file(segments.path(1)).unwrap();
+        assert_eq!(sink.append(b"frame").unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }

@@ -1,10 +1,9 @@
 //! The job directory: made, recognised and locked.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-
-use nix::fcntl::{Flock, FlockArg};
 
 use crate::ledger::LedgerError;
 use crate::segment::sync_directory;
@@ -40,6 +39,22 @@ pub(super) fn require_ledger(directory: &Path) -> Result<PathBuf, LedgerError> {
     }
 }
 
+/// A ledger without a job is refused where files of a crawl lie beside it: its content was lost.
+pub(super) fn refuse_lost_ledger(directory: &Path) -> Result<(), LedgerError> {
+    let failed = |source| LedgerError::directory(directory, source);
+    for entry in fs::read_dir(directory).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        let name = name.to_string_lossy();
+        if name != LOCK && !name.starts_with(FILE) {
+            return Err(LedgerError::LedgerLost {
+                place: directory.display().to_string(),
+                file: name.into_owned(),
+            });
+        }
+    }
+    Ok(())
+}
+
 /// A directory with files and no ledger belongs to somebody else.
 pub(super) fn refuse_foreign(directory: &Path) -> Result<(), LedgerError> {
     let failed = |source| LedgerError::directory(directory, source);
@@ -57,18 +72,43 @@ pub(super) fn refuse_foreign(directory: &Path) -> Result<(), LedgerError> {
     Ok(())
 }
 
-/// Locks the directory until the result goes.
-pub(super) fn lock(directory: &Path) -> Result<Flock<File>, LedgerError> {
+/// A directory that is locked until this goes: the kernel releases what is locked with the last descriptor, however
+/// the process ends.
+#[derive(Debug)]
+pub(super) struct Locked {
+    _file: File,
+    /// The directory itself, whose lock cannot be removed.
+    _directory: Option<File>,
+}
+
+/// Locks `directory`.
+pub(super) fn lock(directory: &Path) -> Result<Locked, LedgerError> {
+    let failed = |source| LedgerError::directory(directory, source);
+    let running = || LedgerError::Locked {
+        place: directory.display().to_string(),
+    };
+    // A link that somebody else made is not followed.
     let file = OpenOptions::new()
         .create(true)
         .truncate(false)
         .write(true)
+        .custom_flags(libc::O_NOFOLLOW)
         .open(directory.join(LOCK))
-        .map_err(|source| LedgerError::directory(directory, source))?;
-    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {
-        nix::errno::Errno::EWOULDBLOCK => LedgerError::Locked {
-            place: directory.display().to_string(),
-        },
-        errno => LedgerError::directory(directory, errno.into()),
+        .map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(running()),
+        Err(TryLockError::Error(source)) => return Err(failed(source)),
+    }
+    // Some network file systems lock no directories: there the file has to do.
+    let itself = File::open(directory).map_err(failed)?;
+    let itself = match itself.try_lock() {
+        Ok(()) => Some(itself),
+        Err(TryLockError::WouldBlock) => return Err(running()),
+        Err(TryLockError::Error(_)) => None,
+    };
+    Ok(Locked {
+        _file: file,
+        _directory: itself,
     })
 }

@@ -45,6 +45,10 @@ const SCHEMA: &str = "
     ) WITHOUT ROWID;
 ";
 
+/// Numbers of segments that this ledger gave out, before their files were made: no other file is ever cut or removed.
+/// Ledgers of earlier releases have no such table.
+const RESERVED: &str = "CREATE TABLE IF NOT EXISTS reserved (segment INTEGER PRIMARY KEY)";
+
 /// A row of `frame`: one frame, or neighbours that were joined.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct StoredFrame {
@@ -59,12 +63,17 @@ pub(super) fn configure(database: &Connection) -> rusqlite::Result<()> {
     database.pragma_update(None, "synchronous", "FULL")?;
     // Some 400 kB of log instead of 4 MB: commits are rare and small.
     database.pragma_update(None, "wal_autocheckpoint", 100)?;
-    database.pragma_update(None, "journal_size_limit", 400_000)
+    database.pragma_update(None, "journal_size_limit", 400_000)?;
+    if version(database)? == VERSION {
+        database.execute_batch(RESERVED)?;
+    }
+    Ok(())
 }
 
 pub(super) fn create(database: &mut Connection, description: &str, extent: Extent) -> rusqlite::Result<()> {
     let transaction = database.transaction()?;
     transaction.execute_batch(SCHEMA)?;
+    transaction.execute_batch(RESERVED)?;
     transaction.execute(
         "INSERT INTO job (description, items, visited) VALUES (?1, ?2, ?3)",
         params![description, extent.items as i64, extent.visited as i64],
@@ -73,7 +82,7 @@ pub(super) fn create(database: &mut Connection, description: &str, extent: Exten
     transaction.commit()
 }
 
-pub(super) fn version(database: &mut Connection) -> rusqlite::Result<i64> {
+pub(super) fn version(database: &Connection) -> rusqlite::Result<i64> {
     database.pragma_query_value(None, "user_version", |row| row.get(0))
 }
 
@@ -105,6 +114,21 @@ pub(super) fn set_invocation(database: &mut Connection, words: &str) -> rusqlite
             params![words],
         )
         .map(drop)
+}
+
+pub(super) fn reserve(database: &mut Connection, segment: u64) -> rusqlite::Result<()> {
+    database
+        .execute(
+            "INSERT OR IGNORE INTO reserved (segment) VALUES (?1)",
+            params![segment as i64],
+        )
+        .map(drop)
+}
+
+pub(super) fn reserved(database: &mut Connection) -> rusqlite::Result<Vec<u64>> {
+    let mut statement = database.prepare("SELECT segment FROM reserved")?;
+    let numbers = statement.query_map([], |row| number(row, 0))?;
+    numbers.collect()
 }
 
 /// Writes a row, in place of the one that it was joined with.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use indicatif::{HumanBytes, HumanCount, HumanDuration};
 use v6kit_model::Outcome;
+use v6kit_net::Hint;
 use v6kit_store::{Forecast, Status};
 
 use super::invocation::quoted;
@@ -17,7 +18,14 @@ pub(super) fn status(directory: &Path, printer: &Printer) -> Result<Exit, Failur
         .map_err(|error| Failure::because(exit_of(&error), "there is no status", &error))?;
     printer.json(&document(&status));
     printer.table(rows(&status, printer));
-    Ok(Exit::Done)
+    let Some(lost) = &status.lost else {
+        return Ok(Exit::Done);
+    };
+    printer.warning(lost);
+    if let Some(hint) = lost.hint() {
+        printer.note(format_args!("hint: {hint}"));
+    }
+    Ok(Exit::Failed)
 }
 
 fn document(status: &Status) -> serde_json::Value {
@@ -41,7 +49,8 @@ fn document(status: &Status) -> serde_json::Value {
         "outcomes": outcomes,
         "segments": standing.segments,
         "bytes_stored": standing.bytes,
-        "complete": standing.left() == 0,
+        "complete": standing.left() == 0 && status.lost.is_none(),
+        "lost": status.lost.as_ref().map(ToString::to_string),
         "forecast": forecast.map(|forecast| serde_json::json!({
             "bytes_per_item": round(forecast.bytes_per_item),
             "bytes_total": forecast.total_bytes,
