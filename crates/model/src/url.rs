@@ -277,6 +277,21 @@ pub fn without_credentials(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// Appends what stands in for a URL that is none: its controls, which no line of a record or a header may hold, are
+/// percent-encoded.
+pub fn push_shown(out: &mut String, text: &str) {
+    let mut bytes = [0; 4];
+    for c in text.chars() {
+        if c.is_control() {
+            c.encode_utf8(&mut bytes)
+                .bytes()
+                .for_each(|byte| push_escape(out, byte));
+        } else {
+            out.push(c);
+        }
+    }
+}
+
 fn push_escape(out: &mut String, byte: u8) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     out.push('%');

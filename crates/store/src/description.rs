@@ -39,6 +39,17 @@ impl fmt::Display for Difference {
     }
 }
 
+/// A value without the name under which v6kit asks where the user gave none: it holds the version, which is no part of
+/// what is asked for.
+fn asked_for(value: &str) -> Vec<&str> {
+    const OWN_NAME: &str = "user-agent: v6kit/";
+    let is_own = |line: &&str| {
+        line.get(..OWN_NAME.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(OWN_NAME))
+    };
+    value.lines().filter(|line| !is_own(line)).collect()
+}
+
 impl Description {
     /// The name of the value that says where a list lies. The same list may lie elsewhere the next time.
     pub const LIST_FILE: &str = "list-file";
@@ -57,7 +68,7 @@ impl Description {
     #[must_use]
     pub fn differences(&self, asked: &Self) -> Vec<Difference> {
         let names: std::collections::BTreeSet<&String> = self.0.keys().chain(asked.0.keys()).collect();
-        let value = |of: &Self, name: &String| of.0.get(name).cloned().unwrap_or_else(|| "none".to_owned());
+        let value = |of: &Self, name: &String| of.0.get(name).map_or_else(|| "none".to_owned(), Clone::clone);
         names
             .into_iter()
             .map(|name| Difference {
@@ -66,7 +77,7 @@ impl Description {
                 asked: value(asked, name),
             })
             .filter(|difference| !Self::MAY_CHANGE.contains(&difference.name.as_str()))
-            .filter(|difference| difference.stored != difference.asked)
+            .filter(|difference| asked_for(&difference.stored) != asked_for(&difference.asked))
             .collect()
     }
 
@@ -140,5 +151,31 @@ impl Description {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn described(headers: &str) -> Description {
+        Description::new([
+            ("headers".to_owned(), headers.to_owned()),
+            ("redirects".to_owned(), "0".to_owned()),
+        ])
+    }
+
+    #[test]
+    fn a_job_goes_on_with_another_version_of_v6kit_and_not_with_another_agent_of_the_user() {
+        let of = |first: &str, second: &str| described(first).differences(&described(second)).len();
+        assert_eq!(
+            of(
+                "user-agent: v6kit/0.1.0 (+x)\naccept: */*",
+                "User-Agent: v6kit/0.2.0 (+y)\naccept: */*"
+            ),
+            0
+        );
+        assert_eq!(of("user-agent: mine/1", "user-agent: mine/2"), 1);
+        assert_eq!(of("user-agent: v6kit/0.1.0", "user-agent: mine/2"), 1);
     }
 }

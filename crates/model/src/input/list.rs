@@ -509,7 +509,7 @@ pub(crate) fn read_line(line: &[u8], number: u64, out: &mut String) -> Result<Ov
     let before = out.len();
     interpret(&text, out).map_err(|why| {
         out.truncate(before);
-        out.push_str(&url::without_credentials(&text));
+        url::push_shown(out, &url::without_credentials(&text));
         Fault::new(ErrorKind::BadItem, format!("line {number}: {why}"))
     })
 }

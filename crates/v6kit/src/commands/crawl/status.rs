@@ -73,6 +73,7 @@ fn rows(status: &Status, printer: &Printer) -> Vec<Vec<String>> {
         standing,
         forecast,
         invocation,
+        ..
     } = status;
     let count = |number: u64| HumanCount(number).to_string();
     let row = |name: &str, value: String| vec![name.to_owned(), value];
