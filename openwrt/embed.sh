@@ -1,12 +1,13 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT OR Apache-2.0
 # Puts the files of the package into provision.sh, behind its marker line, so that the script stands alone.
 # `sh embed.sh --check` says whether it holds them as they are, and changes nothing.
 set -eu
 cd "$(dirname "$0")"
 
 files='usr/lib/v6kit-router/values.sh usr/lib/v6kit-router/settings.sh usr/lib/v6kit-router/network.sh
-usr/lib/v6kit-router/route.sh usr/lib/v6kit-router/firewall.sh usr/lib/v6kit-router/conntrack.sh
-usr/lib/v6kit-router/report.sh usr/sbin/v6kit-router etc/config/v6kit-router etc/init.d/v6kit-router
+usr/lib/v6kit-router/wanted.sh usr/lib/v6kit-router/route.sh usr/lib/v6kit-router/firewall.sh
+usr/lib/v6kit-router/conntrack.sh usr/lib/v6kit-router/differences.sh usr/lib/v6kit-router/report.sh usr/sbin/v6kit-router etc/config/v6kit-router etc/init.d/v6kit-router
 etc/hotplug.d/iface/90-v6kit-router usr/share/nftables.d/table-pre/v6kit-router.nft
 usr/share/nftables.d/chain-post/raw_prerouting/v6kit-router.nft
 usr/share/nftables.d/chain-pre/forward/v6kit-router.nft

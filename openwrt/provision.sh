@@ -1,10 +1,14 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT OR Apache-2.0
 # Installs v6kit-router on an OpenWrt router without a package manager: the same files, settings included.
 # Runs on the router, or anywhere else with a destination for ssh as its last word.
 #
 # Nothing is written that is there already; run it again to change a setting.
 #
 # Exit codes: 0 done, 1 something failed, 2 usage, 3 the router's disk is full.
+
+# What the functions of the package leave their answers in.
+shown='' address='' prefix='' changes=''
 
 set -u
 
@@ -20,7 +24,7 @@ usage() {
 		  --lan NAME         interface towards the host                       (lan)
 		  --wan NAME         interface towards the internet                   (auto)
 		  --notrack 0|1      keep its TCP connections out of the table        (1)
-		  --udp-port PORT    the same for UDP with this remote port; may be repeated
+		  --udp-port PORT    the same for UDP with this remote port; may be repeated; `none`: with none
 		  --ping keep|drop   pings from outside to the prefix                 (keep)
 		  --conntrack auto|keep|N   size of the connection table              (auto)
 		  --dry-run          say what would be changed, and change nothing
@@ -40,16 +44,11 @@ fail() {
 taken() {
 	local option="$1" value="$2"
 	shift 2
-	"$@" "$value" || fail 2 "$option: \`$(printable "$value")\` is not allowed"
+	if ! "$@" "$value"; then
+		printable "$value"
+		fail 2 "$option: \`$shown\` is not allowed"
+	fi
 	arguments="$arguments $option $value"
-}
-
-is_part() {
-	is_prefix "$1"
-}
-
-is_global_prefix() {
-	is_prefix "$1" && is_global "${1%/*}" && [ "${1#*/}" -ge 16 ]
 }
 
 is_base() {
@@ -61,11 +60,20 @@ is_ping() {
 }
 
 is_port() {
-	is_number "$1" 1 65535
+	[ "$1" = none ] || is_number "$1" 1 65535
 }
 
 is_table_size() {
 	is_one_of "$1" auto keep || is_number "$1" 1024 16777216
+}
+
+# Ports as they were given; `none` takes back those before it.
+udp_port() {
+	if [ "$1" = none ]; then
+		opt_udp_ports=' '
+	else
+		opt_udp_ports="${opt_udp_ports# } $1"
+	fi
 }
 
 # What ssh takes for a destination, and never an option.
@@ -87,15 +95,15 @@ read_arguments() {
 			;;
 		esac
 		case "$1" in
-		--host) taken "$1" "$2" is_link_local && opt_host="$(canonical_address "$2")" ;;
-		--prefix) taken "$1" "$2" is_global_prefix && opt_prefix="$(canonical_prefix "$2")" ;;
-		--part) taken "$1" "$2" is_part && opt_part="$(canonical_prefix "$2")" ;;
+		--host) taken "$1" "$2" is_link_local && canonical_address "$2" && opt_host="$address" ;;
+		--prefix) taken "$1" "$2" is_global_prefix && canonical_prefix "$2" && opt_prefix="$prefix" ;;
+		--part) taken "$1" "$2" is_prefix && canonical_prefix "$2" && opt_part="$prefix" ;;
 		--base) taken "$1" "$2" is_base && opt_base="$2" ;;
-		--name) taken "$1" "$2" is_name && opt_name="$2" ;;
+		--name) taken "$1" "$2" is_section_name && opt_name="$2" ;;
 		--lan) taken "$1" "$2" is_name && opt_lan="$2" ;;
 		--wan) taken "$1" "$2" is_name && opt_wan="$2" ;;
 		--notrack) taken "$1" "$2" is_switch && opt_notrack="$2" ;;
-		--udp-port) taken "$1" "$2" is_port && opt_udp_ports="$opt_udp_ports $2" ;;
+		--udp-port) taken "$1" "$2" is_port && udp_port "$2" ;;
 		--ping) taken "$1" "$2" is_ping && opt_ping="$2" ;;
 		--conntrack) taken "$1" "$2" is_table_size && opt_conntrack="$2" ;;
 		--dry-run)
@@ -120,10 +128,14 @@ read_arguments() {
 			usage
 			exit 0
 			;;
-		-*) fail 2 "unknown option \`$(printable "$1")\` (--help shows all)" ;;
+		-*)
+			printable "$1"
+			fail 2 "unknown option \`$shown\` (--help shows all)"
+			;;
 		*)
 			[ -z "$destination" ] || fail 2 'more than one destination'
-			is_destination "$1" || fail 2 "\`$(printable "$1")\` is not a destination for ssh"
+			printable "$1"
+			is_destination "$1" || fail 2 "\`$shown\` is not a destination for ssh"
 			destination="$1"
 			shift
 			continue
@@ -222,6 +234,7 @@ install_settings() {
 	[ -z "$opt_conntrack" ] || setting main.conntrack "$opt_conntrack"
 	if [ -n "$opt_udp_ports" ] && [ "$(uci -q get v6kit-router.main.udp_port)" != "${opt_udp_ports# }" ]; then
 		setting main.udp_port ''
+		# shellcheck disable=SC2086 # each port is a word
 		for port in $opt_udp_ports; do
 			settings_changed=1
 			change "add v6kit-router.main.udp_port=$port" uci add_list "v6kit-router.main.udp_port=$port"
@@ -235,8 +248,19 @@ install_settings() {
 	[ "$settings_changed" = 0 ] || [ "$dry" = 1 ] || uci commit v6kit-router || fail 3 'cannot write /etc/config/v6kit-router'
 }
 
+# What is there must be readable before anything is added to it.
+settings_readable() {
+	local type
+	[ -f "/etc/config/v6kit-router" ] || return 0
+	uci -q show v6kit-router >/dev/null ||
+		fail 2 "/etc/config/v6kit-router cannot be read: see \`uci show v6kit-router\`"
+	type="$(uci -q get "v6kit-router.$opt_name")"
+	[ "${type:-prefix}" = prefix ] || fail 2 "--name: section $opt_name is not one for a host"
+}
+
 install_all() {
 	local rules_changed=0 result=0
+	settings_readable
 	package_installed || install_files
 	install_settings
 	[ "$rules_changed" = 0 ] || change 'load the rules into the firewall' /usr/sbin/v6kit-router load-rules || return 1
@@ -329,31 +353,27 @@ json_bool() {
 	fi
 }
 
-all_differences() {
-	route_differences
-	firewall_differences
-	conntrack_differences
-}
-
 # Reads with the functions of the package, which need not be installed for that.
 # shellcheck disable=SC2034 # the variables are theirs
 report_status() {
 	local part
 	VERSION="$(content usr/sbin/v6kit-router | sed -n 's/^VERSION=//p')"
 	RUN=/var/run/v6kit-router
-	for part in settings network route firewall conntrack report; do
+	for part in settings network wanted route firewall conntrack differences report; do
 		eval "$(content "usr/lib/v6kit-router/$part.sh")"
 	done
 	settings_read
+	[ -x /usr/sbin/v6kit-router ] || refused=''
 	[ -z "$opt_lan" ] || cfg_lan="$opt_lan"
 	[ -z "$opt_wan" ] || cfg_wan="$opt_wan"
 	network_read
 	wanted_read
+	differences_read
 	printf '{"fw4":%s,"package":%s,"installed":%s,"service":%s,"files":%s,"status":' \
 		"$(json_bool command -v fw4)" "$(json_bool package_installed)" \
 		"$(json_bool test -x /usr/sbin/v6kit-router)" "$(json_bool /etc/init.d/v6kit-router enabled)" \
 		"$(json_lines "$(files_differing)")"
-	status_json "$(all_differences)"
+	status_json "$changes"
 	echo '}'
 }
 
@@ -396,9 +416,11 @@ FILES='
 usr/lib/v6kit-router/values.sh
 usr/lib/v6kit-router/settings.sh
 usr/lib/v6kit-router/network.sh
+usr/lib/v6kit-router/wanted.sh
 usr/lib/v6kit-router/route.sh
 usr/lib/v6kit-router/firewall.sh
 usr/lib/v6kit-router/conntrack.sh
+usr/lib/v6kit-router/differences.sh
 usr/lib/v6kit-router/report.sh
 usr/sbin/v6kit-router
 etc/config/v6kit-router
@@ -415,15 +437,33 @@ content() {
 	case "$1" in
 	usr/lib/v6kit-router/values.sh)
 		cat <<'V6KIT_FILE'
-# shellcheck shell=dash
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# shellcheck shell=dash disable=SC2034 # answers are left in variables
 # What a value may look like, and arithmetic on IPv6 addresses. Nothing here reads or changes the system.
 #
 # A value from UCI, ubus or the command line passes one of the `is_*` functions before it is used. An
 # address in the middle of a computation is eight decimal numbers between spaces ("groups").
+#
+# A command substitution is a process, and an event of the network comes at every renewal of a lease: what
+# computes leaves its answer in the variable that its comment names.
 
-# One line, short, without anything that means something to a shell, to nft or to JSON.
+NEWLINE='
+'
+
+# printable TEXT: fills `shown`: one line, short, without anything that means something to a shell, to nft or
+# to JSON.
 printable() {
-	printf '%s' "$1" | tr -c 'A-Za-z0-9 ._:/@=,+-' '?' | cut -c 1-60
+	local rest="$1" character
+	shown=''
+	while [ -n "$rest" ] && [ ${#shown} -lt 60 ]; do
+		character="${rest%"${rest#?}"}"
+		rest="${rest#?}"
+		case "$character" in
+		[A-Za-z0-9\ ._:/@=,+-]) ;;
+		*) character='?' ;;
+		esac
+		shown="$shown$character"
+	done
 }
 
 # The name of a UCI section or of a network interface in UCI.
@@ -432,6 +472,11 @@ is_name() {
 	'' | *[!A-Za-z0-9_]*) return 1 ;;
 	esac
 	[ ${#1} -le 32 ]
+}
+
+# The name of a section for a host; `main` holds what is common to all.
+is_section_name() {
+	[ "$1" != main ] && is_name "$1"
 }
 
 # The name of a network device: at most 15 bytes (IFNAMSIZ).
@@ -467,15 +512,29 @@ is_one_of() {
 	return 1
 }
 
-# colon_groups TEXT: the 16-bit groups between colons as decimal numbers, none for an empty text.
+# same_words LEFT RIGHT: whether both have the same words between spaces, in whatever order.
+same_words() {
+	local word
+	for word in $1; do
+		case " $2 " in *" $word "*) ;; *) return 1 ;; esac
+	done
+	for word in $2; do
+		case " $1 " in *" $word "*) ;; *) return 1 ;; esac
+	done
+}
+
+# colon_groups TEXT: fills `colons` with the 16-bit groups between colons as decimal numbers, a space behind
+# each, and `colon_count`; none for an empty text.
 colon_groups() {
 	local rest="$1" group
+	colons='' colon_count=0
 	while [ -n "$rest" ]; do
 		group="${rest%%:*}"
 		case "$group" in
 		'' | *[!0-9a-fA-F]* | ?????*) return 1 ;;
 		esac
-		printf '%d ' "0x$group"
+		colons="$colons$((0x$group)) "
+		colon_count=$((colon_count + 1))
 		case "$rest" in
 		*:) return 1 ;;
 		*:*) rest="${rest#*:}" ;;
@@ -484,66 +543,69 @@ colon_groups() {
 	done
 }
 
-# groups_of ADDRESS: its eight groups. Dotted IPv4 tails and zones are not accepted (RFC 4291, 2.2).
+# groups_of ADDRESS: fills `groups`. Dotted IPv4 tails and zones are not accepted (RFC 4291, 2.2).
 groups_of() {
-	local left right missing
+	local left count
+	groups=''
 	case "$1" in
 	'' | *[!0-9a-fA-F:]* | *:::* | *::*::*) return 1 ;;
 	*::*)
-		left="$(colon_groups "${1%%::*}")" && right="$(colon_groups "${1#*::}")" || return 1
-		# shellcheck disable=SC2086 # groups are counted as words
-		missing=$((8 - $(word_count $left $right)))
-		[ "$missing" -ge 1 ] || return 1
-		while [ "$missing" -gt 0 ]; do
+		colon_groups "${1%%::*}" || return 1
+		left="$colons" count="$colon_count"
+		colon_groups "${1#*::}" || return 1
+		count=$((count + colon_count))
+		[ "$count" -lt 8 ] || return 1
+		while [ "$count" -lt 8 ]; do
 			left="${left}0 "
-			missing=$((missing - 1))
+			count=$((count + 1))
 		done
-		left="$left$right"
+		left="$left$colons"
 		;;
-	*) left="$(colon_groups "$1")" || return 1 ;;
+	*)
+		colon_groups "$1" || return 1
+		[ "$colon_count" -eq 8 ] || return 1
+		left="$colons"
+		;;
 	esac
-	# shellcheck disable=SC2086 # groups are counted as words
-	[ "$(word_count $left)" -eq 8 ] || return 1
-	printf '%s\n' "${left% }"
-}
-
-word_count() {
-	printf '%d' "$#"
+	groups="${left% }"
 }
 
 is_address() {
-	groups_of "$1" >/dev/null
+	groups_of "$1"
 }
 
 # fe80::/10 (RFC 4291, 2.5.6)
 is_link_local() {
-	local groups
-	groups="$(groups_of "$1")" || return 1
+	groups_of "$1" || return 1
 	[ $((${groups%% *} & 0xffc0)) -eq $((0xfe80)) ]
 }
 
 # 2000::/3, what the internet routes
 is_global() {
-	local groups
-	groups="$(groups_of "$1")" || return 1
+	groups_of "$1" || return 1
 	[ $((${groups%% *} & 0xe000)) -eq $((0x2000)) ]
 }
 
 # ADDRESS/LENGTH with nothing set behind the length.
 is_prefix() {
-	local groups
 	case "$1" in
 	*/*/* | /* | */) return 1 ;;
 	*/*) ;;
 	*) return 1 ;;
 	esac
 	is_number "${1#*/}" 1 128 || return 1
-	groups="$(groups_of "${1%/*}")" || return 1
+	groups_of "${1%/*}" || return 1
 	# shellcheck disable=SC2086 # eight groups are eight arguments
-	[ "$(network_groups "${1#*/}" $groups)" = "$groups" ]
+	network_groups "${1#*/}" $groups
+	[ "$network" = "$groups" ]
 }
 
-# group_mask LENGTH INDEX: the part of a netmask that falls on group INDEX (0 to 7).
+# A prefix that the internet routes. Shorter than /16 is nobody's.
+is_global_prefix() {
+	is_prefix "$1" && is_global "${1%/*}" && [ "${1#*/}" -ge 16 ]
+}
+
+# group_mask LENGTH INDEX: fills `netmask`, the part of a netmask that falls on group INDEX (0 to 7).
 group_mask() {
 	local bits=$(($1 - 16 * $2))
 	if [ "$bits" -le 0 ]; then
@@ -551,24 +613,46 @@ group_mask() {
 	elif [ "$bits" -gt 16 ]; then
 		bits=16
 	fi
-	printf '%d' $(((0xffff << (16 - bits)) & 0xffff))
+	netmask=$(((0xffff << (16 - bits)) & 0xffff))
 }
 
-# network_groups LENGTH GROUP...: the groups with everything behind LENGTH cleared.
+# network_groups LENGTH GROUP...: fills `network`, the groups with everything behind LENGTH cleared.
 network_groups() {
-	local length="$1" index=0 out=''
+	local length="$1" index=0
+	network=''
 	shift
 	while [ $# -gt 0 ]; do
-		out="$out$(($1 & $(group_mask "$length" "$index"))) "
+		group_mask "$length" "$index"
+		network="$network$(($1 & netmask)) "
 		index=$((index + 1))
 		shift
 	done
-	printf '%s\n' "${out% }"
+	network="${network% }"
 }
 
-# address_of GROUP x 8: as the kernel and nft write it (RFC 5952).
+# hexadecimal NUMBER: fills `hex`.
+hexadecimal() {
+	local rest="$1" digit
+	hex=''
+	while :; do
+		digit=$((rest & 15))
+		case "$digit" in
+		10) digit=a ;;
+		11) digit=b ;;
+		12) digit=c ;;
+		13) digit=d ;;
+		14) digit=e ;;
+		15) digit=f ;;
+		esac
+		hex="$digit$hex"
+		rest=$((rest >> 4))
+		[ "$rest" -gt 0 ] || return 0
+	done
+}
+
+# address_of GROUP x 8: fills `address`, written as the kernel and nft write it (RFC 5952).
 address_of() {
-	local index=0 run=0 start=0 best=1 best_start=-1 out='' group
+	local index=0 run=0 start=0 best=1 best_start=-1 group
 	for group in "$@"; do
 		if [ "$group" -eq 0 ]; then
 			[ "$run" -gt 0 ] || start=$index
@@ -583,408 +667,711 @@ address_of() {
 		index=$((index + 1))
 	done
 	index=0
+	address=''
 	for group in "$@"; do
 		if [ "$index" -eq "$best_start" ]; then
-			out="$out::"
+			address="$address::"
 		elif [ "$best_start" -lt 0 ] || [ "$index" -lt "$best_start" ] || [ "$index" -ge $((best_start + best)) ]; then
-			case "$out" in
+			case "$address" in
 			'' | *:) ;;
-			*) out="$out:" ;;
+			*) address="$address:" ;;
 			esac
-			out="$out$(printf '%x' "$group")"
+			hexadecimal "$group"
+			address="$address$hex"
 		fi
 		index=$((index + 1))
 	done
-	printf '%s\n' "$out"
 }
 
-# canonical_prefix PREFIX: the same in the kernel's spelling.
-canonical_prefix() {
-	# shellcheck disable=SC2046 # eight groups are eight arguments
-	printf '%s/%s\n' "$(address_of $(groups_of "${1%/*}"))" "${1#*/}"
-}
-
-# canonical_address ADDRESS: the same in the kernel's spelling.
+# canonical_address ADDRESS: fills `address`, the same in the kernel's spelling.
 canonical_address() {
-	# shellcheck disable=SC2046 # eight groups are eight arguments
-	address_of $(groups_of "$1")
+	groups_of "$1" || return 1
+	# shellcheck disable=SC2086 # eight groups are eight arguments
+	address_of $groups
+}
+
+# canonical_prefix PREFIX: fills `prefix`, the same in the kernel's spelling.
+canonical_prefix() {
+	canonical_address "${1%/*}" || return 1
+	prefix="$address/${1#*/}"
 }
 
 # prefix_contains OUTER INNER: whether the prefix INNER lies in the prefix OUTER.
 prefix_contains() {
-	local outer inner
+	local outer
 	[ "${2#*/}" -ge "${1#*/}" ] || return 1
-	outer="$(groups_of "${1%/*}")" && inner="$(groups_of "${2%/*}")" || return 1
+	groups_of "${1%/*}" || return 1
+	outer="$groups"
+	groups_of "${2%/*}" || return 1
 	# shellcheck disable=SC2086 # eight groups are eight arguments
-	[ "$(network_groups "${1#*/}" $inner)" = "$outer" ]
+	network_groups "${1#*/}" $groups
+	[ "$network" = "$outer" ]
 }
 
-# place_prefix BASE PART: PART with its leading bits, as many as BASE is long, taken from BASE.
+# prefixes_overlap PREFIX PREFIX
+prefixes_overlap() {
+	prefix_contains "$1" "$2" || prefix_contains "$2" "$1"
+}
+
+# place_prefix BASE PART: fills `prefix` with PART, its leading bits, as many as BASE is long, taken from BASE.
 # 2001:db8:1:2::/64 and ::abcd:0:0:0/80 make 2001:db8:1:2:abcd::/80. PART must be longer than BASE.
 place_prefix() {
-	local length="${1#*/}" base part mask index=0 out=''
+	local length="${1#*/}" base part index=0 out=''
 	[ "${2#*/}" -gt "$length" ] || return 1
-	base="$(groups_of "${1%/*}")" && part="$(groups_of "${2%/*}")" || return 1
+	groups_of "${1%/*}" || return 1
+	base="$groups"
+	groups_of "${2%/*}" || return 1
+	part="$groups"
 	while [ "$index" -lt 8 ]; do
-		mask="$(group_mask "$length" "$index")"
-		out="$out$(((${base%% *} & mask) | (${part%% *} & ~mask & 0xffff))) "
+		group_mask "$length" "$index"
+		out="$out$(((${base%% *} & netmask) | (${part%% *} & ~netmask & 0xffff))) "
 		base="${base#* }"
 		part="${part#* }"
 		index=$((index + 1))
 	done
 	# shellcheck disable=SC2086 # eight groups are eight arguments
-	printf '%s/%s\n' "$(address_of $out)" "${2#*/}"
+	address_of $out
+	prefix="$address/${2#*/}"
 }
 V6KIT_FILE
 		;;
 	usr/lib/v6kit-router/settings.sh)
 		cat <<'V6KIT_FILE'
+# SPDX-License-Identifier: MIT OR Apache-2.0
 # shellcheck shell=dash disable=SC2154,SC2034 # variables are shared with the other files
-# What the user wants: /etc/config/v6kit-router, every value checked. A value that is not what it should be
-# becomes a line of `refused`, and then nothing at all is changed.
+# What the user wants: /etc/config/v6kit-router, read once, every value checked.
+#
+# What cannot be read, or is wrong for all hosts, becomes a line of `refused`: then nothing at all is changed.
+# What is wrong with one host becomes a line of `left_out`: it stays as it is, and the others go on.
+
+CONFIG=/etc/config/v6kit-router
 
 refused=''
+left_out=''
 
 refuse() {
-	case "$refused" in
-	*"$1"*) ;;
-	*) refused="$refused$1
-" ;;
+	case "$NEWLINE$refused" in
+	*"$NEWLINE$1$NEWLINE"*) ;;
+	*) refused="$refused$1$NEWLINE" ;;
 	esac
 }
 
-# setting NAME DEFAULT CHECK...: the option of section `main`, put into the variable cfg_NAME. CHECK is
-# called with the value behind its first word.
-setting() {
-	local name="$1" default="$2" check="$3" value
-	shift 3
-	value="$(uci -q get "v6kit-router.main.$name")" || value="$default"
-	if ! "$check" "$value" "$@"; then
-		refuse "main.$name: \`$(printable "$value")\` is not allowed"
-		value="$default"
-	fi
-	eval "cfg_$name=\$value"
+leave_out() {
+	case "$NEWLINE$left_out" in
+	*"$NEWLINE$1$NEWLINE"*) ;;
+	*) left_out="$left_out$1$NEWLINE" ;;
+	esac
 }
-
 
 is_table_size() {
 	is_one_of "$1" auto keep || is_number "$1" 1024 16777216
 }
 
-# Fills cfg_enabled, cfg_lan, cfg_wan, cfg_notrack, cfg_ping, cfg_conntrack, cfg_udp_ports and
-# cfg_sections (the names of the prefix sections).
-settings_read() {
-	local section port
-	refused=''
-	setting enabled 0 is_switch
-	setting lan lan is_name
-	setting wan auto is_name
-	setting notrack 1 is_switch
-	setting ping keep is_one_of keep drop
-	setting conntrack auto is_table_size
+# setting NAME VALUE DEFAULT CHECK...: puts the option of section `main` into the variable cfg_NAME. CHECK is
+# called with the value behind its first word.
+setting() {
+	local name="$1" value="${2:-$3}" default="$3" check="$4"
+	shift 4
+	if ! "$check" "$value" "$@"; then
+		printable "$value"
+		refuse "main.$name: \`$shown\` is not allowed"
+		value="$default"
+	fi
+	eval "cfg_$name=\$value"
+}
 
+# Fills cfg_enabled, cfg_lan, cfg_wan, cfg_notrack, cfg_ping, cfg_conntrack, cfg_udp_ports, and `sections`: a
+# line NAME HOST BASE PREFIX for each host that is enabled, where BASE is `none` for a prefix that is given in
+# full, and HOST and PREFIX are `?` where a value was left out.
+settings_read() {
+	local text
+	refused='' left_out='' sections=''
+	options_clear
+	main_read
+	if [ ! -f "$CONFIG" ]; then
+		refuse "$CONFIG is missing"
+	elif ! text="$(uci -q show v6kit-router)"; then
+		refuse "$CONFIG cannot be read: see \`uci show v6kit-router\`"
+	else
+		main_found=0
+		settings_parse "$text"
+		[ "$main_found" = 1 ] || refuse "$CONFIG has no section \`main\` of type \`settings\`"
+	fi
+}
+
+# settings_parse TEXT: `uci show`: a line NAME.SECTION=TYPE before the lines NAME.SECTION.OPTION='VALUE' of each
+# section. A value is quoted as for a shell and may hold newlines; a list has several, a space between.
+# (config_load would have the shell run what `uci export` prints, where the type of a section is not quoted.)
+settings_parse() {
+	local rest="$1$NEWLINE" key value
+	section='' section_type=''
+	while [ -n "$rest" ]; do
+		key="${rest%%=*}"
+		key="${key#v6kit-router.}"
+		rest="${rest#*=}"
+		case "$rest" in
+		\'*)
+			value=''
+			while :; do
+				rest="${rest#?}"
+				value="$value${rest%%\'*}"
+				rest="${rest#*\'}"
+				case "$rest" in
+				"\\''"*) value="$value'" rest="${rest#??}" ;;
+				" '"*) value="$value " rest="${rest#?}" ;;
+				*) break ;;
+				esac
+			done
+			option_read "${key#*.}" "$value"
+			;;
+		*)
+			section_end
+			section="$key" section_type="${rest%%"$NEWLINE"*}"
+			options_clear
+			;;
+		esac
+		rest="${rest#*"$NEWLINE"}"
+	done
+	section_end
+}
+
+options_clear() {
+	option_host='' option_base='' option_prefix='' option_part='' option_enabled='' option_lan=''
+	option_wan='' option_notrack='' option_ping='' option_conntrack='' option_udp_port=''
+}
+
+# option_read NAME VALUE: of the section that is being read. Names of others are left alone.
+option_read() {
+	case "$1" in
+	host | base | prefix | part | enabled | lan | wan | notrack | ping | conntrack | udp_port)
+		eval "option_$1=\$2"
+		;;
+	esac
+}
+
+# What was read of a section, checked.
+section_end() {
+	case "$section_type:$section" in
+	*:) ;;
+	settings:main)
+		main_found=1
+		main_read
+		;;
+	prefix:main) ;;
+	prefix:*) section_read ;;
+	esac
+}
+
+main_read() {
+	local port
+	setting enabled "$option_enabled" 0 is_switch
+	setting lan "$option_lan" lan is_name
+	setting wan "$option_wan" auto is_name
+	setting notrack "$option_notrack" 1 is_switch
+	setting ping "$option_ping" keep is_one_of keep drop
+	setting conntrack "$option_conntrack" auto is_table_size
 	cfg_udp_ports=''
 	set -f
-	for port in $(uci -q get v6kit-router.main.udp_port); do
+	for port in $option_udp_port; do
 		if is_number "$port" 1 65535; then
-			cfg_udp_ports="$cfg_udp_ports $port"
+			# shellcheck disable=SC2086 # each port is an argument
+			is_one_of "$port" $cfg_udp_ports || cfg_udp_ports="$cfg_udp_ports $port"
 		else
-			refuse "main.udp_port: \`$(printable "$port")\` is not a port"
+			printable "$port"
+			refuse "main.udp_port: \`$shown\` is not a port"
 		fi
 	done
 	set +f
-
-	cfg_sections=''
-	for section in $(uci -q show v6kit-router | sed -n 's/^v6kit-router\.\([A-Za-z0-9_]*\)=prefix$/\1/p'); do
-		# A value may hold a line that looks like a section: ask for each by name.
-		if is_name "$section" && [ "$(uci -q get "v6kit-router.$section")" = prefix ]; then
-			cfg_sections="$cfg_sections $section"
-		fi
-	done
-	for section in $cfg_sections; do
-		section_read "$section"
-	done
+	cfg_udp_ports="${cfg_udp_ports# }"
 }
 
-refuse_section() {
-	section_ok=0
-	refuse "$1"
+# wrong OPTION VALUE WHAT: leaves the section out that is being read.
+wrong() {
+	printable "$2"
+	leave_out "$section.$1: \`$shown\` is not $3"
+	host='?' base=none prefix='?'
 }
 
-# section_read NAME: fills section_enabled, section_host, and section_base with section_part, where base
-# is `none` for a prefix that is given in full. False when a value was refused.
+# A section without a name has the one that uci gives it, @prefix[0].
 section_read() {
-	local name="$1" prefix part
-	section_ok=1
-	section_part=''
-	section_enabled="$(uci -q get "v6kit-router.$name.enabled")" || section_enabled=1
-	is_switch "$section_enabled" || refuse_section "$name.enabled: \`$(printable "$section_enabled")\` is not 0 or 1"
-
-	section_host="$(uci -q get "v6kit-router.$name.host")"
-	if is_link_local "$section_host"; then
-		section_host="$(canonical_address "$section_host")"
-	else
-		refuse_section "$name.host: \`$(printable "$section_host")\` is not a link-local address (fe80::/10)"
-	fi
-
-	section_base="$(uci -q get "v6kit-router.$name.base")" || section_base=none
-	prefix="$(uci -q get "v6kit-router.$name.prefix")"
-	part="$(uci -q get "v6kit-router.$name.part")"
-	case "$section_base" in
-	none)
-		if is_prefix "$prefix" && is_global "${prefix%/*}" && [ "${prefix#*/}" -ge 16 ]; then
-			section_part="$(canonical_prefix "$prefix")"
-		else
-			refuse_section "$name.prefix: \`$(printable "$prefix")\` is not a global IPv6 prefix"
-		fi
-		;;
-	lan | wan)
-		if is_prefix "$part"; then
-			section_part="$(canonical_prefix "$part")"
-		else
-			refuse_section "$name.part: \`$(printable "$part")\` is not the inner part of a prefix, such as ::abcd:0:0:0/80"
-		fi
-		;;
-	*) refuse_section "$name.base: \`$(printable "$section_base")\` is not lan, wan or none" ;;
+	local host prefix base="${option_base:-none}" enabled="${option_enabled:-1}"
+	host="$option_host" prefix="$option_prefix"
+	[ "$base" = none ] || prefix="$option_part"
+	case "$section" in
+	@prefix\[*\]) ;;
+	*) is_name "$section" || return 0 ;;
 	esac
-	[ "$section_ok" = 1 ]
+	if canonical_address "$host" && is_link_local "$host"; then
+		host="$address"
+	else
+		wrong host "$host" 'a link-local address (fe80::/10)'
+	fi
+	if [ "$host" != '?' ]; then
+		case "$base" in
+		none)
+			if is_global_prefix "$prefix"; then
+				canonical_prefix "$prefix"
+			else
+				wrong prefix "$prefix" 'a global IPv6 prefix'
+			fi
+			;;
+		lan | wan)
+			if is_prefix "$prefix"; then
+				canonical_prefix "$prefix"
+			else
+				wrong part "$prefix" 'the inner part of a prefix, such as ::abcd:0:0:0/80'
+			fi
+			;;
+		*)
+			wrong base "$base" 'lan, wan or none'
+			;;
+		esac
+	fi
+	is_switch "$enabled" || wrong enabled "$enabled" '0 or 1'
+	[ "$enabled" = 0 ] || sections="$sections$section $host $base $prefix$NEWLINE"
 }
 V6KIT_FILE
 		;;
 	usr/lib/v6kit-router/network.sh)
 		cat <<'V6KIT_FILE'
+# SPDX-License-Identifier: MIT OR Apache-2.0
 # shellcheck shell=dash disable=SC2154,SC2034 # variables are shared with the other files
-# What the network is, as netifd tells over ubus, and the prefixes that follow from it.
+# What the network is, as netifd tells over ubus: the LAN, and the ways to the internet.
 
-# json_value JSON EXPRESSION: the first match, nothing when there is none.
-json_value() {
-	jsonfilter -s "$1" -e "$2" 2>/dev/null | head -n 1
-}
+# The most prefixes of an interface that are looked at.
+PREFIXES_LOOKED_AT=8
 
-interface_status() {
-	ubus call "network.interface.$1" status 2>/dev/null
-}
-
-# best_prefix JSON LIST: the prefix of a list of {address, mask, preferred} that is global and still
-# preferred. While a prefix is being replaced the old one stays in the list with preferred=0.
-best_prefix() {
-	local index=0 address mask preferred
-	while [ "$index" -lt 16 ]; do
-		address="$(json_value "$1" "@['$2'][$index].address")"
-		[ -n "$address" ] || return 1
-		mask="$(json_value "$1" "@['$2'][$index].mask")"
-		preferred="$(json_value "$1" "@['$2'][$index].preferred")"
-		if [ "$preferred" != 0 ] && is_prefix "$address/$mask" && is_global "$address"; then
-			canonical_prefix "$address/$mask"
-			return 0
-		fi
+# interface_read NAME LIST: fills `device`, and `found`: a line PREFIX PREFERRED for each global prefix in LIST
+# (`ipv6-prefix` or `ipv6-prefix-assignment`) that is still preferred, in seconds. A prefix that is being
+# replaced stays in the list, in front of the new one, with a shorter time or none.
+interface_read() {
+	local path="@.interface[@.interface='$1']" list="$2" index=0
+	local address_0 address_1 address_2 address_3 address_4 address_5 address_6 address_7
+	local mask_0 mask_1 mask_2 mask_3 mask_4 mask_5 mask_6 mask_7
+	local preferred_0 preferred_1 preferred_2 preferred_3 preferred_4 preferred_5 preferred_6 preferred_7
+	local listed length preferred text prefix own_static=''
+	device='' found='' own_addresses=''
+	set -- -e "device=$path.l3_device" -e "own_addresses=${path}['$list'][*]['local-address'].address" \
+		-e "own_static=${path}['ipv6-address'][*].address"
+	while [ "$index" -lt "$PREFIXES_LOOKED_AT" ]; do
+		eval "address_$index='' mask_$index='' preferred_$index=''"
+		set -- "$@" -e "address_$index=${path}['$list'][$index].address" -e "mask_$index=${path}['$list'][$index].mask" \
+			-e "preferred_$index=${path}['$list'][$index].preferred"
 		index=$((index + 1))
 	done
-	return 1
-}
-
-# wan_interface: the interface that was given, or the first with a delegated prefix, or with an IPv6
-# default route.
-wan_interface() {
-	local object name status routed=''
-	if [ "$cfg_wan" != auto ]; then
-		printf '%s\n' "$cfg_wan"
-		return 0
-	fi
-	for object in $(ubus list 'network.interface.*' 2>/dev/null); do
-		name="${object#network.interface.}"
-		if ! is_name "$name" || [ "$name" = "$cfg_lan" ]; then
-			continue
-		fi
-		status="$(interface_status "$name")"
-		if best_prefix "$status" ipv6-prefix >/dev/null; then
-			printf '%s\n' "$name"
-			return 0
-		fi
-		if [ -z "$routed" ] && jsonfilter -s "$status" -e '@.route[*].target' 2>/dev/null | grep -qx '::'; then
-			routed="$name"
+	# jsonfilter quotes for a shell what it puts behind a name.
+	text="$(jsonfilter -s "$interfaces" "$@" 2>/dev/null)"
+	eval "$text"
+	own_addresses="$own_addresses $own_static"
+	is_device "$device" || device=''
+	index=0
+	while [ "$index" -lt "$PREFIXES_LOOKED_AT" ]; do
+		eval "listed=\$address_$index length=\$mask_$index preferred=\$preferred_$index"
+		index=$((index + 1))
+		# Without a time it is preferred for ever.
+		is_number "${preferred:=999999999}" 0 999999999 || preferred=999999999
+		if [ "$preferred" -gt 0 ] && is_prefix "$listed/$length" && is_global "$listed"; then
+			canonical_prefix "$listed/$length"
+			found="$found$prefix $preferred$NEWLINE"
 		fi
 	done
-	[ -n "$routed" ] && printf '%s\n' "$routed"
+}
+
+# Fills `uplinks`, lines of NAME DEVICE ROUTED for each interface that may lead to the internet, where ROUTED
+# is 1 with an IPv6 default route, and `delegations`, lines of PREFIX PREFERRED ROUTED NAME.
+uplinks_read() {
+	local routed='' delegated='' name text
+	uplinks='' delegations=''
+	if [ "$cfg_wan" = auto ]; then
+		text="$(jsonfilter -s "$interfaces" \
+			-e "routed=@.interface[@.route[@.target='::' && !@.table]].interface" \
+			-e "delegated=@.interface[@['ipv6-prefix'][0]].interface" 2>/dev/null)"
+		eval "$text"
+	else
+		routed="$cfg_wan"
+	fi
+	for name in $routed; do
+		uplink_read "$name" 1
+	done
+	for name in $delegated; do
+		# shellcheck disable=SC2086 # each name is an argument
+		is_one_of "$name" $routed || uplink_read "$name" 0
+	done
+}
+
+# uplink_read NAME ROUTED
+uplink_read() {
+	local device found prefix preferred
+	is_name "$1" && [ "$1" != "$cfg_lan" ] || return 0
+	interface_read "$1" ipv6-prefix
+	[ -z "$device$found" ] || uplinks="$uplinks$1 ${device:--} $2$NEWLINE"
+	while read -r prefix preferred; do
+		[ -z "$prefix" ] || delegations="$delegations$prefix $preferred $2 $1$NEWLINE"
+	done <<-END
+		$found
+	END
 }
 
 # Fills lan_device, lan_prefix, lan_addresses, wan_name, wan_device and wan_prefix; empty is not there (yet).
+# lan_prefixes are all of the LAN.
 network_read() {
-	local status
-	status="$(interface_status "$cfg_lan")"
-	lan_device="$(json_value "$status" '@.l3_device')"
-	is_device "$lan_device" || lan_device=''
-	lan_prefix="$(best_prefix "$status" ipv6-prefix-assignment)"
-	lan_addresses="$(jsonfilter -s "$status" -e "@['ipv6-prefix-assignment'][*]['local-address'].address" 2>/dev/null)"
-
-	wan_name="$(wan_interface)"
-	wan_device=''
-	wan_prefix=''
-	if [ -n "$wan_name" ]; then
-		status="$(interface_status "$wan_name")"
-		wan_device="$(json_value "$status" '@.l3_device')"
-		is_device "$wan_device" || wan_device=''
-		wan_prefix="$(best_prefix "$status" ipv6-prefix)"
-	fi
+	interfaces="$(ubus call network.interface dump 2>/dev/null)"
+	uplinks_read
+	wan_choose
+	interface_read "$cfg_lan" ipv6-prefix-assignment
+	lan_device="$device" lan_addresses="$own_addresses" lan_found="$found"
+	lan_choose
 }
+
+# The way to the internet that `base wan` follows: with an IPv6 default route before without, and of those the
+# delegation that is preferred for longest. Of equals the last: netifd lists the oldest first.
+wan_choose() {
+	local prefix preferred routed name device best=-1 best_routed=0
+	wan_name='' wan_device='' wan_prefix=''
+	while read -r prefix preferred routed name; do
+		if [ -n "$prefix" ] && [ "$routed" -ge "$best_routed" ] &&
+			{ [ "$routed" -gt "$best_routed" ] || [ "$preferred" -ge "$best" ]; }; then
+			wan_prefix="$prefix" wan_name="$name" best="$preferred" best_routed="$routed"
+		fi
+	done <<-END
+		$delegations
+	END
+	while read -r name device routed; do
+		if [ -z "$wan_name" ] || { [ "$best_routed" = 0 ] && [ "$routed" = 1 ]; }; then
+			wan_name="$name" wan_prefix='' best_routed=1
+		fi
+		[ "$name" != "$wan_name" ] || wan_device="$device"
+	done <<-END
+		$uplinks
+	END
+	[ "$wan_device" != - ] || wan_device=''
+}
+
+# The LAN's prefix: one out of a delegation with an IPv6 default route before others, and of those the one
+# that is preferred for longest.
+lan_choose() {
+	local prefix preferred rank best=-1 best_rank=-1
+	lan_prefix='' lan_prefixes=''
+	while read -r prefix preferred; do
+		[ -n "$prefix" ] || continue
+		lan_prefixes="$lan_prefixes$prefix "
+		delegation_of "$prefix"
+		rank="${delegation_routed:-0}"
+		if [ "$rank" -gt "$best_rank" ] || { [ "$rank" -eq "$best_rank" ] && [ "$preferred" -ge "$best" ]; }; then
+			lan_prefix="$prefix" best="$preferred" best_rank="$rank"
+		fi
+	done <<-END
+		$lan_found
+	END
+}
+
+# delegation_of PREFIX: fills `delegation_name` and `delegation_routed` with the way to the internet whose
+# delegation holds the prefix; empty where none does.
+delegation_of() {
+	local wanted_prefix="$1" prefix preferred routed name
+	delegation_name='' delegation_routed=''
+	while read -r prefix preferred routed name; do
+		if [ -n "$prefix" ] && prefix_contains "$prefix" "$wanted_prefix" && [ "${delegation_routed:-0}" -le "$routed" ]; then
+			delegation_name="$name" delegation_routed="$routed"
+		fi
+	done <<-END
+		$delegations
+	END
+}
+
+# devices_for PREFIX: adds to `wan_devices` those through which the internet reaches the prefix: of the interface
+# whose delegation holds it, otherwise all with an IPv6 default route.
+devices_for() {
+	local name device routed
+	delegation_of "$1"
+	while read -r name device routed; do
+		case "${delegation_name:-*}:$routed" in
+		"$name":* | \*:1)
+			# shellcheck disable=SC2086 # each device is an argument
+			[ "$device" = - ] || is_one_of "$device" $wan_devices || wan_devices="$wan_devices$device "
+			;;
+		esac
+	done <<-END
+		$uplinks
+	END
+}
+V6KIT_FILE
+		;;
+	usr/lib/v6kit-router/wanted.sh)
+		cat <<'V6KIT_FILE'
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# shellcheck shell=dash disable=SC2154,SC2034 # variables are shared with the other files
+# Which prefix each host is to have now: the settings, put into the network as it is.
+
+# A line NAME PREFIX HOST for each host that has something in place, kept in memory: what a host keeps whose
+# settings are wrong for the moment.
+SERVED="$RUN/served"
+
+# Between `stop` and `start` the events of the network are left alone.
+STOPPED="$RUN/stopped"
 
 waiting=''
 
 wait_for() {
-	waiting="$waiting$1
-"
+	waiting="$waiting$1$NEWLINE"
 }
 
-# Fills `wanted`, lines of NAME PREFIX HOST for every section whose prefix is known now, and `waiting`,
-# what the others are waiting for.
+# Fills `wanted`, lines of NAME PREFIX HOST for every section whose prefix is known now, `wan_devices`, and
+# `waiting`, what the others are waiting for. What does not fit is left out, one section at a time.
 wanted_read() {
-	local section prefix base own
-	wanted=''
-	waiting=''
+	local name host base prefix
+	wanted='' waiting='' wan_devices=''
 	[ "$cfg_enabled" = 1 ] || return 0
 	[ -n "$lan_device" ] || wait_for "interface $cfg_lan is not up"
-	[ -n "$wan_device" ] || wait_for "no interface with a delegated prefix or an IPv6 default route is up"
-	for section in $cfg_sections; do
-		if ! section_read "$section" || [ "$section_enabled" = 0 ]; then
-			continue
+	while read -r name host base prefix; do
+		[ -n "$name" ] && section_place
+	done <<-END
+		$sections
+	END
+	if [ -z "$wan_devices" ] && { [ -n "$wanted" ] || [ -z "$uplinks" ]; }; then
+		if [ "$cfg_wan" = auto ]; then
+			wait_for "no interface with a delegated prefix or an IPv6 default route is up"
+		else
+			wait_for "interface $cfg_wan is not up"
 		fi
-		prefix="$section_part"
-		if [ "$section_base" != none ]; then
-			base="$wan_prefix"
-			[ "$section_base" != lan ] || base="$lan_prefix"
-			if [ -z "$base" ]; then
-				wait_for "$section: $section_base has no global prefix yet"
-				continue
-			fi
-			if ! prefix="$(place_prefix "$base" "$section_part")"; then
-				refuse "$section.part: /${section_part#*/} is not inside the $section_base prefix $base"
-				continue
-			fi
-		fi
-		if [ -n "$lan_prefix" ] && prefix_contains "$prefix" "$lan_prefix"; then
-			refuse "$section: $prefix would take the addresses of $cfg_lan itself ($lan_prefix)"
-		elif own="$(own_address_in "$prefix")"; then
-			refuse "$section: $prefix holds this router's own address $own"
-		elif [ -n "$lan_device" ]; then
-			wanted="$wanted$section $prefix $section_host
-"
-		fi
-	done
+	fi
+	refusals_read
 }
 
-# own_address_in PREFIX: an address of this router on the LAN that lies in the prefix.
-own_address_in() {
-	local address
-	for address in $lan_addresses; do
-		if is_address "$address" && prefix_contains "$1" "$address/128"; then
-			printf '%s\n' "$address"
-			return 0
+# Adds the section in `name`, `host`, `base` and `prefix` to `wanted`, or says why not.
+section_place() {
+	local base_prefix="$lan_prefix"
+	if [ "$host" = '?' ]; then
+		section_keep
+		return
+	fi
+	if [ "$base" != none ]; then
+		[ "$base" = lan ] || base_prefix="$wan_prefix"
+		if [ -z "$base_prefix" ]; then
+			wait_for "$name: $base has no global prefix yet"
+			return
 		fi
-	done
-	return 1
+		if ! place_prefix "$base_prefix" "$prefix"; then
+			leave_out "$name.part: /${prefix#*/} is not inside the $base prefix $base_prefix"
+			return
+		fi
+	fi
+	if section_fits && [ -n "$lan_device" ]; then
+		section_want
+	fi
 }
 
-# outside_delegation PREFIX: whether the prefix is not part of what the WAN was given, so that netifd's
-# source-specific default route does not carry it.
+section_want() {
+	wanted="$wanted$name $prefix $host$NEWLINE"
+	devices_for "$prefix"
+}
+
+# A section whose settings are wrong keeps what it has.
+section_keep() {
+	local served_name
+	[ -f "$SERVED" ] || return 0
+	while read -r served_name prefix host; do
+		if [ "$served_name" = "$name" ] && [ -n "$lan_device" ] && section_fits; then
+			section_want
+		fi
+	done <"$SERVED"
+}
+
+# Whether `prefix` takes nothing from the LAN, from this router, or from a section before it.
+section_fits() {
+	local other_name other own
+	for other in $lan_prefixes; do
+		if prefix_contains "$prefix" "$other"; then
+			leave_out "$name: $prefix would take the addresses of $cfg_lan itself ($other)"
+			return 1
+		fi
+	done
+	for own in $lan_addresses; do
+		if is_address "$own" && prefix_contains "$prefix" "$own/128"; then
+			leave_out "$name: $prefix holds this router's own address $own"
+			return 1
+		fi
+	done
+	while read -r other_name other own; do
+		if [ -n "$other" ] && prefixes_overlap "$other" "$prefix"; then
+			leave_out "$name: $prefix is $other_name's already ($other)"
+			return 1
+		fi
+	done <<-END
+		$wanted
+	END
+}
+
+# outside_delegation PREFIX: whether the prefix is not part of what a way to the internet was given, so that
+# netifd's source-specific default route does not carry it.
 outside_delegation() {
-	[ -n "$wan_prefix" ] && ! prefix_contains "$wan_prefix" "$1"
+	delegation_of "$1"
+	[ -n "$delegations" ] && [ -z "$delegation_name" ]
 }
 V6KIT_FILE
 		;;
 	usr/lib/v6kit-router/route.sh)
 		cat <<'V6KIT_FILE'
+# SPDX-License-Identifier: MIT OR Apache-2.0
 # shellcheck shell=dash disable=SC2154,SC2034 # variables are shared with the other files
-# The routes: each prefix via the host's link-local address. Only routes in $RUN/routes are ours to delete.
+# The routes: each prefix via the host's link-local address.
 #
 # A link-local gateway is always on-link: a global one inside the LAN's own prefix is refused by the kernel
 # while the LAN has no prefix, as at boot.
+#
+# Ours have a metric that nobody else uses, which busybox's ip can show, and a protocol number of our own.
+# Whoever else routes the prefix (odhcpd does with 1024 where it delegated it) is served first and is never
+# deleted by us.
 
-ROUTES="$RUN/routes"
+ROUTE_METRIC=1086
+ROUTE_PROTOCOL=86
 
-# kernel_route PREFIX: what the kernel has for exactly this prefix, as `HOST DEVICE` lines.
-kernel_route() {
-	local shown="${1%/128}"
-	ip -6 route show "$1" 2>/dev/null | while read -r prefix via host dev device _; do
-		if [ "$prefix" = "$shown" ] && [ "$via" = via ] && [ "$dev" = dev ]; then
-			printf '%s %s\n' "$host" "$device"
-		elif [ "$prefix" = "$shown" ]; then
-			printf 'on-link %s\n' "$host"
-		fi
-	done
+# routes_read: fills `routes`, lines of PREFIX GATEWAY DEVICE METRIC of the main table, `on-link` for a gateway
+# that is none; only of prefixes that are wanted, and ours.
+routes_read() {
+	local prefix rest gateway device metric name host
+	local shown="$NEWLINE"
+	routes=''
+	set -- -e " metric $ROUTE_METRIC"
+	while read -r name prefix host; do
+		[ -n "$name" ] || continue
+		shown="$shown${prefix%/128}$NEWLINE"
+		set -- "$@" -e "${prefix%/128} "
+	done <<-END
+		$wanted
+	END
+	while read -r prefix rest; do
+		[ -n "$prefix" ] || continue
+		gateway=on-link device='' metric=''
+		# shellcheck disable=SC2086 # words
+		set -- $rest
+		while [ $# -gt 1 ]; do
+			case "$1" in
+			via) gateway="$2" ;;
+			dev) device="$2" ;;
+			metric) metric="$2" ;;
+			esac
+			shift
+		done
+		case "$metric:$shown" in
+		"$ROUTE_METRIC":* | *"$NEWLINE$prefix$NEWLINE"*)
+			case "$prefix" in
+			*/*) ;;
+			*:*) prefix="$prefix/128" ;;
+			esac
+			routes="$routes$prefix $gateway $device $metric$NEWLINE"
+			;;
+		esac
+	done <<-END
+		$(ip -6 route show 2>/dev/null | grep -F "$@")
+	END
 }
 
-# routes_wanted: lines of PREFIX HOST DEVICE.
-routes_wanted() {
-	printf '%s' "$wanted" | while read -r _ prefix host; do
-		printf '%s %s %s\n' "$prefix" "$host" "$lan_device"
-	done
-}
-
-# route_state PREFIX HOST: ok, missing, or conflict where somebody else's route is in the way.
+# route_state PREFIX HOST: fills `state`: ok, missing, or conflict where somebody else's route is in the way,
+# which is then `in_the_way`.
 route_state() {
-	local there
-	there="$(kernel_route "$1")"
-	if printf '%s\n' "$there" | grep -qxF "$2 $lan_device"; then
-		echo ok
-	elif [ -z "$there" ] || grep -qs "^$1 " "$ROUTES"; then
-		echo missing
-	else
-		echo conflict
-	fi
+	local prefix gateway device metric
+	state=missing in_the_way=''
+	while read -r prefix gateway device metric; do
+		[ "$prefix" = "$1" ] || continue
+		if [ "$gateway $device" = "$2 $lan_device" ]; then
+			[ "$state" = conflict ] || state=ok
+		elif [ "$metric" != "$ROUTE_METRIC" ]; then
+			state=conflict in_the_way="$gateway $device"
+		fi
+	done <<-END
+		$routes
+	END
 }
 
-# routes_obsolete: our lines that are not wanted any more.
+# routes_obsolete: fills `obsolete` with the lines of `routes` that are ours and not wanted any more.
 routes_obsolete() {
-	local now line
-	[ -f "$ROUTES" ] || return 0
-	now="$(routes_wanted)"
-	while read -r line; do
-		printf '%s\n' "$now" | grep -qxF "$line" || printf '%s\n' "$line"
-	done <"$ROUTES"
+	local prefix gateway device metric
+	obsolete=''
+	while read -r prefix gateway device metric; do
+		[ "$metric" = "$ROUTE_METRIC" ] || continue
+		case "$NEWLINE$wanted" in
+		*" $prefix $gateway$NEWLINE"*) [ "$device" != "$lan_device" ] || continue ;;
+		esac
+		obsolete="$obsolete$prefix $gateway $device$NEWLINE"
+	done <<-END
+		$routes
+	END
 }
 
 route_differences() {
-	routes_obsolete | while read -r prefix host device; do
-		echo "route: delete $prefix via $host dev $device"
-	done
-	routes_wanted | while read -r prefix host device; do
-		case "$(route_state "$prefix" "$host")" in
-		missing) echo "route: add $prefix via $host dev $device" ;;
-		conflict) echo "route: $prefix is routed elsewhere ($(kernel_route "$prefix" | head -n 1)), not by v6kit-router" ;;
+	local name prefix host device
+	routes_read
+	routes_obsolete
+	while read -r prefix host device; do
+		[ -z "$prefix" ] || differ "route: delete $prefix via $host dev $device"
+	done <<-END
+		$obsolete
+	END
+	while read -r name prefix host; do
+		[ -n "$name" ] || continue
+		route_state "$prefix" "$host"
+		case "$state" in
+		missing) differ "route: add $prefix via $host dev $lan_device" ;;
+		conflict) differ "route: $prefix is routed elsewhere ($in_the_way), not by v6kit-router" ;;
 		esac
-	done
+	done <<-END
+		$wanted
+	END
+	text_of "$SERVED"
+	[ "$text" = "$wanted" ] || served_changed=1
 }
 
+# Each route by itself: one that is refused leaves the others.
 route_apply() {
-	local result=0
-	routes_obsolete >"$RUN/obsolete.$$"
+	local name prefix host device result=0
 	while read -r prefix host device; do
 		# Gone already is as good: the link may have taken it along.
-		ip -6 route del "$prefix" via "$host" dev "$device" 2>/dev/null
-		grep -vxF "$prefix $host $device" "$ROUTES" >"$ROUTES.new"
-		mv "$ROUTES.new" "$ROUTES"
-	done <"$RUN/obsolete.$$"
-	rm -f "$RUN/obsolete.$$"
-
-	routes_wanted >"$RUN/wanted.$$"
-	while read -r prefix host device; do
-		case "$(route_state "$prefix" "$host")" in
+		[ -z "$prefix" ] ||
+			ip -6 route del "$prefix" via "$host" dev "$device" metric "$ROUTE_METRIC" proto "$ROUTE_PROTOCOL" 2>/dev/null
+	done <<-END
+		$obsolete
+	END
+	while read -r name prefix host; do
+		[ -n "$name" ] || continue
+		route_state "$prefix" "$host"
+		case "$state" in
 		missing)
-			# Noted before it is added: an interruption leaves a note too many, never a route too many.
-			grep -qsxF "$prefix $host $device" "$ROUTES" || printf '%s %s %s\n' "$prefix" "$host" "$device" >>"$ROUTES"
-			ip -6 route add "$prefix" via "$host" dev "$device" || result=1
+			ip -6 route add "$prefix" via "$host" dev "$lan_device" metric "$ROUTE_METRIC" proto "$ROUTE_PROTOCOL" </dev/null ||
+				result=1
 			;;
 		conflict) result=1 ;;
 		esac
-	done <"$RUN/wanted.$$"
-	rm -f "$RUN/wanted.$$"
-	[ -s "$ROUTES" ] || rm -f "$ROUTES"
+	done <<-END
+		$wanted
+	END
 	return "$result"
+}
+
+# Notes who has what, for section_keep.
+served_write() {
+	if [ -n "$wanted" ]; then
+		printf '%s' "$wanted" >"$SERVED"
+	else
+		rm -f "$SERVED"
+	fi
+	served_changed=0
+}
+
+# Versions before had no metric of their own, and a note of PREFIX HOST DEVICE instead.
+former_routes_undo() {
+	local prefix host device
+	[ -f "$RUN/routes" ] || return 0
+	while read -r prefix host device; do
+		ip -6 route del "$prefix" via "$host" dev "$device" 2>/dev/null </dev/null
+	done <"$RUN/routes"
+	rm -f "$RUN/routes"
 }
 V6KIT_FILE
 		;;
 	usr/lib/v6kit-router/firewall.sh)
 		cat <<'V6KIT_FILE'
+# SPDX-License-Identifier: MIT OR Apache-2.0
 # shellcheck shell=dash disable=SC2154,SC2034 # variables are shared with the other files
 # The elements of the sets in table inet fw4. The rules are files of the package that never change; the
 # elements lie in memory (/var/run) and the firewall takes them in again whenever it loads.
@@ -992,32 +1379,76 @@ V6KIT_FILE
 ELEMENTS="$RUN/elements.nft"
 NFT_DIR=/usr/share/nftables.d
 NFT_FILES='table-pre chain-post/raw_prerouting chain-pre/forward ruleset-post'
+SETS='prefix quiet near lan wan udp'
 
-# set_elements NAME: what belongs into the set, one a line, in nft's spelling.
-set_elements() {
-	[ "$cfg_enabled" = 1 ] || return 0
+# Lines of NAME PREFIX REASON: what nft refused since the last apply, so that an event does not try it again.
+NFT_REFUSED="$RUN/refused"
+# The sections of them, between spaces.
+refused_by_nft=' '
+
+refusals_read() {
+	local name prefix reason
+	refused_by_nft=' '
+	[ -f "$NFT_REFUSED" ] || return 0
+	while read -r name prefix reason; do
+		case "$NEWLINE$wanted" in
+		*"$NEWLINE$name $prefix "*)
+			refused_by_nft="$refused_by_nft$name "
+			leave_out "$name: nft refuses $prefix, which stays tracked ($reason)"
+			;;
+		esac
+	done <"$NFT_REFUSED"
+}
+
+# elements_of SET: fills `elements` with what belongs into the set, in nft's spelling, a space between.
+elements_of() {
+	local name prefix host device
+	elements=''
+	[ -n "$wanted" ] || return 0
 	case "$1" in
-	prefix) [ "$cfg_notrack" = 0 ] || printf '%s' "$wanted" | while read -r _ prefix _; do element "$prefix"; done ;;
-	quiet) [ "$cfg_ping" = keep ] || printf '%s' "$wanted" | while read -r _ prefix _; do element "$prefix"; done ;;
-	near) printf '%s\n' fc00::/7 ${wan_prefix:+"$wan_prefix"} ${lan_prefix:+"$lan_prefix"} ;;
-	lan) [ -z "$lan_device" ] || printf '"%s"\n' "$lan_device" ;;
-	wan) [ -z "$wan_device" ] || printf '"%s"\n' "$wan_device" ;;
-	udp) printf '%s' "$cfg_udp_ports" | tr ' ' '\n' | grep . ;;
+	prefix | quiet)
+		[ "$1" = prefix ] && [ "$cfg_notrack" = 0 ] && return 0
+		[ "$1" = quiet ] && [ "$cfg_ping" = keep ] && return 0
+		while read -r name prefix host; do
+			[ -n "$name" ] || continue
+			# nft shows a /128 as an address.
+			case "$refused_by_nft" in *" $name "*) ;; *) elements="$elements${prefix%/128} " ;; esac
+		done <<-END
+			$wanted
+		END
+		;;
+	near)
+		elements="fc00::/7 $lan_prefixes"
+		while read -r prefix name; do
+			[ -z "$prefix" ] || elements="$elements$prefix "
+		done <<-END
+			$delegations
+		END
+		;;
+	lan) [ -z "$lan_device" ] || elements="\"$lan_device\"" ;;
+	wan)
+		for device in $wan_devices; do
+			elements="$elements\"$device\" "
+		done
+		;;
+	udp) elements="$cfg_udp_ports" ;;
 	esac
+	elements="${elements% }"
 }
 
-# nft shows a /128 as an address.
-element() {
-	printf '%s\n' "${1%/128}"
-}
-
-# elements_file: the whole file. Sets are flushed first, so that loading replaces and never accumulates.
-elements_file() {
-	local set elements
-	for set in prefix quiet near lan wan udp; do
-		echo "flush set inet fw4 v6kit_$set"
-		elements="$(set_elements "$set" | sort -u | tr '\n' ',')"
-		[ -z "$elements" ] || echo "add element inet fw4 v6kit_$set { ${elements%,} }"
+# elements_text: fills `text` with the whole file. Sets are flushed first, so that loading replaces and never
+# accumulates.
+elements_text() {
+	local set element list
+	text=''
+	for set in $SETS; do
+		elements_of "$set"
+		list=''
+		for element in $elements; do
+			list="$list${list:+, }$element"
+		done
+		text="${text}flush set inet fw4 v6kit_$set$NEWLINE"
+		[ -z "$list" ] || text="${text}add element inet fw4 v6kit_$set { $list }$NEWLINE"
 	done
 }
 
@@ -1025,71 +1456,132 @@ firewall_present() {
 	command -v fw4 >/dev/null
 }
 
-# firewall_loaded: whether the running ruleset has our rules.
-firewall_loaded() {
-	nft list chain inet fw4 v6kit_inbound >/dev/null 2>&1
-}
-
-# live_elements NAME: what the kernel has in the set, one a line.
+# live_elements SET: fills `live` with what the kernel has in the set, a space between. False where the running
+# ruleset does not have the set.
 live_elements() {
-	nft list set inet fw4 "v6kit_$1" 2>/dev/null | tr -s ' \t\n' ' ' | sed -n 's/.*elements = {\([^}]*\)}.*/\1/p' |
-		tr -d ' ' | tr ',' '\n' | sort -u
+	local listing
+	live=''
+	listing="$(nft list set inet fw4 "v6kit_$1" 2>/dev/null)" || return 1
+	case "$listing" in
+	*'elements = {'*)
+		listing="${listing#*elements = \{}"
+		words_of "${listing%%\}*}"
+		live="$words"
+		;;
+	esac
 }
 
-firewall_differences() {
-	local set
-	if [ "$cfg_enabled" = 0 ]; then
-		[ ! -f "$ELEMENTS" ] || echo "firewall: delete $ELEMENTS"
-	elif ! elements_file | cmp -s - "$ELEMENTS"; then
-		echo "firewall: write the elements of the sets to $ELEMENTS"
-	fi
-	firewall_loaded || return 0
-	# `near` is not compared: nft merges overlapping elements.
-	for set in prefix quiet lan wan udp; do
-		if [ "$(live_elements "$set")" != "$(set_elements "$set" | sort -u)" ]; then
-			echo "firewall: set v6kit_$set to { $(set_elements "$set" | sort -u | tr '\n' ' ')}"
-		fi
+# words_of TEXT: fills `words` with what stands between commas and white space, a space between.
+words_of() {
+	local IFS=", 	$NEWLINE" word
+	words=''
+	for word in $1; do
+		words="$words${words:+ }$word"
 	done
 }
 
-firewall_apply() {
-	elements_file >"$ELEMENTS.new" || return 1
-	if firewall_loaded && ! nft -f "$ELEMENTS.new"; then
-		rm -f "$ELEMENTS.new"
-		return 1
+# Fills `loaded` besides: whether the running ruleset has our sets.
+firewall_differences() {
+	local set text wanted_text
+	elements_text
+	wanted_text="$text"
+	text_of "$ELEMENTS"
+	if [ -z "$wanted" ]; then
+		[ -z "$text" ] || differ "firewall: delete $ELEMENTS"
+	elif [ "$text" != "$wanted_text" ]; then
+		differ "firewall: write the elements of the sets to $ELEMENTS"
 	fi
-	if [ "$cfg_enabled" = 1 ]; then
+	loaded=1
+	# `near` is not compared: nft merges overlapping elements.
+	for set in prefix quiet lan wan udp; do
+		if ! live_elements "$set"; then
+			loaded=0
+			return 0
+		fi
+		elements_of "$set"
+		same_words "$live" "$elements" || differ "firewall: set v6kit_$set to { $elements${elements:+ }}"
+	done
+}
+
+# Loads the elements and keeps them for the next load of the firewall. Where nft refuses them, each host is
+# tried by itself, and those that it refuses are left out by name.
+firewall_apply() {
+	local text name prefix host
+	elements_text
+	printf '%s' "$text" >"$ELEMENTS.new" || return 1
+	if [ "$loaded" = 1 ] && ! nft -f "$ELEMENTS.new" 2>/dev/null; then
+		while read -r name prefix host; do
+			[ -z "$name" ] || section_try
+		done <<-END
+			$wanted
+		END
+		refusals_read
+		elements_text
+		printf '%s' "$text" >"$ELEMENTS.new" || return 1
+		if ! nft -f "$ELEMENTS.new"; then
+			rm -f "$ELEMENTS.new"
+			return 1
+		fi
+	fi
+	if [ -n "$wanted" ]; then
 		mv "$ELEMENTS.new" "$ELEMENTS"
 	else
 		rm -f "$ELEMENTS.new" "$ELEMENTS"
 	fi
 }
 
+# Notes the section in `name` and `prefix` where nft does not take it, with nothing else in the set.
+section_try() {
+	local reason
+	reason="$(nft -c "flush set inet fw4 v6kit_prefix; add element inet fw4 v6kit_prefix { ${prefix%/128} }" 2>&1 </dev/null)" &&
+		return 0
+	printable "${reason%%"$NEWLINE"*}"
+	echo "$name $prefix $shown" >>"$NFT_REFUSED"
+}
+
+# Whether the running ruleset has our rules: sets and chains outlive a reload that does not name them any more.
+rules_in_place() {
+	local chain
+	for chain in raw_prerouting forward; do
+		case "$(nft list chain inet fw4 "$chain" 2>/dev/null)" in
+		*@v6kit_prefix*) ;;
+		*) return 1 ;;
+		esac
+	done
+}
+
 # Makes the firewall take in the rules. They are checked together with the rest first, because a ruleset
 # that does not load would leave the router without any; ours go where they are at fault.
 rules_load() {
-	local directory
 	firewall_present || return 0
-	if ! fw4 -q check >/dev/null 2>&1; then
-		for directory in $NFT_FILES; do
-			mv "$NFT_DIR/$directory/v6kit-router.nft" "$RUN/$(echo "$directory" | tr / _).off" 2>/dev/null
-		done
-		if fw4 -q check >/dev/null 2>&1; then
-			complain "the firewall does not load with the rules of v6kit-router: they were taken out again"
-			return 1
-		fi
-		for directory in $NFT_FILES; do
-			mv "$RUN/$(echo "$directory" | tr / _).off" "$NFT_DIR/$directory/v6kit-router.nft" 2>/dev/null
-		done
-		complain "the firewall's own configuration does not load: see \`fw4 check\`"
+	if fw4 -q check >/dev/null 2>&1; then
+		fw4 -q reload
+		return
+	fi
+	rules_move "$NFT_DIR" "$RUN/off"
+	if fw4 -q check >/dev/null 2>&1; then
+		complain "the firewall does not load with the rules of v6kit-router: they were taken out again"
+		rm -rf "$RUN/off"
 		return 1
 	fi
-	fw4 -q reload
+	rules_move "$RUN/off" "$NFT_DIR"
+	complain "the firewall's own configuration does not load: see \`fw4 check\`"
+	return 1
+}
+
+# rules_move FROM TO
+rules_move() {
+	local directory
+	for directory in $NFT_FILES; do
+		mkdir -p "$2/$directory"
+		mv "$1/$directory/v6kit-router.nft" "$2/$directory/v6kit-router.nft" 2>/dev/null
+	done
 }
 V6KIT_FILE
 		;;
 	usr/lib/v6kit-router/conntrack.sh)
 		cat <<'V6KIT_FILE'
+# SPDX-License-Identifier: MIT OR Apache-2.0
 # shellcheck shell=dash disable=SC2154,SC2034 # variables are shared with the other files
 # The size of the connection table, by RAM, only ever raised. What is not in the prefixes is still tracked.
 
@@ -1097,109 +1589,143 @@ SYSCTL_FILE=/etc/sysctl.d/12-v6kit-router.conf
 CONNTRACK_BEFORE="$RUN/conntrack.before"
 PROC_CONNTRACK=/proc/sys/net/netfilter
 
-# read_number FILE: `read` would take a byte at a time, and files of sysctl give one read only.
-read_number() {
-	local number
-	number="$(cat "$1" 2>/dev/null)"
-	is_number "$number" 0 999999999 && printf '%s\n' "$number"
+# memory_read: fills `memory_kib`, nothing when it is not known.
+memory_read() {
+	local name number
+	memory_kib=''
+	read -r name number _ 2>/dev/null </proc/meminfo
+	[ "$name" != MemTotal: ] || ! is_number "$number" 1 999999999 || memory_kib="$number"
 }
 
-memory_kib() {
-	sed -n 's/^MemTotal: *\([0-9]*\) kB$/\1/p' /proc/meminfo
+# table_read: fills `table_max` and `table_buckets`, nothing for what is not known. `read` would take a byte at a
+# time, and files of sysctl give one read only.
+table_read() {
+	table_max="$(cat "$PROC_CONNTRACK/nf_conntrack_max" 2>/dev/null)"
+	is_number "$table_max" 0 999999999 || table_max=''
+	table_buckets="$(cat "$PROC_CONNTRACK/nf_conntrack_buckets" 2>/dev/null)"
+	is_number "$table_buckets" 0 999999999 || table_buckets=''
 }
 
 # An eighth of RAM at 512 bytes an entry (256 bytes, 384 with accounting, and the buckets), rounded up to
 # 4096: 32768 on 128 MiB, 65536 on 256 MiB. From 1 GiB on it stays at 262144, as in the kernel.
 conntrack_for_memory() {
-	local entries=$(($1 / 4))
-	[ "$entries" -le 262144 ] || entries=262144
-	printf '%d\n' $(((entries + 4095) / 4096 * 4096))
+	memory_read
+	table_wanted=''
+	[ -n "$memory_kib" ] || return 0
+	table_wanted=$((memory_kib / 4))
+	[ "$table_wanted" -le 262144 ] || table_wanted=262144
+	table_wanted=$(((table_wanted + 4095) / 4096 * 4096))
 }
 
-# conntrack_wanted: the table size that the settings ask for, nothing where it is to be left alone.
+# conntrack_wanted: fills `table_wanted`, the size that the settings ask for, nothing where it is to be left alone.
 conntrack_wanted() {
+	table_wanted=''
 	[ "$cfg_enabled" = 1 ] || return 0
 	case "$cfg_conntrack" in
 	keep) ;;
-	auto) conntrack_for_memory "$(memory_kib)" ;;
-	*) printf '%s\n' "$cfg_conntrack" ;;
+	auto) conntrack_for_memory ;;
+	*) table_wanted="$cfg_conntrack" ;;
 	esac
 }
 
-# conntrack_elsewhere: the largest size that another file of the administrator sets at boot, or 0.
+# conntrack_elsewhere: fills `table_elsewhere`, the largest size that another file of the administrator sets at
+# boot, or 0.
 conntrack_elsewhere() {
-	local file
+	local file name number
+	table_elsewhere=0
 	for file in /etc/sysctl.conf /etc/sysctl.d/*.conf; do
-		[ "$file" = "$SYSCTL_FILE" ] || [ ! -f "$file" ] ||
-			sed -n 's/^[[:space:]]*net[./]\(netfilter[./]\)\{0,1\}nf_conntrack_max[[:space:]]*=[[:space:]]*\([0-9]\{1,9\}\)[[:space:]]*$/\2/p' "$file"
-	done | sort -n | tail -n 1 | grep . || echo 0
+		if [ "$file" = "$SYSCTL_FILE" ] || [ ! -f "$file" ]; then
+			continue
+		fi
+		while IFS=' 	=' read -r name number || [ -n "$name" ]; do
+			case "$name" in
+			net[./]netfilter[./]nf_conntrack_max | net[./]nf_conntrack_max) ;;
+			*) continue ;;
+			esac
+			number="${number%"${number##*[0-9]}"}"
+			if is_number "$number" 0 999999999 && [ "$number" -gt "$table_elsewhere" ]; then
+				table_elsewhere="$number"
+			fi
+		done <"$file"
+	done
 }
 
-# sysctl_file_wanted: what the file should hold; nothing where it should not be there: the table is to be
-# left alone, or is as large already without our doing.
+# sysctl_file_wanted: fills `sysctl_text` with what the file should hold; nothing where it should not be there:
+# the table is to be left alone, or is as large already without our doing.
 sysctl_file_wanted() {
-	local size now
-	size="$(conntrack_wanted)"
-	now="$(read_number "$PROC_CONNTRACK/nf_conntrack_max")"
-	if [ -z "$size" ] || [ -z "$now" ] || [ "$(conntrack_elsewhere)" -ge "$size" ]; then
+	sysctl_text=''
+	if [ -z "$table_wanted" ] || [ -z "$table_max" ]; then
 		return 0
 	fi
-	if [ "$now" -ge "$size" ] && [ ! -f "$SYSCTL_FILE" ] && [ ! -f "$CONNTRACK_BEFORE" ]; then
+	conntrack_elsewhere
+	[ "$table_elsewhere" -lt "$table_wanted" ] || return 0
+	if [ "$table_max" -ge "$table_wanted" ] && [ ! -f "$SYSCTL_FILE" ] && [ ! -f "$CONNTRACK_BEFORE" ]; then
 		return 0
 	fi
-	echo "# Written by v6kit-router: see 'conntrack' in /etc/config/v6kit-router."
-	echo "net.netfilter.nf_conntrack_max=$size"
-	echo "net.netfilter.nf_conntrack_buckets=$size"
-}
-
-# raise_wanted NAME: the size to write into the kernel now, nothing where it is large enough.
-raise_wanted() {
-	local size now
-	size="$(conntrack_wanted)"
-	now="$(read_number "$PROC_CONNTRACK/$1")"
-	[ -n "$size" ] && [ -n "$now" ] && [ "$now" -lt "$size" ] && printf '%s\n' "$size"
+	sysctl_text="# Written by v6kit-router: see 'conntrack' in $CONFIG.
+net.netfilter.nf_conntrack_max=$table_wanted
+net.netfilter.nf_conntrack_buckets=$table_wanted
+"
 }
 
 conntrack_differences() {
-	local name size
-	if [ "$(sysctl_file_wanted)" != "$(cat "$SYSCTL_FILE" 2>/dev/null)" ]; then
-		if [ -n "$(sysctl_file_wanted)" ]; then
-			echo "conntrack: write $SYSCTL_FILE"
+	local text
+	conntrack_wanted
+	table_max='' table_buckets=''
+	[ -z "$table_wanted" ] || table_read
+	sysctl_file_wanted
+	text_of "$SYSCTL_FILE"
+	if [ "$text" != "$sysctl_text" ]; then
+		if [ -n "$sysctl_text" ]; then
+			differ "conntrack: write $SYSCTL_FILE"
 		else
-			echo "conntrack: delete $SYSCTL_FILE"
+			differ "conntrack: delete $SYSCTL_FILE"
 		fi
 	fi
-	for name in nf_conntrack_max nf_conntrack_buckets; do
-		size="$(raise_wanted "$name")" && echo "conntrack: raise $name from $(read_number "$PROC_CONNTRACK/$name") to $size"
-	done
-	[ -n "$(conntrack_wanted)" ] || [ ! -f "$CONNTRACK_BEFORE" ] || echo "conntrack: put the former sizes back"
+	if [ -z "$table_wanted" ]; then
+		[ ! -f "$CONNTRACK_BEFORE" ] || differ "conntrack: put the former sizes back"
+		return 0
+	fi
+	is_larger "$table_max" || differ "conntrack: raise nf_conntrack_max from $table_max to $table_wanted"
+	is_larger "$table_buckets" || differ "conntrack: raise nf_conntrack_buckets from $table_buckets to $table_wanted"
+}
+
+# is_larger NOW: whether the size is large enough, or not known.
+is_larger() {
+	[ -z "$1" ] || [ "$1" -ge "$table_wanted" ]
 }
 
 conntrack_apply() {
-	local file name size result=0
-	file="$(sysctl_file_wanted)"
-	if [ -z "$file" ]; then
+	local text result=0
+	text_of "$SYSCTL_FILE"
+	if [ -z "$sysctl_text" ]; then
 		rm -f "$SYSCTL_FILE"
-	elif [ "$file" != "$(cat "$SYSCTL_FILE" 2>/dev/null)" ]; then
+	elif [ "$text" != "$sysctl_text" ]; then
 		mkdir -p "${SYSCTL_FILE%/*}"
-		printf '%s\n' "$file" >"$SYSCTL_FILE" || result=1
+		printf '%s' "$sysctl_text" >"$SYSCTL_FILE" || result=1
 	fi
-	for name in nf_conntrack_max nf_conntrack_buckets; do
-		if size="$(raise_wanted "$name")"; then
-			grep -qs "^$name " "$CONNTRACK_BEFORE" ||
-				echo "$name $(read_number "$PROC_CONNTRACK/$name") $size" >>"$CONNTRACK_BEFORE"
-			{ echo "$size" >"$PROC_CONNTRACK/$name"; } 2>/dev/null || result=1
-		fi
-	done
-	[ -n "$(conntrack_wanted)" ] || conntrack_restore
+	if [ -z "$table_wanted" ]; then
+		conntrack_restore
+	else
+		conntrack_raise nf_conntrack_max "$table_max" || result=1
+		conntrack_raise nf_conntrack_buckets "$table_buckets" || result=1
+	fi
 	return "$result"
+}
+
+# conntrack_raise NAME NOW: notes what was there before it is raised for the first time.
+conntrack_raise() {
+	! is_larger "$2" || return 0
+	grep -qs "^$1 " "$CONNTRACK_BEFORE" || echo "$1 $2 $table_wanted" >>"$CONNTRACK_BEFORE"
+	{ echo "$table_wanted" >"$PROC_CONNTRACK/$1"; } 2>/dev/null
 }
 
 # Puts back what was there before, where nobody has changed it since.
 conntrack_restore() {
+	local name before raised
 	[ -f "$CONNTRACK_BEFORE" ] || return 0
 	while read -r name before raised; do
-		if [ "$(read_number "$PROC_CONNTRACK/$name")" = "$raised" ]; then
+		if [ "$(cat "$PROC_CONNTRACK/$name" 2>/dev/null)" = "$raised" ]; then
 			{ echo "$before" >"$PROC_CONNTRACK/$name"; } 2>/dev/null
 		fi
 	done <"$CONNTRACK_BEFORE"
@@ -1207,8 +1733,71 @@ conntrack_restore() {
 }
 V6KIT_FILE
 		;;
+	usr/lib/v6kit-router/differences.sh)
+		cat <<'V6KIT_FILE'
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# shellcheck shell=dash disable=SC2154,SC2034 # variables are shared with the other files
+# What differs from what is wanted.
+
+# differences_read: fills `changes`, one sentence a line, and `served_changed`.
+differences_read() {
+	changes='' served_changed=0
+	route_differences
+	firewall_differences
+	conntrack_differences
+	changes="${changes%?}"
+}
+
+differ() {
+	changes="$changes$1$NEWLINE"
+}
+
+# text_of FILE: fills `text` with its lines, nothing when it is not there.
+text_of() {
+	local line
+	text=''
+	[ -f "$1" ] || return 0
+	while IFS= read -r line || [ -n "$line" ]; do
+		text="$text$line$NEWLINE"
+	done <"$1"
+}
+
+# lines_without LINES KNOWN: fills `lines` with those of LINES that are not among KNOWN.
+lines_without() {
+	local line
+	lines=''
+	while IFS= read -r line; do
+		case "$NEWLINE$2$NEWLINE" in
+		*"$NEWLINE$line$NEWLINE"*) ;;
+		*) [ -z "$line" ] || lines="$lines${lines:+$NEWLINE}$line" ;;
+		esac
+	done <<-END
+		$1
+	END
+}
+
+# label_lines LABEL LINES: fills `lines` with LINES, the label in front of each.
+label_lines() {
+	local line
+	lines=''
+	while IFS= read -r line; do
+		[ -z "$line" ] || lines="$lines${lines:+$NEWLINE}$1$line"
+	done <<-END
+		$2
+	END
+}
+
+# prefixed LABEL LINES
+prefixed() {
+	local lines
+	label_lines "$1" "$2"
+	[ -z "$lines" ] || printf '%s\n' "$lines"
+}
+V6KIT_FILE
+		;;
 	usr/lib/v6kit-router/report.sh)
 		cat <<'V6KIT_FILE'
+# SPDX-License-Identifier: MIT OR Apache-2.0
 # shellcheck shell=dash disable=SC2154,SC2034 # variables are shared with the other files
 # What there is, for people and as JSON. Every text in it has passed a check or `printable`, so that it
 # needs no escaping.
@@ -1217,6 +1806,7 @@ release() {
 	local line
 	line="$(sed -n "s/^DISTRIB_RELEASE=['\"]\{0,1\}\([^'\"]*\).*/\1/p" /etc/openwrt_release 2>/dev/null)"
 	printable "${line:-unknown}"
+	printf '%s\n' "$shown"
 }
 
 # log_count PATTERN: how often it stands in the system log, which is a ring in memory.
@@ -1228,69 +1818,113 @@ neighbour_count() {
 	ip -6 neigh show 2>/dev/null | grep -c .
 }
 
-# section_firewall PREFIX: off (not asked for), ok, or missing.
+# number_in FILE: the number in it, nothing when there is none.
+number_in() {
+	local number
+	number="$(cat "$1" 2>/dev/null)"
+	! is_number "$number" 0 999999999 || printf '%s' "$number"
+}
+
+# report_read: fills what the lines below say, once for all of them.
+report_read() {
+	memory_read
+	table_read
+	table_count="$(number_in "$PROC_CONNTRACK/nf_conntrack_count")"
+	neighbours="$(neighbour_count)"
+	neighbour_limit="$(number_in /proc/sys/net/ipv6/neigh/default/gc_thresh3)"
+	full_in_log="$(log_count 'nf_conntrack: table full')"
+	overflows_in_log="$(log_count 'neighbor table overflow')"
+	rules_loaded=0
+	! rules_in_place || rules_loaded=1
+	live_elements prefix
+	untracked="$live"
+	warnings_read
+	problems_read
+}
+
+# section_firewall PREFIX: fills `state`: off (not asked for), ok, or missing.
 section_firewall() {
+	state=missing
 	if [ "$cfg_notrack" = 0 ]; then
-		echo off
-	elif live_elements prefix | grep -qxF "$(element "$1")"; then
-		echo ok
-	else
-		echo missing
+		state=off
+	elif [ "$rules_loaded" = 1 ]; then
+		case " $untracked " in *" ${1%/128} "*) state=ok ;; esac
 	fi
 }
 
-# warnings_read: what is not a difference and deserves a look, one a line.
+# each_section COMMAND: calls it for every section with something to serve, its name, prefix and host in `name`,
+# `prefix` and `host`.
+each_section() {
+	local name prefix host
+	while read -r name prefix host; do
+		[ -z "$name" ] || "$1"
+	done <<-END
+		$wanted
+	END
+}
+
+warn() {
+	warnings="$warnings$1$NEWLINE"
+}
+
+# warnings_read: fills `warnings`: what is not a difference and deserves a look, one a line.
 warnings_read() {
-	local section prefix full overflows
-	full="$(log_count 'nf_conntrack: table full')"
-	[ "$full" -eq 0 ] || echo "the log says \`nf_conntrack: table full\` $full times: new connections were refused"
-	overflows="$(log_count 'neighbor table overflow')"
-	[ "$overflows" -eq 0 ] ||
-		echo "the log says \`neighbor table overflow\` $overflows times: the prefix is on-link, not routed, for somebody"
-	printf '%s' "$wanted" | while read -r section prefix _; do
-		if outside_delegation "$prefix"; then
-			echo "$section: $prefix is not part of what $wan_name was given ($wan_prefix): it needs \`uci set network.$wan_name.sourcefilter=0\`"
-		fi
-	done
-	if [ "$cfg_enabled" = 1 ] && [ "$cfg_notrack" = 1 ] && ! firewall_present; then
-		echo "there is no fw4 here: notrack needs OpenWrt 22.03 or newer"
-	elif [ "$cfg_enabled" = 1 ] && [ "$cfg_notrack" = 1 ] && ! firewall_loaded; then
-		echo "the firewall has not loaded the rules of v6kit-router: try \`fw4 reload\`"
+	warnings=''
+	[ "$full_in_log" -eq 0 ] ||
+		warn "the log says \`nf_conntrack: table full\` $full_in_log times: new connections were refused"
+	[ "$overflows_in_log" -eq 0 ] ||
+		warn "the log says \`neighbor table overflow\` $overflows_in_log times: the prefix is on-link, not routed, for somebody"
+	each_section section_warnings
+	[ "$cfg_enabled" = 1 ] && [ "$cfg_notrack" = 1 ] || return 0
+	if ! firewall_present; then
+		warn "there is no fw4 here: notrack needs OpenWrt 22.03 or newer"
+	elif [ "$rules_loaded" = 0 ]; then
+		warn "the firewall has not loaded the rules of v6kit-router: try \`fw4 reload\`"
 	fi
 }
 
-# problems_read: what makes `check` fail besides differences, one a line.
+section_warnings() {
+	! outside_delegation "$prefix" ||
+		warn "$name: $prefix is not part of what $wan_name was given${wan_prefix:+ ($wan_prefix)}: it needs \`uci set network.$wan_name.sourcefilter=0\`"
+}
+
+problem() {
+	problems="$problems$1$NEWLINE"
+}
+
+# problems_read: fills `problems`: what makes `check` fail besides differences, one a line.
 problems_read() {
-	local count max
-	printf '%s%s' "$refused" "$waiting"
-	count="$(read_number "$PROC_CONNTRACK/nf_conntrack_count")"
-	max="$(read_number "$PROC_CONNTRACK/nf_conntrack_max")"
-	if [ -n "$count" ] && [ -n "$max" ] && [ $((count * 10)) -ge $((max * 9)) ]; then
-		echo "the connection table is nearly full: $count of $max"
+	problems="$refused$left_out$waiting"
+	if [ -n "$table_count" ] && [ -n "$table_max" ] && [ $((table_count * 10)) -ge $((table_max * 9)) ]; then
+		problem "the connection table is nearly full: $table_count of $table_max"
 	fi
-	if [ "$cfg_enabled" = 1 ] && [ "$cfg_notrack" = 1 ] && ! firewall_loaded; then
-		echo "connections of the prefix are tracked: the rules of v6kit-router are not loaded"
+	if [ "$cfg_enabled" = 1 ] && [ "$cfg_notrack" = 1 ] && [ "$rules_loaded" = 0 ]; then
+		problem "connections of the prefix are tracked: the rules of v6kit-router are not loaded"
 	fi
-	[ "$cfg_enabled" = 1 ] || echo "v6kit-router is not enabled"
+	if [ "$cfg_enabled" = 1 ] && [ -e "$STOPPED" ]; then
+		problem "v6kit-router is stopped: \`service v6kit-router start\` starts it"
+	fi
+	[ "$cfg_enabled" = 1 ] || [ -n "$refused" ] || problem "v6kit-router is not enabled"
 }
 
 status_text() {
-	local section prefix host
-	echo "OpenWrt $(release), $(memory_kib) KiB of RAM, $([ "$cfg_enabled" = 1 ] && echo enabled || echo disabled)"
+	report_read
+	echo "OpenWrt $(release), ${memory_kib:-?} KiB of RAM, $([ "$cfg_enabled" = 1 ] && echo enabled || echo disabled)"
 	echo "lan: $cfg_lan, device ${lan_device:-none}, prefix ${lan_prefix:-none}"
 	echo "wan: ${wan_name:-none}, device ${wan_device:-none}, prefix ${wan_prefix:-none}"
-	printf '%s' "$wanted" | while read -r section prefix host; do
-		echo "$section: $prefix via $host: route $(route_state "$prefix" "$host"), notrack $(section_firewall "$prefix")"
-	done
-	echo "connections: $(read_number "$PROC_CONNTRACK/nf_conntrack_count" || echo '?') of $(read_number "$PROC_CONNTRACK/nf_conntrack_max" || echo '?')"
-	echo "neighbours: $(neighbour_count) of $(read_number /proc/sys/net/ipv6/neigh/default/gc_thresh3 || echo '?')"
-	prefixed 'problem: ' "$(problems_read)"
-	prefixed 'warning: ' "$(warnings_read)"
+	each_section section_text
+	echo "connections: ${table_count:-?} of ${table_max:-?}"
+	echo "neighbours: $neighbours of ${neighbour_limit:-?}"
+	prefixed 'problem: ' "$problems"
+	prefixed 'warning: ' "$warnings"
 }
 
-# prefixed LABEL LINES
-prefixed() {
-	[ -z "$2" ] || printf '%s\n' "$2" | sed "s/^/$1/"
+section_text() {
+	local route
+	route_state "$prefix" "$host"
+	route="$state"
+	section_firewall "$prefix"
+	echo "$name: $prefix via $host: route $route, notrack $state"
 }
 
 # json_lines TEXT: its lines as an array of strings. Backslash and quote cannot be in them; were they, they
@@ -1307,43 +1941,41 @@ json_text() {
 	fi
 }
 
-json_sections() {
-	printf '%s' "$wanted" | while read -r section prefix host; do
-		printf '{"name":"%s","prefix":"%s","host":"%s","route":"%s","notrack":"%s"}\n' \
-			"$section" "$prefix" "$host" "$(route_state "$prefix" "$host")" "$(section_firewall "$prefix")"
-	done | awk 'BEGIN { printf "[" } { printf "%s%s", comma, $0; comma = "," } END { printf "]" }'
-}
-
-json_number() {
-	printf '%s' "${1:-null}"
+section_json() {
+	local route
+	route_state "$prefix" "$host"
+	route="$state"
+	section_firewall "$prefix"
+	printf '%s{"name":"%s","prefix":"%s","host":"%s","route":"%s","notrack":"%s"}' \
+		"$comma" "$name" "$prefix" "$host" "$route" "$state"
+	comma=,
 }
 
 # status_json DIFFERENCES
 status_json() {
+	local comma=''
+	report_read
 	printf '{"version":"%s","release":"%s","memory_kib":%s,"enabled":%s,' \
-		"$VERSION" "$(release)" "$(json_number "$(memory_kib)")" "$([ "$cfg_enabled" = 1 ] && echo true || echo false)"
+		"$VERSION" "$(release)" "${memory_kib:-null}" "$([ "$cfg_enabled" = 1 ] && echo true || echo false)"
 	printf '"lan":{"interface":"%s","device":%s,"prefix":%s},' \
 		"$cfg_lan" "$(json_text "$lan_device")" "$(json_text "$lan_prefix")"
 	printf '"wan":{"interface":%s,"device":%s,"prefix":%s},' \
 		"$(json_text "$wan_name")" "$(json_text "$wan_device")" "$(json_text "$wan_prefix")"
-	printf '"prefixes":%s,' "$(json_sections)"
-	printf '"conntrack":{"count":%s,"max":%s,"buckets":%s,"full_in_log":%s},' \
-		"$(json_number "$(read_number "$PROC_CONNTRACK/nf_conntrack_count")")" \
-		"$(json_number "$(read_number "$PROC_CONNTRACK/nf_conntrack_max")")" \
-		"$(json_number "$(read_number "$PROC_CONNTRACK/nf_conntrack_buckets")")" \
-		"$(log_count 'nf_conntrack: table full')"
+	printf '"prefixes":['
+	each_section section_json
+	printf '],"conntrack":{"count":%s,"max":%s,"buckets":%s,"full_in_log":%s},' \
+		"${table_count:-null}" "${table_max:-null}" "${table_buckets:-null}" "$full_in_log"
 	printf '"neighbours":{"count":%s,"limit":%s,"overflows_in_log":%s},' \
-		"$(neighbour_count)" \
-		"$(json_number "$(read_number /proc/sys/net/ipv6/neigh/default/gc_thresh3)")" \
-		"$(log_count 'neighbor table overflow')"
+		"$neighbours" "${neighbour_limit:-null}" "$overflows_in_log"
 	printf '"differences":%s,"problems":%s,"warnings":%s}\n' \
-		"$(json_lines "$1")" "$(json_lines "$(problems_read)")" "$(json_lines "$(warnings_read)")"
+		"$(json_lines "$1")" "$(json_lines "$problems")" "$(json_lines "$warnings")"
 }
 V6KIT_FILE
 		;;
 	usr/sbin/v6kit-router)
 		cat <<'V6KIT_FILE'
 #!/bin/sh
+# SPDX-License-Identifier: MIT OR Apache-2.0
 # Keeps a prefix routed to a host behind this router, and its connections out of the connection table.
 #
 # Exit codes: 0 in order or done, 1 differences, problems or something that failed, 2 usage or settings.
@@ -1356,6 +1988,8 @@ VERSION=0.1.0
 RUN=/var/run/v6kit-router
 LOCK=/var/lock/v6kit-router.lock
 LIB=/usr/lib/v6kit-router
+# What the last event left to be said, so that it is logged once.
+SAID="$RUN/said"
 
 # shellcheck source-path=SCRIPTDIR/../lib/v6kit-router
 . "$LIB/values.sh"
@@ -1364,11 +1998,15 @@ LIB=/usr/lib/v6kit-router
 # shellcheck source-path=SCRIPTDIR/../lib/v6kit-router
 . "$LIB/network.sh"
 # shellcheck source-path=SCRIPTDIR/../lib/v6kit-router
+. "$LIB/wanted.sh"
+# shellcheck source-path=SCRIPTDIR/../lib/v6kit-router
 . "$LIB/route.sh"
 # shellcheck source-path=SCRIPTDIR/../lib/v6kit-router
 . "$LIB/firewall.sh"
 # shellcheck source-path=SCRIPTDIR/../lib/v6kit-router
 . "$LIB/conntrack.sh"
+# shellcheck source-path=SCRIPTDIR/../lib/v6kit-router
+. "$LIB/differences.sh"
 # shellcheck source-path=SCRIPTDIR/../lib/v6kit-router
 . "$LIB/report.sh"
 
@@ -1379,146 +2017,197 @@ usage() {
 		  apply      make the route, the firewall and the table sizes what /etc/config/v6kit-router asks for
 		  status     say what there is         (--json: as JSON)
 		  check      like status; exit 1 when something differs from the settings
-		  remove     undo everything and switch the service off
+		  remove     undo everything and switch the service off (--keep-settings: but for the settings)
 	END
 }
 
-log_to=stdout
+# Where it is told what happens: `terminal`, `log`, or `both` (errors to both).
+told=terminal
+# Lines that have been told already.
+said=''
+
+# logged PRIORITY LINES
+logged() {
+	printf '%s\n' "$2" | logger -t v6kit-router -p "daemon.$1"
+}
 
 say() {
-	[ -n "$1" ] || return 0
-	if [ "$log_to" = log ]; then
-		printf '%s\n' "$1" | logger -t v6kit-router -p daemon.notice
+	lines_without "$1" "$said"
+	[ -n "$lines" ] || return 0
+	if [ "$told" = terminal ]; then
+		printf '%s\n' "$lines"
 	else
-		printf '%s\n' "$1"
+		logged notice "$lines"
 	fi
 }
 
 complain() {
-	if [ "$log_to" = log ]; then
-		printf '%s\n' "$1" | logger -t v6kit-router -p daemon.err
-	fi
-	prefixed 'v6kit-router: ' "$1" >&2
+	lines_without "$1" "$said"
+	[ -n "$lines" ] || return 0
+	[ "$told" = terminal ] || logged err "$lines"
+	[ "$told" = log ] || prefixed 'v6kit-router: ' "$lines" >&2
 }
 
-differences() {
-	route_differences
-	firewall_differences
-	conntrack_differences
-}
-
-# Reads settings and network. False when a value was refused.
+# Reads settings and network.
 look() {
 	settings_read
 	network_read
 	wanted_read
-	[ -z "$refused" ]
 }
 
 stop_if_refused() {
 	[ -z "$refused" ] && return 0
 	complain "${refused%?}"
-	complain "nothing was changed: correct /etc/config/v6kit-router"
+	complain "nothing was changed: correct $CONFIG"
 	exit 2
 }
 
 one_at_a_time() {
-	mkdir -p "$RUN" "${LOCK%/*}" && exec 9>"$LOCK" && flock 9 || exit 1
+	[ -d "$RUN" ] || mkdir -p "$RUN" || exit 1
+	[ -d "${LOCK%/*}" ] || mkdir -p "${LOCK%/*}" || exit 1
+	exec 9>"$LOCK" && flock 9 || exit 1
 }
 
 # Changes what differs and says so; with nothing to change nothing is written anywhere.
 bring_about() {
-	local changes result=0
-	changes="$(differences)"
+	local wished result=0
+	differences_read
+	[ "$served_changed" = 0 ] || served_write || result=1
 	if [ -z "$changes" ]; then
-		[ "$log_to" = log ] || say 'nothing to change'
-		return 0
+		[ "$told" != terminal ] || say 'nothing to change'
+		return "$result"
 	fi
+	wished="$changes"
 	case "$changes" in *route:*) route_apply || result=1 ;; esac
 	case "$changes" in *firewall:*) firewall_apply || result=1 ;; esac
 	case "$changes" in *conntrack:*) conntrack_apply || result=1 ;; esac
-	say "$changes"
-	changes="$(differences)"
-	[ -z "$changes" ] || complain "$(prefixed 'still to do: ' "$changes")"
+	say "$wished"
+	differences_read
 	[ -z "$changes" ] && return "$result"
+	label_lines 'still to do: ' "$changes"
+	complain "$lines"
 	return 1
 }
 
+# What is not done, and why.
+tell_rest() {
+	label_lines 'waiting: ' "$waiting"
+	say "$lines"
+	label_lines 'refused: ' "$left_out"
+	complain "$lines"
+}
+
 run_plan() {
-	local changes
-	look || stop_if_refused
-	changes="$(differences)"
+	look
+	stop_if_refused
+	differences_read
 	say "${changes:-nothing to change}"
-	prefixed 'waiting: ' "${waiting%?}"
-	prefixed 'warning: ' "$(warnings_read)"
+	tell_rest
+	[ -z "$left_out" ] || exit 2
 }
 
 run_apply() {
+	local result=0
 	one_at_a_time
-	look || stop_if_refused
-	[ -z "$waiting" ] || say "$(prefixed 'waiting: ' "${waiting%?}")"
-	bring_about
+	rm -f "$NFT_REFUSED"
+	look
+	stop_if_refused
+	rm -f "$STOPPED"
+	former_routes_undo
+	bring_about || result=1
+	tell_rest
+	[ -z "$left_out" ] || return 2
+	return "$result"
 }
 
-# An event of netifd: only the interfaces that matter, and not a word where nothing is new.
+# An event of netifd: not a word and not a write where nothing is new.
 run_event() {
+	local text now
+	[ ! -e "$STOPPED" ] || return 0
+	told=log
 	settings_read
-	[ "$cfg_enabled" = 1 ] || return 0
-	is_one_of "$1" "$cfg_lan" "$cfg_wan" || [ "$cfg_wan" = auto ] || return 0
-	log_to=log
-	run_apply >/dev/null
+	if [ -z "$refused" ]; then
+		[ "$cfg_enabled" = 1 ] || return 0
+		is_one_of "$1" "$cfg_lan" "$cfg_wan" || [ "$cfg_wan" = auto ] || return 0
+	fi
+	one_at_a_time
+	text_of "$SAID"
+	said="$text" changes=''
+	if [ -z "$refused" ]; then
+		network_read
+		wanted_read
+		bring_about
+		tell_rest
+	else
+		complain "${refused%?}"
+		waiting='' left_out="$refused"
+	fi
+	label_lines 'waiting: ' "$waiting"
+	now="$lines$NEWLINE$refused"
+	label_lines 'refused: ' "$left_out"
+	now="$now$lines$NEWLINE$changes$NEWLINE"
+	label_lines 'still to do: ' "$changes"
+	now="$now$lines$NEWLINE"
+	[ "$said" = "$now" ] || printf '%s' "$now" >"$SAID"
+	[ -z "$refused$left_out" ] || exit 2
+}
+
+# Nothing is wanted any more, whatever the settings say: they may be what cannot be read.
+want_nothing() {
+	refused='' left_out='' sections='' wanted='' wan_devices='' lan_device=''
+	cfg_enabled=0
 }
 
 # Takes routes and elements out of service and keeps every setting and file.
 run_withdraw() {
 	one_at_a_time
-	look || true
-	wanted=''
-	cfg_enabled=0
+	: >"$STOPPED"
+	former_routes_undo
+	want_nothing
+	differences_read
+	served_write
 	route_apply
 	firewall_apply
-	rmdir "$RUN" 2>/dev/null
 	return 0
 }
 
+# run_status FORM
 run_status() {
-	look || true
-	if [ "$1" = json ]; then
-		status_json "$(differences)"
-	else
-		status_text
-	fi
-}
-
-run_check() {
-	local changes
-	look || true
-	changes="$(differences)"
+	look
+	differences_read
 	if [ "$1" = json ]; then
 		status_json "$changes"
 	else
 		status_text
-		prefixed 'differs: ' "$changes"
 	fi
-	[ -z "$changes" ] && [ -z "$(problems_read)" ]
 }
 
+# run_check FORM
+run_check() {
+	run_status "$1"
+	[ "$1" = json ] || prefixed 'differs: ' "$changes"
+	[ -z "$changes$problems" ]
+}
+
+# run_remove KEEP-SETTINGS
 run_remove() {
+	local result=0
 	one_at_a_time
-	look || true
-	wanted=''
-	cfg_enabled=0
-	bring_about
-	if [ "$(uci -q get v6kit-router.main.enabled)" = 1 ]; then
-		uci set v6kit-router.main.enabled=0 && uci commit v6kit-router
+	former_routes_undo
+	want_nothing
+	bring_about || result=1
+	if [ "$1" = 0 ] && [ "$(uci -q get v6kit-router.main.enabled)" = 1 ]; then
+		uci set v6kit-router.main.enabled=0 && uci commit v6kit-router || result=1
 	fi
 	rm -rf "$RUN"
+	return "$result"
 }
 
 command="${1-}"
 [ $# -eq 0 ] || shift
 form=text
 event=''
+keep_settings=0
 case "$command" in
 event)
 	is_name "${1-}" || exit 0
@@ -1529,7 +2218,8 @@ esac
 for option in "$@"; do
 	case "$option" in
 	--json) form=json ;;
-	--log) log_to=log ;;
+	--log) told=both ;;
+	--keep-settings) keep_settings=1 ;;
 	*)
 		usage >&2
 		exit 2
@@ -1544,7 +2234,7 @@ event) run_event "$event" ;;
 withdraw) run_withdraw ;;
 status) run_status "$form" ;;
 check) run_check "$form" ;;
-remove) run_remove ;;
+remove) run_remove "$keep_settings" ;;
 load-rules)
 	mkdir -p "$RUN"
 	rules_load
@@ -1573,6 +2263,7 @@ V6KIT_FILE
 	etc/init.d/v6kit-router)
 		cat <<'V6KIT_FILE'
 #!/bin/sh /etc/rc.common
+# SPDX-License-Identifier: MIT OR Apache-2.0
 # shellcheck shell=dash disable=SC2034 # rc.common reads the variables
 # Puts the route, the firewall's elements and the table sizes in place, and takes them out of service.
 
@@ -1580,12 +2271,27 @@ V6KIT_FILE
 START=95
 USE_PROCD=1
 
+result=0
+
 start_service() {
+	/usr/sbin/v6kit-router apply --log
+	result=$?
+}
+
+# What `start` ends with: rc.common leaves out what start_service returns.
+service_started() {
+	return "$result"
+}
+
+# A reload that fails is followed by a restart.
+reload_service() {
 	/usr/sbin/v6kit-router apply --log
 }
 
-reload_service() {
-	/usr/sbin/v6kit-router apply --log
+# What differs is changed in place: nothing is taken out of service on the way, least of all for settings that
+# are then refused.
+restart() {
+	start "$@"
 }
 
 # Runs on upgrades as well: nothing that is configured may be lost here.
@@ -1593,6 +2299,12 @@ stop_service() {
 	/usr/sbin/v6kit-router withdraw --log
 }
 
+status_service() {
+	/usr/sbin/v6kit-router check
+}
+
+# Of the settings. Interfaces are followed by hotplug.d/iface: procd tells of `up` and `down`, netifd of a
+# delegated prefix that changes.
 service_triggers() {
 	procd_add_reload_trigger v6kit-router
 }
@@ -1600,13 +2312,15 @@ V6KIT_FILE
 		;;
 	etc/hotplug.d/iface/90-v6kit-router)
 		cat <<'V6KIT_FILE'
+# SPDX-License-Identifier: MIT OR Apache-2.0
 # shellcheck shell=dash disable=SC2154 # hotplug sets ACTION and INTERFACE
 # Sourced by hotplug: no exit here, and every variable is everybody's.
 # A delegated prefix that changes is announced by ACTION=ifupdate of the WAN alone. The same event comes
 # with every renewal, so that what it starts must do nothing when nothing is new.
 case "$ACTION" in
 ifup | ifupdate)
-	if [ "$INTERFACE" != loopback ] && /etc/init.d/v6kit-router enabled; then
+	# What `service v6kit-router enabled` looks at, without its processes.
+	if [ "$INTERFACE" != loopback ] && [ -e /etc/rc.d/S95v6kit-router ]; then
 		/usr/sbin/v6kit-router event "$INTERFACE"
 	fi
 	;;
@@ -1615,6 +2329,7 @@ V6KIT_FILE
 		;;
 	usr/share/nftables.d/table-pre/v6kit-router.nft)
 		cat <<'V6KIT_FILE'
+# SPDX-License-Identifier: MIT OR Apache-2.0
 # What v6kit-router fills in while it runs. Empty sets match nothing: without elements the rules of this
 # package do nothing.
 
@@ -1664,19 +2379,22 @@ V6KIT_FILE
 		;;
 	usr/share/nftables.d/chain-post/raw_prerouting/v6kit-router.nft)
 		cat <<'V6KIT_FILE'
-iifname @v6kit_lan ip6 saddr @v6kit_prefix ip6 daddr != @v6kit_near meta l4proto tcp notrack comment "v6kit: out"
-iifname @v6kit_lan ip6 saddr @v6kit_prefix ip6 daddr != @v6kit_near udp dport @v6kit_udp notrack comment "v6kit: out"
+# SPDX-License-Identifier: MIT OR Apache-2.0
+iifname @v6kit_lan ip6 saddr @v6kit_prefix ip6 daddr != @v6kit_near meta l4proto tcp fib daddr type != local notrack comment "v6kit: out"
+iifname @v6kit_lan ip6 saddr @v6kit_prefix ip6 daddr != @v6kit_near udp dport @v6kit_udp fib daddr type != local notrack comment "v6kit: out"
 iifname @v6kit_wan ip6 daddr @v6kit_prefix ip6 saddr != @v6kit_near meta l4proto tcp notrack comment "v6kit: in"
 iifname @v6kit_wan ip6 daddr @v6kit_prefix ip6 saddr != @v6kit_near udp sport @v6kit_udp notrack comment "v6kit: in"
 V6KIT_FILE
 		;;
 	usr/share/nftables.d/chain-pre/forward/v6kit-router.nft)
 		cat <<'V6KIT_FILE'
+# SPDX-License-Identifier: MIT OR Apache-2.0
 iifname @v6kit_wan oifname @v6kit_lan ip6 daddr @v6kit_prefix jump v6kit_inbound comment "v6kit: in"
 V6KIT_FILE
 		;;
 	usr/share/nftables.d/ruleset-post/v6kit-router.nft)
 		cat <<'V6KIT_FILE'
+# SPDX-License-Identifier: MIT OR Apache-2.0
 # The wildcard makes a missing file no error.
 include "/var/run/v6kit-router/*.nft"
 V6KIT_FILE

@@ -1,14 +1,30 @@
 //! The router package on a small OpenWrt: busybox for userland, the real `uci` and `nft`, a firewall of
 //! fw4's shape, and stand-ins for netifd (see `router.bash`).
 
+mod network;
 mod package;
 mod provision;
 mod rules;
+mod settings;
+mod table;
 mod values;
 
 use std::path::{Path, PathBuf};
 
 use crate::harness::{self, Run};
+
+/// A router with the package, configured for one host and not applied yet.
+const READY: &str = "
+    make_topology
+    router fw4 start
+    install_package
+    configure_crawler
+    # Everything on the router's disk, with inode and time: what a write would change.
+    disk() { find $R/etc $R/usr/share $R/usr/sbin -not -path '*/stub/*' -printf '%p %i %s %T@ %l\\n' | sort; }
+    memory() { find $R/tmp -type f -not -name '*.lock' -printf '%p %i %s %T@\\n' | sort; }
+    has_route() { [ -n \"$(ip -6 route show $1 via fe80::9 dev br-lan)\" ]; }
+    has_element() { [[ $(nft list set inet fw4 v6kit_prefix) == *\"{ $1 }\"* ]]; }
+";
 
 /// Runs a bash script in fresh namespaces, with the functions of `router.bash` and a router made.
 #[track_caller]

@@ -119,11 +119,52 @@ fn wrong_and_hostile_arguments_are_refused_before_anything_happens() {
         refused --host fe80::9 --prefix 2001:db8::/64 --lan 'lan$(touch /tmp/owned)'
         refused --host fe80::9 --prefix 2001:db8::/64 --udp-port 65536
         refused --host fe80::9 --prefix 2001:db8::/64 --name a.b
+        refused --host fe80::9 --prefix 2001:db8::/64 --name main
         refused --host fe80::9 --prefix 2001:db8::/64 '-oProxyCommand=touch /tmp/owned'
         refused --host fe80::9 --prefix 2001:db8::/64 'root@router;touch /tmp/owned'
         refused --bogus
         [ ! -e $R/tmp/owned ]
         is \"$(state)\" \"$before\" 'the router'
+        "
+    ))
+    .expect(0);
+}
+
+#[test]
+fn udp_ports_are_replaced_and_taken_back() {
+    on_router(&format!(
+        "{PROVISION}
+        provision $ARGS --udp-port 443 --udp-port 8443 >/dev/null
+        says \"$(nft list set inet fw4 v6kit_udp)\" '443, 8443'
+        provision $ARGS >/dev/null
+        says \"$(nft list set inet fw4 v6kit_udp)\" '443, 8443'
+        says \"$(provision $ARGS --udp-port none)\" 'delete v6kit-router.main.udp_port'
+        [[ $(nft list set inet fw4 v6kit_udp) != *443* ]]
+        is \"$(provision $ARGS --udp-port none)\" 'nothing to change' 'the second time'
+        router v6kit-router check
+        "
+    ))
+    .expect(0);
+}
+
+#[test]
+fn settings_that_cannot_be_read_and_sections_of_others_are_not_written_over() {
+    on_router(&format!(
+        "{PROVISION}
+        provision $ARGS >/dev/null
+        refused() {{
+            before=$(state)
+            code=0
+            provision $ARGS \"$@\" 2>$T/err || code=$?
+            is $code 2 'exit code'
+            is \"$(state)\" \"$before\" 'the router'
+        }}
+        printf '\\nconfig other \\047x\\047\\n' >>$R/etc/config/v6kit-router
+        refused --name x
+        says \"$(cat $T/err)\" 'section x is not one for a host'
+        echo 'option lost' >$R/etc/config/v6kit-router
+        refused
+        says \"$(cat $T/err)\" '/etc/config/v6kit-router cannot be read'
         "
     ))
     .expect(0);

@@ -192,3 +192,33 @@ configure_crawler() {
 		'set v6kit-router.crawler.part=::abcd:0:0:0/80' 'set v6kit-router.crawler.host=fe80::9'
 	host ip -6 route replace local "$PREFIX" dev lo
 }
+
+# interface NAME JSON: what netifd says of one more interface.
+interface() { printf '%s\n' "$2" >"$R/etc/stub/ubus/network.interface.$1"; }
+
+# uplink NAME DEVICE ROUTE PREFIX...: an interface with these entries of `ipv6-prefix`, and with ROUTE 1 an IPv6
+# default route.
+uplink() {
+	local name="$1" device="$2" route='' delegated
+	[ "$3" = 0 ] || route='{"target":"::","mask":0,"nexthop":"fe80::1"}'
+	shift 3
+	delegated="$(printf '%s,' "$@")"
+	interface "$name" '{"up":true,"l3_device":"'"$device"'","proto":"static","route":['"$route"'],"ipv6-prefix":['"${delegated%,}"']}'
+}
+
+# delegated ADDRESS LENGTH [PREFERRED]: an entry of `ipv6-prefix`; without a time for ever.
+delegated() { printf '{"address":"%s","mask":%s%s}' "$1" "$2" "${3:+,\"preferred\":$3,\"valid\":$((${3:-0} + 300))}"; }
+
+# assign ENTRY...: these entries of `ipv6-prefix-assignment` are the LAN's.
+assign() {
+	local assigned
+	assigned="$(printf '%s,' "$@")"
+	interface lan '{"up":true,"l3_device":"br-lan","proto":"static","route":[],"ipv6-prefix-assignment":['"${assigned%,}"']}'
+}
+
+# forks COMMAND...: how many processes the command makes on the router, all told.
+forks() {
+	env -i PATH="$PATH" HOME=/root strace -f -qq -e trace=clone,clone3,fork,vfork -o "$T/strace" chroot "$R" \
+		env PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@" >&2
+	grep -cE ' (clone3?|v?fork)\(' "$T/strace"
+}

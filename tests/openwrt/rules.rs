@@ -143,6 +143,25 @@ fn a_connection_to_the_router_itself_stays_tracked() {
     .expect(0);
 }
 
+/// Its own address on the WAN lies in no delegation.
+#[test]
+fn the_routers_own_address_on_the_wan_is_reached_where_invalid_packets_are_dropped() {
+    on_router(&format!(
+        "{TRAFFIC}
+        sed -i 's/oifname \"lo\" accept/&\\n ct state invalid drop/' $R/sbin/fw4
+        router fw4 reload
+        exec {{ready}}< <(/usr/bin/python3 $REPOSITORY/tests/openwrt/serve.py :: 7002)
+        read -r -u $ready _
+        is \"$(host curl -gs --max-time 20 --http0.9 --interface 2001:db8:1:202:abcd::5 'http://[2001:db8:ffff::1]:7002/')\" \
+            2001:db8:1:202:abcd::5 'answer of the router'
+        is $(entries) 1 'entries'
+        is $(exchanges tcp 10) 10 'exchanges with the internet'
+        is $(entries) 1 'entries afterwards'
+        "
+    ))
+    .expect(0);
+}
+
 #[test]
 fn chosen_udp_ports_go_untracked_and_others_stay_tracked() {
     on_router(&format!(

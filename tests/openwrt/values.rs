@@ -30,7 +30,10 @@ fn addresses_are_written_as_the_kernel_writes_them() {
         let canonical = given.parse::<std::net::Ipv6Addr>().unwrap().to_string();
         assert_eq!(canonical, expected, "the expectation itself");
         assert_eq!(
-            ash(&format!("canonical_address {given}")).expect(0).stdout.trim(),
+            ash(&format!("canonical_address {given}; echo $address"))
+                .expect(0)
+                .stdout
+                .trim(),
             expected
         );
     }
@@ -102,7 +105,7 @@ fn the_inner_part_is_placed_into_the_delegated_prefix() {
         ),
         ("2001:db8:1:250::/60", "0:0:0:f:1::/80", "2001:db8:1:25f:1::/80"),
     ] {
-        let run = ash(&format!("place_prefix {base} {part}")).expect(0);
+        let run = ash(&format!("place_prefix {base} {part}; echo $prefix")).expect(0);
         assert_eq!(run.stdout.trim(), expected);
     }
     ash("place_prefix 2001:db8:1:2::/64 0:0:0:3::/64").expect(1);
@@ -141,9 +144,11 @@ fn every_script_passes_the_checker() {
         "values",
         "settings",
         "network",
+        "wanted",
         "route",
         "firewall",
         "conntrack",
+        "differences",
         "report",
     ]
     .map(|name| files.join(format!("usr/lib/v6kit-router/{name}.sh")));

@@ -11,6 +11,7 @@ stage:
 	install -d $$(DEST)/data
 	$$(call Package/$(1)/install,$$(DEST)/data)
 	$$(file >$$(DEST)/conffiles,$$(Package/$(1)/conffiles))
+	$$(file >$$(DEST)/version,$$(PKG_VERSION))
 	$$(file >$$(DEST)/postinst,$$(Package/$(1)/postinst))
 	$$(file >$$(DEST)/prerm,$$(Package/$(1)/prerm))
 	$$(file >$$(DEST)/postrm,$$(Package/$(1)/postrm))

@@ -1,88 +1,155 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
 # shellcheck shell=dash disable=SC2154,SC2034 # variables are shared with the other files
-# The routes: each prefix via the host's link-local address. Only routes in $RUN/routes are ours to delete.
+# The routes: each prefix via the host's link-local address.
 #
 # A link-local gateway is always on-link: a global one inside the LAN's own prefix is refused by the kernel
 # while the LAN has no prefix, as at boot.
+#
+# Ours have a metric that nobody else uses, which busybox's ip can show, and a protocol number of our own.
+# Whoever else routes the prefix (odhcpd does with 1024 where it delegated it) is served first and is never
+# deleted by us.
 
-ROUTES="$RUN/routes"
+ROUTE_METRIC=1086
+ROUTE_PROTOCOL=86
 
-# kernel_route PREFIX: what the kernel has for exactly this prefix, as `HOST DEVICE` lines.
-kernel_route() {
-	local shown="${1%/128}"
-	ip -6 route show "$1" 2>/dev/null | while read -r prefix via host dev device _; do
-		if [ "$prefix" = "$shown" ] && [ "$via" = via ] && [ "$dev" = dev ]; then
-			printf '%s %s\n' "$host" "$device"
-		elif [ "$prefix" = "$shown" ]; then
-			printf 'on-link %s\n' "$host"
-		fi
-	done
+# routes_read: fills `routes`, lines of PREFIX GATEWAY DEVICE METRIC of the main table, `on-link` for a gateway
+# that is none; only of prefixes that are wanted, and ours.
+routes_read() {
+	local prefix rest gateway device metric name host
+	local shown="$NEWLINE"
+	routes=''
+	set -- -e " metric $ROUTE_METRIC"
+	while read -r name prefix host; do
+		[ -n "$name" ] || continue
+		shown="$shown${prefix%/128}$NEWLINE"
+		set -- "$@" -e "${prefix%/128} "
+	done <<-END
+		$wanted
+	END
+	while read -r prefix rest; do
+		[ -n "$prefix" ] || continue
+		gateway=on-link device='' metric=''
+		# shellcheck disable=SC2086 # words
+		set -- $rest
+		while [ $# -gt 1 ]; do
+			case "$1" in
+			via) gateway="$2" ;;
+			dev) device="$2" ;;
+			metric) metric="$2" ;;
+			esac
+			shift
+		done
+		case "$metric:$shown" in
+		"$ROUTE_METRIC":* | *"$NEWLINE$prefix$NEWLINE"*)
+			case "$prefix" in
+			*/*) ;;
+			*:*) prefix="$prefix/128" ;;
+			esac
+			routes="$routes$prefix $gateway $device $metric$NEWLINE"
+			;;
+		esac
+	done <<-END
+		$(ip -6 route show 2>/dev/null | grep -F "$@")
+	END
 }
 
-# routes_wanted: lines of PREFIX HOST DEVICE.
-routes_wanted() {
-	printf '%s' "$wanted" | while read -r _ prefix host; do
-		printf '%s %s %s\n' "$prefix" "$host" "$lan_device"
-	done
-}
-
-# route_state PREFIX HOST: ok, missing, or conflict where somebody else's route is in the way.
+# route_state PREFIX HOST: fills `state`: ok, missing, or conflict where somebody else's route is in the way,
+# which is then `in_the_way`.
 route_state() {
-	local there
-	there="$(kernel_route "$1")"
-	if printf '%s\n' "$there" | grep -qxF "$2 $lan_device"; then
-		echo ok
-	elif [ -z "$there" ] || grep -qs "^$1 " "$ROUTES"; then
-		echo missing
-	else
-		echo conflict
-	fi
+	local prefix gateway device metric
+	state=missing in_the_way=''
+	while read -r prefix gateway device metric; do
+		[ "$prefix" = "$1" ] || continue
+		if [ "$gateway $device" = "$2 $lan_device" ]; then
+			[ "$state" = conflict ] || state=ok
+		elif [ "$metric" != "$ROUTE_METRIC" ]; then
+			state=conflict in_the_way="$gateway $device"
+		fi
+	done <<-END
+		$routes
+	END
 }
 
-# routes_obsolete: our lines that are not wanted any more.
+# routes_obsolete: fills `obsolete` with the lines of `routes` that are ours and not wanted any more.
 routes_obsolete() {
-	local now line
-	[ -f "$ROUTES" ] || return 0
-	now="$(routes_wanted)"
-	while read -r line; do
-		printf '%s\n' "$now" | grep -qxF "$line" || printf '%s\n' "$line"
-	done <"$ROUTES"
+	local prefix gateway device metric
+	obsolete=''
+	while read -r prefix gateway device metric; do
+		[ "$metric" = "$ROUTE_METRIC" ] || continue
+		case "$NEWLINE$wanted" in
+		*" $prefix $gateway$NEWLINE"*) [ "$device" != "$lan_device" ] || continue ;;
+		esac
+		obsolete="$obsolete$prefix $gateway $device$NEWLINE"
+	done <<-END
+		$routes
+	END
 }
 
 route_differences() {
-	routes_obsolete | while read -r prefix host device; do
-		echo "route: delete $prefix via $host dev $device"
-	done
-	routes_wanted | while read -r prefix host device; do
-		case "$(route_state "$prefix" "$host")" in
-		missing) echo "route: add $prefix via $host dev $device" ;;
-		conflict) echo "route: $prefix is routed elsewhere ($(kernel_route "$prefix" | head -n 1)), not by v6kit-router" ;;
+	local name prefix host device
+	routes_read
+	routes_obsolete
+	while read -r prefix host device; do
+		[ -z "$prefix" ] || differ "route: delete $prefix via $host dev $device"
+	done <<-END
+		$obsolete
+	END
+	while read -r name prefix host; do
+		[ -n "$name" ] || continue
+		route_state "$prefix" "$host"
+		case "$state" in
+		missing) differ "route: add $prefix via $host dev $lan_device" ;;
+		conflict) differ "route: $prefix is routed elsewhere ($in_the_way), not by v6kit-router" ;;
 		esac
-	done
+	done <<-END
+		$wanted
+	END
+	text_of "$SERVED"
+	[ "$text" = "$wanted" ] || served_changed=1
 }
 
+# Each route by itself: one that is refused leaves the others.
 route_apply() {
-	local result=0
-	routes_obsolete >"$RUN/obsolete.$$"
+	local name prefix host device result=0
 	while read -r prefix host device; do
 		# Gone already is as good: the link may have taken it along.
-		ip -6 route del "$prefix" via "$host" dev "$device" 2>/dev/null
-		grep -vxF "$prefix $host $device" "$ROUTES" >"$ROUTES.new"
-		mv "$ROUTES.new" "$ROUTES"
-	done <"$RUN/obsolete.$$"
-	rm -f "$RUN/obsolete.$$"
-
-	routes_wanted >"$RUN/wanted.$$"
-	while read -r prefix host device; do
-		case "$(route_state "$prefix" "$host")" in
+		[ -z "$prefix" ] ||
+			ip -6 route del "$prefix" via "$host" dev "$device" metric "$ROUTE_METRIC" proto "$ROUTE_PROTOCOL" 2>/dev/null
+	done <<-END
+		$obsolete
+	END
+	while read -r name prefix host; do
+		[ -n "$name" ] || continue
+		route_state "$prefix" "$host"
+		case "$state" in
 		missing)
-			# Noted before it is added: an interruption leaves a note too many, never a route too many.
-			grep -qsxF "$prefix $host $device" "$ROUTES" || printf '%s %s %s\n' "$prefix" "$host" "$device" >>"$ROUTES"
-			ip -6 route add "$prefix" via "$host" dev "$device" || result=1
+			ip -6 route add "$prefix" via "$host" dev "$lan_device" metric "$ROUTE_METRIC" proto "$ROUTE_PROTOCOL" </dev/null ||
+				result=1
 			;;
 		conflict) result=1 ;;
 		esac
-	done <"$RUN/wanted.$$"
-	rm -f "$RUN/wanted.$$"
-	[ -s "$ROUTES" ] || rm -f "$ROUTES"
+	done <<-END
+		$wanted
+	END
 	return "$result"
+}
+
+# Notes who has what, for section_keep.
+served_write() {
+	if [ -n "$wanted" ]; then
+		printf '%s' "$wanted" >"$SERVED"
+	else
+		rm -f "$SERVED"
+	fi
+	served_changed=0
+}
+
+# Versions before had no metric of their own, and a note of PREFIX HOST DEVICE instead.
+former_routes_undo() {
+	local prefix host device
+	[ -f "$RUN/routes" ] || return 0
+	while read -r prefix host device; do
+		ip -6 route del "$prefix" via "$host" dev "$device" 2>/dev/null </dev/null
+	done <"$RUN/routes"
+	rm -f "$RUN/routes"
 }
