@@ -16,6 +16,7 @@ mod openwrt;
 mod package;
 mod proxy;
 mod router;
+mod router_render;
 mod setup;
 mod site;
 mod store;

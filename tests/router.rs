@@ -1,4 +1,4 @@
-//! `v6kit router`: rendered for many routers, and pushed to one behind a real sshd.
+//! `v6kit router`, pushed to a router behind a real sshd.
 
 use crate::harness::{Run, in_namespace, v6kit};
 use crate::openwrt::on_router;
@@ -72,6 +72,70 @@ fn a_changed_setting_is_pushed_alone() {
         check >/dev/null
         ",
     );
+}
+
+#[test]
+fn udp_ports_that_were_pushed_are_taken_back() {
+    behind_sshd(
+        "
+        start_router
+        push --udp-port 443 --udp-port 8443 >/dev/null
+        says \"$(there 'nft list set inet fw4 v6kit_udp')\" '443, 8443'
+        says \"$(push --udp-port none)\" 'delete v6kit-router.main.udp_port'
+        [[ $(there 'nft list set inet fw4 v6kit_udp') != *443* ]]
+        check >/dev/null
+        fails_with 2 push --udp-port none --udp-port 443
+        ",
+    );
+}
+
+#[test]
+fn a_prefix_that_goes_to_another_host_is_not_in_order() {
+    behind_sshd(
+        "
+        start_router
+        push --host fe80::7 >/dev/null
+        check >/dev/null
+        fails_with 1 check --prefix $PREFIX
+        says \"$(cat $T/out)\" \"wrong: $PREFIX (\\`crawler\\`) is routed to fe80::7, not to fe80::9\"
+        check --prefix $PREFIX --host fe80::7 >/dev/null
+        # Under whatever name it is there.
+        push --name other --prefix 2001:db8:1:202:beef::/80 >/dev/null
+        check --prefix 2001:db8:1:202:beef::/80 >/dev/null
+        fails_with 1 check --prefix 2001:db8:1:202:beef::/80 --host fe80::7
+        ",
+    );
+}
+
+#[test]
+fn without_a_router_near_by_none_is_asked() {
+    in_namespace(
+        "
+        mkdir $T/bin
+        printf '#!/bin/sh\necho \"$*\" >>%s\nexit 255\n' $T/asked >$T/bin/ssh
+        chmod 755 $T/bin/ssh
+        export PATH=$T/bin:$PATH
+        ip link add eth0 type veth peer name eth1
+        ip link set eth0 up
+        ip link set eth1 up
+        ip addr add 192.168.178.20/24 dev eth0
+        ip route add default via 192.168.178.1
+        for command in check remove 'push --prefix 2001:db8::/64'; do
+            code=0
+            $V6KIT router $command 2>$T/err || code=$?
+            [ $code = 2 ]
+            grep -qx 'why: --ssh is not given, and 192.168.1.1 is on no link of this host' $T/err
+        done
+        [ ! -e $T/asked ]
+        # The one that is named is asked, and OpenWrt's own address where it is on a link.
+        $V6KIT router check --ssh root@192.168.178.1 2>/dev/null || true
+        grep -q root@192.168.178.1 $T/asked
+        ip addr add 192.168.1.2/24 dev eth0
+        $V6KIT router check 2>/dev/null || true
+        grep -q root@192.168.1.1 $T/asked
+        ",
+    )
+    .expect(0);
 }
 
 #[test]
@@ -256,6 +320,7 @@ fn hostile_values_never_reach_a_shell() {
         ("--prefix", "2001:db8::/64;reboot"),
         ("--name", "a;b"),
         ("--name", "a\nb"),
+        ("--name", "main"),
         ("--lan", "lan'"),
         ("--wan", "`reboot`"),
         ("--ssh", "-oProxyCommand=touch /tmp/owned"),
@@ -289,142 +354,4 @@ fn hostile_values_never_reach_a_shell() {
         device.stderr.contains("not the name of a network device"),
         "{device}"
     );
-}
-
-#[test]
-fn render_prints_the_settings_the_elements_and_the_files() {
-    let run = v6kit(&[
-        "router",
-        "render",
-        "--json",
-        "--host",
-        "fe80::9%eth0",
-        "--prefix",
-        "2001:db8:1:2:abcd::/80",
-        "--follow",
-        "lan",
-    ])
-    .expect(0);
-    let json = run.json();
-    assert_eq!(json["as"], "openwrt");
-    let uci: Vec<&str> = json["uci"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|line| line.as_str().unwrap())
-        .collect();
-    assert!(
-        uci.contains(&"set v6kit-router.crawler.part='::abcd:0:0:0/80'"),
-        "{run}"
-    );
-    assert_eq!(
-        json["nft"][0],
-        "add element inet fw4 v6kit_prefix { 2001:db8:1:2:abcd::/80 }"
-    );
-    for file in json["files"].as_array().unwrap() {
-        let path = file["path"].as_str().unwrap();
-        let ours = crate::harness::repository()
-            .join("openwrt/v6kit-router/files")
-            .join(path.trim_start_matches('/'));
-        assert_eq!(file["text"], std::fs::read_to_string(&ours).unwrap(), "{path}");
-    }
-}
-
-#[test]
-fn what_render_prints_does_the_same_as_a_push_when_it_is_copied() {
-    on_router(
-        "
-        make_topology
-        router fw4 start
-        host ip -6 route add local $PREFIX dev lo
-        $V6KIT router render --json --host fe80::9 --prefix $PREFIX --follow lan --conntrack keep >$T/rendering
-        jq -r '.files[] | [.path, (.mode | tostring)] | @tsv' $T/rendering | while read -r path mode; do
-            mkdir -p \"$R${path%/*}\"
-            jq -rj --arg path $path '.files[] | select(.path == $path) | .text' $T/rendering >$R$path
-            chmod $(printf %o $mode) $R$path
-        done
-        jq -r '.uci[]' $T/rendering | router uci batch >/dev/null
-        router fw4 reload
-        jq -r '.nft[]' $T/rendering | nft -f -
-        router v6kit-router apply
-        router v6kit-router check
-        serve outside :: 7000
-        is $(exchanges tcp 200) 200 exchanges
-        is $(entries) 0 entries
-        ",
-    )
-    .expect(0);
-}
-
-#[test]
-fn rules_for_nftables_pass_the_traffic_of_a_router_that_drops_by_default() {
-    on_router(
-        "
-        make_topology
-        host ip -6 route add local $PREFIX dev lo
-        cat >$T/filter.nft <<'END'
-table inet filter {
-    chain forward {
-        type filter hook forward priority filter; policy drop;
-        ct state established,related accept
-        iifname \"br-lan\" oifname \"wan\" accept
-    }
-}
-END
-        nft -f $T/filter.nft
-        before=$(nft -s list ruleset)
-        render() { $V6KIT router render --host fe80::9 --prefix $PREFIX --lan br-lan --wan wan \"$@\"; }
-        render --as nftables --udp-port 7000 --ping drop >$T/rules.nft
-        render --as iproute2 >$T/route.sh
-        nft -c -f $T/rules.nft
-        nft -f $T/rules.nft
-        sh -eu $T/route.sh
-        serve outside :: 7000
-        is $(exchanges tcp 500) 500 'TCP exchanges'
-        is $(exchanges udp 50) 50 'UDP exchanges'
-        is $(entries) 0 entries
-        serve host :: 7001
-        code=0
-        outside curl -gsS --max-time 2 'http://[2001:db8:1:202:abcd::7]:7001/' 2>/dev/null || code=$?
-        is $code 28 'code of curl from outside, dropped'
-        # As the rules' own remark says.
-        nft delete rule inet filter forward handle \
-            $(nft -a list chain inet filter forward | sed -n 's/.*jump v6kit_inbound # handle //p')
-        nft delete chain inet filter v6kit_inbound
-        nft delete table inet v6kit
-        is \"$(nft -s list ruleset)\" \"$before\" 'after removal'
-        ",
-    )
-    .expect(0);
-}
-
-#[test]
-fn networkd_sets_the_route_from_the_drop_in() {
-    in_namespace(
-        "
-        # As root of a namespace with one user, networkd can become nobody else: its user is root here. A
-        # read-only /sys tells it that there is no udev to wait for.
-        mount -t sysfs -o ro sysfs /sys
-        mount -t tmpfs tmpfs /run
-        mkdir -p /run/systemd/netif/{links,leases,lldp}
-        sed -i '/^systemd-network:/d' /etc/passwd
-        echo 'systemd-network:x:0:0::/:/usr/sbin/nologin' >>/etc/passwd
-        rm -rf /etc/systemd/network
-        mkdir -p /etc/systemd/network/10-lan.network.d
-        printf '[Match]\\nName=br-lan\\n[Network]\\nAddress=2001:db8:1:202::1/64\\nIPv6AcceptRA=no\\n' \
-            >/etc/systemd/network/10-lan.network
-        $V6KIT router render --as systemd-networkd --host fe80::9 --prefix 2001:db8:1:202:abcd::/80 \
-            --lan br-lan --wan wan >/etc/systemd/network/10-lan.network.d/v6kit.conf
-        ip link add br-lan type veth peer name peer
-        ip link set peer up
-        exec {routes}< <(ip -6 monitor route)
-        SYSTEMD_LOG_TARGET=console /lib/systemd/systemd-networkd 2>$T/log &
-        while read -r -t 60 -u $routes line; do
-            [[ $line != '2001:db8:1:202:abcd::/80 via fe80::9 dev br-lan '* ]] || exit 0
-        done
-        cat $T/log
-        exit 1
-        ",
-    )
-    .expect(0);
 }

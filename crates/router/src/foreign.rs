@@ -4,7 +4,7 @@ use serde::Serialize;
 use v6kit_net::Prefix;
 
 use crate::openwrt::{Ping, Tracking};
-use crate::values::{DeviceName, LinkLocal};
+use crate::values::{Chain, DeviceName, NextHop};
 
 /// Whose configuration is rendered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -27,8 +27,8 @@ pub enum Dialect {
 pub struct Foreign {
     /// The prefix that the host is to get.
     pub prefix: Prefix,
-    /// The host's address on the router's LAN.
-    pub host: LinkLocal,
+    /// The host's address; not one in the prefix.
+    pub host: NextHop,
     /// The router's device towards the host.
     pub lan: DeviceName,
     /// The router's device towards the internet.
@@ -39,6 +39,8 @@ pub struct Foreign {
     pub udp_ports: Vec<u16>,
     /// What becomes of pings from outside.
     pub ping: Ping,
+    /// The chains of nftables that drop what is forwarded; for nftables alone.
+    pub chains: Vec<Chain>,
 }
 
 /// The configuration, ready to be pasted, with remarks in the dialect's own comments.
@@ -66,35 +68,57 @@ fn iproute2(wanted: &Foreign) -> Vec<String> {
 
 fn nftables(wanted: &Foreign) -> Vec<String> {
     let Foreign { prefix, lan, wan, .. } = wanted;
-    let mut lines = vec![
-        "# The jump stands in the chain that drops, here `inet filter forward`: put the name of yours there."
-            .to_owned(),
-        "# To undo: `nft -a list chain inet filter forward`, delete the rule that jumps, then the chain"
-            .to_owned(),
-        "# v6kit_inbound, then `nft delete table inet v6kit`.".to_owned(),
-    ];
+    let mut lines: Vec<String> = [
+        "# A jump stands in each chain that drops: name them with --chain where they are others.",
+        "# To undo, for each: `nft -a list chain ...`, delete the rule that jumps, then the chain",
+        "# v6kit_inbound of its table; and `nft delete table inet v6kit`.",
+    ]
+    .map(ToOwned::to_owned)
+    .into();
     if wanted.tracking == Tracking::Off {
-        lines.extend([
-            "table inet v6kit {".to_owned(),
-            "\tchain prerouting {".to_owned(),
-            "\t\ttype filter hook prerouting priority raw; policy accept;".to_owned(),
-            format!("\t\tiifname \"{lan}\" ip6 saddr {prefix} ip6 daddr 2000::/3 fib daddr type != local meta l4proto tcp notrack"),
-            format!("\t\tiifname \"{wan}\" ip6 daddr {prefix} meta l4proto tcp notrack"),
-        ]);
-        for port in &wanted.udp_ports {
-            lines.push(format!(
-                "\t\tiifname \"{lan}\" ip6 saddr {prefix} udp dport {port} notrack"
-            ));
-            lines.push(format!(
-                "\t\tiifname \"{wan}\" ip6 daddr {prefix} udp sport {port} notrack"
-            ));
-        }
-        lines.extend(["\t}".to_owned(), "}".to_owned()]);
+        lines.extend(notrack(wanted));
     }
-    lines.extend([
-        "table inet filter {".to_owned(),
-        "\tchain v6kit_inbound {".to_owned(),
-    ]);
+    let mut tables: Vec<String> = Vec::new();
+    for chain in &wanted.chains {
+        let table = chain.table();
+        if !tables.contains(&table) {
+            lines.extend(inbound(wanted, &table));
+            tables.push(table);
+        }
+        lines.push(format!(
+            "insert rule {chain} iifname \"{wan}\" oifname \"{lan}\" ip6 daddr {prefix} jump v6kit_inbound"
+        ));
+    }
+    lines
+}
+
+/// The table that keeps the prefix out of connection tracking. What goes to the router itself stays tracked.
+fn notrack(wanted: &Foreign) -> Vec<String> {
+    let Foreign { prefix, lan, wan, .. } = wanted;
+    let mut lines = vec![
+        "table inet v6kit {".to_owned(),
+        "\tchain prerouting {".to_owned(),
+        "\t\ttype filter hook prerouting priority raw; policy accept;".to_owned(),
+        format!(
+            "\t\tiifname \"{lan}\" ip6 saddr {prefix} ip6 daddr 2000::/3 fib daddr type != local meta l4proto tcp notrack"
+        ),
+        format!("\t\tiifname \"{wan}\" ip6 daddr {prefix} meta l4proto tcp notrack"),
+    ];
+    for port in &wanted.udp_ports {
+        lines.push(format!(
+            "\t\tiifname \"{lan}\" ip6 saddr {prefix} fib daddr type != local udp dport {port} notrack"
+        ));
+        lines.push(format!(
+            "\t\tiifname \"{wan}\" ip6 daddr {prefix} udp sport {port} notrack"
+        ));
+    }
+    lines.extend(["\t}".to_owned(), "}".to_owned()]);
+    lines
+}
+
+/// The chain v6kit_inbound in `table`: replies, never a bare SYN.
+fn inbound(wanted: &Foreign, table: &str) -> Vec<String> {
+    let mut lines = vec![format!("table {table} {{"), "\tchain v6kit_inbound {".to_owned()];
     if wanted.ping == Ping::Drop {
         lines.push("\t\ticmpv6 type echo-request drop".to_owned());
     }
@@ -108,11 +132,7 @@ fn nftables(wanted: &Foreign) -> Vec<String> {
             lines.push(format!("\t\tct state untracked udp sport {port} accept"));
         }
     }
-    lines.extend([
-        "\t}".to_owned(),
-        "}".to_owned(),
-        format!("insert rule inet filter forward iifname \"{wan}\" oifname \"{lan}\" ip6 daddr {prefix} jump v6kit_inbound"),
-    ]);
+    lines.extend(["\t}".to_owned(), "}".to_owned()]);
     lines
 }
 
@@ -124,9 +144,12 @@ fn vyos(wanted: &Foreign) -> Vec<String> {
         wan,
         ..
     } = wanted;
-    let mut lines = vec![format!(
-        "set protocols static route6 {prefix} next-hop {host} interface '{lan}'"
-    )];
+    let mut lines = vec![match host {
+        NextHop::LinkLocal(_) => {
+            format!("set protocols static route6 {prefix} next-hop {host} interface '{lan}'")
+        }
+        NextHop::Global(_) => format!("set protocols static route6 {prefix} next-hop {host}"),
+    }];
     let ignore = |rule: u32, interface: &DeviceName, end: &str, what: &str| {
         let start = format!("set system conntrack ignore ipv6 rule {rule}");
         vec![
@@ -200,12 +223,16 @@ fn routeros(wanted: &Foreign) -> Vec<String> {
             "/ipv6 firewall filter add chain=forward in-interface={wan} dst-address={prefix} {rest} comment=v6kit place-before=0"
         )
     };
+    let gateway = match host {
+        NextHop::LinkLocal(_) => format!("{host}%{lan}"),
+        NextHop::Global(_) => host.to_string(),
+    };
     let raw =
         |rest: String| format!("/ipv6 firewall raw add chain=prerouting action=notrack {rest} comment=v6kit");
     let mut lines = vec![
         "# To undo: /ipv6 route remove [find comment=v6kit], and the same under /ipv6 firewall raw and filter."
             .to_owned(),
-        format!("/ipv6 route add dst-address={prefix} gateway={host}%{lan} comment=v6kit"),
+        format!("/ipv6 route add dst-address={prefix} gateway={gateway} comment=v6kit"),
     ];
     if wanted.tracking == Tracking::Off {
         lines.push(raw(format!(
@@ -270,6 +297,7 @@ mod tests {
             tracking: Tracking::Off,
             udp_ports: vec![443],
             ping: Ping::Drop,
+            chains: vec![Chain::default()],
         }
     }
 
@@ -293,5 +321,25 @@ mod tests {
             let text = render(&tracked, dialect);
             assert!(!text.contains("notrack") && !text.contains("accept"), "{text}");
         }
+    }
+
+    #[test]
+    fn a_global_next_hop_needs_no_device() {
+        let wanted = Foreign {
+            host: "2001:db8:1:2::9".parse().unwrap(),
+            ..wanted()
+        };
+        let line = |dialect, start: &str| {
+            render(&wanted, dialect)
+                .lines()
+                .find(|line| line.starts_with(start))
+                .unwrap()
+                .to_owned()
+        };
+        assert_eq!(
+            line(Dialect::Vyos, "set protocols"),
+            "set protocols static route6 2001:db8:1:2:abcd::/80 next-hop 2001:db8:1:2::9"
+        );
+        assert!(line(Dialect::Routeros, "/ipv6 route").contains("gateway=2001:db8:1:2::9 "));
     }
 }

@@ -10,15 +10,14 @@ mod own;
 mod package;
 mod router;
 mod ssh;
+mod status;
 mod values;
 
 pub use foreign::{Dialect, Foreign, render as render_for};
 pub use openwrt::{Base, Follow, Ping, Rendering, TableSize, Tracking, Wanted, render};
-pub use own::{OwnAddressError, own_link_local};
+pub use own::{OwnAddressError, is_on_link, own_link_local};
 pub use package::{PackageFile, files};
-pub use router::{
-    Change, Check, Conntrack, Interface, Neighbours, Probe, Pushed, Removed, RoutedPrefix, RouterError,
-    Status, check, push, remove,
-};
+pub use router::{Change, Check, Pushed, Removed, RouterError, check, push, remove};
 pub use ssh::{Destination, Ssh, SshError};
-pub use values::{DeviceName, LinkLocal, Name, ValueError};
+pub use status::{Conntrack, Interface, Neighbours, Probe, RoutedPrefix, Status};
+pub use values::{Chain, DeviceName, LinkLocal, Name, NextHop, SectionName, ValueError};

@@ -5,13 +5,13 @@ use serde::Serialize;
 use v6kit_net::Prefix;
 
 use crate::package::{PackageFile, files};
-use crate::values::{LinkLocal, Name};
+use crate::values::{LinkLocal, Name, SectionName};
 
 /// What an OpenWrt router is to do.
 #[derive(Debug, Clone)]
 pub struct Wanted {
     /// The name of the section in /etc/config/v6kit-router, one for each host.
-    pub name: Name,
+    pub name: SectionName,
     /// The prefix that the host is to get.
     pub prefix: Prefix,
     /// The host's address on the router's LAN.
@@ -22,8 +22,8 @@ pub struct Wanted {
     pub wan: Option<Name>,
     /// Whether the prefix is tracked; `None`: as configured, at first not.
     pub tracking: Option<Tracking>,
-    /// Remote UDP ports that are not tracked; none: as configured.
-    pub udp_ports: Vec<u16>,
+    /// Remote UDP ports that are not tracked, instead of those that are configured; `None`: as configured.
+    pub udp_ports: Option<Vec<u16>>,
     /// What becomes of pings from outside; `None`: as configured, at first kept.
     pub ping: Option<Ping>,
     /// The size of the connection table; `None`: as configured, at first by RAM.
@@ -135,12 +135,11 @@ pub(crate) fn arguments(wanted: &Wanted, base: Option<(Base, u8)>) -> Vec<String
         None => pairs.push(("--prefix", wanted.prefix.to_string())),
     }
     pairs.extend(options(wanted));
-    pairs.extend(
-        wanted
-            .udp_ports
-            .iter()
-            .map(|port| ("--udp-port", port.to_string())),
-    );
+    match wanted.udp_ports.as_deref() {
+        None => {}
+        Some([]) => pairs.push(("--udp-port", "none".to_owned())),
+        Some(ports) => pairs.extend(ports.iter().map(|port| ("--udp-port", port.to_string()))),
+    }
     pairs
         .into_iter()
         .flat_map(|(name, value)| [name.to_owned(), value])
@@ -184,7 +183,11 @@ fn uci(wanted: &Wanted, base: Option<Base>) -> Vec<String> {
         let option = option.trim_start_matches('-');
         lines.push(format!("set v6kit-router.main.{option}='{value}'"));
     }
-    for port in &wanted.udp_ports {
+    // An option that is set to nothing is deleted.
+    if wanted.udp_ports.is_some() {
+        lines.push("set v6kit-router.main.udp_port=''".to_owned());
+    }
+    for port in wanted.udp_ports.iter().flatten() {
         lines.push(format!("add_list v6kit-router.main.udp_port='{port}'"));
     }
     lines.push(format!("set v6kit-router.{name}='prefix'"));
@@ -216,7 +219,7 @@ fn nft(wanted: &Wanted) -> Vec<String> {
     if wanted.ping == Some(Ping::Drop) {
         lines.push(format!("add element inet fw4 v6kit_quiet {{ {element} }}"));
     }
-    for port in &wanted.udp_ports {
+    for port in wanted.udp_ports.iter().flatten() {
         lines.push(format!("add element inet fw4 v6kit_udp {{ {port} }}"));
     }
     lines
@@ -234,7 +237,7 @@ mod tests {
             lan: Some("lan".parse().unwrap()),
             wan: None,
             tracking: None,
-            udp_ports: vec![443],
+            udp_ports: Some(vec![443]),
             ping: Some(Ping::Drop),
             table: Some(TableSize::Entries(65536)),
         }
@@ -253,7 +256,7 @@ mod tests {
     fn what_is_not_asked_for_is_not_set() {
         let plain = Wanted {
             lan: None,
-            udp_ports: Vec::new(),
+            udp_ports: None,
             ping: None,
             table: None,
             ..wanted()
@@ -268,6 +271,24 @@ mod tests {
                 "--prefix",
                 "2001:db8:1:2:abcd::/80"
             ]
+        );
+    }
+
+    #[test]
+    fn ports_are_taken_back_by_name() {
+        let none = Wanted {
+            udp_ports: Some(Vec::new()),
+            ..wanted()
+        };
+        let words = arguments(&none, None);
+        assert!(
+            words.windows(2).any(|pair| pair == ["--udp-port", "none"]),
+            "{words:?}"
+        );
+        assert!(
+            render(&none, None)
+                .uci
+                .contains(&"set v6kit-router.main.udp_port=''".to_owned())
         );
     }
 

@@ -1,7 +1,7 @@
 //! This host's own address on the router's link.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 
 use nix::ifaddrs::getifaddrs;
 use v6kit_net::{Code, Hint};
@@ -79,10 +79,27 @@ pub fn own_link_local(ssh: &Ssh) -> Result<LinkLocal, OwnAddressError> {
         })
 }
 
+/// Whether `address` is in the network of an interface of this host and is not this host's own.
+///
+/// # Errors
+/// What getifaddrs(3) says.
+pub fn is_on_link(address: Ipv4Addr) -> io::Result<bool> {
+    let networks: Vec<(Ipv4Addr, u32)> = getifaddrs()?
+        .filter_map(|entry| {
+            let own = entry.address?.as_sockaddr_in()?.ip();
+            let mask = entry.netmask?.as_sockaddr_in()?.ip();
+            Some((own, u32::from(mask)))
+        })
+        .filter(|(own, _)| !own.is_loopback())
+        .collect();
+    let near = |&(own, mask): &(Ipv4Addr, u32)| u32::from(own) & mask == u32::from(address) & mask;
+    Ok(networks.iter().any(near) && networks.iter().all(|(own, _)| *own != address))
+}
+
 /// The source address that the kernel chooses; connecting a UDP socket sends nothing.
 fn address_towards(targets: &[SocketAddr]) -> io::Result<IpAddr> {
     let any: IpAddr = match targets.first() {
-        Some(SocketAddr::V4(_)) => std::net::Ipv4Addr::UNSPECIFIED.into(),
+        Some(SocketAddr::V4(_)) => Ipv4Addr::UNSPECIFIED.into(),
         _ => std::net::Ipv6Addr::UNSPECIFIED.into(),
     };
     let socket = UdpSocket::bind((any, 0))?;

@@ -2,109 +2,14 @@
 //!
 //! Every one of them is a run of the same script with other arguments.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use v6kit_net::{Code, Hint, Prefix};
 
 use crate::openwrt::{Base, Follow, Wanted, arguments};
 use crate::package::PROVISION;
 use crate::ssh::{Ran, Ssh, SshError};
-use crate::values::{LinkLocal, Name};
-
-/// What the router says about itself.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Probe {
-    /// Whether it has fw4 (OpenWrt 22.03 and newer).
-    pub fw4: bool,
-    /// Whether opkg or apk has installed the package.
-    pub package: bool,
-    /// Whether the command is there.
-    pub installed: bool,
-    /// Whether the service starts at boot.
-    pub service: bool,
-    /// Files that are missing or are not those of this version.
-    pub files: Vec<String>,
-    /// What `v6kit-router status --json` says.
-    pub status: Status,
-}
-
-/// The state of the router, as its script reads it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Status {
-    /// The version of the script that answered.
-    pub version: String,
-    /// OpenWrt's release, such as `24.10.0`.
-    pub release: String,
-    /// RAM in KiB.
-    pub memory_kib: Option<u64>,
-    /// Whether it is switched on in the settings.
-    pub enabled: bool,
-    /// Towards the host.
-    pub lan: Interface,
-    /// Towards the internet.
-    pub wan: Interface,
-    /// The prefixes that are configured and whose place is known.
-    pub prefixes: Vec<RoutedPrefix>,
-    /// The connection table.
-    pub conntrack: Conntrack,
-    /// The neighbour table.
-    pub neighbours: Neighbours,
-    /// What differs from the settings, one sentence each.
-    pub differences: Vec<String>,
-    /// What is wrong besides, one sentence each.
-    pub problems: Vec<String>,
-    /// What deserves a look, one sentence each.
-    pub warnings: Vec<String>,
-}
-
-/// An interface of netifd.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Interface {
-    /// Its name in UCI; `None` when there is none.
-    pub interface: Option<String>,
-    /// Its layer-3 device; `None` while it is down.
-    pub device: Option<String>,
-    /// The global prefix that is assigned (LAN) or delegated (WAN) to it.
-    pub prefix: Option<ipnet::Ipv6Net>,
-}
-
-/// A prefix and what there is of it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct RoutedPrefix {
-    /// The section in the settings.
-    pub name: String,
-    /// The prefix as it is now.
-    pub prefix: Prefix,
-    /// The host's link-local address.
-    pub host: String,
-    /// `ok`, `missing` or `conflict`.
-    pub route: String,
-    /// `ok`, `missing` or `off`.
-    pub notrack: String,
-}
-
-/// The connection table (nf_conntrack).
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Conntrack {
-    /// Entries now.
-    pub count: Option<u64>,
-    /// The most there can be.
-    pub max: Option<u64>,
-    /// Hash buckets.
-    pub buckets: Option<u64>,
-    /// How often the log says `table full`.
-    pub full_in_log: u64,
-}
-
-/// The IPv6 neighbour table.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Neighbours {
-    /// Entries now.
-    pub count: u64,
-    /// gc_thresh3.
-    pub limit: Option<u64>,
-    /// How often the log says `neighbor table overflow`.
-    pub overflows_in_log: u64,
-}
+use crate::status::{Probe, RoutedPrefix, Status};
+use crate::values::{LinkLocal, Name, SectionName};
 
 /// Whether something is done or only said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -268,7 +173,7 @@ pub fn push(ssh: &Ssh, wanted: &Wanted, follow: Follow, change: Change) -> Resul
 /// [`RouterError`] when it cannot be read.
 pub fn check(
     ssh: &Ssh,
-    name: &Name,
+    name: &SectionName,
     prefix: Option<Prefix>,
     host: Option<LinkLocal>,
 ) -> Result<Check, RouterError> {
@@ -389,23 +294,33 @@ fn base_for(prefix: Prefix, follow: Follow, status: &Status) -> Result<Option<(B
     }
 }
 
-fn mismatch(status: &Status, name: &Name, prefix: Option<Prefix>, host: Option<LinkLocal>) -> Vec<String> {
-    let Some(there) = status
-        .prefixes
-        .iter()
-        .find(|there| there.name == name.to_string())
+/// What differs from the `prefix` and the `host` that are asked for. A prefix is found under whatever name it
+/// has; only where it is nowhere, what `name` has instead is told.
+fn mismatch(
+    status: &Status,
+    name: &SectionName,
+    prefix: Option<Prefix>,
+    host: Option<LinkLocal>,
+) -> Vec<String> {
+    let name = name.to_string();
+    let place = |wanted: &dyn Fn(&RoutedPrefix) -> bool| status.prefixes.iter().find(|there| wanted(there));
+    let Some(there) =
+        place(&|there| prefix == Some(there.prefix)).or_else(|| place(&|there| there.name == name))
     else {
         return vec![format!("no prefix is in place for `{name}`")];
     };
     let mut findings = Vec::new();
     if let Some(prefix) = prefix.filter(|prefix| *prefix != there.prefix) {
-        findings.push(format!("`{name}` has {}, not {prefix}", there.prefix));
+        findings.push(format!("`{}` has {}, not {prefix}", there.name, there.prefix));
     }
     if let Some(host) = host
         .map(|host| host.to_string())
         .filter(|host| *host != there.host)
     {
-        findings.push(format!("`{name}` is routed to {}, not to {host}", there.host));
+        findings.push(format!(
+            "{} (`{}`) is routed to {}, not to {host}",
+            there.prefix, there.name, there.host
+        ));
     }
     findings
 }
@@ -477,6 +392,13 @@ mod tests {
             "fe80::8".parse().ok(),
         );
         assert_eq!(other.len(), 2);
-        assert_eq!(mismatch(&status, &"other".parse().unwrap(), None, None).len(), 1);
+        let by_another_name = "other".parse().unwrap();
+        assert_eq!(mismatch(&status, &by_another_name, None, None).len(), 1);
+        let here = Some(prefix("2001:db8:1:2:abcd::/80"));
+        assert!(mismatch(&status, &by_another_name, here, "fe80::9".parse().ok()).is_empty());
+        assert_eq!(
+            mismatch(&status, &by_another_name, here, "fe80::8".parse().ok()),
+            ["2001:db8:1:2:abcd::/80 (`crawler`) is routed to fe80::9, not to fe80::8"]
+        );
     }
 }

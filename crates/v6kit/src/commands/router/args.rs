@@ -1,11 +1,14 @@
 //! The arguments of `v6kit router`.
 
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use v6kit_host::Summary;
 use v6kit_net::{Hint, Prefix};
-use v6kit_router::{Base, Destination, Follow, LinkLocal, Name, Ping, Ssh, TableSize, Tracking};
+use v6kit_router::{
+    Base, Chain, Destination, Follow, LinkLocal, Name, NextHop, Ping, SectionName, Ssh, TableSize, Tracking,
+};
 
 use crate::args::{BadValue, StateArgs};
 use crate::failure::{Exit, Failure};
@@ -62,9 +65,9 @@ pub(super) struct WantedArgs {
     /// Do not keep an entry for each connection of the prefix
     #[arg(long, value_name = "WHAT")]
     pub(super) notrack: Option<Switch>,
-    /// Do the same for UDP with this remote port; may be repeated
-    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
-    pub(super) udp_port: Vec<u16>,
+    /// Do the same for UDP with this remote port; may be repeated; `none` takes those of before back
+    #[arg(long, value_name = "PORT", value_parser = udp_port)]
+    pub(super) udp_port: Vec<UdpPort>,
     /// What becomes of pings from outside to the prefix
     #[arg(long, value_name = "WHAT")]
     pub(super) ping: Option<PingChoice>,
@@ -74,9 +77,9 @@ pub(super) struct WantedArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct RenderArgs {
-    /// The link-local address of the host (fe80::...)
-    #[arg(long, value_name = "ADDR", value_parser = value::<LinkLocal>)]
-    pub(super) host: LinkLocal,
+    /// The link-local address of the host (fe80::...); for routers that are not OpenWrt a global one as well
+    #[arg(long, value_name = "ADDR", value_parser = value::<NextHop>)]
+    pub(super) host: NextHop,
     #[command(flatten)]
     pub(super) wanted: WantedArgs,
     /// The kind of router
@@ -89,22 +92,26 @@ pub(super) struct RenderArgs {
     #[arg(long, value_name = "NAME")]
     pub(super) wan: Option<String>,
     /// The section in OpenWrt's settings, one for each host
-    #[arg(long, value_name = "NAME", default_value = "crawler", value_parser = value::<Name>)]
-    pub(super) name: Name,
+    #[arg(long, value_name = "NAME", default_value = "crawler", value_parser = value::<SectionName>)]
+    pub(super) name: SectionName,
     /// Let OpenWrt put the LAN's or the WAN's prefix in front whenever it changes
     #[arg(long, value_name = "WHAT")]
     pub(super) follow: Option<BaseChoice>,
     /// The size of OpenWrt's connection table: auto (an eighth of RAM), keep or a number
     #[arg(long, value_name = "N", value_parser = table_size)]
     pub(super) conntrack: Option<TableSize>,
+    /// A chain of nftables that drops what is forwarded, for --as nftables; may be repeated
+    /// [default: inet filter forward]
+    #[arg(long, value_name = "FAMILY TABLE CHAIN", value_parser = value::<Chain>)]
+    pub(super) chain: Vec<Chain>,
 }
 
 /// How the router is reached.
 #[derive(Debug, Args)]
 pub(super) struct SshArgs {
-    /// The router, as ssh names it
-    #[arg(long, value_name = "DEST", default_value = "root@192.168.1.1", value_parser = value::<Destination>)]
-    pub(super) ssh: Destination,
+    /// The router, as ssh names it [default: root@192.168.1.1, where that is on a link of this host]
+    #[arg(long, value_name = "DEST", value_parser = value::<Destination>)]
+    pub(super) ssh: Option<Destination>,
     /// A configuration file for ssh instead of your own
     #[arg(long, value_name = "FILE")]
     pub(super) ssh_config: Option<PathBuf>,
@@ -126,8 +133,8 @@ pub(super) struct PushArgs {
     #[arg(long, value_name = "NAME", value_parser = value::<Name>)]
     pub(super) wan: Option<Name>,
     /// The section in the router's settings, one for each host
-    #[arg(long, value_name = "NAME", default_value = "crawler", value_parser = value::<Name>)]
-    pub(super) name: Name,
+    #[arg(long, value_name = "NAME", default_value = "crawler", value_parser = value::<SectionName>)]
+    pub(super) name: SectionName,
     /// What the prefix is a part of, and changes with
     #[arg(long, value_name = "WHAT", default_value = "auto")]
     pub(super) follow: FollowChoice,
@@ -141,15 +148,15 @@ pub(super) struct PushArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
-    /// The host that the prefix should be routed to
+    /// The host that the prefix should be routed to; default, with --prefix: this host
     #[arg(long, value_name = "ADDR", value_parser = value::<LinkLocal>)]
     pub(super) host: Option<LinkLocal>,
     /// The prefix that the host should have
     #[arg(long, value_name = "P", value_parser = crate::args::prefix)]
     pub(super) prefix: Option<Prefix>,
     /// The section in the router's settings
-    #[arg(long, value_name = "NAME", default_value = "crawler", value_parser = value::<Name>)]
-    pub(super) name: Name,
+    #[arg(long, value_name = "NAME", default_value = "crawler", value_parser = value::<SectionName>)]
+    pub(super) name: SectionName,
     #[command(flatten)]
     pub(super) ssh: SshArgs,
 }
@@ -282,16 +289,79 @@ impl From<FollowChoice> for Follow {
     }
 }
 
-impl From<SshArgs> for Ssh {
-    fn from(args: SshArgs) -> Self {
-        Self {
-            destination: args.ssh,
-            config: args.ssh_config,
-        }
+/// The address that OpenWrt gives itself.
+const OPENWRT: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 1);
+
+impl SshArgs {
+    /// The router that was given, or OpenWrt's own address where it is on a link of this host. No other address
+    /// is tried unasked.
+    pub(super) fn router(self) -> Result<Ssh, Failure> {
+        let destination = match self.ssh {
+            Some(destination) => destination,
+            None => near_by()?,
+        };
+        Ok(Ssh {
+            destination,
+            config: self.ssh_config,
+        })
+    }
+}
+
+fn near_by() -> Result<Destination, Failure> {
+    let unknown = |why: String| {
+        Failure::new(Exit::Usage, "it is not known which router to ask")
+            .why(why)
+            .hint("name it with --ssh root@ADDRESS; `ip route show default` shows the router of this host")
+    };
+    match v6kit_router::is_on_link(OPENWRT) {
+        Ok(true) => value::<Destination>(&format!("root@{OPENWRT}"))
+            .map_err(|error| unknown(format!("{OPENWRT}: {error}"))),
+        Ok(false) => Err(unknown(format!(
+            "--ssh is not given, and {OPENWRT} is on no link of this host"
+        ))),
+        Err(error) => Err(unknown(format!("this host's links cannot be read: {error}"))),
+    }
+}
+
+/// A remote port, or the word that takes ports back.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum UdpPort {
+    None,
+    Port(u16),
+}
+
+fn udp_port(text: &str) -> Result<UdpPort, BadValue> {
+    match text {
+        "none" => Ok(UdpPort::None),
+        number => match number.parse() {
+            Ok(port @ 1..) => Ok(UdpPort::Port(port)),
+            _ => Err(BadValue::new(
+                "neither a port from 1 to 65535 nor `none`",
+                "give one such as 443, or `none` to take those of before back",
+            )),
+        },
     }
 }
 
 impl WantedArgs {
+    /// The ports that were given; `None`: none was named, and what is configured stays.
+    pub(super) fn udp_ports(&self) -> Result<Option<Vec<u16>>, Failure> {
+        let ports: Vec<u16> = self
+            .udp_port
+            .iter()
+            .filter_map(|port| match port {
+                UdpPort::None => None,
+                UdpPort::Port(port) => Some(*port),
+            })
+            .collect();
+        if !ports.is_empty() && ports.len() < self.udp_port.len() {
+            return Err(Failure::new(Exit::Usage, "wrong usage")
+                .why("--udp-port none goes without other ports")
+                .hint("leave it out: the ports that are given take the place of those of before"));
+        }
+        Ok((!self.udp_port.is_empty()).then_some(ports))
+    }
+
     /// The prefix that was given, or that of the last setup.
     pub(super) fn prefix(&self) -> Result<Prefix, Failure> {
         if let Some(prefix) = self.prefix {

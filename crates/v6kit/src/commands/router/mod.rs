@@ -3,10 +3,10 @@
 mod args;
 
 use serde::Serialize;
-use v6kit_net::Hint;
+use v6kit_net::{Hint, Prefix};
 use v6kit_router::{
-    Change, Check, DeviceName, Dialect, Foreign, LinkLocal, OwnAddressError, Ping, Probe, Rendering,
-    RouterError, Ssh, Tracking, Wanted,
+    Chain, Change, Check, DeviceName, Dialect, Foreign, LinkLocal, NextHop, OwnAddressError, Ping, Probe,
+    Rendering, RouterError, Ssh, Tracking, Wanted,
 };
 
 pub(crate) use args::RouterArgs;
@@ -38,19 +38,40 @@ fn render(args: &RenderArgs, printer: &Printer) -> Result<Exit, Failure> {
             .why("--follow and --conntrack are for OpenWrt")
             .hint("leave them out with --as"));
     }
+    if !args.chain.is_empty() && !matches!(args.kind, Kind::Nftables) {
+        return Err(Failure::new(Exit::Usage, "wrong usage")
+            .why("--chain is for nftables")
+            .hint("leave it out, or give --as nftables"));
+    }
     let wanted = Foreign {
-        prefix: args.wanted.prefix()?,
+        prefix: prefix_beside(args)?,
         host: args.host,
         lan: named(args.lan.as_deref(), "--lan")?,
         wan: named(args.wan.as_deref(), "--wan")?,
         tracking: args.wanted.notrack.map_or(Tracking::Off, Into::into),
-        udp_ports: args.wanted.udp_port.clone(),
+        udp_ports: args.wanted.udp_ports()?.unwrap_or_default(),
         ping: args.wanted.ping.map_or(Ping::Keep, Into::into),
+        chains: if args.chain.is_empty() {
+            vec![Chain::default()]
+        } else {
+            args.chain.clone()
+        },
     };
     let text = v6kit_router::render_for(&wanted, dialect);
     printer.json(&serde_json::json!({ "as": dialect, "text": text }));
     printer.line(text.trim_end());
     Ok(Exit::Done)
+}
+
+/// The prefix, which must not hold the next hop: the router would look for it behind itself.
+fn prefix_beside(args: &RenderArgs) -> Result<Prefix, Failure> {
+    let prefix = args.wanted.prefix()?;
+    match args.host {
+        NextHop::Global(host) if prefix.contains(host) => Err(Failure::new(Exit::Usage, "wrong usage")
+            .why(format!("the next hop {host} lies in {prefix} itself"))
+            .hint("give the host's link-local address (fe80::...), or one outside the prefix")),
+        _ => Ok(prefix),
+    }
 }
 
 /// A device that must be given.
@@ -76,14 +97,24 @@ where
 fn render_openwrt(args: &RenderArgs, printer: &Printer) -> Result<Exit, Failure> {
     let interface =
         |name: &Option<String>, option| name.as_deref().map(|name| parsed(name, option)).transpose();
+    let NextHop::LinkLocal(host) = args.host else {
+        return Err(Failure::new(Exit::Usage, "wrong usage")
+            .why(format!("OpenWrt needs a link-local address, not {}", args.host))
+            .hint("give the one that `ip -6 addr show scope link` shows on the host: a global one is lost at boot"));
+    };
+    if !args.chain.is_empty() {
+        return Err(Failure::new(Exit::Usage, "wrong usage")
+            .why("--chain is for nftables: OpenWrt's firewall has its own places for rules")
+            .hint("leave it out, or give --as nftables"));
+    }
     let wanted = Wanted {
         name: args.name.clone(),
         prefix: args.wanted.prefix()?,
-        host: args.host,
+        host,
         lan: interface(&args.lan, "--lan")?,
         wan: interface(&args.wan, "--wan")?,
         tracking: args.wanted.notrack.map(Into::into),
-        udp_ports: args.wanted.udp_port.clone(),
+        udp_ports: args.wanted.udp_ports()?,
         ping: args.wanted.ping.map(Into::into),
         table: args.conntrack,
     };
@@ -123,7 +154,8 @@ fn print_rendering(rendering: &Rendering, printer: &Printer) {
 fn push(args: PushArgs, printer: &Printer) -> Result<Exit, Failure> {
     let prefix = args.wanted.prefix()?;
     let change = change(args.dry_run);
-    let ssh = Ssh::from(args.ssh);
+    let udp_ports = args.wanted.udp_ports()?;
+    let ssh = args.ssh.router()?;
     let host = match args.host {
         Some(host) => host,
         None => own_address(&ssh)?,
@@ -135,7 +167,7 @@ fn push(args: PushArgs, printer: &Printer) -> Result<Exit, Failure> {
         lan: args.lan,
         wan: args.wan,
         tracking: args.wanted.notrack.map(Into::into),
-        udp_ports: args.wanted.udp_port,
+        udp_ports,
         ping: args.wanted.ping.map(Into::into),
         table: args.conntrack,
     };
@@ -168,9 +200,23 @@ fn own_address(ssh: &Ssh) -> Result<LinkLocal, Failure> {
 }
 
 fn check(args: CheckArgs, printer: &Printer) -> Result<Exit, Failure> {
-    let ssh = Ssh::from(args.ssh);
-    let check = v6kit_router::check(&ssh, &args.name, args.prefix, args.host)
+    let ssh = args.ssh.router()?;
+    // A prefix is asked for on behalf of this host, unless another is named.
+    let (host, unknown) = match (args.host, args.prefix) {
+        (None, Some(prefix)) => match v6kit_router::own_link_local(&ssh) {
+            Ok(own) => (Some(own), None),
+            Err(error) => (
+                None,
+                Some(format!(
+                    "whether {prefix} is routed to this host is not known: {error}; give its link-local address with --host"
+                )),
+            ),
+        },
+        (host, _) => (host, None),
+    };
+    let mut check = v6kit_router::check(&ssh, &args.name, args.prefix, host)
         .map_err(|error| failed(&error, "the router cannot be checked", printer))?;
+    check.warnings.extend(unknown);
     printer.json(&check);
     print_check(&check, printer);
     Ok(if check.in_order { Exit::Done } else { Exit::Failed })
@@ -206,7 +252,7 @@ fn print_check(check: &Check, printer: &Printer) {
 
 fn remove(args: RemoveArgs, printer: &Printer) -> Result<Exit, Failure> {
     let change = change(args.dry_run);
-    let removed = v6kit_router::remove(&Ssh::from(args.ssh), change)
+    let removed = v6kit_router::remove(&args.ssh.router()?, change)
         .map_err(|error| failed(&error, "the router was not restored", printer))?;
     printer.json(&removed);
     print_changes(&removed.changes, change, printer);
