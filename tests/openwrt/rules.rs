@@ -126,6 +126,28 @@ fn an_unsolicited_connection_from_outside_is_refused() {
     .expect(0);
 }
 
+/// A rule of /etc/config/firewall comes to stand in the chain of its zone.
+#[test]
+fn a_rule_of_the_users_that_drops_sees_packets_with_ack_only_in_front_of_ours() {
+    on_router(&format!(
+        "{TRAFFIC}
+        drop='ip6 saddr 2001:db8:ffff::2 drop'
+        sed -i \"s/chain forward_wan {{/&\\n $drop/\" $R/sbin/fw4
+        router fw4 reload
+        says \"$(nft list chain inet fw4 forward_wan)\" \"$drop\"
+        is $(exchanges tcp 20) 20 'exchanges past the rule of a zone'
+        serve host :: 7001
+        code=0
+        outside curl -gsS --max-time 2 'http://[2001:db8:1:202:abcd::7]:7001/' 2>/dev/null || code=$?
+        is $code 28 'code of curl, dropped: a bare SYN meets the rule'
+        echo \"$drop\" >$R/usr/share/nftables.d/chain-pre/forward/10-block.nft
+        router fw4 reload
+        is $(exchanges tcp 20 2) 0 'exchanges past the rule in front of ours'
+        "
+    ))
+    .expect(0);
+}
+
 #[test]
 fn a_connection_to_the_router_itself_stays_tracked() {
     on_router(&format!(
