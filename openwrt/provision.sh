@@ -258,12 +258,25 @@ settings_readable() {
 	[ "${type:-prefix}" = prefix ] || fail 2 "--name: section $opt_name is not one for a host"
 }
 
+# Whether the firewall runs without our rules and would load them, as after an installation that was cut off.
+rules_left_out() {
+	case "$(nft list chain inet fw4 raw_prerouting 2>/dev/null)" in
+	'' | *@v6kit_prefix*) return 1 ;;
+	esac
+	case "$(fw4 -q print 2>/dev/null)" in
+	*@v6kit_prefix*) ;;
+	*) return 1 ;;
+	esac
+}
+
 install_all() {
 	local rules_changed=0 result=0
 	settings_readable
 	package_installed || install_files
 	install_settings
-	[ "$rules_changed" = 0 ] || change 'load the rules into the firewall' /usr/sbin/v6kit-router load-rules || return 1
+	if [ "$rules_changed" = 1 ] || rules_left_out; then
+		change 'load the rules into the firewall' /usr/sbin/v6kit-router load-rules || return 1
+	fi
 	/etc/init.d/v6kit-router enabled 2>/dev/null || change 'enable the service' /etc/init.d/v6kit-router enable
 	if [ "$dry" = 0 ]; then
 		/usr/sbin/v6kit-router apply >"$LOG" || result=1

@@ -224,7 +224,7 @@ fn is_nft_name(text: &str) -> bool {
         && text.starts_with(|first: char| first.is_ascii_alphabetic())
         && text
             .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"_./-".contains(&byte))
+            .all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
 }
 
 impl fmt::Display for Chain {
