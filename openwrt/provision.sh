@@ -264,7 +264,7 @@ rules_left_out() {
 	'' | *@v6kit_prefix*) return 1 ;;
 	esac
 	case "$(fw4 -q print 2>/dev/null)" in
-	*@v6kit_prefix*) ;;
+	*/raw_prerouting/v6kit-router.nft*) ;;
 	*) return 1 ;;
 	esac
 }
