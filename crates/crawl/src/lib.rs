@@ -15,6 +15,8 @@
 //!
 //! Nothing here prints, reads the environment or exits.
 
+#![warn(clippy::too_many_lines)]
+
 mod connect;
 mod engine;
 mod judge;

@@ -3,6 +3,8 @@
 //!
 //! Only [`input::List`] reads files; nothing else here does I/O, and nothing prints.
 
+#![warn(clippy::too_many_lines)]
+
 mod counter;
 mod counts;
 mod date;

@@ -3,6 +3,8 @@
 //!
 //! Everything here blocks; nothing here knows the network or prints.
 
+#![warn(clippy::too_many_lines)]
+
 #[doc(hidden)]
 pub mod bench;
 mod description;
