@@ -278,6 +278,40 @@ mod tests {
     }
 
     #[test]
+    fn a_frame_is_full_at_its_limit_and_knows_its_ordinals_whatever_their_order() {
+        let bytes = OpenFrame::new(&Storage::default(), 1 << 20, 7)
+            .push(1, &record(1))
+            .bytes;
+        let open = OpenFrame::new(&Storage::default(), 2 * bytes as usize + 1, 7);
+        assert!(open.since().is_none());
+        let fills = [5, 3, 4].map(|n| open.push(n, &record(n)).fill);
+        assert_eq!(fills, [Fill::Room, Fill::Room, Fill::Full]);
+        let mut frame = open.take();
+        assert_eq!(frame.ordinals(), Ordinals::from_range(3..6));
+        assert_eq!((frame.counts.of(Outcome::Ok), frame.counts.sum()), (3, 3));
+        assert!(open.since().is_none(), "another one is open");
+    }
+
+    #[test]
+    fn buffers_are_used_again_unless_a_large_body_has_made_them_large() {
+        let open = OpenFrame::new(&Storage::default(), 200, 7);
+        open.push(0, &record(0));
+        open.recycle(open.take());
+        assert_eq!(open.spare.borrow().len(), 1);
+        assert!(open.take().records.is_empty());
+        let url = "u".repeat(LAST_RECORD * 2);
+        open.push(
+            0,
+            &Record {
+                url: &url,
+                ..record(0)
+            },
+        );
+        open.recycle(open.take());
+        assert_eq!(open.spare.borrow().len(), 0);
+    }
+
+    #[test]
     fn a_record_that_is_taken_back_was_never_there() {
         let open = OpenFrame::new(&Storage::default(), 1 << 20, 7);
         let mut marks: Vec<Option<Mark>> = (0..6).map(|n| Some(open.push(n, &record(n)).mark)).collect();

@@ -46,3 +46,28 @@ impl MemoryBudget {
         (self.frame_bytes * self.shards * FRAMES) as u64
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn budget(format: Format, reach: Reach, shards: usize) -> MemoryBudget {
+        MemoryBudget::new(format, reach, shards)
+    }
+
+    #[test]
+    fn frames_share_the_memory_between_bounds() {
+        let frame = |shards| budget(Format::Ndjson, Reach::OfLevel, shards).frame_bytes();
+        assert_eq!(frame(1), 3 << 20);
+        assert_eq!(frame(4), 768 << 10);
+        assert_eq!(frame(1000), 256 << 10, "smaller ones do not pay");
+        assert_eq!(budget(Format::Parquet, Reach::OfLevel, 1).frame_bytes(), 16 << 20);
+        assert_eq!(budget(Format::Ndjson, Reach::Long, 1000).frame_bytes(), 1 << 20);
+    }
+
+    #[test]
+    fn the_disk_has_room_for_all_that_is_in_memory() {
+        let budget = budget(Format::Warc, Reach::OfLevel, 4);
+        assert_eq!(budget.reserve_bytes(), 12 << 20);
+    }
+}

@@ -318,7 +318,7 @@ impl Connection {
     ///
     /// # Errors
     /// [`Failed`]; the connection is of no use afterwards.
-    pub(crate) async fn fetch(
+    pub(crate) async fn exchange(
         &mut self,
         message: Message<'_>,
         max_body: u64,

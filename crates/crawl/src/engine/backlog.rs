@@ -60,3 +60,52 @@ impl Backlog {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use v6kit_store::{OpenFrame, Storage};
+
+    use super::*;
+
+    fn frame() -> Frame {
+        OpenFrame::new(&Storage::default(), 1, 1).take()
+    }
+
+    /// Whether slots may go on.
+    async fn has_room(backlog: &Backlog) -> bool {
+        tokio::select! {
+            biased;
+            () = backlog.room() => true,
+            () = tokio::task::yield_now() => false,
+        }
+    }
+
+    #[tokio::test]
+    async fn slots_wait_while_the_disk_is_behind() {
+        let backlog = Backlog::default();
+        for _ in 0..MemoryBudget::WAITING {
+            backlog.push(frame());
+        }
+        assert!(has_room(&backlog).await);
+        backlog.push(frame());
+        assert!(!has_room(&backlog).await);
+        assert!(backlog.next().await.is_some());
+        assert!(has_room(&backlog).await);
+    }
+
+    #[tokio::test]
+    async fn what_waits_is_written_before_a_closed_backlog_ends() {
+        let backlog = Backlog::default();
+        backlog.push(frame());
+        backlog.close();
+        assert!(backlog.next().await.is_some());
+        assert!(backlog.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_failure_that_came_before_anybody_waited_is_told() {
+        let backlog = Backlog::default();
+        backlog.fail();
+        backlog.failed().await;
+    }
+}

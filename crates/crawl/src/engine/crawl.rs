@@ -16,6 +16,7 @@ use crate::engine::concurrency::{ConcurrencyController, Limits, adapt};
 use crate::engine::error::CrawlError;
 use crate::engine::exposition::Exposition;
 use crate::engine::job::{ConcurrencyMode, Job, Settings};
+use crate::engine::run;
 use crate::engine::shard::{self, ShardConfig, Stop, UsedAddresses};
 use crate::site::{DestinationSettings, Destinations};
 use crate::stats::events::{self, Events};
@@ -31,6 +32,7 @@ pub struct Crawl {
     ledger: Arc<SqliteLedger>,
     segments: Arc<SegmentDirectory>,
     seen: Option<Arc<SeenNetworks>>,
+    used: UsedAddresses,
     destinations: Arc<Destinations>,
     limits: Limits,
     /// What finds the limits, where they are not given.
@@ -41,6 +43,16 @@ pub struct Crawl {
     cpu_before: Duration,
     before: Standing,
     events: Events,
+}
+
+/// What all shards are given.
+struct Shared {
+    job: Arc<Job>,
+    settings: Arc<Settings>,
+    turning: Option<Arc<TurningPool>>,
+    disk: Disk,
+    /// Closed when the last shard has ended.
+    ended: watch::Sender<()>,
 }
 
 impl Crawl {
@@ -79,7 +91,6 @@ impl Crawl {
             .as_ref()
             .map(|sources| Arc::new(SeenNetworks::new(sources.prefix)));
         let turning = turning_pool(&settings);
-        let used = UsedAddresses::default();
         let controller = (settings.concurrency_mode == ConcurrencyMode::Auto)
             .then(|| ConcurrencyController::new(settings.threads, settings.concurrency));
         let slots = controller
@@ -89,8 +100,9 @@ impl Crawl {
         let mut crawl = Self {
             shards: Vec::new(),
             progress: Vec::new(),
-            seen: seen.clone(),
-            destinations: Arc::clone(&destinations),
+            seen,
+            used: UsedAddresses::default(),
+            destinations,
             limits: limits.clone(),
             adapting: None,
             ledger,
@@ -102,48 +114,62 @@ impl Crawl {
             before,
             events,
         };
-        let (job, settings) = (Arc::new(job), Arc::new(settings));
+        let shared = Shared {
+            job: Arc::new(job),
+            settings: Arc::new(settings),
+            turning,
+            disk,
+            ended,
+        };
         for (index, pool) in pools.into_iter().enumerate() {
-            let progress = Arc::new(Progress {
-                networks: settings
-                    .sources
-                    .as_ref()
-                    .map(|sources| PrefixStats::new(sources.prefix)),
-                ..Progress::default()
-            });
-            let config = ShardConfig {
-                job: Arc::clone(&job),
-                settings: Arc::clone(&settings),
-                ledger: crawl.ledger.clone(),
-                segments: crawl.segments.clone(),
-                destinations: Arc::clone(&destinations),
-                pool,
-                turning: turning.clone(),
-                seen: seen.clone(),
-                used: Arc::clone(&used),
-                progress: Arc::clone(&progress),
-                stop: crawl.stop.clone(),
-                disk: disk.clone(),
-                index,
-                limits: limits.clone(),
-                seed: settings.seed.wrapping_add(index as u64),
-            };
-            let ended = ended.clone();
-            let thread = std::thread::Builder::new()
-                .name(format!("shard-{index}"))
-                .spawn(move || {
-                    let _ended = ended;
-                    shard::run(config)
-                })
-                .map_err(CrawlError::Thread)?;
-            crawl.shards.push(thread);
-            crawl.progress.push(progress);
+            crawl.start_shard(&shared, index, pool)?;
         }
         if let Some(controller) = controller {
             let shards = crawl.progress.clone();
             crawl.adapting = Some(tokio::spawn(adapt(controller, limits, shards)));
         }
         Ok(crawl)
+    }
+
+    fn start_shard(
+        &mut self,
+        shared: &Shared,
+        index: usize,
+        pool: Option<SourcePool>,
+    ) -> Result<(), CrawlError> {
+        let sources = shared.settings.sources.as_ref();
+        let progress = Arc::new(Progress {
+            networks: sources.map(|sources| PrefixStats::new(sources.prefix)),
+            ..Progress::default()
+        });
+        let config = ShardConfig {
+            job: Arc::clone(&shared.job),
+            settings: Arc::clone(&shared.settings),
+            ledger: self.ledger.clone(),
+            segments: self.segments.clone(),
+            destinations: Arc::clone(&self.destinations),
+            pool,
+            turning: shared.turning.clone(),
+            seen: self.seen.clone(),
+            used: Arc::clone(&self.used),
+            progress: Arc::clone(&progress),
+            stop: self.stop.clone(),
+            disk: shared.disk.clone(),
+            index,
+            limits: self.limits.clone(),
+            seed: shared.settings.seed.wrapping_add(index as u64),
+        };
+        let ended = shared.ended.clone();
+        let thread = std::thread::Builder::new()
+            .name(format!("shard-{index}"))
+            .spawn(move || {
+                let _ended = ended;
+                run::run(config)
+            })
+            .map_err(CrawlError::Thread)?;
+        self.shards.push(thread);
+        self.progress.push(progress);
+        Ok(())
     }
 
     /// The counters for whoever scrapes them.

@@ -8,5 +8,6 @@ mod exposition;
 pub(crate) mod job;
 mod queue;
 mod retry_policy;
+mod run;
 mod shard;
 mod slot;

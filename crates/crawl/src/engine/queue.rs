@@ -233,3 +233,106 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
         .await
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }
+
+#[cfg(test)]
+mod tests {
+    use v6kit_store::{Description, Extent, JobDirectory};
+
+    use super::*;
+
+    fn item(ordinal: u64, attempts: u32) -> Item {
+        Item {
+            ordinal,
+            attempts,
+            refusals: 0,
+        }
+    }
+
+    /// What a queue hands out for a job of `items`, until it has nothing left.
+    async fn handed_out(queue: &Queue, items: u64) -> Vec<Item> {
+        let directory = tempfile::tempdir().unwrap();
+        let extent = Extent {
+            items,
+            visited: items,
+        };
+        let job = JobDirectory::open(&directory.path().join("job"), &Description::new([]), extent).unwrap();
+        let ledger: Arc<dyn Ledger> = job.ledger;
+        let (leases, finished) = (HeldLeases::default(), Cell::new(0));
+        let supply = queue.supply(Supply {
+            ledger: &ledger,
+            leases: &leases,
+            shards: 1,
+            slots: 1,
+            finished: &finished,
+        });
+        let take = async {
+            let mut items = Vec::new();
+            while let Some(item) = queue.next().await {
+                items.push(item);
+            }
+            items
+        };
+        tokio::select! {
+            supplied = supply => panic!("the supply ended: {supplied:?}"),
+            items = take => items,
+        }
+    }
+
+    #[tokio::test]
+    async fn every_item_is_handed_out_once_over_several_leases() {
+        let queue = Queue::new(Drain::default(), 1);
+        let items = handed_out(&queue, 250).await;
+        assert_eq!(
+            items,
+            (0..250).map(|ordinal| item(ordinal, 0)).collect::<Vec<_>>()
+        );
+        assert!(queue.is_exhausted());
+    }
+
+    #[tokio::test]
+    async fn an_item_whose_pause_is_over_goes_before_new_ones() {
+        let queue = Queue::new(Drain::default(), 1);
+        queue.chunk.replace(Ordinals::from_range(0..1));
+        queue.retry(item(7, 1), Duration::ZERO);
+        queue.wait_for_name(item(8, 0));
+        assert_eq!(queue.next().await, Some(item(7, 1)));
+        assert_eq!(queue.next().await, Some(item(0, 0)));
+        assert_eq!(
+            queue.next().await,
+            Some(item(8, 0)),
+            "it is looked at again a little later"
+        );
+    }
+
+    #[tokio::test]
+    async fn no_new_item_is_begun_while_too_many_are_put_off() {
+        let queue = Queue::new(Drain::default(), 1);
+        queue.chunk.replace(Ordinals::from_range(0..1));
+        for ordinal in 0..PUT_OFF_PER_SLOT as u64 {
+            queue.retry(item(10 + ordinal, 1), Duration::ZERO);
+        }
+        assert_eq!(queue.new_item(), None);
+        assert_eq!(queue.next().await, Some(item(10, 1)));
+        assert_eq!(queue.new_item(), Some(item(0, 0)));
+    }
+
+    #[tokio::test]
+    async fn a_drained_queue_hands_nothing_out() {
+        let drain = Drain::default();
+        let queue = Queue::new(drain.clone(), 1);
+        queue.chunk.replace(Ordinals::from_range(0..9));
+        queue.retry(item(7, 1), Duration::from_secs(3600));
+        drain.cancel();
+        assert_eq!(queue.next().await, None);
+    }
+
+    #[test]
+    fn a_lease_is_half_a_minute_of_work_and_shrinks_towards_the_end() {
+        assert_eq!(wanted(0.0, 1, u64::MAX), 100);
+        assert_eq!(wanted(0.0, 100, u64::MAX), 400, "four for each slot at least");
+        assert_eq!(wanted(1000.0, 1, u64::MAX), 30_000);
+        assert_eq!(wanted(1e9, 1, u64::MAX), 1_000_000);
+        assert_eq!(wanted(1000.0, 1, 700), 700);
+        assert_eq!(wanted(1000.0, 1, 3), 100);
+    }
+}

@@ -1,14 +1,10 @@
 //! What follows from an attempt: a record, another attempt, a slower pace, or the end.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use http::HeaderMap;
-use v6kit_model::{Fault, Item, Outcome, retry_after};
+use v6kit_model::{Fault, Item, Outcome};
 
-use crate::engine::shard::Shard;
-use crate::site::breaker::ProbeVerdict;
 use crate::site::throttle::OnLimit;
-use crate::site::{Permit, Site};
 
 /// The pause before the second attempt is drawn from 0 to this, and from twice as much for each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -17,6 +13,23 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How often an item may be refused for being asked too often. Being told to wait is no failure of the
 /// item, but a site that never relents must not keep it for ever.
 const REFUSALS: u32 = 20;
+
+/// What the user wants to be done about failures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RetryPolicy {
+    /// Attempts beyond the first for an item that fails in a way that may pass.
+    pub(crate) retries: u32,
+    /// What to do when the site says that it is asked too often.
+    pub(crate) on_limit: OnLimit,
+}
+
+/// What follows from an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Decision {
+    pub(crate) next: Next,
+    pub(crate) address: Address,
+    pub(crate) signal: Signal,
+}
 
 /// What becomes of an item after an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,75 +49,86 @@ pub(crate) enum Address {
     Retire(Option<Duration>),
 }
 
-/// Draws the consequences of an attempt, for the item, its address and its destination.
-pub(crate) fn decide(
-    shard: &Shard,
-    site: &Site,
-    item: Item,
-    permit: Permit,
-    fault: Option<&Fault>,
-    headers: Option<&HeaderMap>,
-) -> (Next, Address) {
-    let limited = fault.filter(|fault| fault.kind.is_limit());
-    watch(shard, site, permit, fault, limited);
-    let Some(fault) = fault else {
-        site.answered();
-        return (Next::Record, Address::Keep);
-    };
-    let wait = headers.and_then(|headers| retry_after(headers, SystemTime::now()));
-    match (shard.settings.on_limit, limited) {
-        (OnLimit::Slow, Some(_)) => {
-            site.slow_down(wait, shard.observed_rate());
-            (refused(shard, item, wait), Address::Keep)
-        }
-        (OnLimit::Rotate, _) if fault.kind.outcome() == Outcome::Blocked || limited.is_some() => {
-            (refused(shard, item, None), Address::Retire(wait))
-        }
-        (OnLimit::Stop, Some(fault)) => {
-            shard.refuse(format!("the site refuses: {}", fault.message));
-            (Next::Record, Address::Keep)
-        }
-        _ => {
-            if fault.kind.outcome() == Outcome::Absent {
-                site.answered();
+/// What an attempt says about its destination.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Signal {
+    /// It answered as it should.
+    Accepted,
+    /// It is asked too often, and perhaps says how long to wait.
+    Limited(Option<Duration>),
+    /// There is no point in going on, and why.
+    Stop(String),
+    /// Nothing.
+    Nothing,
+}
+
+impl RetryPolicy {
+    /// What follows from an attempt at `item` that ended by `fault`, or with the data. `wait` is what the answer
+    /// asked for (Retry-After), `jitter` draws a number from 0 to 1.
+    pub(crate) fn decide(
+        &self,
+        item: Item,
+        fault: Option<&Fault>,
+        wait: Option<Duration>,
+        jitter: impl FnOnce() -> f64,
+    ) -> Decision {
+        let Some(fault) = fault else {
+            return Decision::of(Next::Record, Signal::Accepted);
+        };
+        let (is_limit, outcome) = (fault.kind.is_limit(), fault.kind.outcome());
+        match self.on_limit {
+            OnLimit::Slow if is_limit => Decision::of(refused(item, wait, jitter), Signal::Limited(wait)),
+            OnLimit::Rotate if is_limit || outcome == Outcome::Blocked => Decision {
+                next: refused(item, None, jitter),
+                address: Address::Retire(wait),
+                signal: Signal::Nothing,
+            },
+            OnLimit::Stop if is_limit => {
+                let reason = format!("the site refuses: {}", fault.message);
+                Decision::of(Next::Record, Signal::Stop(reason))
             }
-            (failed(shard, item, fault, wait), Address::Keep)
+            _ if outcome == Outcome::Absent => Decision::of(Next::Record, Signal::Accepted),
+            _ => Decision::of(self.failed(item, outcome, wait, jitter), Signal::Nothing),
         }
     }
+
+    /// An item that failed by itself.
+    fn failed(
+        &self,
+        item: Item,
+        outcome: Outcome,
+        wait: Option<Duration>,
+        jitter: impl FnOnce() -> f64,
+    ) -> Next {
+        let failures = item.attempts - item.refusals;
+        if outcome != Outcome::Transient || failures >= self.retries {
+            return Next::Record;
+        }
+        let item = Item {
+            attempts: item.attempts + 1,
+            ..item
+        };
+        Next::Retry(item, pause(failures, wait, jitter))
+    }
 }
 
-/// Keeps the account of what fails. A site that is being slowed down for is not also counted as failing.
-fn watch(shard: &Shard, site: &Site, permit: Permit, fault: Option<&Fault>, limited: Option<&Fault>) {
-    let Some(budget) = &shard.settings.error_budget else {
-        return;
-    };
-    if limited.is_some() && shard.settings.on_limit == OnLimit::Slow && permit != Permit::Probe {
-        return;
+impl Decision {
+    /// The address may serve on.
+    fn of(next: Next, signal: Signal) -> Self {
+        Self {
+            next,
+            address: Address::Keep,
+            signal,
+        }
     }
-    if permit != Permit::Probe {
-        return site.attempted(fault, budget);
-    }
-    if site.probed(fault) == ProbeVerdict::Hopeless {
-        let share = budget.share * 100.0;
-        let last = fault.map(|fault| format!(": {fault}")).unwrap_or_default();
-        shard.refuse(format!(
-            "more than {share}% of the answers were failures, and so were three probes{last}"
-        ));
-    }
-}
-
-/// Keeps the account of an answer that led elsewhere.
-pub(crate) fn pass(shard: &Shard, site: &Site, permit: Permit) {
-    watch(shard, site, permit, None, None);
-    site.answered();
 }
 
 /// An item that was refused for being asked too often.
-fn refused(shard: &Shard, item: Item, wait: Option<Duration>) -> Next {
+fn refused(item: Item, wait: Option<Duration>, jitter: impl FnOnce() -> f64) -> Next {
     if item.refusals >= REFUSALS {
         return Next::Record;
     }
-    let pause = wait.unwrap_or_default() + shard.jitter(pause_limit(item.refusals));
+    let pause = pause(item.refusals, wait, jitter);
     let item = Item {
         attempts: item.attempts + 1,
         refusals: item.refusals + 1,
@@ -113,22 +137,114 @@ fn refused(shard: &Shard, item: Item, wait: Option<Duration>) -> Next {
     Next::Retry(item, pause)
 }
 
-/// An item that failed by itself.
-fn failed(shard: &Shard, item: Item, fault: &Fault, wait: Option<Duration>) -> Next {
-    let failures = item.attempts - item.refusals;
-    if fault.kind.outcome() != Outcome::Transient || failures >= shard.settings.retries {
-        return Next::Record;
-    }
-    let pause = wait.unwrap_or_default() + shard.jitter(pause_limit(failures));
-    let item = Item {
-        attempts: item.attempts + 1,
-        ..item
-    };
-    Next::Retry(item, pause)
+/// What the site asked for, and full jitter of a limit that doubles with each failure.
+fn pause(failures: u32, wait: Option<Duration>, jitter: impl FnOnce() -> f64) -> Duration {
+    let limit = FIRST_PAUSE
+        .saturating_mul(1 << failures.min(10))
+        .min(LONGEST_PAUSE);
+    wait.unwrap_or_default() + limit.mul_f64(jitter())
 }
 
-fn pause_limit(failures: u32) -> Duration {
-    FIRST_PAUSE
-        .saturating_mul(1 << failures.min(10))
-        .min(LONGEST_PAUSE)
+#[cfg(test)]
+mod tests {
+    use v6kit_model::ErrorKind;
+
+    use super::*;
+
+    const WAIT: Option<Duration> = Some(Duration::from_secs(7));
+
+    fn policy(on_limit: OnLimit) -> RetryPolicy {
+        RetryPolicy { retries: 2, on_limit }
+    }
+
+    fn item(attempts: u32, refusals: u32) -> Item {
+        Item {
+            ordinal: 9,
+            attempts,
+            refusals,
+        }
+    }
+
+    fn decide(on_limit: OnLimit, item: Item, kind: ErrorKind) -> Decision {
+        policy(on_limit).decide(item, Some(&Fault::new(kind, "so")), WAIT, || 1.0)
+    }
+
+    #[test]
+    fn data_and_clear_absence_are_recorded_and_speak_well_of_the_site() {
+        for on_limit in [OnLimit::Slow, OnLimit::Rotate, OnLimit::Stop] {
+            let data = policy(on_limit).decide(item(0, 0), None, None, || 1.0);
+            assert_eq!(data, Decision::of(Next::Record, Signal::Accepted));
+            assert_eq!(decide(on_limit, item(0, 0), ErrorKind::NotFound), data);
+        }
+    }
+
+    #[test]
+    fn what_may_pass_is_tried_again_as_often_as_asked_for_with_pauses_that_double() {
+        for (failures, limit) in [(0, 500), (1, 1000)] {
+            let decision = decide(OnLimit::Slow, item(failures, 0), ErrorKind::Reset);
+            let pause = WAIT.unwrap() + Duration::from_millis(limit);
+            let next = Next::Retry(item(failures + 1, 0), pause);
+            assert_eq!(decision, Decision::of(next, Signal::Nothing));
+        }
+        let last = decide(OnLimit::Slow, item(2, 0), ErrorKind::Reset);
+        assert_eq!(last.next, Next::Record);
+        // Refusals are no failures of the item.
+        let refused = decide(OnLimit::Slow, item(6, 5), ErrorKind::Reset);
+        assert!(matches!(refused.next, Next::Retry(..)));
+    }
+
+    #[test]
+    fn a_pause_has_jitter_and_an_upper_bound() {
+        assert_eq!(pause(0, None, || 0.0), Duration::ZERO);
+        assert_eq!(pause(1, None, || 0.5), Duration::from_millis(500));
+        assert_eq!(pause(31, None, || 1.0), LONGEST_PAUSE);
+    }
+
+    #[test]
+    fn what_will_not_pass_is_recorded_at_once() {
+        for kind in [ErrorKind::Certificate, ErrorKind::Forbidden, ErrorKind::BadItem] {
+            let decision = decide(OnLimit::Slow, item(0, 0), kind);
+            assert_eq!(decision, Decision::of(Next::Record, Signal::Nothing), "{kind}");
+        }
+    }
+
+    #[test]
+    fn a_limit_slows_the_destination_down_and_the_item_waits_as_told() {
+        for kind in [ErrorKind::RateLimited, ErrorKind::Unavailable] {
+            let decision = decide(OnLimit::Slow, item(0, 0), kind);
+            let next = Next::Retry(item(1, 1), WAIT.unwrap() + FIRST_PAUSE);
+            assert_eq!(decision, Decision::of(next, Signal::Limited(WAIT)));
+        }
+        let worn_out = decide(OnLimit::Slow, item(REFUSALS, REFUSALS), ErrorKind::RateLimited);
+        assert_eq!(worn_out, Decision::of(Next::Record, Signal::Limited(WAIT)));
+    }
+
+    #[test]
+    fn rotating_retires_the_address_for_as_long_as_the_site_says_and_the_item_goes_on() {
+        for kind in [
+            ErrorKind::RateLimited,
+            ErrorKind::Unavailable,
+            ErrorKind::Challenge,
+        ] {
+            let decision = decide(OnLimit::Rotate, item(0, 0), kind);
+            assert_eq!(decision.next, Next::Retry(item(1, 1), FIRST_PAUSE), "{kind}");
+            assert_eq!(
+                (decision.address, decision.signal),
+                (Address::Retire(WAIT), Signal::Nothing)
+            );
+        }
+        let other = decide(OnLimit::Rotate, item(0, 0), ErrorKind::Reset);
+        assert_eq!(other.address, Address::Keep);
+    }
+
+    #[test]
+    fn stopping_at_a_limit_says_why_and_other_refusals_are_records() {
+        let decision = decide(OnLimit::Stop, item(0, 0), ErrorKind::RateLimited);
+        assert_eq!(
+            decision,
+            Decision::of(Next::Record, Signal::Stop("the site refuses: so".to_owned()))
+        );
+        let forbidden = decide(OnLimit::Stop, item(0, 0), ErrorKind::Forbidden);
+        assert_eq!(forbidden, Decision::of(Next::Record, Signal::Nothing));
+    }
 }

@@ -1,34 +1,28 @@
-//! A shard: one thread with its own runtime, connections, source addresses and segment.
+//! The state that the slots of a shard share. A shard is one thread with its own runtime, connections, source
+//! addresses and segment; its loops are in [`run`](super::run).
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::net::Ipv6Addr;
-use std::rc::Rc;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
-use tokio::task::JoinSet;
-use tokio::time::MissedTickBehavior;
 use v6kit_http1::Buffers;
 use v6kit_model::input::{Cursor, Frontier, Overrides, has_placeholders};
 use v6kit_model::{Fault, Outcome, Protocol, VisitOrder};
 use v6kit_net::{Leaving, SourcePool, TurningPool};
-use v6kit_store::{
-    Archive, Disk, DiskLow, Fill, HeldLeases, Ledger, Mark, MemoryBudget, OpenFrame, Pushed, Record,
-    SegmentStore, StoreError,
-};
+use v6kit_store::{Disk, DiskLow, Fill, Ledger, Mark, MemoryBudget, OpenFrame, Pushed, Record, SegmentStore};
 
 use crate::connect::connection::{Connection, LastAnswer, LazyTls};
 use crate::connect::cookies::Jars;
 use crate::connect::source_lease::{LeaseLimits, SourcePicker};
 use crate::engine::backlog::Backlog;
 use crate::engine::concurrency::{Limits, share};
-use crate::engine::error::CrawlError;
-use crate::engine::job::{ConcurrencyMode, CookiePolicy, Job, Settings, Sources};
-use crate::engine::queue::{Queue, Supply};
-use crate::engine::slot::Slot;
+use crate::engine::job::{CookiePolicy, Job, Settings, Sources};
+use crate::engine::queue::Queue;
+use crate::engine::retry_policy::RetryPolicy;
 use crate::site::dialling::Dialer;
 use crate::site::drain::Drain;
 use crate::site::host_queue::{Arrival, HostQueues};
@@ -36,13 +30,6 @@ use crate::site::{Destinations, Site, Sites};
 use crate::stats::prefix_stats::{Reception, SeenNetworks, Visit};
 use crate::stats::progress::Progress;
 use crate::stats::summary::Latencies;
-
-/// How often old frames are looked for.
-const SHORTEST_TICK: Duration = Duration::from_millis(10);
-const LONGEST_TICK: Duration = Duration::from_secs(1);
-
-/// How often it is looked whether there may be more slots.
-const GROWTH_TICK: Duration = Duration::from_millis(50);
 
 /// Prefixes with at most this many host bits have the addresses that were used told apart.
 const COUNTED_HOST_BITS: u32 = 20;
@@ -117,61 +104,29 @@ pub(crate) struct Shard {
     /// Items of destinations that have their share of the slots; `None` where all go to the same one.
     pub(crate) host_queues: Option<HostQueues>,
     /// Slots that are running.
-    running: Cell<usize>,
+    pub(super) running: Cell<usize>,
     /// A slot found nothing left to do.
-    finishing: Cell<bool>,
-    index: usize,
-    limits: Limits,
+    pub(super) finishing: Cell<bool>,
+    pub(super) index: usize,
+    pub(super) limits: Limits,
     seen: Option<Arc<SeenNetworks>>,
     /// Headers or the body differ from item to item.
     has_placeholders: bool,
     began: std::time::Instant,
     /// For items that come in their turn, and for those that had to wait.
     cursors: [RefCell<Cursor>; 2],
-    frame: OpenFrame,
+    pub(super) frame: OpenFrame,
     used: UsedAddresses,
     /// How long a source address serves.
     pub(crate) lease_limits: LeaseLimits,
     pub(crate) dialer: Dialer,
-    finished: Cell<u64>,
+    pub(super) finished: Cell<u64>,
     leaving: Leaving<Connection>,
     random: RefCell<Xoshiro256PlusPlus>,
 }
 
-/// Runs a shard to its end on the present thread.
-pub(crate) fn run(config: ShardConfig) -> Result<Latencies, CrawlError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build_local(tokio::runtime::LocalOptions::default())
-        .map_err(CrawlError::Runtime)?;
-    runtime.block_on(async {
-        let ledger = Arc::clone(&config.ledger);
-        let segments = Arc::clone(&config.segments);
-        let disk = config.disk.clone();
-        let shard = Rc::new(Shard::new(config));
-        let leases = HeldLeases::default();
-        let archive = Archive::new(
-            Arc::clone(&ledger),
-            segments,
-            leases.clone(),
-            disk,
-            shard.job.storage.format,
-            shard.settings.compression,
-        );
-        let writing = shard.write_frames(archive);
-        let working = shard.work(&ledger, &leases);
-        let (worked, written) = tokio::join!(working, writing);
-        if let Err(error) = written.and(worked) {
-            // The others will not fare better, and no request should be sent whose record cannot be kept.
-            shard.stop.drain.cancel();
-            return Err(error.into());
-        }
-        Ok(shard.latencies.borrow().clone())
-    })
-}
-
 impl Shard {
-    fn new(config: ShardConfig) -> Self {
+    pub(super) fn new(config: ShardConfig) -> Self {
         let ShardConfig {
             job,
             settings,
@@ -228,37 +183,6 @@ impl Shard {
         }
     }
 
-    /// Runs the slots until all of them are done, then hands in the last frame.
-    async fn work(self: &Rc<Self>, ledger: &Arc<dyn Ledger>, leases: &HeldLeases) -> Result<(), StoreError> {
-        let mut running = JoinSet::new();
-        self.fill_slots(&mut running);
-        let supply = self.queue.supply(Supply {
-            ledger,
-            leases,
-            shards: self.settings.threads as u64,
-            slots: self.slots() as u64,
-            finished: &self.finished,
-        });
-        let result = tokio::select! {
-            () = self.finish_slots(&mut running) => Ok(()),
-            supplied = supply => supplied.map(|never| match never {}).map_err(StoreError::from),
-            () = self.backlog.failed() => Ok(()),
-            never = self.flush_old_frames() => match never {},
-        };
-        running.shutdown().await;
-        self.flush();
-        self.backlog.close();
-        result
-    }
-
-    /// Starts slots until there are as many as there may be.
-    fn fill_slots(self: &Rc<Self>, running: &mut JoinSet<()>) {
-        while self.running.get() < self.slots() && !self.finishing.get() {
-            self.running.set(self.running.get() + 1);
-            running.spawn_local(Slot::new(Rc::clone(self)).run());
-        }
-    }
-
     /// How many slots there may be.
     pub(crate) fn slots(&self) -> usize {
         self.limits.of(self.index)
@@ -278,82 +202,11 @@ impl Shard {
         self.finishing.set(true);
     }
 
-    async fn finish_slots(self: &Rc<Self>, running: &mut JoinSet<()>) {
-        let grows = self.settings.concurrency_mode == ConcurrencyMode::Auto;
-        let all = async {
-            let mut tick = tokio::time::interval(GROWTH_TICK);
-            tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            loop {
-                let ended = tokio::select! {
-                    ended = running.join_next() => ended,
-                    _ = tick.tick(), if grows => {
-                        self.fill_slots(running);
-                        continue;
-                    }
-                };
-                match ended {
-                    None => return,
-                    Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-                    Some(_) => {}
-                }
-            }
-        };
-        let grace = async {
-            self.stop.drain.cancelled().await;
-            tokio::time::sleep(self.settings.grace).await;
-        };
-        tokio::select! {
-            () = all => {}
-            () = grace => {}
-        }
-    }
-
-    /// Hands in frames that are not full but old, for as long as it is polled.
-    async fn flush_old_frames(&self) -> std::convert::Infallible {
-        let age = self.settings.commit_every;
-        let mut tick = tokio::time::interval((age / 4).clamp(SHORTEST_TICK, LONGEST_TICK));
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tick.tick().await;
-            if self.frame.since().is_some_and(|since| since.elapsed() >= age) {
-                self.flush();
-            }
-        }
-    }
-
-    fn flush(&self) {
+    /// Hands in the frame, where it holds anything.
+    pub(super) fn flush(&self) {
         if self.frame.since().is_some() {
             self.backlog.push(self.frame.take());
         }
-    }
-
-    /// Commits frames as they come, on another thread, in their order.
-    async fn write_frames(&self, mut archive: Archive) -> Result<(), StoreError> {
-        while let Some(mut frame) = self.backlog.next().await {
-            let committed;
-            (archive, frame, committed) = tokio::task::spawn_blocking(move || {
-                let committed = archive.commit(&mut frame);
-                (archive, frame, committed)
-            })
-            .await
-            .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
-            match committed {
-                Ok(committed) => {
-                    self.progress.bytes_stored.add(committed.bytes);
-                    self.progress.committed.add(frame.counts.sum());
-                    self.frame.recycle(frame);
-                    if let Some(low) = committed.low {
-                        self.stop.disk_low.get_or_init(|| low);
-                        self.stop.drain.cancel();
-                    }
-                }
-                Err(error) => {
-                    self.backlog.fail();
-                    return Err(error);
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Appends the URL of an item, and tells in what its request differs from the others.
@@ -465,10 +318,17 @@ impl Shard {
         }
     }
 
-    /// A random duration below `limit`: full jitter.
-    pub(crate) fn jitter(&self, limit: Duration) -> Duration {
-        let share = self.random.borrow_mut().next_u64() as f64 / u64::MAX as f64;
-        limit.mul_f64(share)
+    /// A number from 0 to 1.
+    pub(crate) fn jitter(&self) -> f64 {
+        self.random.borrow_mut().next_u64() as f64 / u64::MAX as f64
+    }
+
+    /// What the user wants to be done about failures.
+    pub(crate) fn retry_policy(&self) -> RetryPolicy {
+        RetryPolicy {
+            retries: self.settings.retries,
+            on_limit: self.settings.on_limit,
+        }
     }
 }
 

@@ -1,0 +1,148 @@
+//! The end of an attempt: judged, decided upon, and recorded or put off.
+
+use std::time::SystemTime;
+
+use v6kit_model::{Answer, Coding, Fault, retry_after};
+use v6kit_store::{Payload, Record};
+
+use super::context::{Attempt, ItemContext};
+use super::outgoing::Outgoing;
+use crate::connect::connection::{Connection, LastAnswer};
+use crate::engine::retry_policy::{Address, Decision, Next, Signal};
+use crate::engine::shard::Shard;
+use crate::judge::decode::{decode, undo_transfer};
+use crate::judge::judge;
+use crate::site::breaker::ProbeVerdict;
+use crate::site::throttle::OnLimit;
+use crate::site::{Permit, Site};
+use crate::stats::prefix_stats::Visit;
+
+/// Brings an item to its record, or puts it off. `led_nowhere` is why a redirect was followed no further.
+pub(super) fn conclude(
+    shard: &Shard,
+    context: &ItemContext<'_>,
+    outgoing: &Outgoing<'_>,
+    fetched: Result<(Answer, Connection), Fault>,
+    led_nowhere: Option<Fault>,
+) {
+    let (fetched, connection) = match fetched {
+        Ok((answer, connection)) => (Ok(answer), Some(connection)),
+        Err(fault) => (Err(fault), None),
+    };
+    let (answer, judged) = examine(shard, &context.attempt, fetched);
+    let judged = led_nowhere.map_or(judged, Err);
+    let fault = judged.as_ref().err();
+    count(shard, &context.attempt, connection.as_ref(), fault);
+    watch(shard, &context.site, context.permit, fault);
+    let wait = fault
+        .and(answer.as_ref())
+        .and_then(|answer| retry_after(&answer.headers, SystemTime::now()));
+    let Decision {
+        next,
+        address,
+        signal,
+    } = shard
+        .retry_policy()
+        .decide(context.item, fault, wait, || shard.jitter());
+    carry_out(shard, &context.site, signal);
+    let record = match next {
+        Next::Retry(item, pause) => {
+            shard.progress.retries.add(1);
+            shard.queue.retry(item, pause);
+            None
+        }
+        Next::Record => {
+            let record = Record {
+                sent: Some(outgoing.sent()),
+                answer: answer.as_ref().map(|answer| Payload {
+                    headers: &answer.headers,
+                    body: &answer.body,
+                }),
+                ..context.record(fault)
+            };
+            Some(shard.finish(context.item.ordinal, &record))
+        }
+    };
+    match (connection, address) {
+        (Some(mut connection), Address::Keep) => {
+            connection.note(record.map(|record| LastAnswer {
+                item: context.item,
+                record,
+                can_repeat: outgoing.method.is_idempotent(),
+            }));
+            shard.keep(&context.site, connection);
+        }
+        (Some(connection), Address::Retire(wait)) => connection.retire(wait),
+        (None, _) => {}
+    }
+}
+
+/// Keeps the account of an answer that led elsewhere.
+pub(super) fn led_on(shard: &Shard, context: &ItemContext<'_>, connection: &Connection) {
+    count(shard, &context.attempt, Some(connection), None);
+    watch(shard, &context.site, context.permit, None);
+    carry_out(shard, &context.site, Signal::Accepted);
+}
+
+fn carry_out(shard: &Shard, site: &Site, signal: Signal) {
+    match signal {
+        Signal::Accepted => site.answered(),
+        Signal::Limited(wait) => site.slow_down(wait, shard.observed_rate()),
+        Signal::Stop(reason) => shard.refuse(reason),
+        Signal::Nothing => {}
+    }
+}
+
+/// Keeps the account of what fails. A site that is being slowed down for is not also counted as failing.
+fn watch(shard: &Shard, site: &Site, permit: Permit, fault: Option<&Fault>) {
+    let Some(budget) = &shard.settings.error_budget else {
+        return;
+    };
+    if permit != Permit::Probe {
+        let is_limit = fault.is_some_and(|fault| fault.kind.is_limit());
+        if !is_limit || shard.settings.on_limit != OnLimit::Slow {
+            site.attempted(fault, budget);
+        }
+        return;
+    }
+    if site.probed(fault) == ProbeVerdict::Hopeless {
+        let share = budget.share * 100.0;
+        let last = fault.map(|fault| format!(": {fault}")).unwrap_or_default();
+        shard.refuse(format!(
+            "more than {share}% of the answers were failures, and so were three probes{last}"
+        ));
+    }
+}
+
+/// Counts an attempt for whoever looks at how they go.
+fn count(shard: &Shard, attempt: &Attempt, connection: Option<&Connection>, fault: Option<&Fault>) {
+    let answered = connection.map(|connection| {
+        let visit = if connection.is_first_visit() {
+            Visit::First
+        } else {
+            Visit::Further
+        };
+        (attempt.took, visit, connection.from())
+    });
+    shard.count_attempt(answered, fault);
+}
+
+/// The answer with its coding undone, where one came, and whether it is the data.
+fn examine(
+    shard: &Shard,
+    attempt: &Attempt,
+    fetched: Result<Answer, Fault>,
+) -> (Option<Answer>, Result<(), Fault>) {
+    let mut answer = match fetched {
+        Ok(answer) => answer,
+        Err(fault) => return (None, Err(fault)),
+    };
+    shard.latencies.borrow_mut().record(attempt.took);
+    let job = &shard.job;
+    let decoded = undo_transfer(&mut answer, job.max_body).and_then(|()| match job.coding {
+        Coding::Undo => decode(&mut answer, job.max_body),
+        Coding::Keep => Ok(()),
+    });
+    let judged = decoded.and_then(|()| judge(&answer, &job.expect));
+    (Some(answer), judged)
+}

@@ -1,0 +1,83 @@
+//! What is known about an item on its way.
+
+use std::net::Ipv6Addr;
+use std::rc::Rc;
+use std::time::{Duration, Instant, SystemTime};
+
+use http::StatusCode;
+use serde_json::value::RawValue;
+use v6kit_model::{Fault, Item};
+use v6kit_store::Record;
+
+use crate::site::{Permit, Site};
+
+/// An item on its way: from the queue to its record.
+pub(super) struct ItemContext<'a> {
+    pub(super) item: Item,
+    pub(super) position: u64,
+    pub(super) url: &'a str,
+    /// What the list calls it, as JSON.
+    pub(super) id: Option<Box<RawValue>>,
+    /// Who is asked, or was asked last.
+    pub(super) site: Rc<Site>,
+    pub(super) permit: Permit,
+    pub(super) attempt: Attempt,
+    /// Where redirects led to, where there were any.
+    pub(super) final_url: Option<String>,
+}
+
+impl<'a> ItemContext<'a> {
+    /// The record of the item, without what was sent and answered.
+    pub(super) fn record(&'a self, fault: Option<&'a Fault>) -> Record<'a> {
+        Record {
+            final_url: self.final_url.as_deref(),
+            id: self.id.as_deref(),
+            ..self.attempt.record(self.position, self.url, self.item, fault)
+        }
+    }
+}
+
+/// One attempt at an item.
+pub(super) struct Attempt {
+    pub(super) at: SystemTime,
+    pub(super) began: Instant,
+    pub(super) took: Duration,
+    pub(super) from: Option<Ipv6Addr>,
+    pub(super) status: Option<StatusCode>,
+}
+
+impl Attempt {
+    pub(super) fn new() -> Self {
+        Self {
+            at: SystemTime::now(),
+            began: Instant::now(),
+            took: Duration::ZERO,
+            from: None,
+            status: None,
+        }
+    }
+
+    /// The record of an item whose last attempt this was, and of which nothing else is known.
+    pub(super) fn record<'a>(
+        &self,
+        position: u64,
+        url: &'a str,
+        item: Item,
+        fault: Option<&'a Fault>,
+    ) -> Record<'a> {
+        Record {
+            position,
+            url,
+            status: self.status,
+            from: self.from,
+            at: self.at,
+            took: self.took,
+            attempts: item.attempts + 1,
+            final_url: None,
+            id: None,
+            sent: None,
+            answer: None,
+            fault,
+        }
+    }
+}
