@@ -21,7 +21,7 @@ use crate::harness::repository;
 /// The crates, floor by floor: each may use those on floors below its own.
 const CRATES: &[&[&str]] = &[
     &["net"],
-    &["metrics", "model", "echo"],
+    &["echo", "http1", "metrics", "model"],
     &["store"],
     &["crawl", "host", "ndp", "proxy", "router", "verify"],
     &["lab"],
