@@ -2,6 +2,9 @@
 
 /// Without the white space around (RFC 9110 section 5.6.3).
 pub(crate) fn trim(text: &[u8]) -> &[u8] {
+    if !matches!(text, [b' ' | b'\t', ..] | [.., b' ' | b'\t']) {
+        return text;
+    }
     let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
     let from = text.iter().position(|byte| !is_space(byte)).unwrap_or(text.len());
     let to = text

@@ -102,6 +102,11 @@ impl Collected {
     }
 
     fn add_connection(&mut self, value: &[u8]) {
+        if value.eq_ignore_ascii_case(b"keep-alive") {
+            // As nearly all say.
+            self.kept_alive = true;
+            return;
+        }
         for token in elements(value) {
             self.close |= token.eq_ignore_ascii_case(b"close");
             self.kept_alive |= token.eq_ignore_ascii_case(b"keep-alive");
