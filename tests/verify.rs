@@ -422,7 +422,7 @@ fn a_prefix_that_leaves_by_another_device_or_was_given_up_gets_a_sentence_of_its
         "renumbered",
         &[
             "the address 2001:db8:6::9 of eth0, which the network has deprecated",
-            "`sudo v6kit setup --prefix 2001:dba:0:7::/64 --dev eth0`",
+            "setup --prefix 2001:dba:0:7::/64 --dev eth0`",
         ],
     );
 }

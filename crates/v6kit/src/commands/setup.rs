@@ -385,7 +385,7 @@ async fn other_way_out(wanted: &Wanted) -> Option<String> {
     let other = v6kit_verify::leaves_by(*prefix).await?;
     (other != *device).then(|| {
         format!(
-            "packets from {prefix} leave by {other}, not by {device}: where the network of {other} takes none from it, lead them out by {device} (`ip -6 rule add from {prefix} lookup TABLE`, with a default route by {device} in that table)"
+            "packets from {prefix} leave by {other}, not by {device}: where the network of {other} takes none from it, lead them out by {device}: `sudo ip -6 rule add from {prefix} lookup 100`, with a default route by {device} in that table"
         )
     })
 }

@@ -157,7 +157,7 @@ fn other_way_out(of: &Surroundings<'_>) -> String {
     let prefix = of.prefix;
     match of.ways.and_then(Ways::other_way_out) {
         Some((_, home)) => format!(
-            "lead it out by {home}: `sudo ip -6 route add default via ROUTER dev {home} table 100`, then `sudo ip -6 rule add from {prefix} lookup 100`, with the router of {home}"
+            "lead it out by {home}: `sudo ip -6 rule add from {prefix} lookup 100`, with a default route by the router of {home} in that table (sudo ip -6 route add default via ROUTER dev {home} table 100)"
         ),
         None => "see `ip -6 rule`".to_owned(),
     }
