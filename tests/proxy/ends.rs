@@ -179,10 +179,14 @@ for _ in range(40):
         made.close()
 for name, made, far in tunnels():
     made.sendall(b"half of it")
-    (made.made if isinstance(made, Tls) else made).setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
-    if "unix:" not in name:
-        made.close()
-        assert torn(far), f"{name}: a reset arrived as an end"
+    if "unix:" in name:
+        exactly(far, 10)
+        far.shutdown(socket.SHUT_WR)
+        to_the_end(made)
+    else:
+        (made.made if isinstance(made, Tls) else made).setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+    made.close()
+    assert "unix:" in name or torn(far), f"{name}: a reset arrived as an end"
     far.close()
 "#,
         r#"is "$(jq -r .outcome "$T/log" | sort | uniq -c | awk '{print $2}' | tr '\n' ' ')" "client_gone destination_gone ok ""#,

@@ -206,3 +206,81 @@ fn behind_a_request_for_websocket_nothing_passes_until_it_is_declined() {
         assert!(!framing.is_switching(), "{other}");
     }
 }
+
+/// Numbers that are the same in each run (xorshift64).
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % end as u64) as usize
+    }
+}
+
+/// Everything that passes, and whether it ends with a violation.
+fn passes(bytes: &[u8], size: usize) -> (Vec<u8>, bool) {
+    let mut framing = Framing::default();
+    let (mut shown, mut passed) = (Vec::new(), Vec::new());
+    for piece in bytes.chunks(size) {
+        shown.extend_from_slice(piece);
+        loop {
+            match framing.pass(&mut shown) {
+                Ok(Passed { read: 0, .. }) => break,
+                Ok(Passed { read, written }) => {
+                    passed.extend_from_slice(&shown[..written]);
+                    shown.drain(..read);
+                }
+                Err(_) => return (passed, true),
+            }
+        }
+    }
+    (passed, false)
+}
+
+#[test]
+fn what_passes_is_the_same_in_any_pieces_and_when_it_is_read_again() {
+    let seeds = [
+        format!(
+            "{LINE}Transfer-Encoding: chunked\r\n\r\n05;a=b\r\nhello\r\n0\r\nX: y\r\n\r\n{LINE}Content-Length: 2\r\n\r\nok"
+        ),
+        format!("\r\n{LINE}Upgrade: websocket\r\nConnection: upgrade\r\n\r\n{LINE}\r\n"),
+        format!("{LINE}\r\nCONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n\x16\x03\x01"),
+    ];
+    let words: [&[u8]; 9] = [
+        b"\n",
+        b"\r",
+        b"\r\n",
+        b"0",
+        b";",
+        b":",
+        b" ",
+        b"Content-Length: 3\r\n",
+        b"\r\n\r\n",
+    ];
+    let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
+    for round in 0..20_000 {
+        let mut bytes = seeds[round % seeds.len()].clone().into_bytes();
+        for _ in 0..=numbers.below(3) {
+            let (at, word) = (numbers.below(bytes.len()), words[numbers.below(words.len())]);
+            let end = bytes.len().min(at + numbers.below(3));
+            bytes.splice(at..end, word.iter().copied());
+        }
+        let (whole, failed) = passes(&bytes, bytes.len());
+        assert!(whole.len() <= bytes.len());
+        let text = String::from_utf8_lossy(&bytes);
+        assert_eq!(
+            passes(&whole, whole.len().max(1)).0,
+            whole,
+            "read again: {text:?}"
+        );
+        for size in [1, 3, 16] {
+            assert_eq!(
+                passes(&bytes, size),
+                (whole.clone(), failed),
+                "pieces of {size}: {text:?}"
+            );
+        }
+    }
+}
