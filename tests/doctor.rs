@@ -66,7 +66,7 @@ fn doctor_finds_a_setup_in_order_and_names_what_drifted() {
         setpriv --bounding-set -all --inh-caps -all --no-new-privs "$V6KIT" doctor --json >"$T/plain.json"
         nft flush ruleset
         "$V6KIT" doctor --json >"$T/flushed.json" && exit 1
-        ip -6 route del local "$V6KIT_LAB_PREFIX" dev lo
+        ip -6 route del local "$V6KIT_LAB_PREFIX" dev lo table main
         "$V6KIT" doctor --json >"$T/gone.json" && exit 1
         sed -i 's/"boot_id":"[^"]*"/"boot_id":"another"/' "$V6KIT_STATE_DIR/summary.json"
         "$V6KIT" doctor --json >"$T/boot.json" && exit 1

@@ -115,7 +115,7 @@ fn the_x86_64_binary_sets_a_host_up_and_puts_it_back() {
         ip link add up0 type veth peer name down0
         ip link set up0 up
         ip link set down0 up
-        routes() { ip -6 route show table local | grep 2001:db8:6:: || true; }
+        routes() { ip -6 route show table all | grep 'local 2001:db8:6::' || true; }
         settings() { sysctl net.ipv4.ip_local_port_range net.ipv6.ip_nonlocal_bind; }
         before=$(settings)
         alone setup --prefix 2001:db8:6::/64 --dev up0

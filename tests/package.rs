@@ -131,7 +131,7 @@ fn the_package_is_installed_upgraded_and_purged_without_a_trace() {
 
         # Removal puts the host back and keeps settings.
         dpkg --remove v6kit >/dev/null
-        ! ip -6 route show table local | grep 2001:db8:6::
+        ! ip -6 route show table all | grep 'local 2001:db8:6::'
         ! nft list tables | grep v6kit
         test ! -e /var/lib/v6kit/summary.json
         grep -q 'disable --now' /tmp/asked

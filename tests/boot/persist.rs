@@ -16,7 +16,7 @@ fn what_is_persisted_is_there_after_a_reboot_and_a_power_cut_and_gone_after_its_
         same "$(grep -c '^\[\[setup\]\]$' /etc/v6kit/host.toml)" 1
         if grep -E '^(nofile|conntrack|route-dev|persist)' /etc/v6kit/host.toml; then fail "not the wish"; fi
         has '^ExecStart=/usr/local/bin/v6kit setup' /etc/systemd/system/v6kit-setup.service
-        same "$(state v6kit-setup.service) $(state v6kit-check.timer)" 'active active'
+        same "$(state v6kit-setup.service) $(state v6kit-check.timer) $(state v6kit-addresses.service)" 'active active active'
         # Again: the same, and another prefix beside it.
         cp /etc/v6kit/host.toml /root/one
         v6kit setup --prefix $P --dev up0 --persist
@@ -34,7 +34,7 @@ fn what_is_persisted_is_there_after_a_reboot_and_a_power_cut_and_gone_after_its_
         v6kit status >/root/status || fail "$(cat /root/status)"
         for prefix in $P $P2; do
             has "$prefix" /root/status
-            ip -6 route show table local | has "^local $prefix dev lo"
+            ip -6 route show table all | has "^local $prefix dev lo"
         done
         nft list table inet v6kit >/dev/null
     "#;
@@ -53,7 +53,7 @@ fn what_is_persisted_is_there_after_a_reboot_and_a_power_cut_and_gone_after_its_
         v6kit teardown 2>&1 | has 'teardown --persist'
         v6kit teardown --persist >/root/out
         has '^Removed: /etc/v6kit/host.toml' /root/out
-        same "$(state v6kit-setup.service) $(state v6kit-check.timer)" 'inactive inactive'
+        same "$(state v6kit-setup.service) $(state v6kit-check.timer) $(state v6kit-addresses.service)" 'inactive inactive inactive'
         test ! -e /etc/v6kit
         test ! -e /var/lib/v6kit
         find /etc -type f | sort | xargs -d '\n' sha256sum 2>/dev/null >/root/etc.after
@@ -64,7 +64,7 @@ fn what_is_persisted_is_there_after_a_reboot_and_a_power_cut_and_gone_after_its_
     machine.reboot();
     machine.run(
         r#"
-        if ip -6 route show table local | has '2001:db8:1::'; then fail 'set up again'; fi
+        if ip -6 route show table all | has '2001:db8:1::'; then fail 'set up again'; fi
         ends 1 v6kit status
         "#,
     );
@@ -152,7 +152,7 @@ fn a_restarted_or_reloaded_firewall_gets_our_table_back() {
         done
         systemctl stop v6kit-setup.service
         if nft list ruleset | has 'table inet v6kit'; then fail 'not torn down'; fi
-        if ip -6 route show table local | has "local $P"; then fail 'not torn down'; fi
+        if ip -6 route show table all | has "local $P"; then fail 'not torn down'; fi
         same "$(state v6kit-check.timer)" inactive
         systemctl start v6kit-setup.service
         v6kit status -q
@@ -175,7 +175,7 @@ fn the_check_reports_drift_or_repairs_it_as_configured() {
         if nft list table inet v6kit 2>/dev/null; then fail 'repaired'; fi
         v6kit setup --prefix $P --dev up0 --persist --on-drift repair -q
         nft delete table inet v6kit
-        ip -6 route del local $P dev lo
+        ip -6 route del local $P dev lo table main
         systemctl start v6kit-check.service
         same "$(result v6kit-check.service)" success
         v6kit status -q

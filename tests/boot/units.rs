@@ -62,6 +62,7 @@ fn each_service_may_do_what_it_needs_and_no_more() {
     for (unit, capabilities) in [
         ("v6kit-setup.service", "CAP_NET_ADMIN"),
         ("v6kit-check.service", "CAP_NET_ADMIN"),
+        ("v6kit-addresses.service", "CAP_NET_ADMIN"),
         ("v6kit-ndp.service", "CAP_NET_RAW"),
         ("v6kit-proxy.service", ""),
         ("v6kit-crawl@.service", ""),

@@ -3,10 +3,13 @@
 mod crash;
 mod firewall;
 mod identity;
+mod inside;
 mod logins;
+mod own;
 mod refusals;
 mod restore;
 mod shared;
+mod untracked;
 
 use crate::harness::{Run, in_namespace};
 
@@ -27,6 +30,8 @@ found:    $1${3:+
 ($3)}"; }
 # Runs a command that must end with this code.
 ends() { local code=$1 got=0; shift; "$@" || got=$?; same $got $code "$*"; }
+# Runs a command that must fail; `! command` does not end a script.
+fails() { if "$@"; then fail "succeeded: $*"; fi; }
 # grep -q would close the pipe on who writes into it.
 has() { grep "$@" >/dev/null; }
 # Everything that setup may touch, and what it must not.

@@ -84,7 +84,7 @@ fn a_plain_server_is_set_up_without_prefix_and_device() {
 fn an_unknown_device_exits_2_and_those_that_exist_are_named() {
     refused(
         r#"
-        refused 2 'hint: there are: lo, .*up0' $V6KIT setup --prefix $P --dev wan9
+        refused 2 'hint: there are: .*up0' $V6KIT setup --prefix $P --dev wan9
         refused 2 'wan9' $V6KIT setup --prefix $P --dev up0 --route-dev wan9"#,
     );
 }
@@ -181,7 +181,7 @@ fn routes_in_the_way_are_conflicts_and_nothing_is_changed() {
         r#"
         for route in "blackhole $P table local" "$P via $PEER" "$P dev lo"; do
             ip -6 route add $route
-            refused 1 'hint: .*ip -6 route del' $SETUP
+            refused 1 'hint: .*ip -6 route del' $SETUP --yes
             ends 1 $SETUP --json >"$T/log/report"
             same "$(jq -c '[.changed, (.steps[] | select(.id == "route").state)]' "$T/log/report")" '[0,"conflict"]'
             ip -6 route del $route

@@ -19,7 +19,7 @@ fn two_prefixes_are_torn_down_in_any_order() {
             jq -e '[.kept[].id] | contains(["net.ipv6.ip_nonlocal_bind", "net.ipv4.tcp_tw_reuse", "nofile"])' "$T/log/report"
             jq -e '[.steps[].state] | unique == ["restored"]' "$T/log/report"
             same "$(sysctl -n net.ipv6.ip_nonlocal_bind)" 1
-            same "$(ip -6 route show table local | grep -c 'proto 86')" 1
+            same "$(ip -6 route show table all | grep -c 'proto 86')" 1
             $V6KIT status
             same "$(jq -r '[.setups[].prefix] | join(" ")' "$V6KIT_STATE_DIR/summary.json")" "{second}"
             ends 2 $V6KIT teardown --prefix {first}
@@ -103,7 +103,7 @@ reboot() {
     cat /proc/sys/kernel/random/uuid >"$T/log/boot-$1"
     mount --bind "$T/log/boot-$1" /proc/sys/kernel/random/boot_id
     nft flush ruleset
-    ip -6 route flush table local proto 86
+    ip -6 route flush table all proto 86
     sysctl -qw net.ipv6.ip_nonlocal_bind=0 net.ipv4.tcp_tw_reuse=2 net.ipv4.tcp_max_tw_buckets=131072 \
         net.ipv4.ip_local_port_range='32768 60999'
 }

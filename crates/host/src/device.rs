@@ -53,6 +53,7 @@ mod tests {
             is_up: true,
             is_loopback: false,
             port_of: None,
+            is_in_vrf: false,
         };
         let links = [link(2, "ens18"), link(3, "eth1")];
         assert_eq!(Device::find("eth1", Some(2), &links), Device::Present);

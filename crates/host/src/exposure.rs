@@ -30,7 +30,7 @@ pub(crate) fn filter(prefix: Prefix) -> InboundFilter {
         }
     }
     match nft::read() {
-        Ok(table) if nft::drops_inbound(&table, prefix) => InboundFilter::Present,
+        Ok(table) if nft::closing_prefix(&table, prefix).is_some() => InboundFilter::Present,
         Ok(_) => InboundFilter::Missing,
         Err(error) => InboundFilter::Unknown { why: chain(&error) },
     }

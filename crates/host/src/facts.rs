@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::Ipv6Addr;
 use std::path::Path;
 
 use v6kit_net::Prefix;
 
+use crate::delivery::Tables;
 use crate::error::HostError;
 use crate::listeners::{self, Listener};
 use crate::logins::Logins;
-use crate::netlink::{Address, Link, Route};
+use crate::netlink::{Address, Link, Neighbour, Route, Rule};
 use crate::nft::{self, NftError, Ruleset};
 use crate::sysctl::{self, Access, Sysctl};
 use crate::system::System;
@@ -48,8 +50,16 @@ pub(crate) struct Facts {
     /// The names of links that take no router advertisements because this host forwards.
     pub(crate) without_advertisements: Vec<String>,
     pub(crate) addresses: Vec<Address>,
-    /// Routes to exactly the prefix, and default routes.
+    /// Routes that go for addresses of the prefix, default routes included, and those with a gateway in it.
     pub(crate) routes: Vec<Route>,
+    /// Policy rules.
+    pub(crate) rules: Vec<Rule>,
+    /// Neighbours in the prefix.
+    pub(crate) neighbours: Vec<Neighbour>,
+    /// The other ends of connections, where they lie in the prefix.
+    pub(crate) peers: Vec<Ipv6Addr>,
+    /// The name servers of this host that lie in the prefix.
+    pub(crate) resolvers: Vec<Ipv6Addr>,
     pub(crate) sysctls: BTreeMap<String, Sysctl>,
     pub(crate) listeners: Vec<Listener>,
     /// What a login may open without us; `None` without PAM.
@@ -107,8 +117,17 @@ impl Facts {
             addresses: system.netlink.addresses().await?,
             routes: system
                 .netlink
-                .routes(|route| route.is_default() || route.destination == prefix.into())
+                .routes(|route| {
+                    route.overlaps(prefix) || route.gateways.iter().any(|gateway| prefix.contains(*gateway))
+                })
                 .await?,
+            rules: system.netlink.rules().await?,
+            neighbours: system
+                .netlink
+                .neighbours(|neighbour| prefix.contains(neighbour.address))
+                .await?,
+            peers: listeners::peers(|address| prefix.contains(address)),
+            resolvers: resolvers().filter(|address| prefix.contains(*address)).collect(),
             sysctls,
             listeners: listeners::listeners(),
             logins: Logins::gather().map_err(HostError::facts("/etc/security"))?,
@@ -147,6 +166,16 @@ impl Facts {
             .iter()
             .find(|link| Some(link.index) == index)
             .map_or("another device", |link| &link.name)
+    }
+
+    /// What decides where packets go.
+    pub(crate) fn tables(&self) -> Tables<'_> {
+        Tables {
+            links: &self.links,
+            addresses: &self.addresses,
+            routes: &self.routes,
+            rules: &self.rules,
+        }
     }
 
     /// The number in a sysctl.
@@ -193,6 +222,19 @@ fn firewall() -> Firewall {
     }
 }
 
+/// The IPv6 name servers of resolv.conf(5), and those that systemd-resolved asks for it.
+fn resolvers() -> impl Iterator<Item = Ipv6Addr> {
+    ["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"]
+        .into_iter()
+        .filter_map(|path| std::fs::read_to_string(path).ok())
+        .flat_map(|text| text.lines().filter_map(resolver).collect::<Vec<_>>())
+}
+
+fn resolver(line: &str) -> Option<Ipv6Addr> {
+    let mut words = line.split_whitespace();
+    (words.next() == Some("nameserver")).then(|| words.next()?.parse().ok())?
+}
+
 /// Whether `ip6tables-legacy` has a filter table. Readable by root only.
 fn has_legacy_rules() -> bool {
     std::fs::read_to_string("/proc/net/ip6_tables_names")
@@ -212,4 +254,21 @@ pub(crate) fn may_administer_network() -> io::Result<bool> {
         .and_then(|process| process.status())
         .map_err(io::Error::other)?;
     Ok(status.capeff >> CAP_NET_ADMIN & 1 == 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn name_servers_are_read_as_resolv_conf_has_them() {
+        let found = |line| resolver(line).map(|address| address.to_string());
+        assert_eq!(
+            found("nameserver\t2001:db8::1 # of the router").unwrap(),
+            "2001:db8::1"
+        );
+        assert_eq!(found("nameserver 192.0.2.1"), None);
+        assert_eq!(found("# nameserver 2001:db8::1"), None);
+        assert_eq!(found("search example.org"), None);
+    }
 }

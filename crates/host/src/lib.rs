@@ -7,9 +7,11 @@
 //!
 //! Nothing here prints, reads the environment or exits.
 
+mod addresses;
 pub mod boot;
 mod change;
 mod delivered;
+mod delivery;
 mod device;
 mod doctor;
 mod error;
@@ -37,11 +39,13 @@ mod summary;
 mod sysctl;
 mod system;
 mod teardown;
+mod trial;
 mod undo;
 mod uplink;
 mod value;
 mod wanted;
 
+pub use addresses::{Renewal, follow_addresses, renew_addresses};
 pub use delivered::is_delivered;
 pub use doctor::{
     Ceilings, CpuCeiling, Examination, Finding, FindingState, Machine, MemoryCeiling, Network, PrefixState,
@@ -63,4 +67,4 @@ pub use summary::{SetUp, Summary, SummaryError};
 pub use system::ResourceError;
 pub use teardown::teardown;
 pub use uplink::{Uplink, device_of, uplinks};
-pub use wanted::{Conntrack, Inbound, Purpose, Wanted};
+pub use wanted::{Conntrack, CutOff, Inbound, Purpose, Wanted};

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use procfs::net::TcpState;
 use procfs::process::{FDTarget, Process};
@@ -82,6 +82,28 @@ pub(crate) fn listeners() -> Vec<Listener> {
     found.into_iter().collect()
 }
 
+/// The other ends of connected TCP and UDP sockets that `wanted` picks.
+pub(crate) fn peers(wanted: impl Fn(Ipv6Addr) -> bool) -> Vec<Ipv6Addr> {
+    let tcp = procfs::net::tcp6()
+        .into_iter()
+        .flatten()
+        .filter(|socket| ![TcpState::Listen, TcpState::TimeWait, TcpState::SynSent].contains(&socket.state))
+        .map(|socket| socket.remote_address.ip());
+    let udp = procfs::net::udp6()
+        .into_iter()
+        .flatten()
+        .map(|socket| socket.remote_address.ip());
+    let peers: BTreeSet<Ipv6Addr> = tcp
+        .chain(udp)
+        .filter_map(|address| match address {
+            IpAddr::V6(address) => Some(address),
+            IpAddr::V4(_) => None,
+        })
+        .filter(|address| !address.is_unspecified() && wanted(*address))
+        .collect();
+    peers.into_iter().collect()
+}
+
 fn reach(address: IpAddr) -> Reach {
     match address {
         IpAddr::V6(address) if address.is_unspecified() => Reach::EveryAddress,
@@ -148,6 +170,14 @@ mod tests {
         assert_eq!(found.reach, Reach::EveryAddress);
         let name = found.process.clone().unwrap();
         assert!(exposed(&all).contains(&format!("tcp {port} ({name})")));
+    }
+
+    #[test]
+    fn the_other_end_of_a_connection_is_a_peer() {
+        let server = std::net::TcpListener::bind("[::1]:0").unwrap();
+        assert!(peers(|address| address.is_multicast()).is_empty());
+        let _client = std::net::TcpStream::connect(server.local_addr().unwrap()).unwrap();
+        assert_eq!(peers(|address| address.is_loopback()), [Ipv6Addr::LOCALHOST]);
     }
 
     #[test]

@@ -2,12 +2,15 @@
 
 use std::net::Ipv6Addr;
 
+use netlink_packet_route::route::RouteType;
+
 use crate::netlink::{Netlink, NetlinkError, Route};
 
-/// The addresses of this host and the gateways of its default routes, sorted.
+/// The addresses of this host, the gateways of its default routes and every single address that it has a route
+/// to (a neighbour, a virtual machine), sorted.
 ///
 /// A [`v6kit_net::SourcePool`] leaves them out: a connection from the host's own address would not be
-/// told apart, and one from the gateway's never gets an answer. Needs no privileges.
+/// told apart, and one from somebody else's never gets an answer. Needs no privileges.
 ///
 /// # Errors
 /// [`NetlinkError`] when the kernel does not list addresses or routes.
@@ -19,8 +22,21 @@ pub async fn reserved_addresses() -> Result<Vec<Ipv6Addr>, NetlinkError> {
         .iter()
         .map(|address| address.net.addr())
         .collect();
-    let defaults = netlink.routes(Route::is_default).await?;
-    reserved.extend(defaults.into_iter().flat_map(|route| route.gateways));
+    let is_single = |route: &Route| {
+        route.destination.prefix_len() == 128
+            && route.kind == RouteType::Unicast
+            && !route.destination.addr().is_unicast_link_local()
+    };
+    for route in netlink
+        .routes(|route| route.is_default() || is_single(route))
+        .await?
+    {
+        if is_single(&route) {
+            reserved.push(route.destination.addr());
+        } else {
+            reserved.extend(route.gateways);
+        }
+    }
     reserved.sort_unstable();
     reserved.dedup();
     Ok(reserved)

@@ -1,11 +1,14 @@
 //! The things that setup changes, what is wanted of them, and the value that satisfies all who want.
 
 use std::collections::BTreeSet;
+use std::net::Ipv6Addr;
 
 use serde::{Deserialize, Serialize};
 use v6kit_net::Prefix;
 
+use crate::delivery::{METRIC, RouteTable};
 use crate::limits::Limits;
+use crate::netlink::PROTOCOL;
 use crate::nft::{self, InboundRules, NotrackRules};
 use crate::ports;
 use crate::value::Value;
@@ -14,12 +17,26 @@ use crate::value::Value;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(crate) enum Resource {
-    /// `local PREFIX dev DEVICE` in the local table.
+    /// `local PREFIX dev DEVICE`, which delivers the prefix to this host.
     Route {
         /// The destination.
         prefix: Prefix,
         /// Mostly `lo`.
         device: String,
+        /// Journals of earlier versions do not name it: they knew the local table only.
+        #[serde(default, skip_serializing_if = "RouteTable::is_local")]
+        table: RouteTable,
+    },
+    /// A route to one address inside a prefix that is somebody else's: a gateway, a name server, a neighbour.
+    Neighbour {
+        /// The destination.
+        address: Ipv6Addr,
+        /// The device that leads there.
+        device: String,
+        /// The next hop; `None` where it is on the link.
+        via: Option<Ipv6Addr>,
+        /// That of the prefix's route.
+        table: RouteTable,
     },
     /// A file below /proc/sys.
     Sysctl {
@@ -66,6 +83,11 @@ pub(crate) enum Want {
     Limits(Limits),
     /// Rules that close a prefix to what nobody here asked for.
     Inbound(InboundRules),
+    /// A rule that leaves a prefix open inside a wider one that is closed.
+    Open {
+        /// The prefix.
+        prefix: Prefix,
+    },
     /// Rules that keep a prefix out of connection tracking.
     Notrack(NotrackRules),
 }
@@ -74,6 +96,14 @@ impl Resource {
     pub(crate) fn sysctl(name: &str) -> Self {
         Self::Sysctl {
             name: name.to_owned(),
+        }
+    }
+
+    /// The routing table that it lies in; `None` for what is no route.
+    pub(crate) fn table(&self) -> Option<RouteTable> {
+        match self {
+            Self::Route { table, .. } | Self::Neighbour { table, .. } => Some(*table),
+            Self::Sysctl { .. } | Self::LimitsFile | Self::Table => None,
         }
     }
 
@@ -99,7 +129,17 @@ impl Resource {
             return original.clone();
         }
         match self {
-            Self::Route { prefix, device } => Value::text(route_text(*prefix, device)),
+            Self::Route {
+                prefix,
+                device,
+                table,
+            } => Value::text(route_text(*prefix, device, *table)),
+            Self::Neighbour {
+                address,
+                device,
+                via,
+                table,
+            } => Value::text(neighbour_text(*address, device, *via, *table)),
             Self::LimitsFile => Value::text(
                 Limits::strictest(wants.iter().filter_map(|want| match want {
                     Want::Limits(limits) => Some(limits),
@@ -119,8 +159,22 @@ impl Resource {
         match self {
             Self::Table => "sudo nft delete table inet v6kit".to_owned(),
             Self::LimitsFile => format!("sudo rm {}", crate::limits::FILE),
-            Self::Route { prefix, device } => {
-                format!("sudo ip -6 route del local {prefix} dev {device} table local")
+            Self::Route {
+                prefix,
+                device,
+                table,
+            } => {
+                let table = if table.is_local() { "local" } else { "main" };
+                format!("sudo ip -6 route del local {prefix} dev {device} table {table}")
+            }
+            Self::Neighbour {
+                address,
+                device,
+                table,
+                ..
+            } => {
+                let table = if table.is_local() { "local" } else { "main" };
+                format!("sudo ip -6 route del {address} dev {device} table {table} proto {PROTOCOL}")
             }
             Self::Sysctl { name } => {
                 format!(
@@ -136,7 +190,9 @@ impl Resource {
         match self {
             Self::Table => value.as_text().map(nft::describe_listing),
             Self::LimitsFile => value.as_text().map(Limits::describe),
-            Self::Route { .. } | Self::Sysctl { .. } => value.as_text().map(ToOwned::to_owned),
+            Self::Route { .. } | Self::Neighbour { .. } | Self::Sysctl { .. } => {
+                value.as_text().map(ToOwned::to_owned)
+            }
         }
     }
 }
@@ -165,14 +221,33 @@ impl Want {
                 all.extend(ports);
                 Value::text(ports::list(&all))
             }
-            Self::Present | Self::Limits(_) | Self::Inbound(_) | Self::Notrack(_) => value.clone(),
+            Self::Present | Self::Limits(_) | Self::Inbound(_) | Self::Open { .. } | Self::Notrack(_) => {
+                value.clone()
+            }
         }
     }
 }
 
-/// How the route of ours is written.
-pub(crate) fn route_text(prefix: Prefix, device: &str) -> String {
-    format!("local {prefix} dev {device} proto {}", crate::netlink::PROTOCOL)
+/// How the route of ours is written. In the local table as earlier versions journaled it.
+pub(crate) fn route_text(prefix: Prefix, device: &str, table: RouteTable) -> String {
+    match table {
+        RouteTable::Local => format!("local {prefix} dev {device} proto {PROTOCOL}"),
+        RouteTable::Main => {
+            format!("local {prefix} dev {device} table main proto {PROTOCOL} metric {METRIC}")
+        }
+    }
+}
+
+/// How a route of ours to a neighbour is written.
+pub(crate) fn neighbour_text(
+    address: Ipv6Addr,
+    device: &str,
+    via: Option<Ipv6Addr>,
+    table: RouteTable,
+) -> String {
+    let via = via.map_or_else(String::new, |gateway| format!(" via {gateway}"));
+    let table = if table.is_local() { " table local" } else { "" };
+    format!("{address}{via} dev {device}{table} proto {PROTOCOL}")
 }
 
 #[cfg(test)]

@@ -1,12 +1,15 @@
 //! Setup: facts, plan, steps; everything undone when what is essential fails.
 
 use std::io;
+use std::net::Ipv6Addr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use v6kit_net::{Hint, chain};
 
+use crate::addresses::renew_addresses;
 use crate::change::{ChangeError, Ledger, Release, hold};
+use crate::delivery::RouteTable;
 use crate::error::{HostError, privilege_hint};
 use crate::event::{Event, Met, Ready};
 use crate::facts::Facts;
@@ -19,6 +22,7 @@ use crate::resource::{Resource, Want};
 use crate::state::HoldKey;
 use crate::state_dir::{self, StateDir, StateDirError};
 use crate::system::System;
+use crate::trial::Trial;
 use crate::undo::tidy_up;
 use crate::wanted::Wanted;
 
@@ -120,17 +124,20 @@ impl Run<'_> {
     async fn carry_out(&mut self, dir: &StateDir) -> Result<Vec<String>, HostError> {
         let mut remarks = self.finish_earlier_runs().await?;
         let plan = self.plan().await?;
-        self.let_go_of_what_is_not_wanted_any_more(&plan).await?;
+        let (moved, unwanted) = self.not_wanted_any_more(&plan);
+        self.let_go(unwanted).await?;
         for step in &plan.steps {
             if self.stop.load(Ordering::Relaxed) {
                 return Err(HostError::Interrupted);
             }
-            let mut report = self.step(step).await?;
+            let mut report = self.step(step, &plan.trial).await?;
             if step.resource == Some(Resource::LimitsFile) && report.state == SetupState::Changed {
                 look_again_at_logins(plan.login_limit, &mut report)?;
             }
             self.steps.push(report);
         }
+        // Answers arrive all the while.
+        self.let_go(moved).await?;
         let was_set_up = self.ledger.journal.state().setup(self.wanted.prefix).is_some();
         self.announce().await?;
         if let Err(error) = self.ledger.journal.state().summary().write(dir.path()) {
@@ -158,10 +165,11 @@ impl Run<'_> {
             .collect())
     }
 
-    /// Undoes what this prefix holds from an earlier setup with other options, or from another boot.
-    async fn let_go_of_what_is_not_wanted_any_more(&mut self, plan: &Plan) -> Result<(), HostError> {
+    /// What this prefix holds from an earlier setup with other options, or from another boot: first routes whose
+    /// successor lies in another table, then the rest.
+    fn not_wanted_any_more(&self, plan: &Plan) -> (Vec<HoldKey>, Vec<HoldKey>) {
         let prefix = self.wanted.prefix;
-        let here = self.ledger.journal.place().clone();
+        let here = self.ledger.journal.place();
         let state = self.ledger.journal.state();
         let mut keys = state.holds(|holder| holder.prefix == prefix);
         keys.retain(|key| {
@@ -172,17 +180,35 @@ impl Run<'_> {
             let is_gone = state
                 .held(&key.resource)
                 .and_then(|held| held.holder(prefix, &key.step))
-                .is_some_and(|holder| holder.is_gone(&key.resource, &here));
+                .is_some_and(|holder| holder.is_gone(&key.resource, here));
             !is_wanted || is_gone
         });
+        let tables = plan
+            .steps
+            .iter()
+            .filter_map(|step| step.resource.as_ref()?.table());
+        let tables: Vec<RouteTable> = tables.collect();
+        keys.into_iter().partition(|key| {
+            let table = key.resource.table();
+            table.is_some_and(|table| !tables.contains(&table))
+        })
+    }
+
+    async fn let_go(&mut self, keys: Vec<HoldKey>) -> Result<(), HostError> {
         for key in keys {
             if let Release::Restored { before, after } = self.ledger.release(&key).await? {
+                let is_replaced = self.steps.iter().any(|step| step.id == key.step);
                 self.steps.push(SetupStep {
                     before: key.resource.describe(&before),
                     after: key.resource.describe(&after),
                     id: key.step,
                     state: SetupState::Changed,
-                    reason: "no longer asked for".to_owned(),
+                    reason: if is_replaced {
+                        "moved"
+                    } else {
+                        "no longer asked for"
+                    }
+                    .to_owned(),
                     hint: None,
                 });
             }
@@ -190,23 +216,111 @@ impl Run<'_> {
         Ok(())
     }
 
-    async fn step(&mut self, step: &Step) -> Result<SetupStep, HostError> {
+    async fn step(&mut self, step: &Step, trial: &Trial) -> Result<SetupStep, HostError> {
         match &step.action {
             Action::Partly { action, why, hint } => {
                 let inner = Step {
                     action: (**action).clone(),
                     ..step.clone()
                 };
-                let report = Box::pin(self.step(&inner)).await?;
+                let report = Box::pin(self.step(&inner, trial)).await?;
                 Ok(in_conflict(report, why, hint))
             }
+            Action::Change {
+                want: want @ Want::Notrack(_),
+                before,
+                ..
+            } => self.make_if_it_works(step, want, before.clone(), trial).await,
             Action::Change { want, before, .. } => self.make(step, want, before.clone()).await,
+            Action::Keep {
+                want: Some(want @ Want::Notrack(_)),
+                value,
+            } if trial.has_suspects() && !trial.is_answered().await => {
+                self.try_again(step, want, value.clone(), trial).await
+            }
             Action::Keep { want, .. } => {
                 self.keep(step, want.as_ref()).await?;
-                Ok(planned(step))
+                match want {
+                    Some(Want::Inbound(_)) => renewed(step).await,
+                    _ => Ok(planned(step)),
+                }
             }
             Action::Skip { .. } | Action::Conflict { .. } => Ok(planned(step)),
         }
+    }
+
+    /// Does without connection tracking, unless a connection that worked before does not work then.
+    async fn make_if_it_works(
+        &mut self,
+        step: &Step,
+        want: &Want,
+        before: Option<String>,
+        trial: &Trial,
+    ) -> Result<SetupStep, HostError> {
+        if !trial.is_answered().await {
+            if trial.has_suspects() {
+                let why = format!(
+                    "untracked packets are likely dropped by {}, and no default gateway answers by which that could be tried",
+                    trial.named()
+                );
+                return Ok(not_done(step, before, why, trial.hint()));
+            }
+            let made = self.make(step, want, before).await?;
+            return Ok(SetupStep {
+                reason: format!("{}; not tried, as no default gateway answers", made.reason),
+                ..made
+            });
+        }
+        let made = self.make(step, want, before.clone()).await?;
+        if made.state != SetupState::Changed {
+            return Ok(made);
+        }
+        // Twice: nothing is taken back for a moment's loss.
+        if trial.is_answered().await || trial.is_answered().await {
+            return Ok(SetupStep {
+                reason: format!("{}; tried with the default gateway", made.reason),
+                ..made
+            });
+        }
+        if let Some((key, previous)) = self.made.pop() {
+            self.ledger.revert(&key, previous.as_ref()).await?;
+        }
+        let why = if !trial.is_answered().await {
+            "the default gateway stopped answering while it was tried, with and without it: taken back"
+                .to_owned()
+        } else if trial.has_suspects() {
+            format!(
+                "untracked, the default gateway's answers do not arrive; tracked, they do: taken back. Untracked packets are likely dropped by {}",
+                trial.named()
+            )
+        } else {
+            "untracked, the default gateway's answers do not arrive; tracked, they do: taken back. What drops them was not found among the rules of nft".to_owned()
+        };
+        Ok(not_done(step, before, why, trial.hint()))
+    }
+
+    /// Something was added since that may drop what is untracked: it is tried without, and then with it again.
+    async fn try_again(
+        &mut self,
+        step: &Step,
+        want: &Want,
+        value: Option<String>,
+        trial: &Trial,
+    ) -> Result<SetupStep, HostError> {
+        let Some(resource) = &step.resource else {
+            return Ok(planned(step));
+        };
+        let key = hold(self.wanted.prefix, &step.id, resource);
+        self.ledger.release(&key).await?;
+        if trial.is_answered().await {
+            return self.make_if_it_works(step, want, value, trial).await;
+        }
+        let made = self.make(step, want, value).await?;
+        Ok(SetupStep {
+            state: SetupState::Unchanged,
+            reason: format!("{}; not tried, as no default gateway answers", made.reason),
+            ..made
+        })
     }
 
     async fn make(
@@ -223,6 +337,7 @@ impl Run<'_> {
         self.made.push((key.clone(), previous.clone()));
         match self.ledger.change(&key, want).await {
             Ok(after) => Ok(SetupStep {
+                state: SetupState::Changed,
                 after: resource.describe(&after),
                 ..planned(step)
             }),
@@ -401,6 +516,45 @@ fn preview(plan: &Plan, wanted: &Wanted) -> SetupReport {
         dry_run: true,
         blocked_by: None,
         remarks: plan.remarks.clone(),
+    }
+}
+
+/// Rules that stay, true to the addresses that this host has now.
+async fn renewed(step: &Step) -> Result<SetupStep, HostError> {
+    let renewal = renew_addresses().await?.unwrap_or_default();
+    let listed = |addresses: &[Ipv6Addr]| {
+        let texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+        texts.join(", ")
+    };
+    let reason = match (renewal.opened.as_slice(), renewal.shut.as_slice()) {
+        ([], []) => return Ok(planned(step)),
+        (opened, []) => format!("now open, as addresses of this host: {}", listed(opened)),
+        ([], shut) => format!(
+            "now shut, as no addresses of this host any more: {}",
+            listed(shut)
+        ),
+        (opened, shut) => format!(
+            "now open, as addresses of this host: {}; now shut: {}",
+            listed(opened),
+            listed(shut)
+        ),
+    };
+    Ok(SetupStep {
+        state: SetupState::Changed,
+        reason,
+        ..planned(step)
+    })
+}
+
+/// A step that something stands against.
+fn not_done(step: &Step, value: Option<String>, why: String, hint: String) -> SetupStep {
+    SetupStep {
+        id: step.id.clone(),
+        state: SetupState::Conflict,
+        before: value.clone(),
+        after: value,
+        reason: why,
+        hint: Some(hint),
     }
 }
 

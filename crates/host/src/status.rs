@@ -1,19 +1,22 @@
 //! Status: what setup left, compared with what is there.
 
+use std::net::Ipv6Addr;
 use std::path::Path;
 
 use v6kit_net::Prefix;
 
+use crate::delivery::{Placement, RouteTable, Routing};
 use crate::device::Device;
 use crate::error::HostError;
 use crate::event::Met;
 use crate::facts::may_administer_network;
 use crate::journal::Journal;
 use crate::listeners;
+use crate::nft::{self, InboundRules, OwnAddresses, REVISION};
 use crate::report::{StatusReport, StatusState, StatusStep};
 use crate::resource::{Resource, Want};
 use crate::state::{HoldKey, Phase, State};
-use crate::system::System;
+use crate::system::{ResourceError, System};
 use crate::undo::chosen;
 use crate::value::Value;
 
@@ -36,10 +39,22 @@ pub async fn status(state_dir: &Path, prefix: Option<Prefix>) -> Result<Option<S
     if !sees_firewall && keys.iter().any(|key| key.resource == Resource::Table) {
         return Err(HostError::not_privileged("look at the firewall", "status"));
     }
+    let system = System::open()?;
+    let routing = Routing::read(&system.netlink, &prefixes).await?;
+    let mut now = Now {
+        own: OwnAddresses::of(&routing.addresses, &routing.links),
+        known: None,
+        table: None,
+        routing,
+    };
     let mut steps = Vec::new();
     for key in &keys {
-        let found = system.read(&key.resource).await?;
-        steps.push(held_step(state, key, &found));
+        let found = now.read(&system, &key.resource).await?;
+        let step = held_step(state, key, &found);
+        steps.push(match now.fault(state, key)? {
+            Some(fault) if step.state == StatusState::InOrder => drifted(step, &fault),
+            _ => step,
+        });
     }
     for prefix in &prefixes {
         for met in state
@@ -62,6 +77,10 @@ pub async fn status(state_dir: &Path, prefix: Option<Prefix>) -> Result<Option<S
             remarks.push(remark);
         }
     }
+    remarks.extend(
+        keys.iter()
+            .filter_map(|key| now.of_an_earlier_version(state, key)),
+    );
     let is_complete = prefixes.iter().all(|prefix| state.setup(*prefix).is_some());
     Ok(Some(StatusReport {
         in_order: is_complete && has_devices && steps.iter().all(|step| step.state == StatusState::InOrder),
@@ -69,6 +88,112 @@ pub async fn status(state_dir: &Path, prefix: Option<Prefix>) -> Result<Option<S
         prefixes,
         remarks,
     }))
+}
+
+/// What is there now, as far as a listing of what was changed does not show it.
+struct Now {
+    routing: Routing,
+    own: OwnAddresses,
+    /// The addresses that our table knows, where they were asked for.
+    known: Option<OwnAddresses>,
+    /// Our table, read once for all steps.
+    table: Option<Value>,
+}
+
+impl Now {
+    async fn read(&mut self, system: &System, resource: &Resource) -> Result<Value, HostError> {
+        if *resource != Resource::Table {
+            return Ok(system.read(resource).await?);
+        }
+        if self.table.is_none() {
+            self.table = Some(system.read(resource).await?);
+            self.known = nft::read_own().map_err(ResourceError::from)?;
+        }
+        Ok(self.table.clone().unwrap_or_default())
+    }
+
+    /// What keeps a step from doing its work although it is as setup left it.
+    fn fault(&self, state: &State, key: &HoldKey) -> Result<Option<String>, HostError> {
+        let device = state.setup(key.prefix).map(|ready| ready.device.as_str());
+        let holder = state
+            .held(&key.resource)
+            .and_then(|held| held.holder(key.prefix, &key.step));
+        Ok(match (&key.resource, device, holder.map(|holder| &holder.want)) {
+            (Resource::Route { table, .. }, Some(device), _) => {
+                self.routing.tables().fault(key.prefix, device, *table)
+            }
+            (Resource::Table, Some(device), Some(Want::Inbound(rules))) => self.shut(rules, device),
+            _ => None,
+        })
+    }
+
+    /// The own addresses that are shut, and those that are open and no own ones.
+    fn shut(&self, rules: &InboundRules, device: &str) -> Option<String> {
+        let prefix = rules.prefix;
+        let is_old = rules.revision < REVISION;
+        let is_known = |address| match &self.known {
+            Some(known) if !is_old => known.contains(address),
+            _ => rules.open.contains(&address),
+        };
+        let links = &self.routing.links;
+        let name = |index| {
+            links
+                .iter()
+                .find(|link| link.index == index)
+                .map_or("-", |link| &link.name)
+        };
+        let mut faults: Vec<String> = self
+            .routing
+            .addresses
+            .iter()
+            .map(|address| (address.net.addr(), name(address.link)))
+            .filter(|(address, _)| prefix.contains(*address) && !is_known(*address))
+            // The kernel itself knows those of the device that a packet came in by.
+            .filter(|(_, on)| is_old || *on != device)
+            .map(|(address, on)| format!("shut: {address}, an address of this host on {on}"))
+            .collect();
+        let listed: Vec<Ipv6Addr> = match &self.known {
+            Some(known) if !is_old => known.all().collect(),
+            _ => rules.open.clone(),
+        };
+        let stale = listed
+            .into_iter()
+            .filter(|address| prefix.contains(*address) && !self.own.contains(*address));
+        faults.extend(
+            stale.map(|address| format!("open: {address}, which is no address of this host any more")),
+        );
+        (!faults.is_empty()).then(|| faults.join("; "))
+    }
+
+    /// What an earlier version made differently, where it does no harm now.
+    fn of_an_earlier_version(&self, state: &State, key: &HoldKey) -> Option<String> {
+        let device = &state.setup(key.prefix)?.device;
+        let Resource::Route {
+            table: RouteTable::Local,
+            ..
+        } = key.resource
+        else {
+            return None;
+        };
+        let could_move = self.routing.tables().placement(key.prefix, device) == Placement::Main;
+        could_move.then(|| {
+            format!(
+                "the route of {} lies in the local table, as earlier versions had it, where it hides longer routes: run setup again, it is moved to table main",
+                key.prefix
+            )
+        })
+    }
+}
+
+fn drifted(step: StatusStep, fault: &str) -> StatusStep {
+    StatusStep {
+        state: StatusState::Drifted,
+        found: Some(match &step.found {
+            Some(found) => format!("{found} ({fault})"),
+            None => fault.to_owned(),
+        }),
+        ..step
+    }
 }
 
 /// Something that setup changed.

@@ -2,12 +2,15 @@
 
 use std::io;
 
+use ipnet::Ipv6Net;
+use netlink_packet_route::route::RouteType;
 use v6kit_net::{Code, Hint, Prefix};
 
+use crate::delivery::{METRIC, RouteTable};
 use crate::limits;
-use crate::netlink::{Link, Netlink, NetlinkError, PROTOCOL};
+use crate::netlink::{Link, Netlink, NetlinkError, OurRoute, PROTOCOL, Route};
 use crate::nft::{self, NftError};
-use crate::resource::{Resource, route_text};
+use crate::resource::{Resource, Want, route_text};
 use crate::sysctl;
 use crate::value::Value;
 
@@ -124,22 +127,20 @@ impl System {
     /// The value of a resource as it is now.
     pub(crate) async fn read(&self, resource: &Resource) -> Result<Value, ResourceError> {
         match resource {
-            Resource::Route { prefix, device } => {
-                let Some(link) = self.link(device).await? else {
+            Resource::Route {
+                prefix,
+                device,
+                table,
+            } => self.read_route(*prefix, device, *table).await,
+            Resource::Neighbour { .. } => {
+                let Some(wanted) = self.our_route(resource).await? else {
                     return Ok(Value::ABSENT);
                 };
-                let routes = self
-                    .netlink
-                    .routes(|route| route.delivers(*prefix) && route.link == Some(link.index))
-                    .await?;
-                // Ours before one that somebody added with another metric.
-                let ours = routes.iter().any(|route| route.protocol == PROTOCOL);
-                Ok(match routes.first() {
-                    None => Value::ABSENT,
-                    Some(_) if ours => Value::text(route_text(*prefix, device)),
-                    Some(other) => {
-                        Value::text(format!("local {prefix} dev {device} proto {}", other.protocol))
-                    }
+                let found = self.netlink.routes(|route| wanted.is(route)).await?;
+                Ok(if found.is_empty() {
+                    Value::ABSENT
+                } else {
+                    resource.target(&Value::ABSENT, &[&Want::Present])
                 })
             }
             Resource::Sysctl { name } => sysctl::read(name).map_err(|source| ResourceError::Sysctl {
@@ -158,16 +159,16 @@ impl System {
     /// Makes a resource what `target` says.
     pub(crate) async fn write(&self, resource: &Resource, target: &Value) -> Result<(), ResourceError> {
         match resource {
-            Resource::Route { prefix, device } => {
-                let Some(link) = self.link(device).await? else {
+            Resource::Route { device, .. } | Resource::Neighbour { device, .. } => {
+                let Some(route) = self.our_route(resource).await? else {
                     return Err(ResourceError::NoDevice {
                         device: device.clone(),
                     });
                 };
                 if target.is_absent() {
-                    self.netlink.delete_local_route(*prefix, link.index).await?;
+                    self.netlink.delete_route(&route).await?;
                 } else {
-                    self.netlink.add_local_route(*prefix, link.index).await?;
+                    self.netlink.add_route(&route).await?;
                 }
                 Ok(())
             }
@@ -184,7 +185,10 @@ impl System {
                 action: "written",
                 source,
             }),
-            Resource::Table => Ok(nft::write(target)?),
+            Resource::Table => {
+                let own = crate::addresses::own(&self.netlink).await?;
+                Ok(nft::write(target, &own)?)
+            }
         }
     }
 
@@ -195,6 +199,76 @@ impl System {
             .routes(|route| route.protocol == PROTOCOL && route.destination == prefix.into())
             .await?;
         Ok(!routes.is_empty())
+    }
+
+    async fn read_route(
+        &self,
+        prefix: Prefix,
+        device: &str,
+        table: RouteTable,
+    ) -> Result<Value, ResourceError> {
+        let Some(link) = self.link(device).await? else {
+            return Ok(Value::ABSENT);
+        };
+        let routes = self
+            .netlink
+            .routes(|route| {
+                route.delivers(prefix) && route.link == Some(link.index) && route.table == table.id()
+            })
+            .await?;
+        // Ours before one that somebody added with another metric.
+        let is_ours = |route: &Route| {
+            route.protocol == PROTOCOL && (table == RouteTable::Local || route.metric == METRIC)
+        };
+        Ok(match routes.first() {
+            None => Value::ABSENT,
+            Some(_) if routes.iter().any(is_ours) => Value::text(route_text(prefix, device, table)),
+            Some(other) => Value::text(format!("local {prefix} dev {device} proto {}", other.protocol)),
+        })
+    }
+
+    /// The route that a resource stands for; `None` where its device is gone.
+    async fn our_route(&self, resource: &Resource) -> Result<Option<OurRoute>, NetlinkError> {
+        let (device, destination, kind, table, metric, via) = match resource {
+            Resource::Route {
+                prefix,
+                device,
+                table,
+            } => {
+                let metric = (*table == RouteTable::Main).then_some(METRIC);
+                (
+                    device,
+                    Ipv6Net::from(*prefix),
+                    RouteType::Local,
+                    table,
+                    metric,
+                    None,
+                )
+            }
+            Resource::Neighbour {
+                address,
+                device,
+                via,
+                table,
+            } => (
+                device,
+                Ipv6Net::from(*address),
+                RouteType::Unicast,
+                table,
+                None,
+                *via,
+            ),
+            Resource::Sysctl { .. } | Resource::LimitsFile | Resource::Table => return Ok(None),
+        };
+        let link = self.link(device).await?;
+        Ok(link.map(|link| OurRoute {
+            destination,
+            kind,
+            table: table.id(),
+            metric,
+            link: link.index,
+            via,
+        }))
     }
 
     async fn link(&self, name: &str) -> Result<Option<Link>, NetlinkError> {

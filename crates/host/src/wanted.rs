@@ -1,5 +1,7 @@
 //! What the user asks setup for.
 
+use std::net::Ipv6Addr;
+
 use v6kit_net::Prefix;
 
 /// What the host is to be prepared for.
@@ -19,6 +21,20 @@ pub struct Wanted {
     pub nofile: u64,
     /// What the host will do.
     pub purpose: Purpose,
+    /// Where the user is logged in from, as SSH_CONNECTION says (ssh(1)).
+    pub session: Option<Ipv6Addr>,
+    /// What becomes of the setup where it cuts somebody off.
+    pub cut_off: CutOff,
+}
+
+/// What becomes of a setup that would take packets away from others in the prefix, to whom no route of ours can
+/// lead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CutOff {
+    /// It is refused before anything is changed.
+    Refuse,
+    /// It goes on.
+    Accept,
 }
 
 /// What becomes of connection tracking.

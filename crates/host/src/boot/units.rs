@@ -24,15 +24,20 @@ const BINARY: &str = "/usr/bin/v6kit";
 
 const SETUP: &str = "v6kit-setup.service";
 const TIMER: &str = "v6kit-check.timer";
+const ADDRESSES: &str = "v6kit-addresses.service";
 
 /// The units that setting up at boot needs, as a package has them.
-const UNITS: [(&str, &str); 3] = [
+const UNITS: [(&str, &str); 4] = [
     (SETUP, include_str!("../../../../systemd/v6kit-setup.service")),
     (
         "v6kit-check.service",
         include_str!("../../../../systemd/v6kit-check.service"),
     ),
     (TIMER, include_str!("../../../../systemd/v6kit-check.timer")),
+    (
+        ADDRESSES,
+        include_str!("../../../../systemd/v6kit-addresses.service"),
+    ),
 ];
 
 /// A unit that is written where no package brought it.
@@ -124,14 +129,14 @@ pub(super) fn enable() -> Result<bool, BootError> {
     }
     reload()?;
     // Active from now on, so that a restarted firewall finds it.
-    systemctl(&["--quiet", "enable", "--now", SETUP, TIMER])?;
+    systemctl(&["--quiet", "enable", "--now", SETUP, TIMER, ADDRESSES])?;
     Ok(true)
 }
 
 /// Undoes [`enable`]. Says whether there was anything to undo.
 pub(super) fn disable() -> Result<bool, BootError> {
     let was_enabled = is_enabled();
-    take_down(&["disable", "--now"], &[TIMER, SETUP])?;
+    take_down(&["disable", "--now"], &[ADDRESSES, TIMER, SETUP])?;
     Ok(was_enabled)
 }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use v6kit_net::Prefix;
 
-use super::rules::tcp_comment;
+use super::rules::{NO_TCP, OPEN};
 use crate::value::Value;
 
 /// Our table out of a listing, without the numbers that change when it is made anew.
@@ -51,16 +51,25 @@ impl Listing {
     }
 }
 
-/// Whether the listing of our table has the rule that drops new TCP connections to `prefix`.
-pub(crate) fn drops_inbound(table: &Value, prefix: Prefix) -> bool {
+/// The prefix whose rules drop new TCP connections to all of `prefix`: itself, or a wider one; `None` where it is
+/// open. What is said of a part holds before what is said of the whole.
+pub(crate) fn closing_prefix(table: &Value, prefix: Prefix) -> Option<Prefix> {
     let listing = table
         .as_text()
         .and_then(|text| serde_json::from_str::<Listing>(text).ok());
     let objects = listing.into_iter().flat_map(|listing| listing.objects);
-    let comment = tcp_comment(prefix);
-    objects
-        .into_iter()
-        .any(|object| object["rule"]["comment"] == comment)
+    let (closing, said) = objects
+        .filter_map(|object| {
+            let (said_of, said) = object["rule"]["comment"].as_str()?.split_once(": ")?;
+            Some((said_of.parse::<Prefix>().ok()?, said.to_owned()))
+        })
+        .filter(|(said_of, said)| {
+            [NO_TCP, OPEN].contains(&said.as_str())
+                && said_of.length() <= prefix.length()
+                && said_of.contains(prefix.network())
+        })
+        .max_by_key(|(said_of, _)| said_of.length())?;
+    (said == NO_TCP).then_some(closing)
 }
 
 #[cfg(test)]
@@ -74,14 +83,20 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_is_closed_when_its_own_rule_is_listed() {
+    fn a_prefix_is_closed_by_its_own_rule_or_that_of_a_wider_one() {
         let found = ruleset(
             r#"{"table":{"family":"inet","name":"v6kit","handle":1}},
-            {"rule":{"family":"inet","table":"v6kit","chain":"inbound","handle":9,"comment":"2001:db8:1::/64: no new TCP connections","expr":[{"drop":null}]}}"#,
+            {"rule":{"family":"inet","table":"v6kit","chain":"inbound","handle":9,"comment":"2001:db8:1::/64: no new TCP connections","expr":[{"drop":null}]}},
+            {"rule":{"family":"inet","table":"v6kit","chain":"inbound","handle":10,"comment":"2001:db8:1:0:6::/80: open","expr":[{"accept":null}]}}"#,
         );
-        assert!(drops_inbound(&found.table, "2001:db8:1::/64".parse().unwrap()));
-        assert!(!drops_inbound(&found.table, "2001:db8:2::/64".parse().unwrap()));
-        assert!(!drops_inbound(&Value::ABSENT, "2001:db8:1::/64".parse().unwrap()));
+        let closing = |prefix: &str| closing_prefix(&found.table, prefix.parse().unwrap());
+        let whole = "2001:db8:1::/64".parse().unwrap();
+        assert_eq!(closing("2001:db8:1::/64"), Some(whole));
+        assert_eq!(closing("2001:db8:1:0:5::/80"), Some(whole));
+        assert_eq!(closing("2001:db8:1:0:6::/80"), None);
+        assert_eq!(closing("2001:db8::/48"), None);
+        assert_eq!(closing("2001:db8:2::/64"), None);
+        assert_eq!(closing_prefix(&Value::ABSENT, whole), None);
     }
 
     #[test]

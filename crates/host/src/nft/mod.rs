@@ -1,6 +1,7 @@
 //! The nftables table `inet v6kit`, and what other tables mean for us, through nft(8).
 
 mod listing;
+mod own;
 mod rules;
 pub(crate) mod ruleset;
 
@@ -9,8 +10,9 @@ use std::process::{Command, Stdio};
 
 use v6kit_net::{Code, Hint};
 
-pub(crate) use listing::{describe_listing, drops_inbound, is_same_listing};
-pub(crate) use rules::{InboundRules, NotrackRules, Udp, script};
+pub(crate) use listing::{closing_prefix, describe_listing, is_same_listing};
+pub(crate) use own::OwnAddresses;
+pub(crate) use rules::{InboundRules, NotrackRules, REVISION, script};
 pub(crate) use ruleset::Ruleset;
 
 use crate::value::Value;
@@ -39,6 +41,11 @@ pub(crate) enum NftError {
 }
 
 impl NftError {
+    /// Whether what was asked for is not there.
+    fn is_absence(&self) -> bool {
+        matches!(self, Self::Failed { message } if message.contains("No such file or directory"))
+    }
+
     /// Whether CAP_NET_ADMIN is missing.
     pub(crate) fn is_denial(&self) -> bool {
         matches!(self, Self::Failed { message } if message.contains("Operation not permitted"))
@@ -72,25 +79,52 @@ pub(crate) fn version() -> Result<String, NftError> {
     Ok(word.trim_start_matches('v').to_owned())
 }
 
-/// Reads the rules of this network namespace.
+/// Reads the rules of this network namespace; without the elements of sets, of which there may be very many.
 pub(crate) fn ruleset() -> Result<Ruleset, NftError> {
-    let output = run(&["-j", "list", "ruleset"], "")?;
-    let document = serde_json::from_str(&output).map_err(NftError::Output)?;
-    Ok(Ruleset::parse(&document))
+    let output = run(&["-j", "-t", "list", "ruleset"], "")?;
+    Ok(Ruleset::parse(&document(&output)?))
 }
 
-/// The listing of our table.
+/// The listing of our table, absent where there is none.
 pub(crate) fn read() -> Result<Value, NftError> {
-    Ok(ruleset()?.table)
+    match run(&["-j", "-t", "list", "table", "inet", "v6kit"], "") {
+        Ok(output) => Ok(Ruleset::parse(&document(&output)?).table),
+        Err(error) if error.is_absence() => Ok(Value::ABSENT),
+        Err(error) => Err(error),
+    }
 }
 
-/// Makes our table what `script` says, or removes it, in one transaction.
-pub(crate) fn write(script: &Value) -> Result<(), NftError> {
-    // A table must exist to be deleted, and adding one that exists is no error.
-    let text = script
-        .as_text()
-        .unwrap_or("add table inet v6kit\ndelete table inet v6kit\n");
-    run(&["-f", "-"], text).map(|_| ())
+/// Makes our table what `script` says, or removes it, in one transaction. What follows the addresses of this
+/// host is filled with `own`.
+pub(crate) fn write(script: &Value, own: &OwnAddresses) -> Result<(), NftError> {
+    let text = match script.as_text() {
+        Some(script) => format!("{script}{}", own.fill()),
+        // A table must exist to be deleted, and adding one that exists is no error.
+        None => "add table inet v6kit\ndelete table inet v6kit\n".to_owned(),
+    };
+    run(&["-f", "-"], &text).map(|_| ())
+}
+
+/// The own addresses that our table knows; `None` where it has no such set.
+pub(crate) fn read_own() -> Result<Option<OwnAddresses>, NftError> {
+    let list = |set| run(&["-j", "list", "set", "inet", "v6kit", set], "");
+    match list(own::ALL).and_then(|all| Ok((all, list(own::BY_DEVICE)?))) {
+        Ok((all, by_device)) => Ok(Some(OwnAddresses::parse(
+            &document(&all)?,
+            &document(&by_device)?,
+        ))),
+        Err(error) if error.is_absence() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Has our table know `own` from now on.
+pub(crate) fn write_own(own: &OwnAddresses) -> Result<(), NftError> {
+    run(&["-f", "-"], &own.fill()).map(|_| ())
+}
+
+fn document(output: &str) -> Result<serde_json::Value, NftError> {
+    serde_json::from_str(output).map_err(NftError::Output)
 }
 
 /// Runs nft with `input`. It inherits the lock on the state directory, so that nobody else starts while

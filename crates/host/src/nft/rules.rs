@@ -3,31 +3,26 @@
 use std::fmt::Write as _;
 use std::net::Ipv6Addr;
 
+use super::own::{ALL, BY_DEVICE};
 use serde::{Deserialize, Serialize};
 use v6kit_net::Prefix;
 
 use crate::resource::Want;
+
+/// Which rules this version writes: those of another one are written anew.
+pub(crate) const REVISION: u32 = 2;
 
 /// Rules that close a prefix to what nobody here asked for, and leave replies alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct InboundRules {
     /// The prefix.
     pub(crate) prefix: Prefix,
-    /// Addresses in the prefix that stay open: those configured on this host.
+    /// [`REVISION`] of the version that wrote them; earlier ones wrote none.
+    #[serde(default)]
+    pub(crate) revision: u32,
+    /// The addresses that the rules of earlier versions leave open, whatever this host has since.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) open: Vec<Ipv6Addr>,
-    /// Which UDP packets are let in.
-    pub(crate) udp: Udp,
-}
-
-/// Which UDP packets to the prefix are let in. UDP has no flag that tells a reply from a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Udp {
-    /// None.
-    Closed,
-    /// Those to a socket that is bound to that very address, as a UDP relay's is. A service that
-    /// listens on every address is not reached. Needs no connection tracking.
-    BoundSockets,
 }
 
 /// Rules that keep a prefix out of connection tracking.
@@ -35,49 +30,70 @@ pub(crate) enum Udp {
 pub(crate) struct NotrackRules {
     /// The prefix.
     pub(crate) prefix: Prefix,
-    /// Addresses in the prefix that stay tracked: those configured on this host.
-    pub(crate) tracked: Vec<Ipv6Addr>,
+    /// As in [`InboundRules`].
+    #[serde(default)]
+    pub(crate) revision: u32,
+}
+
+impl InboundRules {
+    /// Those of this version.
+    pub(crate) fn new(prefix: Prefix) -> Self {
+        Self {
+            prefix,
+            revision: REVISION,
+            open: Vec::new(),
+        }
+    }
 }
 
 /// The script that replaces our table by one with all the rules wanted.
 pub(crate) fn script(wants: &[&Want]) -> String {
-    let inbound: Vec<&InboundRules> = wants
+    // The longest first: what is said of a part holds there, whatever is said of the whole.
+    let mut inbound: Vec<(Prefix, String)> = wants
         .iter()
         .filter_map(|want| match want {
-            Want::Inbound(rules) => Some(rules),
+            Want::Inbound(rules) => Some((rules.prefix, closing_rules(rules.prefix))),
+            Want::Open { prefix } => Some((*prefix, opening_rule(*prefix))),
             _ => None,
         })
         .collect();
-    let notrack: Vec<&NotrackRules> = wants
+    inbound.sort_by_key(|(prefix, _)| (std::cmp::Reverse(prefix.length()), prefix.network()));
+    let notrack: Vec<Prefix> = wants
         .iter()
         .filter_map(|want| match want {
-            Want::Notrack(rules) => Some(rules),
+            Want::Notrack(rules) => Some(rules.prefix),
             _ => None,
         })
         .collect();
-    let mut text = "add table inet v6kit\ndelete table inet v6kit\ntable inet v6kit {\n".to_owned();
+    let mut text = format!(
+        "add table inet v6kit\ndelete table inet v6kit\ntable inet v6kit {{\n\
+         \tset {ALL} {{\n\t\ttype ipv6_addr\n\t}}\n\
+         \tset {BY_DEVICE} {{\n\t\ttype ipv6_addr . ifname\n\t}}\n"
+    );
     if !inbound.is_empty() {
-        let rules: String = inbound.iter().map(|rules| inbound_rules(rules)).collect();
+        let rules: String = inbound.into_iter().map(|(_, rules)| rules).collect();
+        let rules = format!("{ALWAYS_IN}{rules}");
         chain(&mut text, "inbound", "input priority filter", &rules);
     }
     if !notrack.is_empty() {
-        let rules = |side| -> String {
+        let rules = |side, device| -> String {
             notrack
                 .iter()
-                .map(|rules| notrack_rule(rules, side))
-                .collect::<String>()
+                .map(|prefix| notrack_rule(*prefix, side, device))
+                .collect()
         };
-        chain(
-            &mut text,
-            "untracked_in",
-            "prerouting priority raw",
-            &rules("daddr"),
-        );
-        chain(&mut text, "untracked_out", "output priority raw", &rules("saddr"));
+        let (incoming, outgoing) = (rules("daddr", "iif"), rules("saddr", "oif"));
+        chain(&mut text, "untracked_in", "prerouting priority raw", &incoming);
+        chain(&mut text, "untracked_out", "output priority raw", &outgoing);
     }
     text.push_str("}\n");
     text
 }
+
+/// What is let in whatever the prefix. Only the first fragment of a packet shows its ports; the others are worth
+/// nothing without it.
+const ALWAYS_IN: &str = "\t\tiifname \"lo\" accept comment \"what this host sends to itself\"\n\
+    \t\tfrag frag-off != 0 accept comment \"later fragments\"\n";
 
 fn chain(text: &mut String, name: &str, hook: &str, rules: &str) {
     // Writing to a String cannot fail.
@@ -87,70 +103,91 @@ fn chain(text: &mut String, name: &str, hook: &str, rules: &str) {
     );
 }
 
-fn inbound_rules(rules: &InboundRules) -> String {
-    let prefix = rules.prefix;
-    // What this host sends to itself is not inbound.
-    let to = format!(
-        "iifname != \"lo\" ip6 daddr {prefix}{}",
-        except("daddr", &rules.open)
-    );
-    let mut text = format!(
-        "\t\t{to} tcp flags & (syn | ack) == syn drop comment \"{}\"\n",
-        tcp_comment(prefix)
-    );
-    if rules.udp == Udp::BoundSockets {
-        text += &format!(
-            "\t\t{to} meta l4proto udp socket wildcard 0 accept comment \"{prefix}: UDP to sockets of that very address\"\n"
-        );
-    }
-    text += &format!("\t\t{to} meta l4proto udp drop comment \"{prefix}: no UDP\"\n");
-    text += &format!("\t\t{to} icmpv6 type echo-request drop comment \"{prefix}: no ping\"\n");
-    text += &format!("\t\t{to} meta l4proto {{ sctp, dccp }} drop comment \"{prefix}: no other services\"\n");
-    text
+/// The own addresses stay open, also those that come later: on the device that a packet came in by the kernel
+/// knows them (fib), on others the set does. Of an address that its device has no more the set is not believed.
+fn closing_rules(prefix: Prefix) -> String {
+    let rules = [
+        ("fib daddr . iif type local accept", "own addresses".to_owned()),
+        (
+            "ip6 daddr @own ip6 daddr . iifname != @own_by_device accept",
+            "own addresses of other devices".to_owned(),
+        ),
+        ("tcp flags & (syn | ack) == syn drop", NO_TCP.to_owned()),
+        (
+            "meta l4proto udp socket wildcard 0 accept",
+            "UDP to sockets of that very address".to_owned(),
+        ),
+        ("meta l4proto { udp, udplite } drop", "no UDP".to_owned()),
+        ("icmpv6 type echo-request drop", "no ping".to_owned()),
+        // An INIT chunk is alone in its packet (RFC 9260, section 3).
+        (
+            "meta l4proto sctp @th,96,8 1 drop",
+            "no new SCTP associations".to_owned(),
+        ),
+        ("dccp type request drop", "no new DCCP connections".to_owned()),
+    ];
+    rules
+        .iter()
+        .map(|(rule, comment)| format!("\t\tip6 daddr {prefix} {rule} comment \"{prefix}: {comment}\"\n"))
+        .collect()
 }
 
-/// What is written beside the rule that drops new TCP connections to a prefix.
-pub(super) fn tcp_comment(prefix: Prefix) -> String {
-    format!("{prefix}: no new TCP connections")
+fn opening_rule(prefix: Prefix) -> String {
+    format!("\t\tip6 daddr {prefix} accept comment \"{prefix}: {OPEN}\"\n")
 }
 
-fn notrack_rule(rules: &NotrackRules, side: &str) -> String {
-    let prefix = rules.prefix;
+/// What is written, after the prefix, beside the rule that drops new TCP connections.
+pub(super) const NO_TCP: &str = "no new TCP connections";
+/// The same beside the rule that leaves a prefix open.
+pub(super) const OPEN: &str = "open";
+
+/// The own addresses stay tracked.
+fn notrack_rule(prefix: Prefix, side: &str, device: &str) -> String {
     format!(
-        "\t\tip6 {side} {prefix}{} notrack comment \"{prefix}: not tracked\"\n",
-        except(side, &rules.tracked)
+        "\t\tip6 {side} {prefix} fib {side} . {device} type != local ip6 {side} != @own notrack comment \"{prefix}: not tracked\"\n"
     )
-}
-
-fn except(side: &str, addresses: &[Ipv6Addr]) -> String {
-    if addresses.is_empty() {
-        return String::new();
-    }
-    let list: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-    format!(" ip6 {side} != {{ {} }}", list.join(", "))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn rules() -> InboundRules {
-        InboundRules {
-            prefix: "2001:db8:1::/64".parse().unwrap(),
-            open: vec!["2001:db8:1::5".parse().unwrap()],
-            udp: Udp::Closed,
+    fn prefix(text: &str) -> Prefix {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_script_replaces_the_table_and_names_no_address_of_this_host() {
+        let want = Want::Inbound(InboundRules::new(prefix("2001:db8:1::/64")));
+        let script = script(&[&want]);
+        assert!(script.starts_with("add table inet v6kit\ndelete table inet v6kit\ntable inet v6kit {"));
+        let rules: Vec<&str> = script.lines().filter(|line| line.contains("comment")).collect();
+        assert!(rules[2].contains("fib daddr . iif type local accept"), "{script}");
+        assert!(
+            rules[4].contains("tcp flags & (syn | ack) == syn drop"),
+            "{script}"
+        );
+        assert!(!script.contains("notrack"));
+    }
+
+    #[test]
+    fn what_is_said_of_a_part_comes_before_what_is_said_of_the_whole() {
+        let whole = Want::Inbound(InboundRules::new(prefix("2001:db8:1::/64")));
+        let part = Want::Open {
+            prefix: prefix("2001:db8:1:0:5::/80"),
+        };
+        for wants in [[&whole, &part], [&part, &whole]] {
+            let script = script(&wants);
+            let open = script.find("2001:db8:1:0:5::/80 accept").unwrap();
+            assert!(open < script.find("2001:db8:1::/64 tcp").unwrap(), "{script}");
         }
     }
 
     #[test]
-    fn the_script_replaces_the_table_and_leaves_the_own_addresses_open() {
-        let want = Want::Inbound(rules());
-        let script = script(&[&want]);
-        assert!(script.starts_with("add table inet v6kit\ndelete table inet v6kit\ntable inet v6kit {"));
-        assert!(script.contains(
-            "iifname != \"lo\" ip6 daddr 2001:db8:1::/64 ip6 daddr != { 2001:db8:1::5 } tcp flags & (syn | ack) == syn drop"
-        ));
-        assert!(!script.contains("socket wildcard"));
-        assert!(!script.contains("notrack"));
+    fn rules_of_an_earlier_version_are_told_from_those_of_this_one() {
+        let old = r#"{"prefix":"2001:db8:1::/64","open":["2001:db8:1::2"],"udp":"closed"}"#;
+        let old: InboundRules = serde_json::from_str(old).unwrap();
+        assert_ne!(old, InboundRules::new(prefix("2001:db8:1::/64")));
+        assert_eq!(old.open, ["2001:db8:1::2".parse::<Ipv6Addr>().unwrap()]);
     }
 }

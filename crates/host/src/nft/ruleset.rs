@@ -13,11 +13,11 @@ pub(crate) struct Ruleset {
     pub(crate) table: Value,
     /// Whether some rule asks for connection tracking.
     pub(crate) tracks: bool,
-    /// Chains of other tables that drop untracked packets.
-    pub(crate) blocking: Vec<Chain>,
+    /// Chains of other tables that may drop untracked packets: they are read, not tried.
+    pub(crate) suspects: Vec<Chain>,
 }
 
-/// A base chain that would drop untracked packets.
+/// A base chain that may drop untracked packets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Chain {
     /// As nft writes it: `ip6`, `inet`.
@@ -40,6 +40,13 @@ pub(crate) enum Direction {
 }
 
 impl Chain {
+    /// Whether ip6tables made it: its table must stay readable to that program.
+    fn is_of_iptables(&self) -> bool {
+        self.family == "ip6"
+            && ["filter", "raw", "mangle", "nat", "security"].contains(&self.table.as_str())
+            && ["INPUT", "OUTPUT", "PREROUTING", "POSTROUTING"].contains(&self.name.as_str())
+    }
+
     /// The line that lets untracked packets of `prefix` through.
     pub(crate) fn accept_line(&self, prefix: Prefix) -> String {
         let Self {
@@ -52,12 +59,35 @@ impl Chain {
             Direction::In => "daddr",
             Direction::Out => "saddr",
         };
+        if self.is_of_iptables() {
+            return iptables_line("ip6tables", table, name, *direction, prefix);
+        }
         format!("nft insert rule {family} {table} {name} ip6 {side} {prefix} ct state untracked accept")
     }
 }
 
+/// The line that lets untracked packets of `prefix` through a chain of ip6tables(8).
+pub(crate) fn iptables_line(
+    program: &str,
+    table: &str,
+    chain: &str,
+    direction: Direction,
+    prefix: Prefix,
+) -> String {
+    let side = match direction {
+        Direction::In => "-d",
+        Direction::Out => "-s",
+    };
+    let table = if table == "filter" {
+        String::new()
+    } else {
+        format!(" -t {table}")
+    };
+    format!("{program}{table} -I {chain} {side} {prefix} -m conntrack --ctstate UNTRACKED -j ACCEPT")
+}
+
 impl Ruleset {
-    /// Reads what `nft -j list ruleset` prints (libnftables-json(5)).
+    /// Reads what `nft -j -t list ruleset` prints (libnftables-json(5)).
     pub(super) fn parse(document: &Json) -> Self {
         let mut version = String::new();
         let mut ours = Vec::new();
@@ -89,10 +119,7 @@ impl Ruleset {
         Self {
             table,
             tracks: rules.iter().any(|rule| tracks(&rule["expr"])),
-            blocking: chains
-                .iter()
-                .filter_map(|chain| blocking(chain, &rules))
-                .collect(),
+            suspects: chains.iter().filter_map(|chain| suspect(chain, &rules)).collect(),
         }
     }
 }
@@ -143,25 +170,18 @@ fn xt_tracks(extension: &Json) -> bool {
     }
 }
 
-/// Base chains that end in a drop and have no rule that accepts untracked packets.
-fn blocking(chain: &Json, rules: &[&Json]) -> Option<Chain> {
+/// A base chain that drops by its policy, without a condition or by the state of a connection, in itself or in
+/// what it jumps to, and accepts no untracked packet there.
+fn suspect(chain: &Json, rules: &[&Json]) -> Option<Chain> {
     let direction = match chain["hook"].as_str()? {
         "prerouting" | "input" => Direction::In,
         "output" | "postrouting" => Direction::Out,
         _ => return None,
     };
     let family = chain["family"].as_str().filter(|f| ["ip6", "inet"].contains(f))?;
-    let in_table = |rule: &&&Json| rule["family"] == chain["family"] && rule["table"] == chain["table"];
-    let mut own = rules
-        .iter()
-        .filter(in_table)
-        .filter(|rule| rule["chain"] == chain["name"]);
-    let drops = chain["policy"] == "drop" || own.any(|rule| drops_everything(&rule["expr"]));
-    // The accept may lie in a chain that this one jumps to.
-    let accepts = rules
-        .iter()
-        .filter(in_table)
-        .any(|rule| accepts_untracked(&rule["expr"]));
+    let reached = reached(chain, rules);
+    let drops = chain["policy"] == "drop" || reached.iter().any(|rule| drops_untracked(&rule["expr"]));
+    let accepts = reached.iter().any(|rule| accepts_untracked(&rule["expr"]));
     (drops && !accepts).then(|| Chain {
         family: family.to_owned(),
         table: text(&chain["table"]),
@@ -170,21 +190,69 @@ fn blocking(chain: &Json, rules: &[&Json]) -> Option<Chain> {
     })
 }
 
-/// A rule without any condition that drops or rejects.
-fn drops_everything(expression: &Json) -> bool {
-    let statements: Vec<&str> = expression
+/// The rules of a chain and of all chains that it jumps to.
+fn reached<'a>(chain: &Json, rules: &[&'a Json]) -> Vec<&'a Json> {
+    let mut names = vec![text(&chain["name"])];
+    let mut found = Vec::new();
+    let mut next = 0;
+    while let Some(name) = names.get(next).cloned() {
+        next += 1;
+        let own = rules.iter().filter(|rule| {
+            rule["family"] == chain["family"] && rule["table"] == chain["table"] && rule["chain"] == *name
+        });
+        for rule in own {
+            found.push(*rule);
+            let mut targets = Vec::new();
+            jumps(&rule["expr"], &mut targets);
+            for target in targets {
+                if !names.contains(&target) {
+                    names.push(target);
+                }
+            }
+        }
+    }
+    found
+}
+
+/// The chains that an expression may jump to, those of a verdict map included.
+fn jumps(expression: &Json, targets: &mut Vec<String>) {
+    match expression {
+        Json::Object(object) => {
+            for (key, value) in object {
+                match value["target"].as_str() {
+                    Some(target) if ["jump", "goto"].contains(&key.as_str()) => {
+                        targets.push(target.to_owned());
+                    }
+                    _ => jumps(value, targets),
+                }
+            }
+        }
+        Json::Array(array) => array.iter().for_each(|part| jumps(part, targets)),
+        _ => {}
+    }
+}
+
+/// A rule that drops or rejects without any condition, or by the state of a connection (other than `invalid`,
+/// which an untracked packet is not).
+fn drops_untracked(expression: &Json) -> bool {
+    let statements: Vec<&serde_json::Map<String, Json>> = expression
         .as_array()
         .into_iter()
         .flatten()
         .filter_map(Json::as_object)
-        .flat_map(|statement| statement.keys().map(String::as_str))
         .collect();
-    statements
-        .iter()
-        .any(|statement| ["drop", "reject"].contains(statement))
-        && !statements
+    let has = |words: &[&str]| {
+        statements
             .iter()
-            .any(|statement| ["match", "xt", "vmap", "limit"].contains(statement))
+            .flat_map(|statement| statement.keys())
+            .any(|key| words.contains(&key.as_str()))
+    };
+    let by_state = statements.iter().any(|statement| {
+        statement.get("match").is_some_and(|found| {
+            found["left"]["ct"]["key"] == "state" && (found["op"] == "!=" || found["right"] != "invalid")
+        })
+    });
+    has(&["drop", "reject"]) && (by_state || !has(&["match", "xt", "vmap", "limit"]))
 }
 
 fn accepts_untracked(expression: &Json) -> bool {
@@ -212,7 +280,7 @@ mod tests {
     fn a_default_drop_chain_blocks_untracked_packets_until_it_accepts_them() {
         let found = ruleset(DEFAULT_DROP);
         assert!(found.tracks);
-        let [chain] = found.blocking.as_slice() else {
+        let [chain] = found.suspects.as_slice() else {
             panic!("{found:?}")
         };
         assert_eq!(
@@ -223,7 +291,7 @@ mod tests {
             "{DEFAULT_DROP},{}",
             r#"{"rule":{"family":"inet","table":"f","chain":"input","handle":5,"expr":[{"match":{"op":"in","left":{"ct":{"key":"state"}},"right":"untracked"}},{"accept":null}]}}"#
         );
-        assert_eq!(ruleset(&accepted).blocking, []);
+        assert_eq!(ruleset(&accepted).suspects, []);
         assert!(found.table.is_absent());
     }
 
@@ -232,8 +300,37 @@ mod tests {
         let chain = r#"{"chain":{"family":"ip6","table":"f","name":"i","type":"filter","hook":"input","policy":"accept"}}"#;
         let reject = r#"{"rule":{"family":"ip6","table":"f","chain":"i","expr":[{"counter":{"packets":0,"bytes":0}},{"reject":null}]}}"#;
         let banned = r#"{"rule":{"family":"ip6","table":"f","chain":"i","expr":[{"match":{"op":"==","left":{"payload":{"protocol":"ip6","field":"saddr"}},"right":"@banned"}},{"drop":null}]}}"#;
-        assert_eq!(ruleset(&format!("{chain},{reject}")).blocking.len(), 1);
-        assert_eq!(ruleset(&format!("{chain},{banned}")).blocking, []);
+        assert_eq!(ruleset(&format!("{chain},{reject}")).suspects.len(), 1);
+        assert_eq!(ruleset(&format!("{chain},{banned}")).suspects, []);
         assert!(!ruleset(&format!("{chain},{banned}")).tracks);
+    }
+
+    #[test]
+    fn a_drop_behind_a_jump_is_suspected_and_an_accept_elsewhere_clears_nobody() {
+        let chains = r#"{"chain":{"family":"inet","table":"f","name":"in","hook":"input","policy":"accept"}},
+            {"chain":{"family":"inet","table":"f","name":"fw","hook":"forward","policy":"accept"}},
+            {"rule":{"family":"inet","table":"f","chain":"in","expr":[{"vmap":{"key":{"meta":{"key":"iifname"}},"data":{"set":[["eth0",{"jump":{"target":"guard"}}]]}}}]}},
+            {"rule":{"family":"inet","table":"f","chain":"guard","expr":[{"goto":{"target":"in"}}]}},
+            {"rule":{"family":"inet","table":"f","chain":"fw","expr":[{"match":{"op":"in","left":{"ct":{"key":"state"}},"right":"untracked"}},{"accept":null}]}}"#;
+        let state = |op: &str, right: &str| {
+            format!(
+                r#"{{"rule":{{"family":"inet","table":"f","chain":"guard","expr":[{{"match":{{"op":"{op}","left":{{"ct":{{"key":"state"}}}},"right":{right}}}}},{{"drop":null}}]}}}}"#
+            )
+        };
+        let suspects = |rule: &str| ruleset(&format!("{chains},{rule}")).suspects.len();
+        assert_eq!(suspects(&state("!=", r#"["established","related"]"#)), 1);
+        assert_eq!(suspects(&state("in", r#"["new","untracked"]"#)), 1);
+        assert_eq!(suspects(&state("in", r#""invalid""#)), 0);
+    }
+
+    #[test]
+    fn a_chain_of_ip6tables_is_mended_by_ip6tables() {
+        let chain =
+            r#"{"chain":{"family":"ip6","table":"filter","name":"INPUT","hook":"input","policy":"drop"}}"#;
+        let found = ruleset(chain);
+        assert_eq!(
+            found.suspects[0].accept_line("2001:db8::/64".parse().unwrap()),
+            "ip6tables -I INPUT -d 2001:db8::/64 -m conntrack --ctstate UNTRACKED -j ACCEPT"
+        );
     }
 }

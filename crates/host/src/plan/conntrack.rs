@@ -2,8 +2,9 @@
 
 use super::{Action, Importance, Step, View};
 use crate::facts::{CONNTRACK_BUCKETS, CONNTRACK_COUNT, CONNTRACK_MAX, Firewall};
-use crate::nft::NotrackRules;
+use crate::nft::{NotrackRules, REVISION};
 use crate::resource::{Resource, Want};
+use crate::trial::Trial;
 use crate::wanted::Conntrack;
 
 /// How long a closed connection is tracked, in seconds: nf_conntrack_tcp_timeout_time_wait
@@ -90,10 +91,9 @@ impl View<'_> {
     }
 
     fn notrack(&self) -> Step {
-        let prefix = self.wanted.prefix;
         let want = Want::Notrack(NotrackRules {
-            prefix,
-            tracked: self.own_addresses(),
+            prefix: self.wanted.prefix,
+            revision: REVISION,
         });
         let action = match &self.facts.firewall {
             Firewall::Unusable { reason, hint, .. } => Action::Skip {
@@ -101,26 +101,6 @@ impl View<'_> {
                 why: reason.clone(),
                 hint: hint.clone(),
             },
-            Firewall::Rules(rules) if !rules.blocking.is_empty() => {
-                let names: Vec<String> = rules
-                    .blocking
-                    .iter()
-                    .map(|chain| format!("{} {} {}", chain.family, chain.table, chain.name))
-                    .collect();
-                let lines: Vec<String> = rules
-                    .blocking
-                    .iter()
-                    .map(|chain| format!("`{}`", chain.accept_line(prefix)))
-                    .collect();
-                Action::Conflict {
-                    value: None,
-                    why: format!(
-                        "your firewall would drop every untracked packet in {}: no other table can accept it there",
-                        names.join(" and ")
-                    ),
-                    hint: format!("add this to it and run setup again: {}", lines.join(" and ")),
-                }
-            }
             Firewall::Rules(rules) => self.table_action("notrack", want, rules),
         };
         Step {
@@ -129,6 +109,24 @@ impl View<'_> {
             resource: Some(Resource::Table),
             importance: Importance::Helpful,
             action,
+        }
+    }
+
+    /// What a connection without tracking is tried with: the default gateways, and what may drop its answers.
+    pub(super) fn trial(&self) -> Trial {
+        let defaults = self.facts.routes.iter().filter(|route| route.is_default());
+        let suspects = match &self.facts.firewall {
+            Firewall::Rules(rules) => rules.suspects.clone(),
+            Firewall::Unusable { .. } => Vec::new(),
+        };
+        Trial {
+            prefix: self.wanted.prefix,
+            gateways: defaults
+                .filter_map(|route| Some((*route.gateways.first()?, route.link?)))
+                .collect(),
+            not_from: self.own_addresses(),
+            suspects,
+            has_legacy_rules: self.facts.has_legacy_rules,
         }
     }
 }

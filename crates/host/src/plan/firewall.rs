@@ -2,13 +2,15 @@
 
 use std::net::Ipv6Addr;
 
+use v6kit_net::Prefix;
+
 use super::{Action, Importance, Step, View};
 use crate::facts::Firewall;
 use crate::listeners;
-use crate::nft::{InboundRules, Ruleset, Udp};
+use crate::nft::{InboundRules, Ruleset};
 use crate::resource::{Resource, Want};
 use crate::state::Phase;
-use crate::wanted::{Inbound, Purpose};
+use crate::wanted::Inbound;
 
 /// As people read it.
 const TABLE: &str = "table inet v6kit";
@@ -24,27 +26,23 @@ impl View<'_> {
         };
         if self.wanted.inbound == Inbound::Allow {
             let reason = format!("left open as asked; {}", self.exposed());
+            if let (Some(wider), Firewall::Rules(rules)) = (self.closed_around(), &self.facts.firewall) {
+                let want = Want::Open {
+                    prefix: self.wanted.prefix,
+                };
+                let action = self.table_action("inbound", want, rules);
+                let reason = format!("{reason}, while the rest of {wider} stays shut");
+                return step(reason, Some(Resource::Table), action);
+            }
             let action = Action::Keep {
                 want: None,
                 value: Some("open".to_owned()),
             };
             return step(reason, None, action);
         }
-        let udp = match self.wanted.purpose {
-            Purpose::Proxy => Udp::BoundSockets,
-            Purpose::Crawl | Purpose::Server => Udp::Closed,
-        };
-        let reason = match udp {
-            Udp::Closed => "no new TCP connection, UDP packet or ping from outside reaches the prefix",
-            Udp::BoundSockets => {
-                "no new TCP connection or ping from outside reaches the prefix, and UDP only the relay's own sockets"
-            }
-        };
-        let want = Want::Inbound(InboundRules {
-            prefix: self.wanted.prefix,
-            open: self.own_addresses(),
-            udp,
-        });
+        let reason =
+            "nothing from outside reaches the prefix but answers and UDP to sockets of that very address";
+        let want = Want::Inbound(InboundRules::new(self.wanted.prefix));
         let action = match &self.facts.firewall {
             Firewall::Rules(rules) => self.table_action("inbound", want, rules),
             Firewall::Unusable { reason, hint, .. } => Action::Skip {
@@ -94,20 +92,59 @@ impl View<'_> {
         }
     }
 
-    /// The addresses of this host in the prefix, which stay as they are. Privacy addresses come and go
-    /// and nobody connects to them.
+    /// The addresses of this host in the prefix.
     pub(super) fn own_addresses(&self) -> Vec<Ipv6Addr> {
         let mut own: Vec<Ipv6Addr> = self
             .facts
             .addresses
             .iter()
-            .filter(|address| !address.is_temporary)
             .map(|address| address.net.addr())
             .filter(|address| self.wanted.prefix.contains(*address))
             .collect();
         own.sort_unstable();
         own.dedup();
         own
+    }
+
+    /// The wider prefix that another setup has closed, and this one with it.
+    fn closed_around(&self) -> Option<Prefix> {
+        self.said_of_inbound()
+            .filter(|(closed, is_closed)| {
+                *is_closed && *closed != self.wanted.prefix && closed.contains(self.wanted.prefix.network())
+            })
+            .map(|(closed, _)| closed)
+            .filter(|closed| closed.length() < self.wanted.prefix.length())
+            .max_by_key(|closed| closed.length())
+    }
+
+    /// The prefixes of which our table says that they are closed, or open.
+    fn said_of_inbound(&self) -> impl Iterator<Item = (Prefix, bool)> {
+        let held = self.state.held(&Resource::Table);
+        held.into_iter()
+            .flat_map(|held| &held.holders)
+            .filter(|holder| !holder.is_gone(&Resource::Table, self.here))
+            .filter_map(|holder| match &holder.want {
+                Want::Inbound(rules) => Some((rules.prefix, true)),
+                Want::Open { prefix } => Some((*prefix, false)),
+                _ => None,
+            })
+    }
+
+    /// What was set up open and is shut with this one.
+    pub(super) fn shut_with_it(&self) -> Vec<String> {
+        let prefix = self.wanted.prefix;
+        let said: Vec<Prefix> = self.said_of_inbound().map(|(said_of, _)| said_of).collect();
+        self.state
+            .setups()
+            .map(|(_, ready)| ready.prefix)
+            .filter(|part| {
+                part.length() > prefix.length() && prefix.contains(part.network()) && !said.contains(part)
+            })
+            .filter(|_| self.wanted.inbound == Inbound::Drop)
+            .map(|part| {
+                format!("{part} was set up open and is shut with {prefix}: run its setup again, and it is open in it")
+            })
+            .collect()
     }
 
     fn exposed(&self) -> String {

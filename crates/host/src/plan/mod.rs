@@ -3,19 +3,22 @@
 mod conntrack;
 mod firewall;
 mod knobs;
+mod neighbours;
 mod remarks;
 mod route;
 
 #[cfg(test)]
 mod tests;
 
+use crate::delivery::Placement;
 use crate::error::HostError;
 use crate::facts::Facts;
 use crate::place::Place;
 use crate::resource::{Resource, Want};
 use crate::state::State;
 use crate::sysctl::Access;
-use crate::wanted::Wanted;
+use crate::trial::Trial;
+use crate::wanted::{CutOff, Wanted};
 
 /// What setup will do, in this order.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +28,8 @@ pub(crate) struct Plan {
     pub(crate) remarks: Vec<String>,
     /// Open files that a login is to get.
     pub(crate) login_limit: u64,
+    /// What untracked connections are tried with, and what may stand against them.
+    pub(crate) trial: Trial,
 }
 
 /// One thing that the host needs.
@@ -85,29 +90,37 @@ pub(crate) enum Action {
 
 /// What to do on a host of these `facts` and of this `state` to get what is `wanted`.
 ///
-/// Inbound protection comes before the route that opens the prefix.
+/// Inbound protection and the routes of those inside the prefix come before the route that opens it; what is tried
+/// by a connection comes after it.
 pub(crate) fn plan(facts: &Facts, state: &State, here: &Place, wanted: &Wanted) -> Result<Plan, HostError> {
     let view = View {
         facts,
         state,
         here,
         wanted,
+        placement: facts.tables().placement(wanted.prefix, &wanted.device),
     };
     for device in [&wanted.device, &wanted.route_device] {
         view.require_device(device)?;
     }
     view.require_arrival(&wanted.device)?;
+    let neighbours = view.neighbours();
     let mut steps = vec![view.inbound()];
+    steps.extend(neighbours.steps);
+    steps.push(view.route(&neighbours.cut_off)?);
     steps.extend(view.conntrack());
-    steps.push(view.route()?);
     steps.extend(view.knobs());
     steps.extend(view.limits());
     let mut remarks = view.remarks();
+    if wanted.cut_off == CutOff::Accept {
+        remarks.extend(neighbours.cut_off.iter().map(|lost| format!("cut off: {lost}")));
+    }
     remarks.extend(view.remarks_about_callers());
     Ok(Plan {
         steps,
         remarks,
         login_limit: view.login_limit(),
+        trial: view.trial(),
     })
 }
 
@@ -117,6 +130,8 @@ struct View<'a> {
     state: &'a State,
     here: &'a Place,
     wanted: &'a Wanted,
+    /// Where the route has to lie.
+    placement: Placement,
 }
 
 impl View<'_> {
@@ -124,7 +139,11 @@ impl View<'_> {
         if self.facts.link(device).is_none() {
             return Err(HostError::NoDevice {
                 device: device.to_owned(),
-                devices: self.facts.links.iter().map(|link| link.name.clone()).collect(),
+                devices: if device == self.wanted.device {
+                    self.arrivals()
+                } else {
+                    self.facts.links.iter().map(|link| link.name.clone()).collect()
+                },
             });
         }
         let without = &self.facts.without_ipv6;
@@ -137,6 +156,16 @@ impl View<'_> {
         Ok(())
     }
 
+    /// The devices that packets from others come in by.
+    fn arrivals(&self) -> Vec<String> {
+        let arrives = self
+            .facts
+            .links
+            .iter()
+            .filter(|link| !link.is_loopback && link.port_of.is_none());
+        arrives.map(|link| link.name.clone()).collect()
+    }
+
     /// Whether packets from the router can arrive on the device.
     fn require_arrival(&self, device: &str) -> Result<(), HostError> {
         let Some(link) = self.facts.link(device) else {
@@ -144,10 +173,9 @@ impl View<'_> {
         };
         let device = device.to_owned();
         if link.is_loopback {
-            let others = self.facts.links.iter().filter(|link| !link.is_loopback);
             return Err(HostError::Loopback {
                 device,
-                devices: others.map(|link| link.name.clone()).collect(),
+                devices: self.arrivals(),
             });
         }
         match link.port_of {

@@ -1,17 +1,20 @@
 //! Plans for made-up hosts.
 
+mod network;
+
 use std::collections::BTreeMap;
 
 use netlink_packet_route::route::RouteType;
 
 use super::*;
+use crate::delivery::RouteTable;
 use crate::facts::{CONNTRACK_BUCKETS, CONNTRACK_COUNT, CONNTRACK_MAX, Firewall};
 use crate::limits::Pair;
 use crate::listeners::{Listener, Protocol, Reach};
 use crate::logins::{Domain, Line, Logins};
-use crate::netlink::{Address, Link, PROTOCOL, Route};
+use crate::netlink::{Address, LOCAL_TABLE, Link, MAIN_TABLE, PROTOCOL, Route, Rule, RuleTarget};
 use crate::nft::ruleset::{Chain, Direction};
-use crate::nft::{Ruleset, Udp};
+use crate::nft::{InboundRules, Ruleset};
 use crate::sysctl::Sysctl;
 use crate::value::Value;
 use crate::wanted::{Conntrack, Inbound, Purpose};
@@ -35,6 +38,8 @@ fn wanted() -> Wanted {
         inbound: Inbound::Drop,
         nofile: 65_536,
         purpose: Purpose::Crawl,
+        session: None,
+        cut_off: CutOff::Refuse,
     }
 }
 
@@ -43,9 +48,19 @@ fn route(destination: &str, kind: RouteType, table: u32, link: u32) -> Route {
         destination: destination.parse().unwrap(),
         kind,
         table,
+        metric: 1024,
         protocol: 3,
         link: Some(link),
         gateways: Vec::new(),
+    }
+}
+
+/// A policy rule that goes for everything.
+fn rule_for(priority: u32, table: u32) -> Rule {
+    Rule {
+        priority,
+        target: RuleTarget::Table(table),
+        ..Rule::default()
     }
 }
 
@@ -92,12 +107,17 @@ fn debian() -> Facts {
                 is_up: true,
                 is_loopback: *name == "lo",
                 port_of: None,
+                is_in_vrf: false,
             })
             .collect(),
         without_ipv6: Vec::new(),
         without_advertisements: Vec::new(),
         addresses: vec![address("2001:db8:ffff::2/64")],
         routes: vec![gateway],
+        rules: vec![rule_for(0, LOCAL_TABLE), rule_for(32766, MAIN_TABLE)],
+        neighbours: Vec::new(),
+        peers: Vec::new(),
+        resolvers: Vec::new(),
         sysctls,
         listeners: Vec::new(),
         logins: Some(Logins {
@@ -168,8 +188,8 @@ fn a_fresh_host_gets_what_helps_a_client_and_nothing_else() {
         outline(&plan),
         [
             "inbound: table inet v6kit",
+            "route: local 2001:db8:1::/64 dev lo table main proto 86 metric 1",
             "conntrack: kept",
-            "route: local 2001:db8:1::/64 dev lo proto 86",
             "net.ipv6.ip_nonlocal_bind: 1",
             "net.ipv4.ip_local_reserved_ports: kept",
             "net.ipv4.ip_local_port_range: 10240 65535",
@@ -201,34 +221,9 @@ fn a_server_and_a_proxy_get_room_for_incoming_connections() {
 }
 
 #[test]
-fn only_a_proxy_lets_udp_in_and_only_to_its_own_sockets() {
-    for (purpose, expected) in [
-        (Purpose::Crawl, Udp::Closed),
-        (Purpose::Server, Udp::Closed),
-        (Purpose::Proxy, Udp::BoundSockets),
-    ] {
-        let plan = planned(&debian(), &Wanted { purpose, ..wanted() });
-        let Action::Change {
-            want: Want::Inbound(rules),
-            ..
-        } = action(&plan, "inbound")
-        else {
-            panic!("{plan:?}")
-        };
-        assert_eq!(rules.udp, expected);
-    }
-}
-
-#[test]
-fn the_hosts_own_addresses_in_the_prefix_stay_open() {
+fn the_rules_of_a_prefix_name_no_address_of_this_host() {
     let mut facts = debian();
-    facts.addresses = vec![
-        address("2001:db8:1::5/64"),
-        Address {
-            is_temporary: true,
-            ..address("2001:db8:1::7777/64")
-        },
-    ];
+    facts.addresses = vec![address("2001:db8:1::5/64")];
     let plan = planned(&facts, &wanted());
     let Action::Change {
         want: Want::Inbound(rules),
@@ -237,10 +232,7 @@ fn the_hosts_own_addresses_in_the_prefix_stay_open() {
     else {
         panic!("{plan:?}")
     };
-    assert_eq!(
-        rules.open,
-        ["2001:db8:1::5".parse::<std::net::Ipv6Addr>().unwrap()]
-    );
+    assert_eq!(*rules, InboundRules::new(wanted().prefix));
 }
 
 #[test]
@@ -290,10 +282,14 @@ fn routes_that_lead_elsewhere_stand_in_the_way() {
         gateways: vec!["fe80::9".parse().unwrap()],
         ..route("2001:db8:1::/64", RouteType::Unicast, 254, 3)
     };
-    for in_the_way in [
-        via,
-        route("2001:db8:1::/64", RouteType::Unicast, 254, 3),
-        route("2001:db8:1::/64", RouteType::BlackHole, 255, 1),
+    for (in_the_way, advice) in [
+        (via, "ip -6 route del 2001:db8:1::/64 via fe80::9 dev eth1"),
+        // The subnet of another device.
+        (route("2001:db8:1::/64", RouteType::Unicast, 254, 3), "--dev eth1"),
+        (
+            route("2001:db8:1::/64", RouteType::BlackHole, 255, 1),
+            "ip -6 route del blackhole 2001:db8:1::/64 table local",
+        ),
     ] {
         let mut facts = debian();
         facts.routes.push(in_the_way);
@@ -301,10 +297,7 @@ fn routes_that_lead_elsewhere_stand_in_the_way() {
         let Action::Conflict { why, hint, .. } = action(&plan, "route") else {
             panic!("{plan:?}")
         };
-        assert!(
-            why.contains("route") && hint.contains("ip -6 route del"),
-            "{why} {hint}"
-        );
+        assert!(why.contains("route") && hint.contains(advice), "{why} {hint}");
     }
 }
 
@@ -481,11 +474,11 @@ fn connection_tracking_is_left_alone_where_it_is_asked_for_not_loaded_or_wide_en
 }
 
 #[test]
-fn a_firewall_that_drops_untracked_packets_is_a_conflict_that_names_the_line_to_add() {
+fn untracked_connections_are_tried_with_the_default_gateway_and_suspects_are_only_named() {
     let mut facts = debian();
     facts.firewall = Firewall::Rules(Ruleset {
         tracks: true,
-        blocking: vec![Chain {
+        suspects: vec![Chain {
             family: "inet".to_owned(),
             table: "filter".to_owned(),
             name: "input".to_owned(),
@@ -501,14 +494,16 @@ fn a_firewall_that_drops_untracked_packets_is_a_conflict_that_names_the_line_to_
             ..wanted()
         },
     );
-    let Action::Conflict { hint, .. } = action(&plan, "notrack") else {
-        panic!("{plan:?}")
-    };
     assert!(
-        hint.contains(
-            "`nft insert rule inet filter input ip6 daddr 2001:db8:1::/64 ct state untracked accept`"
-        ),
-        "{hint}"
+        matches!(action(&plan, "notrack"), Action::Change { .. }),
+        "{plan:?}"
+    );
+    assert_eq!(plan.trial.gateways, [("fe80::1".parse().unwrap(), 2)]);
+    assert!(plan.trial.has_suspects());
+    let position = |id| plan.steps.iter().position(|step| step.id == id).unwrap();
+    assert!(
+        position("route") < position("notrack"),
+        "its answers have to be delivered"
     );
 }
 
@@ -626,6 +621,7 @@ fn our_route_on_a_device_no_longer_asked_for_does_not_count() {
             resource: Resource::Route {
                 prefix: wanted().prefix,
                 device: "eth0".to_owned(),
+                table: RouteTable::Local,
             },
             want: Want::Present,
             original: Value::ABSENT,

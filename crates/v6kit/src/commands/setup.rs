@@ -2,6 +2,7 @@
 
 pub(crate) mod config;
 
+use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -13,7 +14,8 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use v6kit_host::boot::{self, Persisted, Wish};
 use v6kit_host::{
-    Conntrack, FailureKind, HostError, Inbound, Purpose, SetupReport, SetupState, SetupStep, Uplink, Wanted,
+    Conntrack, CutOff, FailureKind, HostError, Inbound, Purpose, SetupReport, SetupState, SetupStep, Uplink,
+    Wanted,
 };
 use v6kit_net::{Code, Prefix};
 
@@ -57,10 +59,12 @@ pub(crate) struct SetupArgs {
     /// File descriptors that one process may need
     #[arg(long, value_name = "N", default_value_t = 65_536, value_parser = clap::value_parser!(u64).range(1024..=1_073_741_816))]
     nofile: u64,
-    /// What this host will do: proxy lets UDP answers in, proxy and server get room for incoming
-    /// connections
+    /// What this host will do: proxy and server get room for incoming connections
     #[arg(long = "for", value_name = "crawl|proxy|server", default_value = "crawl")]
     purpose: PurposeArg,
+    /// Go on where somebody in the prefix is cut off, to whom no route can lead
+    #[arg(long)]
+    yes: bool,
     /// Show the plan and change nothing; needs no root
     #[arg(long)]
     dry_run: bool,
@@ -116,6 +120,13 @@ enum PurposeArg {
     Server,
 }
 
+/// Where the user is logged in from (SSH_CONNECTION of ssh(1): its address comes first).
+#[allow(clippy::disallowed_methods, reason = "it is a fact of this host, no option")]
+fn session() -> Option<Ipv6Addr> {
+    let text = std::env::var("SSH_CONNECTION").ok()?;
+    text.split_whitespace().next()?.parse().ok()
+}
+
 fn conntrack(text: &str) -> Result<Conntrack, BadValue> {
     match text {
         "auto" => Ok(Conntrack::Auto),
@@ -148,6 +159,8 @@ impl SetupArgs {
                 PurposeArg::Proxy => Purpose::Proxy,
                 PurposeArg::Server => Purpose::Server,
             },
+            session: session(),
+            cut_off: if self.yes { CutOff::Accept } else { CutOff::Refuse },
         }
     }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde_json::json;
 use v6kit_host::boot::{self, AtBoot};
-use v6kit_host::{HostError, SetupState, StatusReport, StatusState, StatusStep};
+use v6kit_host::{HostError, Renewal, SetupState, StatusReport, StatusState, StatusStep};
 use v6kit_net::{Code, Prefix};
 
 use super::block_on;
@@ -20,7 +20,8 @@ use crate::printer::{Printer, Tone};
 #[command(after_help = "Examples:\n  \
     sudo v6kit status\n  \
     sudo v6kit status --json --prefix 2001:db8:1:2::/64\n  \
-    sudo v6kit status --config /etc/v6kit/host.toml --on-drift repair\n\n\
+    sudo v6kit status --config /etc/v6kit/host.toml --on-drift repair\n  \
+    sudo v6kit status --follow\n\n\
     Exit: 0 all in order, 1 something drifted or is missing, or nothing is set up, 4 not permitted.")]
 pub(crate) struct StatusArgs {
     /// Of this prefix only
@@ -32,6 +33,10 @@ pub(crate) struct StatusArgs {
     /// What to do when something drifted: report it, or set up again; by default as the file says
     #[arg(long, value_name = "report|repair", requires = "config")]
     on_drift: Option<OnDriftArg>,
+    /// Stay, and keep the firewall rules of setup true to the addresses of this host as they come and go; as
+    /// v6kit-addresses.service does
+    #[arg(long, conflicts_with_all = ["prefix", "config"])]
+    follow: bool,
     #[command(flatten)]
     state: StateArgs,
 }
@@ -50,6 +55,9 @@ struct Document {
 }
 
 pub(crate) fn run(args: &StatusArgs, printer: &Printer) -> Result<Exit, Failure> {
+    if args.follow {
+        return follow(printer);
+    }
     let state_dir = &args.state.state_dir;
     let document = match &args.config {
         Some(path) => compared(args, path, printer)?,
@@ -69,6 +77,27 @@ pub(crate) fn run(args: &StatusArgs, printer: &Printer) -> Result<Exit, Failure>
     } else {
         Exit::Failed
     })
+}
+
+/// Until a signal ends it.
+fn follow(printer: &Printer) -> Result<Exit, Failure> {
+    block_on(async {
+        v6kit_host::follow_addresses(|renewal| told(&renewal, printer))
+            .await
+            .map_err(|error| failure("cannot follow the addresses of this host", &error))
+    })?;
+    Ok(Exit::Done)
+}
+
+fn told(renewal: &Renewal, printer: &Printer) {
+    for address in &renewal.opened {
+        printer.note(format!("{address} is an address of this host: it is open"));
+    }
+    for address in &renewal.shut {
+        printer.note(format!(
+            "{address} is no address of this host any more: it is shut"
+        ));
+    }
 }
 
 /// What there is.
@@ -113,6 +142,16 @@ fn compared(args: &StatusArgs, path: &Path, printer: &Printer) -> Result<Option<
         .iter()
         .map(super::setup::SetupArgs::prefix)
         .collect();
+    let renewal = block_on(async {
+        v6kit_host::renew_addresses()
+            .await
+            .map_err(|error| failure("cannot renew what follows the addresses of this host", &error))
+    });
+    match renewal {
+        Ok(renewal) => told(&renewal.unwrap_or_default(), printer),
+        // What it means for each prefix is told below.
+        Err(failure) => printer.warning(failure.on_one_line()),
+    }
     let before = against(&args.state.state_dir, &prefixes)?;
     let on_drift = args.on_drift.or(wished.on_drift).unwrap_or(OnDriftArg::Report);
     if before.in_order || on_drift == OnDriftArg::Report {

@@ -221,7 +221,7 @@ mod tests {
                 continue;
             }
             let value = match key.as_str() {
-                "json" | "quiet" => "true",
+                "json" | "quiet" | "yes" => "true",
                 "verbose" => "1",
                 "prefix" => "'2001:db8:1::/64'",
                 "inbound" => "'allow'",

@@ -1,4 +1,8 @@
-//! Links, addresses and routes, through rtnetlink(7).
+//! Links, addresses, routes, policy rules and neighbours, through rtnetlink(7).
+
+mod neighbour;
+mod route;
+mod rule;
 
 use std::io;
 use std::net::{IpAddr, Ipv6Addr};
@@ -8,17 +12,12 @@ use ipnet::Ipv6Net;
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
 use netlink_packet_route::link::{InfoPortKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
-use netlink_packet_route::route::{
-    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
-};
-use rtnetlink::{Handle, RouteMessageBuilder};
-use v6kit_net::{Code, Hint, Prefix};
+use rtnetlink::{Handle, IpVersion, RouteMessageBuilder};
+use v6kit_net::{Code, Hint};
 
-/// The rtm_protocol of routes that setup adds (rtnetlink(7)); no routing daemon uses it
-/// (/etc/iproute2/rt_protos).
-pub(crate) const PROTOCOL: u8 = 86;
-/// RT_TABLE_LOCAL.
-const LOCAL_TABLE: u32 = 255;
+pub(crate) use neighbour::Neighbour;
+pub(crate) use route::{LOCAL_TABLE, MAIN_TABLE, OurRoute, PROTOCOL, Route};
+pub(crate) use rule::{Rule, RuleTarget};
 
 /// A connection to the kernel's routing subsystem. Its driver ends when this is dropped.
 #[derive(Debug)]
@@ -119,27 +118,58 @@ impl Netlink {
             .route()
             .get(RouteMessageBuilder::<Ipv6Addr>::new().build())
             .execute()
-            .try_filter_map(async |message| Ok(route(&message).filter(&wanted)))
+            .try_filter_map(async |message| Ok(Route::read(&message).filter(&wanted)))
             .try_collect()
             .await
             .map_err(NetlinkError::request("list routes"))
     }
 
-    /// Adds our route. Fails when one of the same metric is there.
-    pub(crate) async fn add_local_route(&self, prefix: Prefix, link: u32) -> Result<(), NetlinkError> {
+    /// The IPv6 policy rules, in the order in which they are looked at.
+    pub(crate) async fn rules(&self) -> Result<Vec<Rule>, NetlinkError> {
+        let mut rules: Vec<Rule> = self
+            .handle
+            .rule()
+            .get(IpVersion::V6)
+            .execute()
+            .try_filter_map(async |message| Ok(Rule::read(&message)))
+            .try_collect()
+            .await
+            .map_err(NetlinkError::request("list policy rules"))?;
+        rules.sort_by_key(|rule| rule.priority);
+        Ok(rules)
+    }
+
+    /// The IPv6 neighbours that `wanted` picks.
+    pub(crate) async fn neighbours(
+        &self,
+        wanted: impl Fn(&Neighbour) -> bool,
+    ) -> Result<Vec<Neighbour>, NetlinkError> {
+        self.handle
+            .neighbours()
+            .get()
+            .set_address_family(AddressFamily::Inet6)
+            .execute()
+            .try_filter_map(async |message| Ok(Neighbour::read(&message).filter(&wanted)))
+            .try_collect()
+            .await
+            .map_err(NetlinkError::request("list neighbours"))
+    }
+
+    /// Adds a route of ours. Fails when one of the same table, destination and metric is there.
+    pub(crate) async fn add_route(&self, route: &OurRoute) -> Result<(), NetlinkError> {
         self.handle
             .route()
-            .add(local_route(prefix, link))
+            .add(route.message())
             .execute()
             .await
             .map_err(NetlinkError::request("add the route"))
     }
 
-    /// Deletes our route, and none with another protocol number.
-    pub(crate) async fn delete_local_route(&self, prefix: Prefix, link: u32) -> Result<(), NetlinkError> {
+    /// Deletes a route of ours, and none with another protocol number.
+    pub(crate) async fn delete_route(&self, route: &OurRoute) -> Result<(), NetlinkError> {
         self.handle
             .route()
-            .del(local_route(prefix, link))
+            .del(route.message())
             .execute()
             .await
             .map_err(NetlinkError::request("delete the route"))
@@ -157,6 +187,8 @@ pub(crate) struct Link {
     pub(crate) is_loopback: bool,
     /// The index of the bridge, bond or team whose port it is, which takes all its packets.
     pub(crate) port_of: Option<u32>,
+    /// Whether it is a part of a VRF, in whose table its packets are looked up.
+    pub(crate) is_in_vrf: bool,
 }
 
 /// An address and where it is configured.
@@ -170,36 +202,6 @@ pub(crate) struct Address {
     pub(crate) is_temporary: bool,
 }
 
-/// A route, as far as it matters.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Route {
-    pub(crate) destination: Ipv6Net,
-    pub(crate) kind: RouteType,
-    pub(crate) table: u32,
-    /// The rtm_protocol.
-    pub(crate) protocol: u8,
-    /// The index of its link; `None` for several next hops.
-    pub(crate) link: Option<u32>,
-    pub(crate) gateways: Vec<Ipv6Addr>,
-}
-
-impl Route {
-    /// Whether it is a default route that leads somewhere.
-    pub(crate) fn is_default(&self) -> bool {
-        self.destination.prefix_len() == 0 && self.kind == RouteType::Unicast
-    }
-
-    /// Whether it is in the table that is looked into first.
-    pub(crate) fn is_in_local_table(&self) -> bool {
-        self.table == LOCAL_TABLE
-    }
-
-    /// Whether it delivers `prefix`, and nothing else, to this host.
-    pub(crate) fn delivers(&self, prefix: Prefix) -> bool {
-        self.destination == prefix.into() && self.kind == RouteType::Local && self.is_in_local_table()
-    }
-}
-
 fn link(message: &LinkMessage) -> Option<Link> {
     let name = message.attributes.iter().find_map(|attribute| match attribute {
         LinkAttribute::IfName(name) => Some(name.clone()),
@@ -211,22 +213,19 @@ fn link(message: &LinkMessage) -> Option<Link> {
         is_up: message.header.flags.contains(LinkFlags::Up),
         is_loopback: message.header.flags.contains(LinkFlags::Loopback),
         port_of: port_of(message),
+        is_in_vrf: has_port_kind(message, |kind| matches!(kind, InfoPortKind::Vrf)),
     })
 }
 
 /// A device in a VRF has a controller too, and keeps its packets.
 fn port_of(message: &LinkMessage) -> Option<u32> {
-    let infos = message.attributes.iter().filter_map(|attribute| match attribute {
-        LinkAttribute::LinkInfo(infos) => Some(infos),
-        _ => None,
-    });
-    let takes_packets = |info: &LinkInfo| {
+    let takes_packets = |kind: &InfoPortKind| {
         matches!(
-            info,
-            LinkInfo::PortKind(InfoPortKind::Bridge | InfoPortKind::Bond | InfoPortKind::Team)
+            kind,
+            InfoPortKind::Bridge | InfoPortKind::Bond | InfoPortKind::Team
         )
     };
-    if !infos.flatten().any(takes_packets) {
+    if !has_port_kind(message, takes_packets) {
         return None;
     }
     message.attributes.iter().find_map(|attribute| match attribute {
@@ -235,12 +234,31 @@ fn port_of(message: &LinkMessage) -> Option<u32> {
     })
 }
 
-fn address(message: &AddressMessage) -> Option<Address> {
-    let address = message.attributes.iter().find_map(|attribute| match attribute {
-        AddressAttribute::Address(IpAddr::V6(address)) => Some(*address),
+fn has_port_kind(message: &LinkMessage, is: impl Fn(&InfoPortKind) -> bool) -> bool {
+    let infos = message.attributes.iter().filter_map(|attribute| match attribute {
+        LinkAttribute::LinkInfo(infos) => Some(infos),
         _ => None,
     });
-    let is_temporary = message.attributes.iter().any(|attribute| {
+    infos
+        .flatten()
+        .any(|info| matches!(info, LinkInfo::PortKind(kind) if is(kind)))
+}
+
+fn address(message: &AddressMessage) -> Option<Address> {
+    // With a peer (`ip addr add A peer B`) that one is IFA_ADDRESS, and the own address is IFA_LOCAL.
+    let attributes = || message.attributes.iter();
+    let address = attributes()
+        .find_map(|attribute| match attribute {
+            AddressAttribute::Local(IpAddr::V6(address)) => Some(*address),
+            _ => None,
+        })
+        .or_else(|| {
+            attributes().find_map(|attribute| match attribute {
+                AddressAttribute::Address(IpAddr::V6(address)) => Some(*address),
+                _ => None,
+            })
+        });
+    let is_temporary = attributes().any(|attribute| {
         matches!(attribute, AddressAttribute::Flags(flags) if flags.contains(AddressFlags::Secondary))
     });
     Some(Address {
@@ -248,60 +266,4 @@ fn address(message: &AddressMessage) -> Option<Address> {
         link: message.header.index,
         is_temporary,
     })
-}
-
-fn route(message: &RouteMessage) -> Option<Route> {
-    let header = &message.header;
-    let mut destination = Ipv6Addr::UNSPECIFIED;
-    let mut table = u32::from(header.table);
-    let mut link = None;
-    for attribute in &message.attributes {
-        match attribute {
-            RouteAttribute::Destination(RouteAddress::Inet6(address)) => destination = *address,
-            RouteAttribute::Table(id) => table = *id,
-            RouteAttribute::Oif(index) => link = Some(*index),
-            _ => {}
-        }
-    }
-    Some(Route {
-        destination: Ipv6Net::new(destination, header.destination_prefix_length).ok()?,
-        kind: header.kind,
-        table,
-        protocol: header.protocol.into(),
-        link,
-        gateways: gateways(message).collect(),
-    })
-}
-
-/// The gateways of a unicast route, one per next hop.
-fn gateways(message: &RouteMessage) -> impl Iterator<Item = Ipv6Addr> + '_ {
-    message
-        .attributes
-        .iter()
-        .flat_map(|attribute| match attribute {
-            RouteAttribute::MultiPath(hops) => {
-                hops.iter().flat_map(|hop| hop.attributes.as_slice()).collect()
-            }
-            single => vec![single],
-        })
-        .filter_map(|attribute| match attribute {
-            RouteAttribute::Gateway(RouteAddress::Inet6(gateway)) => Some(*gateway),
-            _ => None,
-        })
-}
-
-/// `local PREFIX dev LINK table local` with our protocol number.
-fn local_route(prefix: Prefix, link: u32) -> RouteMessage {
-    let mut message = RouteMessageBuilder::<Ipv6Addr>::new()
-        .destination_prefix(prefix.network(), prefix.length())
-        .output_interface(link)
-        .build();
-    message.header = RouteHeader {
-        table: LOCAL_TABLE as u8,
-        protocol: RouteProtocol::from(PROTOCOL),
-        scope: RouteScope::Universe,
-        kind: RouteType::Local,
-        ..message.header
-    };
-    message
 }
