@@ -17,7 +17,7 @@ use v6kit_model::{Answer, Fault, Item, Protocol};
 use self::conclude::conclude;
 use self::context::{Attempt, ItemContext};
 use self::outgoing::{Outgoing, origin_form};
-use crate::connect::connection::{Connection, Failed, Message, Timer};
+use crate::connect::connection::{Connection, Failed, LastAnswer, Message, Timer};
 use crate::engine::shard::Shard;
 use crate::judge::redirect;
 use crate::site::host_queue::Arrival;
@@ -204,19 +204,26 @@ impl Slot {
                 site.limit_to_one_request();
             }
             match exchange {
-                Exchange::Answered(answer, connection)
+                Exchange::Answered(answer, mut connection)
                     if can_repeat && choice == Choice::Any && is_of_another(&answer, &connection) =>
                 {
+                    // It is not known since when each answer was late by one.
+                    if let Some(last) = doubted(&mut connection).filter(|last| last.can_repeat) {
+                        shard.doubt(last);
+                    }
                     choice = Choice::New;
                     self.timer.postpone();
                 }
                 Exchange::Answered(answer, connection) => {
+                    if connection.is_doubtful() {
+                        shard.progress.doubtful.add(1);
+                    }
                     attempt.status = Some(answer.status);
                     return Ok((answer, connection));
                 }
                 // The server hung up while the connection was idle: nobody's failure, and no attempt.
                 Exchange::Failed(failed, mut connection) if failed.may_repeat(&outgoing.method) => {
-                    if let Some(last) = connection.take_note().filter(|_| connection.is_doubtful()) {
+                    if let Some(last) = doubted(&mut connection) {
                         shard.doubt(last);
                     }
                     self.timer.postpone();
@@ -301,6 +308,11 @@ enum Choice {
     Any,
     /// A connection that has served nothing.
     New,
+}
+
+/// What was answered before on a connection that said too much.
+fn doubted(connection: &mut Connection) -> Option<LastAnswer> {
+    connection.take_note().filter(|_| connection.is_doubtful())
 }
 
 /// Whether an answer may be none to this request: the server said more behind it, or it ended an idle connection by
