@@ -22,10 +22,11 @@ use crate::stderr::{self, LogLine, Severity};
 const VARIABLE: &str = "V6KIT_LOG";
 
 /// Our crates, by the names that `V6KIT_LOG` knows them under.
-const OURS: [(&str, &str); 13] = [
+const OURS: [(&str, &str); 14] = [
     ("crawl", "v6kit_crawl"),
     ("echo", "v6kit_echo"),
     ("host", "v6kit_host"),
+    ("http1", "v6kit_http1"),
     ("lab", "v6kit_lab"),
     ("metrics", "v6kit_metrics"),
     ("model", "v6kit_model"),
