@@ -31,7 +31,8 @@ const FULL: &str = r#"
 fn a_crawl_ends_although_nobody_reads_what_it_says() {
     let run = sh(&format!(
         r#"{FULL}
-        timeout 100 "$V6KIT" crawl "$url/items/{{1..2000}}" -o "$T/items" -r max --stats-interval 1ms -vv --json 2>&9
+        timeout 100 "$V6KIT" crawl "$url/items/{{1..2000}}" -o "$T/items" -r max --keep-free 0 \
+            --stats-interval 1ms -vv --json 2>&9
         "#
     ))
     .expect(0);
