@@ -55,11 +55,18 @@ mod tests {
 
     /// The messages of errors that bring a hint, as the sources write them.
     fn messages() -> BTreeSet<String> {
-        let mut sources = Vec::new();
         let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let mut messages = BTreeSet::new();
         for found in fs::read_dir(crates).unwrap() {
+            let mut sources = Vec::new();
             collect(&found.unwrap().path().join("src"), &mut sources);
+            messages.append(&mut messages_of(&sources));
         }
+        messages
+    }
+
+    /// Those of one crate: a type brings its hint in the crate that defines it.
+    fn messages_of(sources: &[String]) -> BTreeSet<String> {
         let hinted = Regex::new(r"impl Hint for (\w+)").unwrap();
         let hinted: BTreeSet<String> = sources
             .iter()
@@ -73,7 +80,7 @@ mod tests {
         let brace = Regex::new(r"\{\{|\}\}|\{[^{}]*\}").unwrap();
         let continued = Regex::new(r"\\\n\s*").unwrap();
         let mut messages = BTreeSet::new();
-        for source in &sources {
+        for source in sources {
             let mut type_name = String::new();
             for found in token.captures_iter(source) {
                 if let Some(name) = found.get(1) {
