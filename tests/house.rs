@@ -292,7 +292,7 @@ impl<'ast> Visit<'ast> for Imports {
     fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
         let mut paths = Vec::new();
         leaves(&item.tree, &mut Vec::new(), &mut |path, _| {
-            paths.push(path.to_vec())
+            paths.push(path.to_vec());
         });
         paths.iter().for_each(|path| self.add(path));
     }
