@@ -156,7 +156,7 @@ fn delay(value: &[u8]) -> Option<Duration> {
 #[derive(Debug, Clone)]
 struct Rule {
     allow: bool,
-    /// The octets of the pattern, by which the most specific rule is found.
+    /// The octets of the pattern in canonical form, by which the most specific rule is found.
     octets: usize,
     /// What stands between the stars, in canonical form.
     parts: Vec<Box<[u8]>>,
@@ -173,13 +173,14 @@ impl Rule {
             Some(body) => (body, true),
             None => (pattern, false),
         };
-        let parts = body
+        let parts: Vec<Box<[u8]>> = body
             .split(|byte| *byte == b'*')
             .map(|part| canonical(part).into())
             .collect();
+        let stars = parts.len() - 1;
         Some(Self {
             allow,
-            octets: pattern.len(),
+            octets: parts.iter().map(|part| part.len()).sum::<usize>() + stars + usize::from(is_anchored),
             parts,
             is_anchored,
         })
@@ -340,6 +341,14 @@ mod tests {
     fn the_most_octets_win_and_allow_of_two_equal_rules() {
         let text = "User-agent: *\nAllow: /p\nDisallow: /\nDisallow: /p/q\nAllow: /p/q\n";
         assert!(allowed(text, "/p") && allowed(text, "/p/q") && !allowed(text, "/x"));
+    }
+
+    #[test]
+    fn octets_are_counted_as_they_are_compared() {
+        let text = "User-agent: *\nDisallow: /%61/\nAllow: /a/b\n";
+        assert!(allowed(text, "/a/b") && !allowed(text, "/a/c"));
+        let text = "User-agent: *\nDisallow: /\u{e4}/\nAllow: /%C3%A4\n";
+        assert!(!allowed(text, "/%c3%a4/x"));
     }
 
     #[test]
