@@ -133,6 +133,8 @@ error_kinds! {
     RateLimited = "rate_limited", Blocked;
     /// robots.txt disallows it.
     Robots = "robots", Blocked;
+    /// robots.txt cannot be had at present, which forbids everything.
+    RobotsUnreachable = "robots_unreachable", Transient;
     /// A challenge or captcha page, whatever its status.
     Challenge = "challenge", Blocked;
     /// The body matches a pattern that means a refusal.

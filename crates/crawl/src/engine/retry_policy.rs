@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use v6kit_model::{Fault, Item, Outcome};
+use v6kit_model::{ErrorKind, Fault, Item, Outcome};
 
 use crate::site::throttle::OnLimit;
 
@@ -75,11 +75,17 @@ impl RetryPolicy {
         let Some(fault) = fault else {
             return Decision::of(Next::Record, Signal::Accepted);
         };
-        let (is_limit, outcome) = (fault.kind.is_limit(), fault.kind.outcome());
+        let outcome = fault.kind.outcome();
+        // 503 alone is a failure that may pass; with Retry-After it is a wish, as 429 always is.
+        let is_wish = fault.kind == ErrorKind::RateLimited || (fault.kind.is_limit() && wait.is_some());
+        let is_limit = fault.kind.is_limit();
         match self.on_limit {
-            OnLimit::Slow if is_limit => Decision::of(refused(item, wait, jitter), Signal::Limited(wait)),
+            OnLimit::Slow if is_wish => Decision::of(self.refused(item, wait, jitter), Signal::Limited(wait)),
+            OnLimit::Slow if is_limit => {
+                Decision::of(self.failed(item, outcome, None, jitter), Signal::Limited(None))
+            }
             OnLimit::Rotate if is_limit || outcome == Outcome::Blocked => Decision {
-                next: refused(item, None, jitter),
+                next: self.refused(item, None, jitter),
                 address: Address::Retire(wait),
                 signal: Signal::Nothing,
             },
@@ -90,6 +96,25 @@ impl RetryPolicy {
             _ if outcome == Outcome::Absent => Decision::of(Next::Record, Signal::Accepted),
             _ => Decision::of(self.failed(item, outcome, wait, jitter), Signal::Nothing),
         }
+    }
+
+    /// The pause before attempt `failures` + 2 at what is no item.
+    pub(crate) fn pause(&self, failures: u32, jitter: impl FnOnce() -> f64) -> Duration {
+        pause(failures, None, jitter)
+    }
+
+    /// An item that was refused for being asked too often. Without retries the first refusal is its end.
+    fn refused(&self, item: Item, wait: Option<Duration>, jitter: impl FnOnce() -> f64) -> Next {
+        if self.retries == 0 || item.refusals >= REFUSALS {
+            return Next::Record;
+        }
+        let pause = pause(item.refusals, wait, jitter);
+        let item = Item {
+            attempts: item.attempts + 1,
+            refusals: item.refusals + 1,
+            ..item
+        };
+        Next::Retry(item, pause)
     }
 
     /// An item that failed by itself.
@@ -123,20 +148,6 @@ impl Decision {
     }
 }
 
-/// An item that was refused for being asked too often.
-fn refused(item: Item, wait: Option<Duration>, jitter: impl FnOnce() -> f64) -> Next {
-    if item.refusals >= REFUSALS {
-        return Next::Record;
-    }
-    let pause = pause(item.refusals, wait, jitter);
-    let item = Item {
-        attempts: item.attempts + 1,
-        refusals: item.refusals + 1,
-        ..item
-    };
-    Next::Retry(item, pause)
-}
-
 /// What the site asked for, and full jitter of a limit that doubles with each failure.
 fn pause(failures: u32, wait: Option<Duration>, jitter: impl FnOnce() -> f64) -> Duration {
     let limit = FIRST_PAUSE
@@ -147,8 +158,6 @@ fn pause(failures: u32, wait: Option<Duration>, jitter: impl FnOnce() -> f64) ->
 
 #[cfg(test)]
 mod tests {
-    use v6kit_model::ErrorKind;
-
     use super::*;
 
     const WAIT: Option<Duration> = Some(Duration::from_secs(7));
@@ -215,6 +224,26 @@ mod tests {
             let next = Next::Retry(item(1, 1), WAIT.unwrap() + FIRST_PAUSE);
             assert_eq!(decision, Decision::of(next, Signal::Limited(WAIT)));
         }
+        let alone = policy(OnLimit::Slow).decide(
+            item(2, 0),
+            Some(&Fault::new(ErrorKind::Unavailable, "so")),
+            None,
+            || 1.0,
+        );
+        assert_eq!(
+            alone,
+            Decision::of(Next::Record, Signal::Limited(None)),
+            "503 without a wish spends retries"
+        );
+        let none = RetryPolicy {
+            retries: 0,
+            on_limit: OnLimit::Slow,
+        };
+        let limited = Fault::new(ErrorKind::RateLimited, "so");
+        assert_eq!(
+            none.decide(item(0, 0), Some(&limited), WAIT, || 1.0).next,
+            Next::Record
+        );
         let worn_out = decide(OnLimit::Slow, item(REFUSALS, REFUSALS), ErrorKind::RateLimited);
         assert_eq!(worn_out, Decision::of(Next::Record, Signal::Limited(WAIT)));
     }

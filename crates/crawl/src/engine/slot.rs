@@ -17,6 +17,7 @@ use v6kit_model::{Answer, Fault, Item, Protocol};
 use self::conclude::conclude;
 use self::context::{Attempt, ItemContext};
 use self::outgoing::{Outgoing, origin_form};
+use self::robots::{Named, Refused};
 use crate::connect::connection::{Connection, Failed, LastAnswer, Message, Timer};
 use crate::engine::shard::Shard;
 use crate::judge::redirect;
@@ -147,17 +148,21 @@ impl Slot {
     /// The phases of an item at its site: permit, connection, exchange; then judged, decided upon and recorded.
     async fn send(&mut self, shard: &Shard, mut context: ItemContext<'_>, path: &str, overrides: Overrides) {
         let site = Rc::clone(&context.site);
-        let permit = self.permit(shard, &site, context.url).await;
+        let permit = self.permit(shard, &site, Named::ByJob, context.url).await;
         context.attempt = Attempt::new();
+        let outgoing = Outgoing::new(&shard.job.request, &site, path, overrides, shard.job.max_body);
         context.permit = match permit {
-            Ok(Permit::Stopped) => return,
+            Ok(Permit::Stopped) | Err(Refused::Stopped) => return,
             Ok(permit) => permit,
-            Err(fault) => {
+            Err(Refused::Forbidden(fault)) => {
                 shard.finish(context.item.ordinal, &context.record(Some(&fault)));
                 return;
             }
+            Err(Refused::NoConnection(fault)) => {
+                context.permit = Permit::Go;
+                return conclude(shard, &context, &outgoing, Err(fault), None);
+            }
         };
-        let outgoing = Outgoing::new(&shard.job.request, &site, path, overrides);
         let fetched = self.fetch(shard, &site, &outgoing, &mut context.attempt).await;
         // The clock was read when the last byte came.
         let began = context.attempt.began;
@@ -179,9 +184,15 @@ impl Slot {
     ///
     /// # Errors
     /// robots.txt forbids it.
-    async fn permit(&mut self, shard: &Shard, site: &Site, url: &str) -> Result<Permit, Fault> {
+    async fn permit(
+        &mut self,
+        shard: &Shard,
+        site: &Site,
+        named: Named,
+        url: &str,
+    ) -> Result<Permit, Refused> {
         if shard.settings.robots == RobotsPolicy::Obey {
-            self.ask_robots(shard, site, url).await?;
+            self.ask_robots(shard, site, named, url).await?;
         }
         Ok(site.acquire(&shard.stop.drain).await)
     }
@@ -262,7 +273,7 @@ impl Slot {
                 (Some((jars, Box::new(url))), Some(headers))
             }
         };
-        let max_body = shard.job.max_body;
+        let max_body = outgoing.max_body;
         let flight = shard.begin_request();
         let result = match connection.protocol() {
             Protocol::Http1 => {

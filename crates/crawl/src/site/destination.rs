@@ -6,7 +6,6 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use tokio::sync::OnceCell;
 use v6kit_model::HttpVersion;
 use v6kit_model::url::{Origin, Scheme};
 use v6kit_net::ResolveError;
@@ -15,7 +14,7 @@ use crate::connect::names::{Name, Names, Pin, Resolution};
 use crate::connect::proxy::{Proxy, ProxyKind};
 use crate::site::breaker::CircuitBreaker;
 use crate::site::pace::{Pace, Rate};
-use crate::site::robots::Rules;
+use crate::site::robots::RobotsFile;
 use crate::site::throttle::Throttle;
 use crate::stats::events::EventSink;
 
@@ -30,7 +29,7 @@ pub(crate) struct Destination {
     pub(super) breaker: CircuitBreaker,
     name: Arc<Name>,
     pub(super) way: Arc<Way>,
-    pub(super) robots: OnceCell<Rules>,
+    pub(super) robots: RobotsFile,
     /// It has answered what nobody asked for.
     pub(super) serves_once: AtomicBool,
 }
@@ -173,7 +172,7 @@ impl Destinations {
                 serves_once: AtomicBool::new(false),
                 name: self.way.names.name(&origin.host, origin.port),
                 way: Arc::clone(&self.way),
-                robots: OnceCell::new(),
+                robots: RobotsFile::default(),
             })
         });
         Arc::clone(destination)

@@ -26,7 +26,7 @@ use crate::site::breaker::{Admission, ErrorBudget, PROBES, ProbeVerdict, Window}
 use crate::site::conntrack::ConntrackSuspicion;
 use crate::site::drain::Drain;
 use crate::site::host_queue::HostQueue;
-use crate::site::robots::Rules;
+use crate::site::robots::{self, Rules, Unasked};
 
 /// A destination as one shard sees it: with the shard's connections to it.
 pub(crate) struct Site {
@@ -51,6 +51,8 @@ pub(crate) struct Site {
     pub(crate) far_rotation: AddressRotation,
     /// Whether requests go to a proxy as they are.
     pub(crate) is_forwarded: bool,
+    /// The rules of robots.txt as this shard has them, and until when they hold.
+    robots: RefCell<Option<(Arc<Rules>, Instant)>>,
     /// Whether it has ever been known where to dial.
     found: Cell<bool>,
     window: Window,
@@ -128,6 +130,7 @@ impl Site {
             rotation: AddressRotation::default(),
             far_rotation: AddressRotation::default(),
             is_forwarded,
+            robots: RefCell::new(None),
             found: Cell::new(false),
             window: Window::default(),
             conntrack: ConntrackSuspicion::default(),
@@ -211,31 +214,34 @@ impl Site {
         }
     }
 
-    /// What robots.txt says, where it was fetched already.
-    pub(crate) fn known_robots(&self) -> Option<&Rules> {
-        self.destination.robots.get()
+    /// Whether robots.txt allows `url`, where its rules are in hand.
+    pub(crate) fn judge_by_known_robots(&self, url: &str) -> Option<Result<(), Fault>> {
+        let known = self.robots.borrow();
+        let (rules, _) = known.as_ref().filter(|(_, until)| Instant::now() < *until)?;
+        Some(rules.judge(url))
     }
 
-    /// What robots.txt says, which whoever comes first gets for all by `fetch`.
-    pub(crate) async fn robots(&self, fetch: impl AsyncFnOnce() -> Rules) -> &Rules {
+    /// What robots.txt says, which one who asks gets for all by `ask`, up to `retries` times more.
+    pub(crate) async fn robots(
+        &self,
+        drain: &Drain,
+        retries: u32,
+        pause: impl Fn(u32) -> Duration,
+        ask: impl AsyncFnMut() -> Result<Rules, robots::Failed>,
+    ) -> Result<Arc<Rules>, Unasked> {
         let Destination {
             robots,
             pace,
             throttle,
             ..
         } = &*self.destination;
-        robots
-            .get_or_init(|| {
-                // Of all that wait here one makes the request, and only that one needs the room for it.
-                Box::pin(async {
-                    let rules = fetch().await;
-                    if let Some(delay) = rules.delay() {
-                        throttle.limit(pace, delay);
-                    }
-                    rules
-                })
-            })
-            .await
+        // Of all that wait here one makes the request, and only that one needs the room for it.
+        let (rules, until) = Box::pin(robots.rules(drain, retries, pause, ask)).await?;
+        if let Some(delay) = rules.delay() {
+            throttle.limit(pace, delay);
+        }
+        self.robots.replace(Some((Arc::clone(&rules), until)));
+        Ok(rules)
     }
 
     /// The site said that it is asked too often; `observed` is how often, per second.

@@ -13,6 +13,7 @@ use super::Slot;
 use super::conclude::{conclude, led_on};
 use super::context::ItemContext;
 use super::outgoing::Outgoing;
+use super::robots::{Named, Refused};
 use crate::connect::connection::Connection;
 use crate::engine::shard::Shard;
 use crate::judge::redirect;
@@ -24,6 +25,7 @@ pub(super) struct CarriedRequest {
     pub(super) headers: HeaderMap,
     pub(super) spelling: Spelling,
     pub(super) body: Bytes,
+    pub(super) max_body: u64,
 }
 
 impl Outgoing<'_> {
@@ -33,6 +35,7 @@ impl Outgoing<'_> {
             headers: self.headers.into_owned(),
             spelling: self.spelling.into_owned(),
             body: self.body,
+            max_body: self.max_body,
         }
     }
 }
@@ -45,6 +48,7 @@ impl CarriedRequest {
             headers: std::borrow::Cow::Borrowed(&self.headers),
             spelling: std::borrow::Cow::Borrowed(&self.spelling),
             body: self.body.clone(),
+            max_body: self.max_body,
         }
     }
 }
@@ -145,10 +149,16 @@ impl Slot {
             }
             hop = next;
             context.site = Rc::clone(&hop.site);
-            context.permit = match self.permit(shard, &hop.site, hop.url.as_str()).await {
-                Ok(Permit::Stopped) => return,
+            let permit = self.permit(shard, &hop.site, Named::ByRedirect, hop.url.as_str());
+            context.permit = match permit.await {
+                Ok(Permit::Stopped) | Err(Refused::Stopped) => return,
                 Ok(permit) => permit,
-                Err(fault) => {
+                Err(Refused::NoConnection(fault)) => {
+                    context.permit = Permit::Go;
+                    fetched = Err(fault);
+                    continue;
+                }
+                Err(Refused::Forbidden(fault)) => {
                     // Nobody was asked, so nobody has failed.
                     context.final_url = Some(hop.url.into());
                     shard.finish(context.item.ordinal, &context.record(Some(&fault)));

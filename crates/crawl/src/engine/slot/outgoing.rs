@@ -22,10 +22,18 @@ pub(super) struct Outgoing<'a> {
     pub(super) headers: Cow<'a, HeaderMap>,
     pub(super) spelling: Cow<'a, Spelling>,
     pub(super) body: Bytes,
+    /// The largest body of an answer, in bytes.
+    pub(super) max_body: u64,
 }
 
 impl<'a> Outgoing<'a> {
-    pub(super) fn new(spec: &'a RequestSpec, site: &'a Site, path: &'a str, overrides: Overrides) -> Self {
+    pub(super) fn new(
+        spec: &'a RequestSpec,
+        site: &'a Site,
+        path: &'a str,
+        overrides: Overrides,
+        max_body: u64,
+    ) -> Self {
         let Overrides {
             method,
             headers,
@@ -49,6 +57,7 @@ impl<'a> Outgoing<'a> {
             headers: all,
             spelling,
             body: body.unwrap_or_else(|| spec.body.clone()),
+            max_body,
         }
     }
 

@@ -1,10 +1,12 @@
 //! Asking robots.txt.
 
+use std::time::SystemTime;
+
 use bytes::Bytes;
 use http::header::USER_AGENT;
 use http::{HeaderMap, Method};
 use v6kit_model::input::{Overrides, RequestSpec, Spelling};
-use v6kit_model::{Answer, Coding, Fault};
+use v6kit_model::{Answer, Coding, ErrorKind, Fault, retry_after};
 
 use super::Slot;
 use super::context::Attempt;
@@ -14,82 +16,117 @@ use crate::engine::shard::Shard;
 use crate::judge::decode::{decode, undo_transfer};
 use crate::judge::redirect;
 use crate::site::Site;
-use crate::site::robots::{self, Rules};
+use crate::site::robots::{self, Failed, Rules, Unasked};
 
 /// Redirects of a robots.txt that are followed (RFC 9309 section 2.3.1.2).
 const ROBOTS_REDIRECTS: u32 = 5;
 
-/// What asking for a robots.txt came to.
-enum RobotsFile {
-    /// An answer, from where redirects led to.
-    Answer(Answer),
-    /// It cannot be had from where the site says that it is.
-    Elsewhere(Fault),
-    /// The site does not answer.
-    Silence,
+/// A robots.txt may be as large, in bytes: of it 500 KiB are read. It does not depend on how large a body may be.
+const LARGEST_ROBOTS: u64 = 16 << 20;
+
+/// Who brought a destination up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Named {
+    /// The job, which is why it is told who asks.
+    ByJob,
+    /// A redirect.
+    ByRedirect,
+}
+
+/// Why an item is not fetched.
+pub(super) enum Refused {
+    /// The crawl is being stopped.
+    Stopped,
+    /// It is recorded so, and nobody has failed.
+    Forbidden(Fault),
+    /// No connection to the site can be made.
+    NoConnection(Fault),
 }
 
 impl Slot {
-    /// Whether robots.txt allows `url`.
-    pub(super) async fn ask_robots(&mut self, shard: &Shard, site: &Site, url: &str) -> Result<(), Fault> {
-        let rules = match site.known_robots() {
-            Some(rules) => rules,
-            None => site.robots(async || self.fetch_robots(shard, site).await).await,
-        };
-        rules.judge(url)
-    }
-
-    /// A site that does not answer at all restricts nobody: its items tell what is wrong with it.
-    async fn fetch_robots(&mut self, shard: &Shard, site: &Site) -> Rules {
-        let spec = RequestSpec::new(Method::GET, shard.job.coding);
-        let agent = site.headers.get(USER_AGENT).cloned();
-        let mut outgoing = Outgoing::new(&spec, site, "/robots.txt", Overrides::default());
-        outgoing.method = Method::GET;
-        outgoing.body = Bytes::new();
-        match self.fetch_robots_file(shard, site, &outgoing).await {
-            RobotsFile::Elsewhere(fault) => Rules::Unreachable(fault.to_string()),
-            RobotsFile::Answer(mut answer) => {
-                let max_body = shard.job.max_body;
-                let decoded = undo_transfer(&mut answer, max_body).and_then(|()| match shard.job.coding {
-                    Coding::Undo => decode(&mut answer, max_body),
-                    Coding::Keep => Ok(()),
-                });
-                let agent = agent
-                    .as_ref()
-                    .and_then(|agent| agent.to_str().ok())
-                    .unwrap_or_default();
-                match decoded {
-                    Ok(()) => Rules::of(answer.status, &answer.body, robots::product(agent)),
-                    Err(_) => Rules::All,
-                }
-            }
-            RobotsFile::Silence => Rules::All,
+    /// Asks robots.txt whether `url` may be fetched.
+    pub(super) async fn ask_robots(
+        &mut self,
+        shard: &Shard,
+        site: &Site,
+        named: Named,
+        url: &str,
+    ) -> Result<(), Refused> {
+        if let Some(judged) = site.judge_by_known_robots(url) {
+            return judged.map_err(Refused::Forbidden);
+        }
+        let policy = shard.retry_policy();
+        let pause = |attempt| policy.pause(attempt, || shard.jitter());
+        let asking = site.robots(&shard.stop.drain, policy.retries, pause, async || {
+            self.fetch_robots(shard, site, named).await
+        });
+        match asking.await {
+            Ok(rules) => rules.judge(url).map_err(Refused::Forbidden),
+            Err(Unasked::Stopped) => Err(Refused::Stopped),
+            Err(Unasked::Unreachable(fault)) => Err(Refused::Forbidden(fault)),
+            Err(Unasked::NoConnection(fault)) => Err(Refused::NoConnection(fault)),
         }
     }
 
+    async fn fetch_robots(&mut self, shard: &Shard, site: &Site, named: Named) -> Result<Rules, Failed> {
+        let spec = RequestSpec::new(Method::GET, shard.job.coding);
+        let agent = site.headers.get(USER_AGENT).cloned();
+        let mut outgoing = Outgoing::new(&spec, site, "/robots.txt", Overrides::default(), LARGEST_ROBOTS);
+        outgoing.method = Method::GET;
+        outgoing.body = Bytes::new();
+        if named == Named::ByRedirect {
+            let headers = outgoing.headers.to_mut();
+            redirect::keep_only_public(headers);
+            site.label(headers);
+        }
+        let mut answer = self.fetch_robots_file(shard, site, &outgoing).await?;
+        undo_transfer(&mut answer, LARGEST_ROBOTS)
+            .and_then(|()| match shard.job.coding {
+                Coding::Undo => decode(&mut answer, LARGEST_ROBOTS),
+                Coding::Keep => Ok(()),
+            })
+            .map_err(|fault| Failed::Unreachable(fault, None))?;
+        let agent = agent
+            .as_ref()
+            .and_then(|agent| agent.to_str().ok())
+            .unwrap_or_default();
+        Rules::of(answer.status, &answer.body, robots::product(agent)).ok_or_else(|| {
+            let wait = retry_after(&answer.headers, SystemTime::now());
+            let why = Fault::new(
+                ErrorKind::Unavailable,
+                format!("status {}", answer.status.as_u16()),
+            );
+            Failed::Unreachable(why, wait)
+        })
+    }
+
     /// A robots.txt, from where it is.
-    async fn fetch_robots_file(&mut self, shard: &Shard, site: &Site, outgoing: &Outgoing<'_>) -> RobotsFile {
+    async fn fetch_robots_file(
+        &mut self,
+        shard: &Shard,
+        site: &Site,
+        outgoing: &Outgoing<'_>,
+    ) -> Result<Answer, Failed> {
         let fetched = self.fetch(shard, site, outgoing, &mut Attempt::new()).await;
-        let (Ok((mut answer, connection)), Ok(mut url)) = (fetched, site.url_of(outgoing.path)) else {
-            return RobotsFile::Silence;
-        };
+        let (mut answer, connection) = fetched.map_err(failure)?;
+        let mut url = site.url_of(outgoing.path).map_err(Failed::NoConnection)?;
         shard.keep(site, connection);
         let mut carried = CarriedRequest {
             method: outgoing.method.clone(),
             headers: HeaderMap::clone(&outgoing.headers),
             spelling: Spelling::clone(&outgoing.spelling),
             body: Bytes::new(),
+            max_body: outgoing.max_body,
         };
         for _ in 0..ROBOTS_REDIRECTS {
             let next = match redirect::target(&url, answer.status, &answer.headers) {
                 Ok(Some(next)) => next,
                 Ok(None) => break,
-                // It says so in no way that can be followed.
-                Err(_) => return RobotsFile::Silence,
+                Err(fault) => return Err(Failed::Unreachable(fault, None)),
             };
             let hop = match Hop::to(shard, next) {
                 Ok(hop) => hop,
-                Err(fault) => return RobotsFile::Elsewhere(fault),
+                Err(fault) => return Err(Failed::Unreachable(fault, None)),
             };
             let CarriedRequest {
                 method,
@@ -106,9 +143,21 @@ impl Slot {
                     shard.keep(&hop.site, connection);
                     (answer, url) = (next, hop.url);
                 }
-                Err(fault) => return RobotsFile::Elsewhere(fault),
+                Err(fault) => return Err(Failed::Unreachable(fault, None)),
             }
         }
-        RobotsFile::Answer(answer)
+        Ok(answer)
+    }
+}
+
+/// Whether the site was reached.
+fn failure(fault: Fault) -> Failed {
+    use ErrorKind::*;
+    match fault.kind {
+        Dns | NoName | NoIpv6 | ConnectRefused | ConnectTimeout | NoRoute | Prohibited | SourceAddress
+        | Ports | Resources | Proxy | ProxyAuth | Tls | TlsMismatch | Certificate | BadItem => {
+            Failed::NoConnection(fault)
+        }
+        _ => Failed::Unreachable(fault, None),
     }
 }
