@@ -246,8 +246,23 @@ impl Site {
 
     /// The site said that it is asked too often; `observed` is how often, per second.
     pub(crate) fn slow_down(&self, wait: Option<Duration>, observed: f64) {
-        let Destination { throttle, pace, .. } = &*self.destination;
-        throttle.on_limited(pace, Instant::now(), wait, observed);
+        let Destination {
+            throttle,
+            pace,
+            origin,
+            way,
+            ..
+        } = &*self.destination;
+        let now = Instant::now();
+        throttle.on_limited(pace, now, wait, observed);
+        if let Some(wait) = wait
+            && throttle.announces(now, now + wait)
+        {
+            way.events.push(format!(
+                "{origin}: asks to be left alone (Retry-After): waiting {}",
+                hold_text(wait)
+            ));
+        }
     }
 
     /// The site answered as it should.
@@ -464,4 +479,13 @@ impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.set(self.0.get() - 1);
     }
+}
+
+/// How long, and until which time of day in UTC.
+fn hold_text(wait: Duration) -> String {
+    let seconds = i64::try_from(wait.as_secs()).unwrap_or(i64::MAX);
+    let until = jiff::Timestamp::now()
+        .checked_add(jiff::SignedDuration::from_secs(seconds))
+        .unwrap_or(jiff::Timestamp::MAX);
+    format!("{seconds} s, until {}", until.strftime("%F %T UTC"))
 }

@@ -50,6 +50,8 @@ pub(crate) struct Throttle {
 #[derive(Debug)]
 struct State {
     configured: Rate,
+    /// Until when it was told that nothing is asked.
+    announced: Option<Instant>,
     /// What it was before the first cut.
     full: f64,
     now: f64,
@@ -158,8 +160,21 @@ impl Throttle {
                 accepted: 0,
                 refused: 0,
                 sounding: None,
+                announced: None,
             }),
         }
+    }
+
+    /// Whether somebody should be told of a wait until `until`: it is long, and no other that ends about then was told.
+    pub(crate) fn announces(&self, now: Instant, until: Instant) -> bool {
+        const LONG: Duration = Duration::from_secs(10);
+        let mut state = self.state();
+        let is_new = state.announced.is_none_or(|announced| until > announced + LONG);
+        let announces = is_new && until >= now + LONG;
+        if announces {
+            state.announced = Some(until);
+        }
+        announces
     }
 
     /// The site refused. `observed` is how many requests per second it was getting.
@@ -255,6 +270,16 @@ mod tests {
 
     fn rate(throttle: &Throttle) -> f64 {
         throttle.state().now
+    }
+
+    #[test]
+    fn a_long_wait_is_told_once_and_a_longer_one_again() {
+        let throttle = Throttle::new(Rate::PerSecond(100.0));
+        let now = Instant::now();
+        let tells = |seconds| throttle.announces(now, now + Duration::from_secs(seconds));
+        assert!(!tells(5));
+        assert!(tells(3600) && !tells(3600) && !tells(3601) && !tells(20));
+        assert!(tells(7200));
     }
 
     #[test]
