@@ -52,7 +52,7 @@ fn redirects_are_followed_as_far_as_asked() {
     ));
     assert_eq!(
         scene.run.stdout,
-        "none 1\nfew 1\nall 0\nloop 1\nwarc 0\nparquet 0\n      6 WARC-Target-URI: http://[::1]:8080/end\r\nall 2\n",
+        "none 1\nfew 1\nall 0\nloop 1\nwarc 0\nparquet 0\n      6 WARC-Target-URI: http://[::1]:8080/end\r\nall 0\n",
         "{}",
         scene.run
     );
@@ -74,7 +74,13 @@ fn redirects_are_followed_as_far_as_asked() {
     // Three, two and one hop, and robots.txt.
     let summary: serde_json::Value = serde_json::from_str(&scene.file("warc.json")).unwrap();
     assert_eq!(summary["requests"], 4 + 3 + 2 + 1, "{summary}");
-    assert!(scene.file("all.json").contains("redirects was `3`"));
+    // How many are followed may change when a job goes on; here nothing was left.
+    let again: serde_json::Value = serde_json::from_str(&scene.file("all.json")).unwrap();
+    assert_eq!(
+        (&again["resumed"], &again["requests"]),
+        (&3.into(), &0.into()),
+        "{again}"
+    );
     let shape = |name: &str| {
         let text = scene.file(name);
         let lines = text.lines().map(|line| {
