@@ -28,7 +28,7 @@ pub use connect::names::{Pin, PinError};
 pub use connect::proxy::{Proxy, ProxyError};
 pub use engine::crawl::Crawl;
 pub use engine::error::CrawlError;
-pub use engine::job::{ConcurrencyMode, CookiePolicy, Job, Settings, Sources};
+pub use engine::job::{ConcurrencyMode, CookiePolicy, Job, Settings, Sources, other_files};
 pub use judge::expect::{Expectation, ExpectationError, Expectations};
 pub use site::breaker::ErrorBudget;
 pub use site::pace::Rate;

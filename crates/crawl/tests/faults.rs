@@ -239,7 +239,10 @@ async fn a_refusal_slows_the_destination_down_and_loses_nothing() {
     let scratch = tempfile::tempdir().unwrap();
     let (summary, records) = crawl(
         job(&format!("{}/limited/{{1..6}}", server.url)),
-        settings(scratch.path()),
+        Settings {
+            retries: 1,
+            ..settings(scratch.path())
+        },
     )
     .await;
     assert_eq!((summary.ok, summary.retries), (6, 3), "{records:?}");

@@ -7,6 +7,8 @@
 
 mod common;
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -132,11 +134,12 @@ async fn what_happens_to_one_stream_stays_there() {
 async fn a_refused_stream_is_sent_again_without_counting() {
     let server = serve(u64::MAX).await;
     let scratch = tempfile::tempdir().unwrap();
-    let (summary, records) = crawl(
-        job(&format!("{}/refuse/{{1..50}}", server.url)),
-        two(scratch.path()),
-    )
-    .await;
+    // One after another, every second request is answered.
+    let one = Settings {
+        concurrency: 1,
+        ..two(scratch.path())
+    };
+    let (summary, records) = crawl(job(&format!("{}/refuse/{{1..50}}", server.url)), one).await;
     assert_eq!((summary.ok, summary.retries), (50, 0));
     assert!(records.iter().all(|record| record["attempts"] == 1));
 }
@@ -174,4 +177,107 @@ async fn silent_streams_end_in_their_deadlines_while_others_go_on() {
         };
         assert_eq!(record["error"]["kind"], kind, "{record}");
     }
+}
+
+/// A frame for a stream.
+type Frame = fn(u32) -> Vec<u8>;
+
+/// A server that answers each request by one frame (RFC 9113 section 4.1), and the requests
+/// that it got.
+fn refusing(frame: Frame) -> (String, Arc<AtomicU64>) {
+    let listener = std::net::TcpListener::bind("[::1]:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let requests = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&requests);
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let counted = Arc::clone(&counted);
+            std::thread::spawn(move || drop(refuse(&stream, frame, &counted)));
+        }
+    });
+    (url, requests)
+}
+
+fn refuse(mut stream: &TcpStream, frame: Frame, requests: &AtomicU64) -> std::io::Result<()> {
+    const SETTINGS: u8 = 4;
+    const HEADERS: u8 = 1;
+    stream.read_exact(&mut [0; 24])?;
+    stream.write_all(&frame_of(SETTINGS, 0, &[]))?;
+    loop {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head)?;
+        let [a, b, c, kind, _, stream_id @ ..] = head;
+        let mut rest = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
+        stream.read_exact(&mut rest)?;
+        if kind == HEADERS {
+            requests.fetch_add(1, Ordering::SeqCst);
+            stream.write_all(&frame(u32::from_be_bytes(stream_id)))?;
+        }
+    }
+}
+
+fn frame_of(kind: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = (payload.len() as u32).to_be_bytes();
+    [&length[1..], &[kind, 0], &stream.to_be_bytes(), payload].concat()
+}
+
+fn reset(stream: u32, reason: Reason) -> Vec<u8> {
+    frame_of(3, stream, &u32::from(reason).to_be_bytes())
+}
+
+/// Of GOAWAY the last stream that was looked at is none.
+fn goaway(reason: Reason) -> Vec<u8> {
+    frame_of(7, 0, &[[0; 4], u32::from(reason).to_be_bytes()].concat())
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_every_stream_is_asked_twice_for_each_attempt() {
+    let refusals: [(Frame, &str, u64); 5] = [
+        (
+            |stream| reset(stream, Reason::REFUSED_STREAM),
+            "refused_stream",
+            6,
+        ),
+        (|_| goaway(Reason::NO_ERROR), "refused_stream", 6),
+        (|_| goaway(Reason::ENHANCE_YOUR_CALM), "refused_stream", 6),
+        // Over HTTP/2 alone it will never answer.
+        (|stream| reset(stream, Reason::HTTP_1_1_REQUIRED), "protocol", 1),
+        (|_| goaway(Reason::HTTP_1_1_REQUIRED), "protocol", 1),
+    ];
+    for (nth, (frame, kind, per_item)) in refusals.into_iter().enumerate() {
+        let (url, requests) = refusing(frame);
+        let scratch = tempfile::tempdir().unwrap();
+        let settings = Settings {
+            retries: 2,
+            concurrency: 1,
+            ..two(scratch.path())
+        };
+        let (summary, records) = crawl(job(&format!("{url}/{{1..3}}")), settings).await;
+        assert_eq!(
+            requests.load(Ordering::SeqCst),
+            3 * per_item,
+            "refusal {nth}: {records:?}"
+        );
+        assert_eq!(summary.requests, 3 * per_item, "refusal {nth}");
+        assert!(summary.retries <= summary.requests, "{summary:?}");
+        for record in &records {
+            assert_eq!(record["error"]["kind"], kind, "refusal {nth}: {record}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn retries_are_requests_and_a_closed_port_gets_none() {
+    let listener = std::net::TcpListener::bind("[::1]:0").unwrap();
+    let url = format!("http://{}/{{1..3}}", listener.local_addr().unwrap());
+    drop(listener);
+    let scratch = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        retries: 2,
+        http: HttpVersion::One,
+        ..two(scratch.path())
+    };
+    let (summary, records) = crawl(job(&url), settings).await;
+    assert_eq!((summary.transient, summary.requests, summary.retries), (3, 0, 0));
+    assert!(records.iter().all(|record| record["attempts"] == 3));
 }

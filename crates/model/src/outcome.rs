@@ -115,6 +115,8 @@ error_kinds! {
     Reset = "reset", Transient;
     /// The connection was closed before an answer.
     Closed = "closed", Transient;
+    /// The server refused the request without looking at it (RFC 9113 section 8.7).
+    RefusedStream = "refused_stream", Transient;
     /// The answer was cut short.
     Incomplete = "incomplete", Transient;
     /// The answer is not HTTP.

@@ -13,6 +13,15 @@ pub struct FileLimit {
     pub hard: u64,
 }
 
+/// What is in force.
+///
+/// # Errors
+/// What getrlimit(2) failed with.
+pub fn file_limit() -> io::Result<FileLimit> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    Ok(FileLimit { soft, hard })
+}
+
 /// Raises the soft limit on open files to the hard one, and the hard one to `wanted` where this
 /// process may (CAP_SYS_RESOURCE), and returns what is in force. Nothing is ever lowered.
 ///

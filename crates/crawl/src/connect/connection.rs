@@ -70,6 +70,10 @@ pub(crate) enum Delivery {
     /// It was sent on a connection that had been idle, which died before a byte of the answer, or brought what is
     /// none: most likely the server had hung up before, or said that before.
     Unanswered,
+    /// The server refused to look at it (RFC 9113 section 8.7).
+    Refused,
+    /// The server refused to look at it over HTTP/2 (RFC 9113 section 7).
+    RefusedHttp2,
     /// It arrived, as far as can be told.
     Arrived,
 }
@@ -86,7 +90,7 @@ impl Failed {
     /// Whether the request can be sent again at once on another connection (RFC 9110 section 9.2.2).
     pub(crate) fn may_repeat(&self, method: &http::Method) -> bool {
         match self.delivery {
-            Delivery::Unsent => true,
+            Delivery::Unsent | Delivery::Refused | Delivery::RefusedHttp2 => true,
             Delivery::Unanswered => method.is_idempotent(),
             Delivery::Arrived => false,
         }
@@ -201,7 +205,7 @@ impl Connection {
             .await
             .map_err(|_elapsed| Fault::new(ErrorKind::ConnectTimeout, "HTTP did not begin in time"))?
             .map(Opened::Shared)
-            .map_err(|error: hyper::Error| Fault::from_error(ErrorKind::Protocol, &error))
+            .map_err(|error: hyper::Error| http2::fault(&error))
     }
 
     /// A stream of a shared connection.
@@ -274,6 +278,14 @@ impl Connection {
     pub(crate) fn suits(&self, now: std::time::Instant, can_repeat: bool) -> bool {
         match &self.0 {
             Kind::One(one) => one.http.suits(now, can_repeat),
+            Kind::Two(_) => true,
+        }
+    }
+
+    /// Looks whether the server has left an idle connection as it was.
+    pub(crate) fn is_still_open(&mut self) -> bool {
+        match &mut self.0 {
+            Kind::One(one) => one.http.look().is_ok(),
             Kind::Two(_) => true,
         }
     }

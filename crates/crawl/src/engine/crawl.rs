@@ -15,7 +15,7 @@ use crate::connect::connection::client_tls;
 use crate::engine::concurrency::{ConcurrencyController, Limits, adapt};
 use crate::engine::error::CrawlError;
 use crate::engine::exposition::Exposition;
-use crate::engine::job::{ConcurrencyMode, Job, Settings};
+use crate::engine::job::{ConcurrencyMode, Job, Settings, other_files};
 use crate::engine::run;
 use crate::engine::shard::{self, ShardConfig, Stop, UsedAddresses};
 use crate::site::{DestinationSettings, Destinations};
@@ -53,6 +53,8 @@ struct Shared {
     disk: Disk,
     /// Closed when the last shard has ended.
     ended: watch::Sender<()>,
+    /// Connections that all shards may have open.
+    descriptors: usize,
 }
 
 impl Crawl {
@@ -114,12 +116,14 @@ impl Crawl {
             before,
             events,
         };
+        let descriptors = descriptors(&settings);
         let shared = Shared {
             job: Arc::new(job),
             settings: Arc::new(settings),
             turning,
             disk,
             ended,
+            descriptors,
         };
         for (index, pool) in pools.into_iter().enumerate() {
             crawl.start_shard(&shared, index, pool)?;
@@ -158,6 +162,7 @@ impl Crawl {
             index,
             limits: self.limits.clone(),
             seed: shared.settings.seed.wrapping_add(index as u64),
+            descriptors: shared.descriptors,
         };
         let ended = shared.ended.clone();
         let thread = std::thread::Builder::new()
@@ -359,4 +364,12 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "no message".to_owned())
+}
+/// Connections that may be open, by the limit on open files: one for each request under way at least.
+fn descriptors(settings: &Settings) -> usize {
+    let limit = v6kit_net::file_limit().map_or(u64::MAX, |limit| limit.soft);
+    usize::try_from(limit)
+        .unwrap_or(usize::MAX)
+        .saturating_sub(other_files(settings.threads))
+        .max(settings.concurrency)
 }

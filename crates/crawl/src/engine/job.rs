@@ -19,6 +19,18 @@ use crate::site::pace::Rate;
 use crate::site::robots::RobotsPolicy;
 use crate::site::throttle::OnLimit;
 
+/// File descriptors that are no connections, whatever else: the ledger, the terminal, name servers.
+const OTHER_FILES: usize = 128;
+
+/// A segment and a runtime for each shard.
+const FILES_PER_SHARD: usize = 8;
+
+/// File descriptors of a crawl on so many threads that are no connections.
+#[must_use]
+pub fn other_files(threads: usize) -> usize {
+    OTHER_FILES + FILES_PER_SHARD * threads
+}
+
 /// What is to be fetched. Two runs with the same job continue each other.
 #[derive(Debug, Clone)]
 pub struct Job {

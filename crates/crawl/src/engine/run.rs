@@ -19,6 +19,9 @@ use crate::stats::summary::Latencies;
 const SHORTEST_TICK: Duration = Duration::from_millis(10);
 const LONGEST_TICK: Duration = Duration::from_secs(1);
 
+/// How often it is looked at idle connections.
+const SWEEP: Duration = Duration::from_secs(1);
+
 /// How often it is looked whether there may be more slots.
 const GROWTH_TICK: Duration = Duration::from_millis(50);
 
@@ -70,6 +73,7 @@ async fn work(shard: &Rc<Shard>, ledger: &Arc<dyn Ledger>, leases: &HeldLeases) 
         supplied = supply => supplied.map(|never| match never {}).map_err(StoreError::from),
         () = shard.backlog.failed() => Ok(()),
         never = flush_old_frames(shard) => match never {},
+        never = sweep_connections(shard) => match never {},
     };
     running.shutdown().await;
     shard.flush();
@@ -125,6 +129,16 @@ async fn flush_old_frames(shard: &Shard) -> std::convert::Infallible {
         if shard.frame.since().is_some_and(|since| since.elapsed() >= age) {
             shard.flush();
         }
+    }
+}
+
+/// Closes idle connections that are old or were ended by their servers, for as long as it is polled.
+async fn sweep_connections(shard: &Shard) -> std::convert::Infallible {
+    let mut tick = tokio::time::interval(SWEEP);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        shard.sweep();
     }
 }
 

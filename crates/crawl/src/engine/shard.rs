@@ -11,7 +11,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 use v6kit_http1::Buffers;
 use v6kit_model::input::{Cursor, Frontier, Overrides, has_placeholders};
-use v6kit_model::{Fault, Outcome, Protocol, VisitOrder};
+use v6kit_model::{Fault, HttpVersion, Outcome, Protocol, VisitOrder};
 use v6kit_net::{Leaving, SourcePool, TurningPool};
 use v6kit_store::{Disk, DiskLow, Fill, Ledger, Mark, MemoryBudget, OpenFrame, Pushed, Record, SegmentStore};
 
@@ -26,6 +26,7 @@ use crate::engine::retry_policy::RetryPolicy;
 use crate::site::dialling::Dialer;
 use crate::site::drain::Drain;
 use crate::site::host_queue::{Arrival, HostQueues};
+use crate::site::idle::{IdleConnections, Room};
 use crate::site::{Destinations, Site, Sites};
 use crate::stats::prefix_stats::{Reception, SeenNetworks, Visit};
 use crate::stats::progress::Progress;
@@ -55,6 +56,8 @@ pub(crate) struct ShardConfig {
     /// How many slots each shard may have.
     pub(crate) limits: Limits,
     pub(crate) seed: u64,
+    /// Connections that all shards may have open.
+    pub(crate) descriptors: usize,
 }
 
 /// The addresses that any shard has sent from, where they are few enough to tell apart. Touched for each
@@ -140,18 +143,29 @@ impl Shard {
             turning,
             seen,
             used,
+            descriptors,
             ..
         } = config;
         let slots = share(settings.concurrency, settings.threads, index);
+        let room = Room::new(share(descriptors, settings.threads, index), slots);
         let limit = memory_budget(&job, &settings).frame_bytes();
         Self {
             visit_order: VisitOrder::new(job.order, job.items.total().so_far()),
             queue: Queue::new(stop.drain.clone(), slots),
-            sites: Sites::new(destinations, job.request.clone()),
+            sites: Sites::new(
+                destinations,
+                job.request.clone(),
+                IdleConnections::new(room, Arc::clone(&progress.open_connections)),
+            ),
             backlog: Backlog::default(),
             dialer: Dialer {
                 sources: SourcePicker::new(pool, turning),
                 tls: LazyTls::new(settings.trust.clone(), settings.identity.clone(), settings.http),
+                tls_of_http1: LazyTls::new(
+                    settings.trust.clone(),
+                    settings.identity.clone(),
+                    HttpVersion::One,
+                ),
                 http: settings.http,
                 progress: Arc::clone(&progress),
                 buffers: Buffers::new(),
@@ -255,6 +269,19 @@ impl Shard {
         self.finished.set(self.finished.get() - 1);
         self.progress.retries.add(1);
         self.queue.retry(item, Duration::ZERO);
+    }
+
+    /// Closes idle connections that are old or were ended by their servers.
+    pub(super) fn sweep(&self) {
+        self.sites
+            .connections
+            .sweep(std::time::Instant::now(), |mut connection| {
+                // The next request would have found out that the answers are late by one.
+                let last = connection.take_note();
+                if let Some(last) = last.filter(|_| connection.is_doubtful()) {
+                    self.doubt(last);
+                }
+            });
     }
 
     /// Ends the crawl because the site refuses.

@@ -12,13 +12,13 @@ use std::rc::Rc;
 
 use http::{HeaderMap, StatusCode};
 use v6kit_model::input::Overrides;
-use v6kit_model::{Answer, Fault, Item, Protocol};
+use v6kit_model::{Answer, Fault, HttpVersion, Item, Protocol};
 
 use self::conclude::conclude;
 use self::context::{Attempt, ItemContext};
 use self::outgoing::{Outgoing, origin_form};
 use self::robots::{Named, Refused};
-use crate::connect::connection::{Connection, Failed, LastAnswer, Message, Timer};
+use crate::connect::connection::{Connection, Delivery, Failed, LastAnswer, Message, Timer};
 use crate::engine::shard::Shard;
 use crate::judge::redirect;
 use crate::site::host_queue::Arrival;
@@ -77,10 +77,7 @@ impl Slot {
         let shard = &self.shard;
         let parked = || {
             let queues = shard.host_queues.as_ref()?;
-            shard
-                .sites
-                .most_neglected(queues)
-                .map(|item| (item, Arrival::Resumed))
+            queues.most_neglected().map(|item| (item, Arrival::Resumed))
         };
         if shard.queue.is_exhausted()
             && !shard.stop.drain.is_cancelled()
@@ -150,6 +147,7 @@ impl Slot {
         let site = Rc::clone(&context.site);
         let permit = self.permit(shard, &site, Named::ByJob, context.url).await;
         context.attempt = Attempt::new();
+        context.attempt.is_retry = context.item.attempts > 0;
         let outgoing = Outgoing::new(&shard.job.request, &site, path, overrides, shard.job.max_body);
         context.permit = match permit {
             Ok(Permit::Stopped) | Err(Refused::Stopped) => return,
@@ -208,6 +206,7 @@ impl Slot {
         self.timer.start(attempt.began);
         let can_repeat = outgoing.method.is_idempotent();
         let mut choice = Choice::Any;
+        let mut repeats = Repeats::default();
         loop {
             let exchange = self.exchange(shard, site, outgoing, attempt, choice).await?;
             let (Exchange::Answered(_, connection) | Exchange::Failed(_, connection)) = &exchange;
@@ -232,8 +231,18 @@ impl Slot {
                     attempt.status = Some(answer.status);
                     return Ok((answer, connection));
                 }
-                // The server hung up while the connection was idle: nobody's failure, and no attempt.
-                Exchange::Failed(failed, mut connection) if failed.may_repeat(&outgoing.method) => {
+                // The server hung up while the connection was idle, or did not look: nobody's failure, and no attempt.
+                Exchange::Failed(failed, mut connection)
+                    if failed.may_repeat(&outgoing.method)
+                        && repeats.may_follow(failed.delivery, &connection, shard.settings.http) =>
+                {
+                    if failed.delivery == Delivery::RefusedHttp2 {
+                        site.turn_to_http1();
+                    }
+                    if failed.delivery == Delivery::Unanswered && connection.protocol() == Protocol::Http1 {
+                        // The other idle ones may be as dead.
+                        choice = Choice::New;
+                    }
                     if let Some(last) = doubted(&mut connection) {
                         shard.doubt(last);
                     }
@@ -274,6 +283,10 @@ impl Slot {
             }
         };
         let max_body = outgoing.max_body;
+        if attempt.is_retry {
+            attempt.is_retry = false;
+            shard.progress.retries.add(1);
+        }
         let flight = shard.begin_request();
         let result = match connection.protocol() {
             Protocol::Http1 => {
@@ -309,6 +322,31 @@ impl Slot {
             Ok(answer) => Exchange::Answered(answer, connection),
             Err(failed) => Exchange::Failed(failed, connection),
         })
+    }
+}
+
+/// How often a request was sent again that the server most likely never looked at.
+#[derive(Debug, Default)]
+struct Repeats {
+    sent: bool,
+    /// A connection was made for the request that came to nothing.
+    made: bool,
+}
+
+impl Repeats {
+    /// Whether it may be sent again at once: once after it was sent, and once after a connection was made for it. What
+    /// never left on a connection that was there already costs nothing but that connection.
+    fn may_follow(&mut self, delivery: Delivery, connection: &Connection, http: HttpVersion) -> bool {
+        match delivery {
+            Delivery::Unsent if connection.served() > 0 => true,
+            Delivery::Unsent => !std::mem::replace(&mut self.made, true),
+            // Who asks for HTTP/2 alone gets no other.
+            Delivery::RefusedHttp2 if http == HttpVersion::Two => false,
+            Delivery::Unanswered | Delivery::Refused | Delivery::RefusedHttp2 => {
+                !std::mem::replace(&mut self.sent, true)
+            }
+            Delivery::Arrived => false,
+        }
     }
 }
 

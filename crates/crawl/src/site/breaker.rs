@@ -207,6 +207,11 @@ impl CircuitBreaker {
         }
     }
 
+    /// Whether the destination is paused.
+    pub(crate) fn is_active(&self) -> bool {
+        self.active.load(Ordering::Acquire)
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

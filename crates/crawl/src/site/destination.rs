@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddrV6;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -18,6 +18,12 @@ use crate::site::robots::RobotsFile;
 use crate::site::throttle::Throttle;
 use crate::stats::events::EventSink;
 
+/// Destinations that are remembered although no shard knows them: their addresses and what robots.txt said.
+const REMEMBERED: usize = 10_000;
+
+/// Of them, those that are remembered because they must not be asked now, or not so often.
+const HELD: usize = 100_000;
+
 /// A destination as all shards share it: its budget and its addresses.
 #[derive(Debug)]
 pub(crate) struct Destination {
@@ -32,6 +38,10 @@ pub(crate) struct Destination {
     pub(super) robots: RobotsFile,
     /// It has answered what nobody asked for.
     pub(super) serves_once: AtomicBool,
+    /// It has said that it is to be asked over HTTP/1.1 (RFC 9113 section 7).
+    pub(super) wants_http1: AtomicBool,
+    /// When a shard met it last, in meetings.
+    met: AtomicU64,
 }
 
 /// What all destinations have in common.
@@ -98,6 +108,11 @@ impl Destination {
         self.way.names.addresses(name, deadline).await
     }
 
+    /// Whether it matters that it is not forgotten: it must not be asked now, or not so often.
+    fn is_held(&self, now: Instant) -> bool {
+        self.pace.is_held(now) || self.throttle.is_throttled() || self.breaker.is_active()
+    }
+
     /// What is known about where to dial.
     pub(super) fn resolution(&self) -> Resolution {
         match &self.way.proxy {
@@ -137,7 +152,37 @@ pub(crate) struct Destinations {
     /// The budget of all destinations together.
     total: Arc<Pace>,
     way: Arc<Way>,
-    known: Mutex<HashMap<Origin, Arc<Destination>>>,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    all: HashMap<Origin, Arc<Destination>>,
+    /// How often a shard met one.
+    met: u64,
+    /// How many there may be before it is looked which can be forgotten.
+    most: usize,
+}
+
+impl Known {
+    /// Forgets destinations that no shard knows: those met longest ago, and last those that must not be asked now.
+    fn forget(&mut self, now: Instant) {
+        for (is_held, most) in [(false, REMEMBERED), (true, HELD)] {
+            let may_go = |destination: &Arc<Destination>| {
+                Arc::strong_count(destination) == 1 && destination.is_held(now) == is_held
+            };
+            let met = |destination: &Arc<Destination>| destination.met.load(Ordering::Relaxed);
+            let mut all: Vec<u64> = self.all.values().filter(|known| may_go(known)).map(met).collect();
+            if all.len() > most {
+                let first = all.len() - most;
+                let (_, oldest, _) = all.select_nth_unstable(first);
+                self.all
+                    .retain(|_, known| !may_go(known) || met(known) >= *oldest);
+            }
+        }
+        self.all.shrink_to_fit();
+        self.most = self.all.len() + REMEMBERED;
+    }
 }
 
 impl Destinations {
@@ -162,7 +207,12 @@ impl Destinations {
 
     pub(crate) fn get(&self, origin: &Origin) -> Arc<Destination> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let destination = known.entry(origin.clone()).or_insert_with(|| {
+        if known.all.len() >= known.most.max(REMEMBERED) && !known.all.contains_key(origin) {
+            known.forget(Instant::now());
+        }
+        known.met += 1;
+        let met = known.met;
+        let destination = known.all.entry(origin.clone()).or_insert_with(|| {
             Arc::new(Destination {
                 origin: origin.clone(),
                 pace: Pace::new(self.rate),
@@ -170,17 +220,20 @@ impl Destinations {
                 throttle: Throttle::new(self.rate),
                 breaker: CircuitBreaker::default(),
                 serves_once: AtomicBool::new(false),
+                wants_http1: AtomicBool::new(false),
+                met: AtomicU64::new(0),
                 name: self.way.names.name(&origin.host, origin.port),
                 way: Arc::clone(&self.way),
                 robots: RobotsFile::default(),
             })
         });
+        destination.met.store(met, Ordering::Relaxed);
         Arc::clone(destination)
     }
 
     /// The names of at most `most` destinations that have a pace, and how many requests per second that is.
     pub(crate) fn paces(&self, most: usize) -> Vec<(String, f64)> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = &self.known.lock().unwrap_or_else(PoisonError::into_inner).all;
         let mut paces: Vec<(String, f64)> = known
             .iter()
             .filter_map(|(origin, destination)| Some((origin.to_string(), destination.pace.per_second()?)))

@@ -24,6 +24,8 @@ pub(crate) struct Dialer {
     /// Where they leave from.
     pub(crate) sources: SourcePicker,
     pub(crate) tls: LazyTls,
+    /// For sites that want to be asked over HTTP/1.1.
+    pub(crate) tls_of_http1: LazyTls,
     pub(crate) http: HttpVersion,
     pub(crate) progress: Arc<Progress>,
     /// What connections read into.
@@ -132,6 +134,7 @@ async fn open(
     deadline: Instant,
 ) -> Result<Opened, Fault> {
     let tls = match &site.server_name {
+        Some(name) if site.wants_http1() => Some((dialer.tls_of_http1.get()?, name)),
         Some(name) => Some((dialer.tls.get()?, name)),
         None => None,
     };
@@ -149,8 +152,8 @@ async fn open(
         tls,
         deadline: deadline.into(),
         otherwise: match dialer.http {
-            HttpVersion::Two => Protocol::Http2,
-            HttpVersion::Auto | HttpVersion::One => Protocol::Http1,
+            HttpVersion::Two if !site.wants_http1() => Protocol::Http2,
+            HttpVersion::Two | HttpVersion::Auto | HttpVersion::One => Protocol::Http1,
         },
         changed: Rc::clone(&site.changed),
         buffers: Rc::clone(&dialer.buffers),

@@ -23,9 +23,11 @@ use crate::connect::names::Resolution;
 use crate::connect::rotation::AddressRotation;
 use crate::connect::source_lease::LeaseLimits;
 use crate::site::breaker::{Admission, ErrorBudget, PROBES, ProbeVerdict, Window};
+use crate::site::busy::{Busy, Waiting};
 use crate::site::conntrack::ConntrackSuspicion;
 use crate::site::drain::Drain;
 use crate::site::host_queue::HostQueue;
+use crate::site::idle::{IdleConnections, Kept};
 use crate::site::robots::{self, Rules, Unasked};
 
 /// A destination as one shard sees it: with the shard's connections to it.
@@ -42,8 +44,11 @@ pub(crate) struct Site {
     pub(crate) scheme: http::uri::Scheme,
     /// What TLS asks for; `None` for plain HTTP.
     pub(crate) server_name: Option<ServerName<'static>>,
-    /// Connections that wait for a request, the one used last on top.
-    idle: RefCell<Vec<Connection>>,
+    /// Connections that may serve again, among those of the shard.
+    kept: Rc<Kept>,
+    connections: Rc<IdleConnections>,
+    /// When items of it were met last, in items of the shard.
+    pub(super) met: Cell<u64>,
     /// Whose turn it is to wait for the pace: one at a time, in the order of asking.
     queue: Semaphore,
     /// Whose turn it is among the addresses that are dialled, and among those that a proxy is told.
@@ -59,14 +64,12 @@ pub(crate) struct Site {
     pub(crate) conntrack: ConntrackSuspicion,
     /// What the server speaks, once that is known.
     protocol: Cell<Option<Protocol>>,
-    /// Connections whose streams slots share.
-    shared: RefCell<Vec<Rc<Http2>>>,
     /// Slots that dial, and slots that wait for them or for a stream.
     dialling: Cell<u64>,
     waiting: Cell<u64>,
     pub(crate) changed: Rc<Notify>,
     /// Slots that serve it, and items that wait for one.
-    pub(crate) host_queue: HostQueue,
+    pub(crate) host_queue: Rc<HostQueue>,
 }
 
 /// Whether a request may be sent.
@@ -86,6 +89,7 @@ impl Site {
         origin: &Origin,
         destination: Arc<Destination>,
         request: &RequestSpec,
+        connections: &Rc<IdleConnections>,
     ) -> Result<Self, Fault> {
         let bad = || {
             Fault::new(
@@ -125,7 +129,9 @@ impl Site {
             authority,
             scheme,
             server_name,
-            idle: RefCell::default(),
+            kept: Rc::default(),
+            connections: Rc::clone(connections),
+            met: Cell::new(0),
             queue: Semaphore::new(1),
             rotation: AddressRotation::default(),
             far_rotation: AddressRotation::default(),
@@ -135,11 +141,10 @@ impl Site {
             window: Window::default(),
             conntrack: ConntrackSuspicion::default(),
             protocol: Cell::new(None),
-            shared: RefCell::default(),
             dialling: Cell::new(0),
             waiting: Cell::new(0),
             changed: Rc::default(),
-            host_queue: HostQueue::default(),
+            host_queue: Rc::default(),
         })
     }
 
@@ -301,6 +306,14 @@ impl Site {
         verdict
     }
 
+    /// Tells that this host lacks what a connection takes.
+    pub(crate) fn tell_want(&self, fault: &Fault) {
+        self.destination.way.events.push(format!(
+            "this host: {}; idle connections are closed, and requests wait until there is more",
+            fault.message
+        ));
+    }
+
     fn notify(&self, what: std::fmt::Arguments<'_>) {
         let Destination { way, origin, .. } = &*self.destination;
         way.events.push(format!("{origin}: {what}"));
@@ -356,15 +369,15 @@ impl Site {
         streams: u64,
         limits: &LeaseLimits,
     ) -> Option<Connection> {
-        let mut idle = self.idle.borrow_mut();
-        if let Some(at) = idle.iter().rposition(|connection| connection.from() == from) {
-            return Some(idle.remove(at));
-        }
-        let shared = self.shared.borrow();
-        let roomy = shared
-            .iter()
-            .find(|connection| connection.from() == from && connection.has_room(streams, limits))?;
-        Some(Connection::of_stream(roomy.stream()))
+        let from_there = |connection: &Connection| connection.from() == from;
+        let taken = self.connections.take_where(&self.kept, from_there);
+        taken.or_else(|| {
+            let has_room =
+                |connection: &Http2| connection.from() == from && connection.has_room(streams, limits);
+            let wants_http1 = self.wants_http1();
+            let roomy = self.connections.shared(&self.kept, |_| !wants_http1, has_room)?;
+            Some(Connection::of_stream(roomy.stream()))
+        })
     }
 
     /// A connection that is ready for a request, or a stream of one that has room.
@@ -375,21 +388,19 @@ impl Site {
         now: Instant,
         can_repeat: bool,
     ) -> Option<Connection> {
-        while let Some(connection) = self.idle.borrow_mut().pop() {
+        while let Some(connection) = self.connections.take(&self.kept) {
             // Without a limit to its age, whatever was kept may be used.
             let is_kept = limits.age.is_none() || connection.is_worth_keeping(limits);
             if is_kept && connection.suits(now, can_repeat) {
                 return Some(connection);
             }
         }
-        let mut shared = self.shared.borrow_mut();
-        if shared.is_empty() {
-            return None;
-        }
-        shared.retain(|connection| connection.is_of_use(limits));
-        let roomy = shared
-            .iter()
-            .find(|connection| connection.has_room(streams, limits))?;
+        let wants_http1 = self.wants_http1();
+        let roomy = self.connections.shared(
+            &self.kept,
+            |connection| !wants_http1 && connection.is_of_use(limits),
+            |connection| connection.has_room(streams, limits),
+        )?;
         Some(Connection::of_stream(roomy.stream()))
     }
 
@@ -398,6 +409,7 @@ impl Site {
     pub(crate) fn should_dial(&self, http: HttpVersion, streams: u64) -> bool {
         let (dialling, waiting) = (self.dialling.get(), self.waiting.get());
         match self.protocol.get() {
+            _ if self.wants_http1() => true,
             Some(Protocol::Http1) => true,
             Some(Protocol::Http2) => waiting >= dialling * streams,
             None if http == HttpVersion::One => true,
@@ -414,8 +426,7 @@ impl Site {
     /// Waits until there may be a connection.
     pub(crate) async fn wait_for_change(&self) {
         let waiting = &self.waiting;
-        waiting.set(waiting.get() + 1);
-        let _waiting = Waiting(waiting);
+        let _waiting = Waiting::new(waiting);
         self.changed.notified().await;
     }
 
@@ -423,13 +434,27 @@ impl Site {
     pub(crate) fn learn(&self, opened: Result<&Opened, ()>) {
         let protocol = match opened {
             Ok(Opened::Shared(connection)) => {
-                self.shared.borrow_mut().push(Rc::clone(connection));
+                self.connections.share(&self.kept, connection);
                 Protocol::Http2
             }
             Ok(Opened::Exclusive(_)) => Protocol::Http1,
             Err(()) => self.protocol.get().unwrap_or(Protocol::Http1),
         };
         self.protocol.set(Some(protocol));
+    }
+
+    /// The server wants to be asked over HTTP/1.1: from now on it is, by all shards.
+    pub(crate) fn turn_to_http1(&self) {
+        if !self.destination.wants_http1.swap(true, Ordering::Relaxed) {
+            self.notify(format_args!(
+                "it refuses HTTP/2 and is asked over HTTP/1.1 from now on"
+            ));
+        }
+    }
+
+    /// Whether the server wants to be asked over HTTP/1.1.
+    pub(crate) fn wants_http1(&self) -> bool {
+        self.destination.wants_http1.load(Ordering::Relaxed)
     }
 
     /// The server says more than it is asked for: from now on nobody asks it twice on a connection.
@@ -446,38 +471,14 @@ impl Site {
         self.destination.serves_once.load(Ordering::Relaxed)
     }
 
+    /// Whether nobody would miss it: it has no connection, and no item waits for it.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.kept.is_empty() && !self.host_queue.is_waited_at()
+    }
+
     /// A connection that may serve another request.
     pub(crate) fn put_idle(&self, connection: Connection) {
-        self.idle.borrow_mut().push(connection);
-    }
-}
-
-/// A slot that dials.
-pub(crate) struct Busy<'a> {
-    count: &'a Cell<u64>,
-    changed: &'a Notify,
-}
-
-impl<'a> Busy<'a> {
-    fn new(count: &'a Cell<u64>, changed: &'a Notify) -> Self {
-        count.set(count.get() + 1);
-        Self { count, changed }
-    }
-}
-
-impl Drop for Busy<'_> {
-    fn drop(&mut self) {
-        self.count.set(self.count.get() - 1);
-        self.changed.notify_waiters();
-    }
-}
-
-/// A slot that waits.
-struct Waiting<'a>(&'a Cell<u64>);
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.set(self.0.get() - 1);
+        self.connections.put(&self.kept, connection);
     }
 }
 

@@ -2,11 +2,13 @@
 //! connections to it, and the items that wait for it.
 
 pub(crate) mod breaker;
+mod busy;
 mod conntrack;
 mod destination;
 pub(crate) mod dialling;
 pub(crate) mod drain;
 pub(crate) mod host_queue;
+pub(crate) mod idle;
 mod local;
 pub(crate) mod pace;
 pub(crate) mod robots;

@@ -60,6 +60,11 @@ impl Pace {
         (interval > 0).then(|| 1e9 / interval as f64)
     }
 
+    /// Whether nobody may leave at `now`.
+    pub(crate) fn is_held(&self, now: Instant) -> bool {
+        self.next.load(Ordering::Relaxed) > self.since_epoch(now)
+    }
+
     /// Changes the rate from now on.
     pub(crate) fn set(&self, rate: Rate) {
         self.interval.store(interval(rate), Ordering::Relaxed);

@@ -1,16 +1,19 @@
 //! The sites of a shard.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use v6kit_model::input::RequestSpec;
 use v6kit_model::url::{self, Origin};
-use v6kit_model::{ErrorKind, Fault, Item};
+use v6kit_model::{ErrorKind, Fault};
 
 use super::{Destinations, Site};
-use crate::site::host_queue::HostQueues;
+use crate::site::idle::IdleConnections;
+
+/// Sites that a shard knows although it has nothing to do there: their failures of late, what they speak.
+const AT_REST: usize = 1_000;
 
 /// The sites of a shard, found by the beginning of a URL.
 pub(crate) struct Sites {
@@ -18,27 +21,28 @@ pub(crate) struct Sites {
     request: RequestSpec,
     known: RefCell<HashMap<String, Rc<Site>>>,
     last: RefCell<Option<Rc<Site>>>,
+    pub(crate) connections: Rc<IdleConnections>,
+    /// Items that were not of the same site as the one before.
+    met: Cell<u64>,
+    /// How many sites may be known before it is looked which can be forgotten.
+    most: Cell<usize>,
 }
 
 impl Sites {
-    pub(crate) fn new(destinations: Arc<Destinations>, request: RequestSpec) -> Self {
+    pub(crate) fn new(
+        destinations: Arc<Destinations>,
+        request: RequestSpec,
+        connections: IdleConnections,
+    ) -> Self {
         Self {
             destinations,
             request,
             known: RefCell::default(),
             last: RefCell::new(None),
+            connections: Rc::new(connections),
+            met: Cell::new(0),
+            most: Cell::new(2 * AT_REST),
         }
-    }
-
-    /// A site with parked items, that with the fewest slots first.
-    pub(crate) fn most_neglected(&self, queues: &HostQueues) -> Option<Item> {
-        if queues.parked() == 0 {
-            return None;
-        }
-        let known = self.known.borrow();
-        let waiting = known.values().filter(|site| site.host_queue.is_waited_at());
-        let site = waiting.min_by_key(|site| site.host_queue.slots())?;
-        queues.call(&site.host_queue)
     }
 
     /// The site of `url`, and the path with the query.
@@ -59,6 +63,8 @@ impl Sites {
             Some(site) => site,
             None => self.meet(spelling, &Origin::parse(spelling).map_err(bad)?)?,
         };
+        self.met.set(self.met.get() + 1);
+        site.met.set(self.met.get());
         self.last.replace(Some(Rc::clone(&site)));
         Ok((site, path))
     }
@@ -69,10 +75,34 @@ impl Sites {
             origin,
             self.destinations.get(origin),
             &self.request,
+            &self.connections,
         )?);
+        if self.known.borrow().len() >= self.most.get() {
+            self.forget();
+        }
         self.known
             .borrow_mut()
             .insert(spelling.to_owned(), Rc::clone(&site));
         Ok(site)
+    }
+
+    /// Forgets the sites that have nothing to do, but those that were met last. What all shards share about their
+    /// destinations is not here.
+    fn forget(&self) {
+        let mut known = self.known.borrow_mut();
+        // Whoever does something at a site holds it.
+        let is_at_rest = |site: &Rc<Site>| Rc::strong_count(site) == 1 && site.is_at_rest();
+        let mut met: Vec<u64> = known
+            .values()
+            .filter(|site| is_at_rest(site))
+            .map(|site| site.met.get())
+            .collect();
+        if met.len() > AT_REST {
+            let first = met.len() - AT_REST;
+            let (_, oldest, _) = met.select_nth_unstable(first);
+            known.retain(|_, site| !is_at_rest(site) || site.met.get() >= *oldest);
+            known.shrink_to_fit();
+        }
+        self.most.set(known.len() + AT_REST);
     }
 }

@@ -259,6 +259,11 @@ impl Throttle {
         }
     }
 
+    /// Whether the site has said that it is asked too often, and has not recovered.
+    pub(crate) fn is_throttled(&self) -> bool {
+        self.throttled.load(Ordering::Relaxed)
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

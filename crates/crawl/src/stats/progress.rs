@@ -68,7 +68,7 @@ pub struct Sample {
     pub outcomes: Counts,
     /// Requests that were sent.
     pub requests: u64,
-    /// Attempts beyond the first.
+    /// Requests of attempts beyond the first.
     pub retries: u64,
     /// Bytes read from connections, above TLS.
     pub bytes_in: u64,

@@ -105,7 +105,7 @@ impl Http1 {
     }
 
     /// Looks whether the server has said something since its last answer.
-    fn look(&mut self) -> Result<(), Failed> {
+    pub(super) fn look(&mut self) -> Result<(), Failed> {
         let standing = self.connection.look();
         let why = match standing {
             Standing::Ready => return Ok(()),

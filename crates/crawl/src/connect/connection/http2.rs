@@ -6,6 +6,7 @@ use std::io;
 use std::net::Ipv6Addr;
 use std::pin::pin;
 use std::rc::Rc;
+use std::time::Instant;
 
 use http::{Request, StatusCode};
 use hyper::client::conn::http2;
@@ -27,6 +28,8 @@ pub(crate) struct Http2 {
     lease: SourceLease,
     streams: Cell<u64>,
     served: Cell<u64>,
+    /// When the last stream of it was over.
+    last_used: Cell<Instant>,
     /// No new stream is wanted on it.
     worn: Cell<bool>,
     changed: Rc<Notify>,
@@ -65,6 +68,7 @@ impl Http2 {
             lease,
             streams: Cell::new(0),
             served: Cell::new(0),
+            last_used: Cell::new(Instant::now()),
             worn: Cell::new(false),
             changed,
             _open: open,
@@ -82,7 +86,18 @@ impl Http2 {
         self.streams.get() > 0 || (self.is_open() && !self.lease.is_over(self.served.get(), limits))
     }
 
-    fn is_open(&self) -> bool {
+    /// Whether no stream of it is in use.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.streams.get() == 0
+    }
+
+    /// When a stream of it was in use last.
+    pub(crate) fn last_used(&self) -> Instant {
+        self.last_used.get()
+    }
+
+    /// Whether new streams may be opened, as far as the server is concerned.
+    pub(crate) fn is_open(&self) -> bool {
         !self.worn.get() && !self.sender.borrow().is_closed()
     }
 
@@ -104,6 +119,7 @@ pub(crate) struct Http2Stream(Rc<Http2>);
 impl Drop for Http2Stream {
     fn drop(&mut self) {
         self.0.streams.set(self.0.streams.get() - 1);
+        self.0.last_used.set(Instant::now());
         self.0.changed.notify_one();
     }
 }
@@ -177,11 +193,14 @@ impl Http2Stream {
         let response = sending.await.map_err(|mut error| {
             let unsent = error.take_message().is_some();
             let error = error.into_error();
-            let delivery = if unsent || is_refused(&error) {
-                Delivery::Unsent
-            } else {
-                delivery_of(&error)
+            let delivery = match delivery_of(&error) {
+                Delivery::RefusedHttp2 => Delivery::RefusedHttp2,
+                _ if unsent => Delivery::Unsent,
+                delivery => delivery,
             };
+            if is_going(&error) {
+                self.retire();
+            }
             (fault(&error), delivery)
         })?;
         pulse.beat();
@@ -207,58 +226,65 @@ fn h2_error(error: &hyper::Error) -> Option<&h2::Error> {
     std::error::Error::source(error)?.downcast_ref()
 }
 
-/// The server has not looked at the request (RFC 9113 section 8.7).
-fn is_refused(error: &hyper::Error) -> bool {
-    h2_error(error).is_some_and(|error| error.reason() == Some(h2::Reason::REFUSED_STREAM))
+/// Whether the server ends the connection.
+fn is_going(error: &hyper::Error) -> bool {
+    error.is_closed() || error.is_canceled() || h2_error(error).is_some_and(h2::Error::is_go_away)
+}
+
+/// Whether the server says that it has not looked at the request (RFC 9113 sections 6.8 and 8.7). GOAWAY fails only
+/// the streams behind the last one that it names, whatever its reason.
+fn is_refused(error: &h2::Error) -> bool {
+    error.is_remote() && (error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM))
 }
 
 /// A connection that is being closed by the server has most likely not looked at a new stream.
 fn delivery_of(error: &hyper::Error) -> Delivery {
-    let leaving = h2_error(error).is_some_and(|error| {
-        error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR)
-    });
-    if leaving || error.is_closed() || error.is_canceled() {
-        Delivery::Unanswered
-    } else {
-        Delivery::Arrived
+    match h2_error(error) {
+        Some(h2) if h2.is_remote() && h2.reason() == Some(h2::Reason::HTTP_1_1_REQUIRED) => {
+            Delivery::RefusedHttp2
+        }
+        Some(h2) if is_refused(h2) => Delivery::Refused,
+        _ if error.is_closed() || error.is_canceled() => Delivery::Unanswered,
+        _ => Delivery::Arrived,
     }
 }
 
-fn fault(error: &hyper::Error) -> Fault {
-    let io = h2_error(error).and_then(h2::Error::get_io);
+/// What the connection itself failed with: hyper tells it without h2's error around it.
+fn io_error(error: &hyper::Error) -> Option<&io::Error> {
+    let direct = std::error::Error::source(error).and_then(|source| source.downcast_ref());
+    direct.or_else(|| h2_error(error).and_then(h2::Error::get_io))
+}
+
+pub(super) fn fault(error: &hyper::Error) -> Fault {
+    let io = io_error(error);
     if let Some(tls) = io.and_then(|io| io.get_ref()?.downcast_ref::<rustls::Error>()) {
         return super::tls::fault_of(tls);
     }
-    let kind = match h2_error(error) {
-        Some(h2) if h2.is_io() => match h2.get_io().map(io::Error::kind) {
-            Some(io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => ErrorKind::Reset,
-            _ => ErrorKind::Closed,
-        },
-        Some(h2) if h2.is_go_away() && h2.is_remote() => ErrorKind::Closed,
-        Some(h2) if h2.is_reset() && h2.is_remote() => ErrorKind::Reset,
-        Some(_) => ErrorKind::Protocol,
+    let kind = match (io.map(io::Error::kind), h2_error(error)) {
+        (Some(io::ErrorKind::ConnectionReset), _) => ErrorKind::Reset,
         // The end came within a frame.
-        None if is_cut(error) => ErrorKind::Incomplete,
-        None if error.is_closed() || error.is_canceled() || error.is_incomplete_message() => {
+        (Some(io::ErrorKind::Other | io::ErrorKind::UnexpectedEof), None) => ErrorKind::Incomplete,
+        // To h2 a stream that was not over when its connection ended is a broken pipe.
+        (Some(_), _) => ErrorKind::Closed,
+        // Over HTTP/2 it will never answer.
+        (None, Some(h2)) if h2.is_remote() && h2.reason() == Some(h2::Reason::HTTP_1_1_REQUIRED) => {
+            ErrorKind::Protocol
+        }
+        (None, Some(h2)) if is_refused(h2) => ErrorKind::RefusedStream,
+        (None, Some(h2)) if h2.is_reset() && h2.is_remote() => ErrorKind::Reset,
+        (None, Some(_)) => ErrorKind::Protocol,
+        (None, None) if error.is_closed() || error.is_canceled() || error.is_incomplete_message() => {
             ErrorKind::Closed
         }
-        None => ErrorKind::Protocol,
+        (None, None) => ErrorKind::Protocol,
     };
     Fault::from_error(kind, error)
 }
 
-fn is_cut(error: &hyper::Error) -> bool {
-    let io = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
-    io.is_some_and(|io| matches!(io.kind(), io::ErrorKind::Other | io::ErrorKind::UnexpectedEof))
-}
-
 fn body_fault(error: &hyper::Error) -> Fault {
     let fault = fault(error);
-    // To h2 a stream that was not over when its connection ended is a broken pipe.
-    let io = h2_error(error).and_then(h2::Error::get_io);
-    let is_cut = io.is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe);
     match fault.kind {
-        ErrorKind::Closed | ErrorKind::Reset if is_cut || fault.kind == ErrorKind::Closed => Fault {
+        ErrorKind::Closed => Fault {
             kind: ErrorKind::Incomplete,
             ..fault
         },

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use v6kit_model::{Answer, Coding, Fault, retry_after};
+use v6kit_model::{Answer, Coding, ErrorKind, Fault, retry_after};
 use v6kit_store::{Payload, Record};
 
 use super::context::{Attempt, ItemContext};
@@ -25,6 +25,10 @@ pub(super) fn conclude(
     fetched: Result<(Answer, Connection), Fault>,
     led_nowhere: Option<Fault>,
 ) {
+    if matches!(&fetched, Err(fault) if fault.kind == ErrorKind::Resources) {
+        // The crawl is being stopped while this host lacks what a connection takes: the item is left to the next run.
+        return;
+    }
     let (fetched, connection) = match fetched {
         Ok((answer, connection)) => (Ok(answer), Some(connection)),
         Err(fault) => (Err(fault), None),
@@ -47,7 +51,6 @@ pub(super) fn conclude(
     carry_out(shard, &context.site, signal);
     let record = match next {
         Next::Retry(item, pause) => {
-            shard.progress.retries.add(1);
             shard.queue.retry(item, pause);
             None
         }

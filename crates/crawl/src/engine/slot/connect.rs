@@ -1,7 +1,7 @@
 //! A connection for a request: one that waits, one that somebody else makes, or a new one.
 
 use std::net::Ipv6Addr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use v6kit_model::{ErrorKind, Fault};
 
@@ -12,6 +12,10 @@ use crate::engine::job::Settings;
 use crate::engine::shard::Shard;
 use crate::site::Site;
 use crate::site::dialling::{self, Departing};
+
+/// How long a slot waits when this host lacks descriptors or memory, and how many idle connections it closes.
+const WANT: Duration = Duration::from_millis(200);
+const CLOSED_IN_WANT: usize = 8;
 
 impl Slot {
     /// A connection that is ready for a request.
@@ -60,19 +64,10 @@ impl Slot {
                     None => continue,
                 }
             }
-            let dialling = site.dialling();
-            let deadline = self.timer.connect_deadline();
-            let opened = dialling::connect(
-                &shard.dialer,
-                site,
-                Departing::Anywhere,
-                deadline,
-                &mut attempt.from,
-            )
-            .await;
-            site.learn(opened.as_ref().map_err(|_fault| ()));
-            drop(dialling);
-            break counted(shard, opened?);
+            match self.dial(shard, site, Departing::Anywhere, attempt).await? {
+                Some(connection) => break connection,
+                None => continue,
+            }
         };
         self.timer.postpone();
         Ok(connection)
@@ -89,15 +84,57 @@ impl Slot {
         if let Some(connection) = site.take_idle_from(from, shard.settings.streams, &shard.lease_limits) {
             return Ok(connection);
         }
-        let dialling = site.dialling();
-        let departing = Departing::From(from);
+        loop {
+            let departing = Departing::From(from);
+            if let Some(connection) = self.dial(shard, site, departing, attempt).await? {
+                self.timer.postpone();
+                return Ok(connection);
+            }
+        }
+    }
+
+    /// A connection that was just made, or `None` after a pause where this host lacked what one takes. That is no
+    /// failure of the item, whose time begins again.
+    ///
+    /// # Errors
+    /// Of [`ErrorKind::Resources`] only where the crawl is being stopped.
+    async fn dial(
+        &mut self,
+        shard: &Shard,
+        site: &Site,
+        departing: Departing,
+        attempt: &mut Attempt,
+    ) -> Result<Option<Connection>, Fault> {
+        let connections = &shard.sites.connections;
+        let (room, busy) = (connections.dial(), site.dialling());
         let deadline = self.timer.connect_deadline();
         let opened = dialling::connect(&shard.dialer, site, departing, deadline, &mut attempt.from).await;
-        site.learn(opened.as_ref().map_err(|_fault| ()));
-        drop(dialling);
-        let connection = counted(shard, opened?);
-        self.timer.postpone();
-        Ok(connection)
+        let fault = match opened {
+            Err(fault) if fault.kind == ErrorKind::Resources => fault,
+            opened => {
+                site.learn(opened.as_ref().map_err(|_fault| ()));
+                return opened.map(|opened| Some(counted(shard, opened)));
+            }
+        };
+        // Whoever waits for this connection looks for itself.
+        drop((room, busy));
+        for _ in 0..CLOSED_IN_WANT {
+            connections.close_oldest();
+        }
+        if connections.is_news(Instant::now()) {
+            site.tell_want(&fault);
+        }
+        let pause = shard
+            .stop
+            .drain
+            .run_until_cancelled(tokio::time::sleep(WANT))
+            .await;
+        if pause.is_none() {
+            return Err(fault);
+        }
+        attempt.began = Instant::now();
+        self.timer.start(attempt.began);
+        Ok(None)
     }
 }
 

@@ -44,6 +44,8 @@ pub(super) struct Attempt {
     pub(super) took: Duration,
     pub(super) from: Option<Ipv6Addr>,
     pub(super) status: Option<StatusCode>,
+    /// Its first request is still to be counted as one that follows others for the item.
+    pub(super) is_retry: bool,
 }
 
 impl Attempt {
@@ -54,6 +56,7 @@ impl Attempt {
             took: Duration::ZERO,
             from: None,
             status: None,
+            is_retry: false,
         }
     }
 

@@ -14,11 +14,6 @@ const CONCURRENCY: usize = 100;
 /// The most that `-c auto` tries.
 const MOST_AUTO: usize = 4096;
 
-/// File descriptors that are not connections: the ledger, a segment and a runtime per shard, the terminal,
-/// name servers.
-const OTHER_FILES: usize = 128;
-const FILES_PER_SHARD: usize = 8;
-
 /// Requests per second that one shard is good for without being busy.
 const RATE_PER_SHARD: f64 = 10_000.0;
 
@@ -83,7 +78,7 @@ fn fit(
         None => CONCURRENCY,
     };
     let threads = threads.map_or_else(|| threads_for(rate), usize::from).min(wanted);
-    let others = OTHER_FILES + FILES_PER_SHARD * threads;
+    let others = v6kit_crawl::other_files(threads);
     let needed = wanted + others;
     let limit = v6kit_net::raise_file_limit(needed as u64).map_err(|error| {
         Failure::new(Exit::NotPermitted, "the limit on open files cannot be raised").why(error.to_string())
