@@ -694,3 +694,27 @@ fn a_concurrency_beyond_the_limit_on_files_names_the_limit() {
     assert!(run.stderr.contains("instead of 100"), "{run}");
     assert_each_once(&records(&scratch.path().join("b")), 50);
 }
+
+#[test]
+fn a_lack_of_descriptors_is_waited_out_and_no_item_fails_by_it() {
+    let scratch = scratch();
+    let run = with_echo(
+        scratch.path(),
+        "",
+        r#"
+        ulimit -n 256
+        # What the caller left open is not in the account of the crawl.
+        for fd in {20..190}; do eval "exec $fd</dev/null"; done
+        "$V6KIT" crawl "$url/items/{1..300}" -o "$T/a" -r max -c 100 --threads 1 --retries 0
+        "#,
+    )
+    .expect(0);
+    assert_eq!(
+        run.stderr.matches("no file descriptor left").count(),
+        1,
+        "told once: {run}"
+    );
+    let records = records(&scratch.path().join("a"));
+    assert_each_once(&records, 300);
+    assert!(records.iter().all(|record| record["outcome"] == "ok"), "{run}");
+}

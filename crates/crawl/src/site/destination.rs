@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::net::SocketAddrV6;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use v6kit_model::HttpVersion;
 use v6kit_model::url::{Origin, Scheme};
+use v6kit_model::{Fault, HttpVersion};
 use v6kit_net::ResolveError;
 
 use crate::connect::names::{Name, Names, Pin, Resolution};
@@ -17,6 +17,9 @@ use crate::site::pace::{Pace, Rate};
 use crate::site::robots::RobotsFile;
 use crate::site::throttle::Throttle;
 use crate::stats::events::EventSink;
+
+/// Between two words about a lack that lasts.
+const TELL_AGAIN: Duration = Duration::from_secs(60);
 
 /// Destinations that are remembered although no shard knows them: their addresses and what robots.txt said.
 const REMEMBERED: usize = 10_000;
@@ -51,6 +54,8 @@ pub(super) struct Way {
     proxy: Option<Reached>,
     http: HttpVersion,
     pub(super) events: EventSink,
+    /// When it was told last that this host lacks what connections take.
+    told_want: Mutex<Option<Instant>>,
 }
 
 /// A proxy, and the name under which it is reached.
@@ -106,6 +111,22 @@ impl Destination {
         deadline: Instant,
     ) -> Result<Arc<[SocketAddrV6]>, Arc<ResolveError>> {
         self.way.names.addresses(name, deadline).await
+    }
+
+    /// Tells that this host lacks what a connection takes, where that has not been told of late.
+    pub(crate) fn tell_want(&self, fault: &Fault, now: Instant) {
+        let Way {
+            events, told_want, ..
+        } = &*self.way;
+        let mut told = told_want.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.is_some_and(|told| now.saturating_duration_since(told) < TELL_AGAIN) {
+            return;
+        }
+        *told = Some(now);
+        events.push(format!(
+            "this host: {}; idle connections are closed, and requests wait until there is more",
+            fault.message
+        ));
     }
 
     /// Whether it matters that it is not forgotten: it must not be asked now, or not so often.
@@ -200,6 +221,7 @@ impl Destinations {
                 proxy,
                 http: settings.http,
                 events,
+                told_want: Mutex::default(),
             }),
             known: Mutex::default(),
         }
@@ -241,5 +263,43 @@ impl Destinations {
             .collect();
         paces.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         paces
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::events;
+
+    fn origin(host: usize) -> Origin {
+        Origin::parse(&format!("http://h{host}.test")).unwrap()
+    }
+
+    #[test]
+    fn destinations_are_forgotten_but_for_the_last_ones_and_those_that_must_not_be_asked() {
+        let settings = DestinationSettings {
+            rate: Rate::Max,
+            rate_total: Rate::Max,
+            http: HttpVersion::Auto,
+            resolve: Vec::new(),
+            proxy: None,
+        };
+        let (sink, _events) = events::channel();
+        let destinations = Destinations::new(settings, sink);
+        let now = Instant::now();
+        destinations
+            .get(&origin(0))
+            .pace
+            .hold(now + Duration::from_secs(3600));
+        let in_use = destinations.get(&origin(1));
+        for host in 2..5 * REMEMBERED {
+            destinations.get(&origin(host));
+            let known = destinations.known.lock().unwrap().all.len();
+            assert!(known <= 2 * REMEMBERED + 2, "{known} after {host}");
+        }
+        assert!(destinations.get(&origin(0)).is_held(now));
+        assert!(Arc::ptr_eq(&in_use, &destinations.get(&origin(1))));
+        let last = origin(5 * REMEMBERED - 1);
+        assert!(destinations.known.lock().unwrap().all.contains_key(&last));
     }
 }

@@ -17,9 +17,6 @@ const OLDEST: Duration = Duration::from_secs(90);
 const PER_SLOT: usize = 4;
 const ALWAYS: usize = 256;
 
-/// Between two words about a lack that lasts.
-const TELL_AGAIN: Duration = Duration::from_secs(60);
-
 /// How many a shard may keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Room {
@@ -62,8 +59,6 @@ pub(crate) struct IdleConnections {
     open: Arc<Counter>,
     dialling: Cell<usize>,
     next: Cell<u64>,
-    /// When it was told last that descriptors or memory are wanting.
-    told: Cell<Option<Instant>>,
     /// The one that was used least recently first.
     order: RefCell<BTreeMap<u64, Rc<Kept>>>,
     shared: RefCell<Vec<(Rc<Kept>, Rc<Http2>)>>,
@@ -76,7 +71,6 @@ impl IdleConnections {
             open,
             dialling: Cell::new(0),
             next: Cell::new(0),
-            told: Cell::new(None),
             order: RefCell::default(),
             shared: RefCell::default(),
         }
@@ -150,16 +144,6 @@ impl IdleConnections {
                 return Dialling(&self.dialling);
             }
         }
-    }
-
-    /// Whether it has not been told of late that this host lacks what connections take.
-    pub(crate) fn is_news(&self, now: Instant) -> bool {
-        let last = self.told.get();
-        let is_news = last.is_none_or(|last| now.saturating_duration_since(last) >= TELL_AGAIN);
-        if is_news {
-            self.told.set(Some(now));
-        }
-        is_news
     }
 
     /// Closes the connection that was used least recently; those that serve one request at a time first, which are

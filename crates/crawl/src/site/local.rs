@@ -306,14 +306,6 @@ impl Site {
         verdict
     }
 
-    /// Tells that this host lacks what a connection takes.
-    pub(crate) fn tell_want(&self, fault: &Fault) {
-        self.destination.way.events.push(format!(
-            "this host: {}; idle connections are closed, and requests wait until there is more",
-            fault.message
-        ));
-    }
-
     fn notify(&self, what: std::fmt::Arguments<'_>) {
         let Destination { way, origin, .. } = &*self.destination;
         way.events.push(format!("{origin}: {what}"));

@@ -106,3 +106,42 @@ impl Sites {
         self.most.set(known.len() + AT_REST);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use v6kit_model::{Coding, HttpVersion};
+
+    use super::*;
+    use crate::site::DestinationSettings;
+    use crate::site::idle::Room;
+    use crate::site::pace::Rate;
+    use crate::stats::events;
+
+    #[test]
+    fn sites_without_work_are_forgotten_and_others_are_not() {
+        let settings = DestinationSettings {
+            rate: Rate::Max,
+            rate_total: Rate::Max,
+            http: HttpVersion::Auto,
+            resolve: Vec::new(),
+            proxy: None,
+        };
+        let (sink, _events) = events::channel();
+        let sites = Sites::new(
+            Arc::new(Destinations::new(settings, sink)),
+            RequestSpec::new(http::Method::GET, Coding::Undo),
+            IdleConnections::new(Room::new(10, 1), Arc::default()),
+        );
+        let (in_use, _) = sites.find("http://h0.test/").unwrap();
+        for host in 1..10 * AT_REST {
+            let url = format!("http://h{host}.test/");
+            sites.find(&url).unwrap();
+            // Beside them those that are in use: the first one and the last.
+            assert!(sites.known.borrow().len() <= 2 * AT_REST + 4, "after {url}");
+        }
+        let (again, _) = sites.find("http://h0.test/").unwrap();
+        assert!(Rc::ptr_eq(&in_use, &again));
+        let last = format!("http://h{}.test", 10 * AT_REST - 1);
+        assert!(sites.known.borrow().contains_key(&last));
+    }
+}

@@ -121,9 +121,7 @@ impl Slot {
         for _ in 0..CLOSED_IN_WANT {
             connections.close_oldest();
         }
-        if connections.is_news(Instant::now()) {
-            site.tell_want(&fault);
-        }
+        site.destination().tell_want(&fault, Instant::now());
         let pause = shard
             .stop
             .drain
