@@ -48,11 +48,11 @@ impl fmt::Display for Outcome {
 
 /// Declares [`ErrorKind`] with the name and the outcome of each.
 macro_rules! error_kinds {
-    ($($(#[$doc:meta])* $kind:ident = $name:literal, $outcome:ident;)*) => {
+    ($($(#[doc = $doc:literal])* $kind:ident = $name:literal, $outcome:ident;)*) => {
         /// Why an item has no data: a closed list.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum ErrorKind {
-            $($(#[$doc])* $kind,)*
+            $($(#[doc = $doc])* $kind,)*
         }
 
         impl ErrorKind {
@@ -63,6 +63,12 @@ macro_rules! error_kinds {
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$kind => $name),* }
+            }
+
+            /// What it means, in a sentence.
+            #[must_use]
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$kind => concat!($($doc),*).trim_ascii()),* }
             }
 
             /// What an item that ends this way counts as.

@@ -27,15 +27,27 @@ pub struct Difference {
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Headers and URLs are a line each.
-        let on_one_line = |text: &str| text.replace('\n', ", ");
-        write!(
-            f,
-            "{} was `{}` and is `{}` now",
-            self.name,
-            on_one_line(&self.stored),
-            on_one_line(&self.asked)
-        )
+        // Headers and URLs are a line each: those that are the same are left out.
+        let (stored, asked) = (asked_for(&self.stored), asked_for(&self.asked));
+        if stored.len() < 2 && asked.len() < 2 {
+            return write!(
+                f,
+                "{} was `{}` and is `{}` now",
+                self.name, self.stored, self.asked
+            );
+        }
+        let only = |these: &[&str], those: &[&str]| {
+            let only = these.iter().filter(|line| !those.contains(line)).copied();
+            only.collect::<Vec<_>>().join(", ")
+        };
+        match (only(&stored, &asked), only(&asked, &stored)) {
+            (gone, new) if gone.is_empty() && new.is_empty() => {
+                write!(f, "{} are in another order now", self.name)
+            }
+            (gone, new) if gone.is_empty() => write!(f, "{}: `{new}` is new", self.name),
+            (gone, new) if new.is_empty() => write!(f, "{}: `{gone}` is gone", self.name),
+            (gone, new) => write!(f, "{}: `{gone}` was there, and `{new}` is now", self.name),
+        }
     }
 }
 
@@ -163,6 +175,25 @@ mod tests {
             ("headers".to_owned(), headers.to_owned()),
             ("redirects".to_owned(), "0".to_owned()),
         ])
+    }
+
+    #[test]
+    fn only_what_differs_of_several_headers_is_shown() {
+        let shown =
+            |first: &str, second: &str| described(first).differences(&described(second))[0].to_string();
+        assert_eq!(
+            shown("accept: */*\na: 1", "accept: */*\na: 1\nx-team: seven"),
+            "headers: `x-team: seven` is new"
+        );
+        assert_eq!(
+            shown("accept: */*\na: 1", "accept: */*"),
+            "headers: `a: 1` is gone"
+        );
+        assert_eq!(
+            shown("b: 1\na: 1", "b: 1\na: 2"),
+            "headers: `a: 1` was there, and `a: 2` is now"
+        );
+        assert_eq!(shown("a: 1", "a: 2"), "headers was `a: 1` and is `a: 2` now");
     }
 
     #[test]

@@ -117,7 +117,12 @@ impl Stop {
 
 /// Reads the command line of this process.
 pub(crate) fn parse() -> Result<Args, Stop> {
-    parse_from(&std::env::args_os().collect::<Vec<_>>())
+    let mut words: Vec<OsString> = std::env::args_os().collect();
+    // What other programs call it.
+    if words.len() == 2 && words[1] == "version" {
+        words[1] = "--version".into();
+    }
+    parse_from(&words)
 }
 
 pub(crate) fn parse_from(words: &[OsString]) -> Result<Args, Stop> {
@@ -132,7 +137,8 @@ pub(crate) fn parse_from(words: &[OsString]) -> Result<Args, Stop> {
     };
     let stop = |error: clap::Error| {
         if error.use_stderr() {
-            Stop::Usage(usage_failure(&error, &help_hint(words)), output.clone())
+            let hint = habit(&error, words).unwrap_or_else(|| help_hint(words));
+            Stop::Usage(usage_failure(&error, &hint), output.clone())
         } else {
             Stop::Shown(error)
         }
@@ -255,11 +261,60 @@ fn usage_failure(error: &clap::Error, help_hint: &str) -> Failure {
     }
     Failure::new(Exit::Usage, "wrong usage")
         .why(reason(error))
-        .hint(suggestion(&text).unwrap_or_else(|| help_hint.to_owned()))
+        .hint(match suggestion(&text) {
+            Some(suggestion) if help_hint.contains("`v6kit help") => suggestion,
+            _ => help_hint.to_owned(),
+        })
 }
 
-/// The command that shows the options of the subcommand in `words`, or the subcommands where there is none.
-fn help_hint(words: &[OsString]) -> String {
+/// Options as other programs have them, and what they are called here.
+const HABITS: [(&str, &str); 18] = [
+    ("-L", "--redirects 5"),
+    ("--location", "--redirects 5"),
+    ("--max-redirs", "--redirects"),
+    ("-k", "--insecure"),
+    ("--no-check-certificate", "--insecure"),
+    ("--max-time", "--timeout"),
+    ("-m", "--timeout"),
+    ("--retry", "--retries"),
+    ("--parallel", "--concurrency"),
+    ("-p", "--listen 127.0.0.1:1234"),
+    ("--port", "--listen 127.0.0.1:1234"),
+    ("--bind", "--listen"),
+    ("--user-agent", "-A"),
+    ("--header", "-H"),
+    ("--data", "-d"),
+    ("--request", "-X"),
+    ("--cookie", "-H 'Cookie: …'"),
+    ("--limit-rate", "--rate"),
+];
+
+/// What was meant, where an option or a form is known from other programs.
+fn habit(error: &clap::Error, words: &[OsString]) -> Option<String> {
+    let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else {
+        return None;
+    };
+    let command = subcommand(words).0;
+    if command.get_name() == "run" && !argument.starts_with('-') {
+        return Some(format!(
+            "put -- before the command: `v6kit lab run -- {argument}`"
+        ));
+    }
+    let typed = argument.split(['=', ' ']).next()?;
+    let (_, here) = HABITS.iter().find(|(habit, _)| *habit == typed)?;
+    let name = here.split(' ').next()?;
+    let is_there = command.get_arguments().any(|arg| {
+        let long = arg
+            .get_long()
+            .is_some_and(|long| name.strip_prefix("--") == Some(long));
+        let short = arg.get_short().is_some_and(|short| name == format!("-{short}"));
+        long || short
+    });
+    is_there.then(|| format!("here it is `{here}`"))
+}
+
+/// The subcommand that `words` name, and its path.
+fn subcommand(words: &[OsString]) -> (clap::Command, String) {
     let mut command = Args::command();
     let mut path = String::new();
     for word in words.iter().skip(1) {
@@ -270,6 +325,12 @@ fn help_hint(words: &[OsString]) -> String {
         path.push_str(below.get_name());
         command = below.clone();
     }
+    (command, path)
+}
+
+/// The command that shows the options of the subcommand in `words`, or the subcommands where there is none.
+fn help_hint(words: &[OsString]) -> String {
+    let path = subcommand(words).1;
     if path.is_empty() {
         "`v6kit help` shows the commands and examples".to_owned()
     } else {

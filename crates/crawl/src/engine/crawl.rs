@@ -5,6 +5,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
+use v6kit_model::ErrorKind;
 use v6kit_model::url::Scheme;
 use v6kit_net::{PoolError, SourcePool, TurningPool, Wear, cpu_time};
 use v6kit_store::{
@@ -283,7 +284,16 @@ impl Crawl {
             .filter_map(|shard| shard.networks.as_ref())
             .collect();
         let networks = (!networks.is_empty()).then(|| PrefixSummary::new(&networks, sample.addresses));
+        let kinds = ErrorKind::ALL.iter().filter_map(|kind| {
+            let count: u64 = self
+                .progress
+                .iter()
+                .map(|shard| shard.kinds[*kind as usize].get())
+                .sum();
+            (count > 0).then_some((kind.as_str(), count))
+        });
         Ok(Summary {
+            kinds: kinds.collect(),
             networks,
             ..Summary::new(&sample, &latencies, &run)
         })

@@ -242,6 +242,9 @@ impl Shard {
         let Pushed { fill, bytes, mark } = self.frame.push(ordinal, record);
         self.progress.bytes_recorded.add(bytes);
         self.progress.finish(outcome);
+        if let Some(fault) = record.fault {
+            self.progress.kinds[fault.kind as usize].add(1);
+        }
         self.finished.set(self.finished.get() + 1);
         if fill == Fill::Full {
             self.flush();

@@ -49,6 +49,8 @@ pub(crate) struct Progress {
     pub(crate) table_full: Counter,
     /// Records whose answers may have been meant for other requests.
     pub(crate) doubtful: Counter,
+    /// Finished items without data by kind.
+    pub(crate) kinds: ErrorCounters,
     /// Failed attempts by kind.
     pub(crate) errors: ErrorCounters,
     /// Whole answers, the microseconds that they took in all, and how many took how long.

@@ -1,5 +1,6 @@
 //! What a crawl came to.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -121,6 +122,8 @@ pub struct Summary {
     pub concurrency_found: bool,
     /// What this run did of it.
     pub run: RunSummary,
+    /// How many items of this run ended by which kind of failure.
+    pub kinds: BTreeMap<&'static str, u64>,
     /// How the outcomes differ between networks of the prefix; none without a prefix.
     pub networks: Option<PrefixSummary>,
 }
@@ -211,6 +214,7 @@ impl Summary {
             concurrency: run.concurrency,
             concurrency_found: run.concurrency_found,
             run: RunSummary::new(sample),
+            kinds: BTreeMap::new(),
             networks: None,
         }
     }

@@ -1,6 +1,7 @@
 //! `v6kit explain`.
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use v6kit_model::{ErrorKind, Outcome};
 use v6kit_net::Code;
 
 use crate::catalogue;
@@ -10,26 +11,59 @@ use crate::printer::{Printer, Tone};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     v6kit explain no-route\n  \
+    v6kit explain connect_timeout\n  \
     v6kit explain                  every code")]
 pub(crate) struct ExplainArgs {
-    /// The code at the end of a hint; all of them when not given
+    /// The code at the end of a hint, or the kind of a failure in a record; all codes when not given
     #[arg(value_name = "CODE", value_parser = parser(), hide_possible_values = true)]
-    code: Option<Code>,
+    code: Option<Subject>,
 }
 
-fn parser() -> impl TypedValueParser<Value = Code> {
-    PossibleValuesParser::new(Code::ALL.iter().map(|code| code.name())).try_map(|name| {
-        Code::ALL
-            .iter()
-            .copied()
-            .find(|code| code.name() == name)
+/// What can be explained.
+#[derive(Debug, Clone, Copy)]
+enum Subject {
+    Code(Code),
+    Kind(ErrorKind),
+}
+
+fn parser() -> impl TypedValueParser<Value = Subject> {
+    let codes = Code::ALL.iter().map(|code| code.name());
+    let kinds = ErrorKind::ALL.iter().map(|kind| kind.as_str());
+    PossibleValuesParser::new(codes.chain(kinds)).try_map(|name| {
+        let code = Code::ALL.iter().find(|code| code.name() == name);
+        let kind = ErrorKind::ALL.iter().find(|kind| kind.as_str() == name);
+        code.map(|code| Subject::Code(*code))
+            .or(kind.map(|kind| Subject::Kind(*kind)))
             .ok_or("no such code")
     })
 }
 
+/// What a kind of failure in a record means for its item.
+fn explain_kind(kind: ErrorKind) -> String {
+    let outcome = kind.outcome();
+    let counts = match outcome {
+        Outcome::Ok => "It is data.",
+        Outcome::Absent => "The site says that there is no such thing.",
+        Outcome::Blocked => "The site or its rules refuse the item.",
+        Outcome::Transient => "It may pass: the item was tried again, up to --retries times.",
+        Outcome::Fatal => "It will not pass by asking again, so the item was asked for once.",
+    };
+    format!(
+        "{}\n\nAn item that ends so counts as `{outcome}`. {counts} `v6kit help crawl cat` tells how to see the records, and \
+         `v6kit help crawl retry` how to fetch them again; both take --outcome {outcome}.",
+        kind.meaning()
+    )
+}
+
 pub(crate) fn run(args: &ExplainArgs, printer: &Printer) -> Result<Exit, Failure> {
     match args.code {
-        Some(code) => {
+        Some(Subject::Kind(kind)) => {
+            let text = explain_kind(kind);
+            printer.json(&serde_json::json!({ "code": kind.as_str(), "text": text }));
+            printer.line(printer.paint(kind, Tone::Strong));
+            printer.line(format_args!("\n{text}"));
+        }
+        Some(Subject::Code(code)) => {
             let text = catalogue::entry(code);
             printer.json(&serde_json::json!({ "code": code.name(), "text": text }));
             printer.line(printer.paint(code, Tone::Strong));

@@ -97,6 +97,9 @@ pub(super) fn print(summary: &Summary, rate: Rate, printer: &Printer) {
             format!("at most {rate} per destination; -r sets another, -r max none"),
         ));
     }
+    if !summary.kinds.is_empty() {
+        rows.insert(6, ("failures", kinds(summary)));
+    }
     printer.table(rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]));
 }
 
@@ -142,6 +145,27 @@ fn done(summary: &Summary) -> String {
     } else {
         done
     }
+}
+
+/// The kinds of the failures of this run, the most frequent first.
+fn kinds(summary: &Summary) -> String {
+    let mut kinds: Vec<_> = summary.kinds.iter().collect();
+    kinds.sort_by_key(|(kind, count)| (std::cmp::Reverse(**count), **kind));
+    let named: Vec<String> = kinds
+        .iter()
+        .take(5)
+        .map(|(kind, count)| format!("{} {kind}", HumanCount(**count)))
+        .collect();
+    let more = if kinds.len() > named.len() {
+        ", and others"
+    } else {
+        ""
+    };
+    format!(
+        "{}{more}; `v6kit explain {}` says what that means",
+        named.join(", "),
+        kinds[0].0
+    )
 }
 
 /// Items of the job, and where some were done before, how many of them in this run.

@@ -38,7 +38,13 @@ fn socket_address(text: &str) -> Result<SocketAddr, BadValue> {
                 "the port is missing",
                 format!("add it, such as {}", SocketAddr::new(ip, 1234)),
             ),
-            Err(_) => BadValue::new(wrong.to_string(), hint),
+            Err(_) => match text.trim_start_matches(':').parse::<u16>() {
+                Ok(port) => BadValue::new(
+                    "the address is missing",
+                    format!("write 127.0.0.1:{port} for this machine alone, or [::]:{port} for everybody who reaches it"),
+                ),
+                Err(_) => BadValue::new(wrong.to_string(), hint),
+            },
         })
 }
 
