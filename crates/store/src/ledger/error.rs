@@ -151,8 +151,10 @@ impl Hint for LedgerError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Directory { source, .. } => match Trouble::of(source.as_ref()) {
-                Trouble::Other => "choose another directory (-o DIR)".to_owned(),
-                trouble => trouble.hint().to_owned(),
+                trouble @ (Trouble::Full | Trouble::Broken | Trouble::Denied | Trouble::TooManyFiles) => {
+                    trouble.hint().to_owned()
+                }
+                Trouble::ReadOnly | Trouble::Gone | Trouble::Other => "choose another directory (-o DIR)".to_owned(),
             },
             Self::SegmentLost { place, .. } => {
                 format!("put the file back, or fetch its items again: `v6kit crawl check {place} --repair`")
