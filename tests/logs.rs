@@ -46,7 +46,7 @@ fn one_interrupt_ends_a_crawl_whose_words_nobody_reads() {
         "$V6KIT" crawl "$url/items/{{1..1000000}}" -o "$T/items" -r 100/s --stats-interval 1ms --commit-every 50ms \
             --keep-free 0 -vv 2>&9 >/dev/null & pid=$!
         until "$V6KIT" crawl status "$T/items" --json 2>/dev/null | jq -e '.done > 0' >/dev/null; do :; done
-        kill -INT $pid
+        kill -TERM $pid
         wait $pid || [ $? = 130 ]
         "#
     ))

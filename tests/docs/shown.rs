@@ -22,7 +22,7 @@ const PREPARATIONS: [(&str, &str); 2] = [
         r#"
         env v6kit crawl "$V6KIT_LAB_TARGET/items/{1..1000000}" -o items -r 5000/s --commit-every 50ms --keep-free 0 -q &
         until v6kit crawl status items --json 2>/dev/null | jq -e '.done > 0' >/dev/null; do :; done
-        kill -INT $!
+        kill -TERM $!
         wait $! || [ $? = 130 ]
         "#,
     ),

@@ -95,7 +95,7 @@ fn what_a_crawl_waits_for_is_told_and_the_wait_can_be_ended() {
         crawl job 'http://silent.test/{1..3}'
         "$V6KIT" crawl 'http://silent.test/{1..3}' -o "$T/cut" 2>"$T/cut.err" & crawl=$!
         until grep -q waiting "$T/cut.err"; do sleep 0.05; done
-        kill -INT $crawl
+        kill -TERM $crawl
         code=0; wait $crawl || code=$?
         echo "cut $code"
         "#,

@@ -121,7 +121,7 @@ assert value(families, "v6kit_crawl_errors_total", kind="not_found") + value(fam
 assert families["v6kit_crawl_request_seconds"].type == "histogram"
 print(len(families), "families")
 PY
-        kill -INT "$crawl"; kill -INT "$crawl"; wait "$crawl" || true
+        while kill -TERM "$crawl" 2>/dev/null; do sleep 0.1; done; wait "$crawl" || true
         "$V6KIT" crawl "$url/items/{1..3}" -o "$T/open" --robots ignore --metrics '[::]:0' 2>&1
         "#,
     )

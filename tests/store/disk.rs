@@ -55,7 +55,7 @@ fn progress_says_what_it_will_come_to_and_that_it_will_not_fit() {
         "$V6KIT" crawl "$url/items/{1..1000000000}" -o "$T/small/job" -r 500/s --commit-every 20ms --keep-free 0 \
             --stats-interval 50ms 2>"$T/said" & pid=$!
         until grep -q 'B per item' "$T/said" && grep -q 'warning: ' "$T/said"; do :; done
-        kill -INT $pid
+        kill -TERM $pid
         wait $pid || [ $? = 130 ]
         grep -o -m1 'in the end ([0-9]* B per item)' "$T/said"
         grep -c 'the crawl will stop before the disk is full' "$T/said"

@@ -69,7 +69,7 @@ fn a_billion_items_start_small() {
         "$V6KIT" crawl "$url/items/{1..1000000000}" -o "$job" -r 200/s --commit-every 50ms --keep-free 0 -q & pid=$!
         until [ "$(stored)" -gt 0 ]; do :; done
         awk '/VmHWM/ { print $2 }' /proc/$pid/status
-        kill -INT $pid
+        kill -TERM $pid
         wait $pid || [ $? = 130 ]
         "#,
     )
@@ -124,7 +124,7 @@ fn an_interrupted_crawl_waits_for_its_grace_and_commits_the_rest() {
         scratch.path(),
         &format!(
             r#"{HALF_A_SERVER}
-            "$V6KIT" crawl "$half/{{1..1000}}" -o "$job" -r max -c 4 --keep-free 0 --grace 200ms --json 2>"$T/said" & pid=$!
+            "$V6KIT" crawl "$half/{{1..1000}}" --robots ignore -o "$job" -r max -c 4 --keep-free 0 --grace 200ms --json 2>"$T/said" & pid=$!
             held 4
             kill -TERM $pid
             if wait $pid; then exit 9; else [ $? = 130 ]; fi
@@ -151,13 +151,14 @@ fn a_second_signal_stops_at_once_and_loses_no_commit() {
         scratch.path(),
         &format!(
             r#"{HALF_A_SERVER}
-            "$V6KIT" crawl "$half/{{1..1000}}" -o "$job" -r max -c 4 --keep-free 0 --grace 1h \
+            "$V6KIT" crawl "$half/{{1..1000}}" --robots ignore -o "$job" -r max -c 4 --keep-free 0 --grace 1h \
                 --commit-every 10ms 2>"$T/said" & pid=$!
             held 4
             until [ "$(committed)" -gt 0 ]; do :; done
-            kill -INT $pid
+            kill -TERM $pid
             until grep -q 'stopping: ' "$T/said"; do :; done
-            kill -INT $pid
+            # Within a second it is still the same wish.
+            while kill -TERM $pid 2>/dev/null; do sleep 0.1; done
             if wait $pid; then exit 9; else [ $? = 130 ]; fi
             grep -q 'stopped at once' "$T/said"
             "$V6KIT" crawl check "$job" >/dev/null

@@ -234,7 +234,7 @@ struct Signals {
 impl Signals {
     fn listen() -> Result<Self, Failure> {
         Ok(Self {
-            interrupts: Interrupts::listen()?,
+            interrupts: Interrupts::listen_but_hangup()?,
             hangup: listen_for(SignalKind::hangup())?,
         })
     }
