@@ -515,7 +515,15 @@ fn a_wish_to_stop_that_is_told_twice_and_a_closed_terminal_save_what_is_under_wa
         let (listener, url) = mute_server();
         let job = scratch.path().join("job");
         let job = job.to_str().unwrap();
-        let mut child = start(&[&format!("{url}/{{1..10}}"), "-c", "1", "--robots", "ignore", "-o", job]);
+        let mut child = start(&[
+            &format!("{url}/{{1..10}}"),
+            "-c",
+            "1",
+            "--robots",
+            "ignore",
+            "-o",
+            job,
+        ]);
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let pid = Pid::from_raw(child.id().try_into().unwrap());
         answer_after(&listener, || {

@@ -220,6 +220,9 @@ pub(crate) fn duration(text: &str) -> Result<Duration, BadValue> {
     }
 }
 
+/// Options whose values may hold a password or a token: one that is refused is not repeated.
+const MAY_HOLD_SECRETS: [&str; 5] = ["--auth", "--header", "--password", "--proxy", "--user"];
+
 fn usage_failure(error: &clap::Error, help_hint: &str) -> Failure {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.clone()),
@@ -231,10 +234,12 @@ fn usage_failure(error: &clap::Error, help_hint: &str) -> Failure {
         text(ContextKind::InvalidArg),
         text(ContextKind::InvalidValue),
     ) {
-        let what = format!(
-            "`{value}` is not a value for {}",
-            argument.split(' ').next().unwrap_or(&argument)
-        );
+        let option = argument.split(' ').next().unwrap_or(&argument);
+        let what = if MAY_HOLD_SECRETS.contains(&option) {
+            format!("what was given is not a value for {option}")
+        } else {
+            format!("`{value}` is not a value for {option}")
+        };
         let failure = Failure::new(Exit::Usage, what);
         let source = std::error::Error::source(error);
         let bad = source.and_then(|source| source.downcast_ref::<BadValue>());
@@ -389,6 +394,34 @@ mod tests {
             failure.hint.as_deref(),
             Some("the network is 2409:1:2:3:abcd::/80")
         );
+    }
+
+    #[test]
+    fn a_refused_value_is_not_repeated_where_it_may_be_a_secret() {
+        for words in [
+            &["crawl", "http://[::1]/", "-o", "x", "-x", "http://u:S3CRET@h:bad"][..],
+            &[
+                "crawl",
+                "http://[::1]/",
+                "-o",
+                "x",
+                "-H",
+                "Authorization Bearer S3CRET",
+            ],
+            &["crawl", "http://[::1]/", "-o", "x", "-qH", "Cookie\u{1}: S3CRET"],
+            &["crawl", "http://[::1]/", "-o", "x", "-u", ":S3CRET"],
+            &["proxy", "--auth", "S3CRET"],
+        ] {
+            let words: Vec<OsString> = ["v6kit"].iter().chain(words).map(OsString::from).collect();
+            let Err(Stop::Usage(failure, _)) = parse_from(&words) else {
+                panic!("a usage failure: {words:?}")
+            };
+            let told = failure.on_one_line();
+            assert!(
+                !told.contains("S3CRET") && told.contains("is not a value for --"),
+                "{told}"
+            );
+        }
     }
 
     #[test]

@@ -118,13 +118,13 @@ pub const USER_AGENT: &str = concat!(
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
     /// No colon.
-    #[error("`{text}` is not a header")]
+    #[error("there is no colon after the name of a header")]
     NoColon {
         /// What was given.
         text: String,
     },
     /// A name that is no token (RFC 9110 section 5.1).
-    #[error("`{name}` is not the name of a header")]
+    #[error("what stands before the colon is not the name of a header")]
     Name {
         /// What was given.
         name: String,

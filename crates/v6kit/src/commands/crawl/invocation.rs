@@ -25,13 +25,19 @@ pub(super) fn without_secrets(words: Vec<String>) -> Vec<String> {
     words
         .into_iter()
         .map(|word| {
-            let before = std::mem::replace(&mut option, option_of(&word));
-            match before {
-                Some(before) => mask(before, &word, 0),
-                None => match attached(&word) {
-                    Some((option, at)) => mask(option, &word, at),
-                    None => word,
-                },
+            // The same word without its switches, `-u` for `-qu`.
+            let switches = bundled(&word);
+            let alone = match switches {
+                0 => word.clone(),
+                switches => format!("-{}", &word[1 + switches..]),
+            };
+            if let Some(before) = option.take() {
+                return mask(before, &word, 0);
+            }
+            option = option_of(&alone);
+            match attached(&alone) {
+                Some((option, at)) => mask(option, &word, at + switches),
+                None => word,
             }
         })
         .collect()
@@ -75,6 +81,22 @@ fn attached(word: &str) -> Option<(Secret, usize)> {
         };
         Some((*option, at))
     })
+}
+
+/// Short options that take no value: others may follow in the same word, as in `-qu USER:PASS`.
+const SWITCHES: [char; 2] = ['q', 'v'];
+
+/// How many octets of `word` are switches in front of another short option; 0 where none are.
+fn bundled(word: &str) -> usize {
+    let Some(letters) = word.strip_prefix('-') else {
+        return 0;
+    };
+    let rest = letters.trim_start_matches(SWITCHES);
+    if rest.is_empty() {
+        0
+    } else {
+        letters.len() - rest.len()
+    }
 }
 
 /// `word`, whose value begins at `at`, without its secret.
@@ -126,6 +148,14 @@ mod tests {
                 &["-H", "authorization: NOT-STORED"],
             ),
             (&["-HCookie:a=b"], &["-HCookie: NOT-STORED"]),
+            (&["-qu", "alice:s3"], &["-qu", "alice:NOT-STORED"]),
+            (&["-vvqualice:s3"], &["-vvqualice:NOT-STORED"]),
+            (&["-qu=alice:s3"], &["-qu=alice:NOT-STORED"]),
+            (&["-vH", "Cookie: a=b"], &["-vH", "Cookie: NOT-STORED"]),
+            (&["-qHCookie: a=b"], &["-qHCookie: NOT-STORED"]),
+            (&["-vx", "http://u:p@h:1"], &["-vx", "http://u:NOT-STORED@h:1"]),
+            (&["-q", "-u", "alice:s3"], &["-q", "-u", "alice:NOT-STORED"]),
+            (&["-q", "-o", "x:y"], &["-q", "-o", "x:y"]),
             (&["--header=X-Page: 1"], &["--header=X-Page: 1"]),
             (&["http://u:p@h/", "-o", "x"], &["http://u:p@h/", "-o", "x"]),
         ] {
