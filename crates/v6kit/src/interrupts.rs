@@ -60,7 +60,7 @@ async fn received(signal: &mut Option<Signal>) {
         return std::future::pending().await;
     };
     if signal.recv().await.is_none() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
