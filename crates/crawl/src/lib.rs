@@ -31,6 +31,7 @@ pub use engine::error::CrawlError;
 pub use engine::job::{ConcurrencyMode, CookiePolicy, Job, Settings, Sources, other_files};
 pub use judge::expect::{Expectation, ExpectationError, Expectations};
 pub use site::breaker::ErrorBudget;
+pub use site::outage::{DeliveryCheck, Looked};
 pub use site::pace::Rate;
 pub use site::robots::RobotsPolicy;
 pub use site::throttle::OnLimit;

@@ -144,6 +144,8 @@ codes! {
     OnLink => "on-link",
     /// Every connection is an open file, and the limit of this process or of the system is reached.
     OpenFiles => "open-files",
+    /// This host has no way out, or its prefix does not lead to it: nothing that was asked says anything about a site.
+    OutOfService => "out-of-service",
     /// The directory holds a crawl with another description; going on would mix two jobs.
     OtherJob => "other-job",
     /// The state directory belongs to a setup in another network namespace.

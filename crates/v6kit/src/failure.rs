@@ -23,6 +23,8 @@ pub(crate) enum Exit {
     NotPermitted,
     /// Stopped because the site is refusing.
     Refused,
+    /// Ended because nothing is reached from this host; can be resumed (EX_TEMPFAIL, sysexits(3)).
+    OutOfService,
     /// Interrupted; can be resumed.
     Interrupted,
     /// The status of a command that was run for the user.
@@ -38,6 +40,7 @@ impl Exit {
             Self::DiskFull => 3,
             Self::NotPermitted => 4,
             Self::Refused => 18,
+            Self::OutOfService => 75,
             Self::Interrupted => 130,
             Self::Child(code) => code,
         }
@@ -50,6 +53,7 @@ impl Exit {
             Self::DiskFull => Code::DiskFull,
             Self::NotPermitted => Code::NotPermitted,
             Self::Refused => Code::SiteRefused,
+            Self::OutOfService => Code::OutOfService,
             Self::Interrupted => Code::Interrupted,
             Self::Done | Self::Failed | Self::Child(_) => Code::System,
         }

@@ -19,6 +19,7 @@ use crate::engine::exposition::Exposition;
 use crate::engine::job::{ConcurrencyMode, Job, Settings, other_files};
 use crate::engine::run;
 use crate::engine::shard::{self, ShardConfig, Stop, UsedAddresses};
+use crate::site::outage::Outage;
 use crate::site::{DestinationSettings, Destinations};
 use crate::stats::events::{self, Events};
 use crate::stats::prefix_stats::{PrefixStats, PrefixSummary, SeenNetworks};
@@ -39,6 +40,7 @@ pub struct Crawl {
     /// What finds the limits, where they are not given.
     adapting: Option<tokio::task::JoinHandle<()>>,
     stop: Stop,
+    outage: Arc<Outage>,
     running: watch::Receiver<()>,
     began: Instant,
     cpu_before: Duration,
@@ -66,7 +68,13 @@ impl Crawl {
     /// [`CrawlError`].
     pub async fn start(job: Job, settings: Settings, tell: impl FnOnce(String)) -> Result<Self, CrawlError> {
         let (sink, events) = events::channel();
-        let destinations = Arc::new(Destinations::new(destination_settings(&settings), sink));
+        let destinations = Arc::new(Destinations::new(destination_settings(&settings), sink.clone()));
+        let outage = Arc::new(Outage::new(
+            settings.max_outage,
+            settings.proxy.is_some(),
+            settings.delivery.clone(),
+            sink,
+        ));
         resolve_first(&job, &settings, &destinations, tell).await?;
         let pools = source_pools(&settings)?;
         let JobDirectory { ledger, segments } =
@@ -111,6 +119,7 @@ impl Crawl {
             ledger,
             segments,
             stop: Stop::new(),
+            outage,
             running,
             began: Instant::now(),
             cpu_before: cpu_time(),
@@ -159,6 +168,7 @@ impl Crawl {
             used: Arc::clone(&self.used),
             progress: Arc::clone(&progress),
             stop: self.stop.clone(),
+            outage: Arc::clone(&self.outage),
             disk: shared.disk.clone(),
             index,
             limits: self.limits.clone(),
@@ -274,6 +284,7 @@ impl Crawl {
             standing,
             resumed: self.before.done.sum(),
             refused: self.stop.refused.get().cloned(),
+            outage: self.outage.ended(),
             concurrency: self.limits.all(),
             concurrency_found: self.adapting.is_some(),
         };

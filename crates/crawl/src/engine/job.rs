@@ -15,6 +15,7 @@ use crate::connect::names::Pin;
 use crate::connect::proxy::Proxy;
 use crate::judge::expect::Expectations;
 use crate::site::breaker::ErrorBudget;
+use crate::site::outage::DeliveryCheck;
 use crate::site::pace::Rate;
 use crate::site::robots::RobotsPolicy;
 use crate::site::throttle::OnLimit;
@@ -173,6 +174,10 @@ pub struct Settings {
     pub on_limit: OnLimit,
     /// How much may fail before the crawl pauses, and ends; `None` for all.
     pub error_budget: Option<ErrorBudget>,
+    /// How long nothing may be reached from this host before the crawl ends.
+    pub max_outage: Duration,
+    /// How it is looked whether the prefix is delivered to this host; `None` where it is not.
+    pub delivery: Option<DeliveryCheck>,
     /// The deadlines.
     pub deadlines: Deadlines,
     /// What is trusted.

@@ -27,6 +27,7 @@ use crate::site::dialling::Dialer;
 use crate::site::drain::Drain;
 use crate::site::host_queue::{Arrival, HostQueues};
 use crate::site::idle::{IdleConnections, Room};
+use crate::site::outage::Outage;
 use crate::site::{Destinations, Site, Sites};
 use crate::stats::prefix_stats::{Reception, SeenNetworks, Visit};
 use crate::stats::progress::Progress;
@@ -50,6 +51,8 @@ pub(crate) struct ShardConfig {
     pub(crate) used: UsedAddresses,
     pub(crate) progress: Arc<Progress>,
     pub(crate) stop: Stop,
+    /// The way out of this host.
+    pub(crate) outage: Arc<Outage>,
     pub(crate) disk: Disk,
     /// Its number.
     pub(crate) index: usize,
@@ -137,6 +140,7 @@ impl Shard {
             pool,
             progress,
             stop,
+            outage,
             seed,
             index,
             limits,
@@ -168,6 +172,8 @@ impl Shard {
                 ),
                 http: settings.http,
                 progress: Arc::clone(&progress),
+                outage,
+                tried: Cell::new(None),
                 buffers: Buffers::new(),
             },
             progress,

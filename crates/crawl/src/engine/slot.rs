@@ -9,12 +9,13 @@ mod robots;
 
 use std::net::Ipv6Addr;
 use std::rc::Rc;
+use std::time::Instant;
 
 use http::{HeaderMap, StatusCode};
 use v6kit_model::input::Overrides;
 use v6kit_model::{Answer, Fault, HttpVersion, Item, Protocol};
 
-use self::conclude::conclude;
+use self::conclude::{conclude, set_aside};
 use self::context::{Attempt, ItemContext};
 use self::outgoing::{Outgoing, origin_form};
 use self::robots::{Named, Refused};
@@ -105,6 +106,9 @@ impl Slot {
     }
 
     async fn bring(&mut self, shard: &Shard, item: Item, arrival: Arrival, url: &mut String) -> Option<Item> {
+        if !shard.dialer.outage.admit(&shard.stop.drain).await {
+            return None;
+        }
         let position = shard.visit_order.position(item.ordinal);
         let overrides = shard.item(position, arrival, url);
         let found = overrides.and_then(|overrides| {
@@ -145,6 +149,7 @@ impl Slot {
     /// The phases of an item at its site: permit, connection, exchange; then judged, decided upon and recorded.
     async fn send(&mut self, shard: &Shard, mut context: ItemContext<'_>, path: &str, overrides: Overrides) {
         let site = Rc::clone(&context.site);
+        let started = Instant::now();
         let permit = self.permit(shard, &site, Named::ByJob, context.url).await;
         context.attempt = Attempt::new();
         context.attempt.is_retry = context.item.attempts > 0;
@@ -158,6 +163,9 @@ impl Slot {
             }
             Err(Refused::NoConnection(fault)) => {
                 context.permit = Permit::Go;
+                if set_aside(shard, &context, started, &fault).await {
+                    return;
+                }
                 return conclude(shard, &context, &outgoing, Err(fault), None);
             }
         };
@@ -168,6 +176,11 @@ impl Slot {
             Ok((_, connection)) => connection.last_read().saturating_duration_since(began),
             Err(_) => began.elapsed(),
         };
+        if let Err(fault) = &fetched
+            && set_aside(shard, &context, began, fault).await
+        {
+            return;
+        }
         match fetched {
             Ok(first) if shard.job.redirects > 0 && redirect::is_redirect(first.0.status) => {
                 let carried = outgoing.take();
@@ -287,6 +300,7 @@ impl Slot {
             attempt.is_retry = false;
             shard.progress.retries.add(1);
         }
+        attempt.sent = true;
         let flight = shard.begin_request();
         let result = match connection.protocol() {
             Protocol::Http1 => {

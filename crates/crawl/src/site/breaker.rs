@@ -188,6 +188,11 @@ impl CircuitBreaker {
         }
     }
 
+    /// The probe showed nothing, and another one may leave.
+    pub(crate) fn withdraw_probe(&self) {
+        self.state().probe = None;
+    }
+
     /// What the probe showed.
     pub(crate) fn probed(&self, attempted: Attempted, now: Instant) -> ProbeVerdict {
         let mut state = self.state();

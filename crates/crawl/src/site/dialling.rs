@@ -1,5 +1,6 @@
 //! Making a connection: through a proxy or not, to one address of the destination after another.
 
+use std::cell::Cell;
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use crate::connect::connection::LazyTls;
 use crate::connect::connection::{Connection, Far, Opened, Target, Tunnel};
 use crate::connect::source_lease::{SourceChoice, SourcePicker};
 use crate::site::conntrack::Dialled;
+use crate::site::outage::Outage;
 use crate::site::{Reached, Site};
 use crate::stats::progress::Progress;
 
@@ -28,6 +30,10 @@ pub(crate) struct Dialer {
     pub(crate) tls_of_http1: LazyTls,
     pub(crate) http: HttpVersion,
     pub(crate) progress: Arc<Progress>,
+    /// The way out of this host.
+    pub(crate) outage: Arc<Outage>,
+    /// Who was dialled last.
+    pub(crate) tried: Cell<Option<SocketAddrV6>>,
     /// What connections read into.
     pub(crate) buffers: Rc<Buffers>,
 }
@@ -144,6 +150,7 @@ async fn open(
         // Its room is for those that need it.
         Some(reached) => Some(Box::pin(tunnel(site, reached, deadline)).await?),
     };
+    let source = from.address();
     let target = Target {
         to,
         from,
@@ -159,9 +166,13 @@ async fn open(
         buffers: Rc::clone(&dialer.buffers),
     };
     let began = Instant::now();
+    dialer.tried.set(Some(to));
     let opened = Connection::open(target, &dialer.progress.open_connections).await;
     let dialled = match &opened {
-        Ok(_) => Dialled::Connected,
+        Ok(_) => {
+            dialer.outage.reached(to, source);
+            Dialled::Connected
+        }
         Err(fault) if fault.kind == ErrorKind::ConnectTimeout => Dialled::TimedOut,
         Err(_) => Dialled::Failed,
     };

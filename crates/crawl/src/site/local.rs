@@ -306,6 +306,11 @@ impl Site {
         verdict
     }
 
+    /// The probe found out nothing about the destination.
+    pub(crate) fn withdraw_probe(&self) {
+        self.destination.breaker.withdraw_probe();
+    }
+
     fn notify(&self, what: std::fmt::Arguments<'_>) {
         let Destination { way, origin, .. } = &*self.destination;
         way.events.push(format!("{origin}: {what}"));

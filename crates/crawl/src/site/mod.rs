@@ -10,6 +10,7 @@ pub(crate) mod drain;
 pub(crate) mod host_queue;
 pub(crate) mod idle;
 mod local;
+pub(crate) mod outage;
 pub(crate) mod pace;
 pub(crate) mod robots;
 mod robots_rules;

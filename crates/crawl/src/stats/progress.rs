@@ -68,7 +68,7 @@ pub(crate) struct Progress {
 pub struct Sample {
     /// Finished items per outcome, whether committed yet or not.
     pub outcomes: Counts,
-    /// Requests that were sent.
+    /// Attempts: requests that were sent, and those for which there was no connection.
     pub requests: u64,
     /// Requests of attempts beyond the first.
     pub retries: u64,

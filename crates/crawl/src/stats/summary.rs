@@ -70,7 +70,7 @@ pub struct Percentiles {
 /// time and connections are of this run, as is `run`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Summary {
-    /// Requests that were sent.
+    /// Attempts: requests that were sent, and those for which there was no connection.
     pub requests: u64,
     /// Items with data.
     pub ok: u64,
@@ -114,6 +114,8 @@ pub struct Summary {
     pub left: u64,
     /// Why the crawl ended early, where the site left no point in going on.
     pub refused: Option<String>,
+    /// Why nothing was reached from this host for too long, where the crawl ended early by that.
+    pub outage: Option<String>,
     /// What may be behind connections that failed.
     pub suspicion: Option<Suspicion>,
     /// Requests that might be in flight in the end.
@@ -179,6 +181,7 @@ pub(crate) struct Run {
     pub(crate) standing: Standing,
     pub(crate) resumed: u64,
     pub(crate) refused: Option<String>,
+    pub(crate) outage: Option<String>,
     pub(crate) concurrency: usize,
     pub(crate) concurrency_found: bool,
 }
@@ -210,6 +213,7 @@ impl Summary {
             resumed: run.resumed,
             left: run.standing.left(),
             refused: run.refused.clone(),
+            outage: run.outage.clone(),
             suspicion: (sample.table_full > 0).then_some(Suspicion::Conntrack),
             concurrency: run.concurrency,
             concurrency_found: run.concurrency_found,

@@ -12,6 +12,7 @@ mod retry;
 mod settings;
 mod status;
 mod values;
+mod way_out;
 
 use std::path::PathBuf;
 
@@ -132,7 +133,9 @@ async fn crawl(args: args::RunArgs, words: Vec<String>, printer: &Printer) -> Re
         Some(address) => Some(super::metrics::bind(address, printer).await?),
         None => None,
     };
+    let state_dir = args.state.state_dir.clone();
     let mut plan = settings::plan(args, printer).await?;
+    way_out::look(&plan.settings, &state_dir).await?;
     let retry = retry_command(&words, &plan.settings.output);
     plan.settings.invocation = words;
     let mut interrupts = Interrupts::listen()?;
@@ -225,6 +228,18 @@ fn exit_of(summary: &Summary, interrupted: bool, go_on: &str, retry: &str, print
             summary.left,
         ));
         return Exit::Refused;
+    }
+    if let Some(cause) = &summary.outage
+        && !summary.complete
+    {
+        printer.warning(format!(
+            "stopped: {cause}, for longer than --max-outage; no site has refused, and no attempt was used up"
+        ));
+        printer.note(format!(
+            "{} items are left; to go on when this host reaches others again (`v6kit verify` looks into it): {go_on}",
+            summary.left,
+        ));
+        return Exit::OutOfService;
     }
     if interrupted && !summary.complete {
         printer.note(format!("{} items are left; to go on: {go_on}", summary.left));

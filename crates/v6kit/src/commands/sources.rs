@@ -1,6 +1,7 @@
 //! Where the commands that send get their source addresses from.
 
 use std::num::NonZeroUsize;
+use std::path::Path;
 
 use v6kit_net::Prefix;
 use v6kit_verify::Delivery;
@@ -37,6 +38,16 @@ pub(super) fn addresses(
          change each second, so that the router's neighbour table does not overflow; --addresses sets another number"
     ));
     Some(ON_LINK)
+}
+
+/// The command that has `prefix` delivered to this host, as the last setup did it. It is good without a device as well.
+pub(super) fn setup_command(prefix: Prefix, state_dir: &Path) -> String {
+    let summary = v6kit_host::Summary::read(state_dir).ok().flatten();
+    let device = summary
+        .as_ref()
+        .and_then(|summary| summary.setups.iter().find(|set_up| set_up.prefix == prefix))
+        .map_or_else(String::new, |set_up| format!(" --dev {}", set_up.device));
+    format!("sudo v6kit setup --prefix {prefix}{device}")
 }
 
 /// Whether the router was seen to have a route for `prefix`: its answers come to addresses that it did not ask for.

@@ -1,6 +1,6 @@
 //! The end of an attempt: judged, decided upon, and recorded or put off.
 
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use v6kit_model::{Answer, Coding, ErrorKind, Fault, retry_after};
 use v6kit_store::{Payload, Record};
@@ -13,6 +13,8 @@ use crate::engine::shard::Shard;
 use crate::judge::decode::{decode, undo_transfer};
 use crate::judge::judge;
 use crate::site::breaker::ProbeVerdict;
+use crate::site::dialling::Dialer;
+use crate::site::outage::PROBE_PAUSE;
 use crate::site::throttle::OnLimit;
 use crate::site::{Permit, Site};
 use crate::stats::prefix_stats::Visit;
@@ -35,6 +37,14 @@ pub(super) fn conclude(
     };
     let (answer, judged) = examine(shard, &context.attempt, fetched);
     let judged = led_nowhere.map_or(judged, Err);
+    if answer.is_some() {
+        shard.dialer.outage.heard(context.attempt.began);
+    }
+    if !context.attempt.sent {
+        // An attempt all the same: what is tried again was tried before.
+        shard.progress.requests.add(1);
+        shard.progress.retries.add(u64::from(context.attempt.is_retry));
+    }
     let fault = judged.as_ref().err();
     count(shard, &context.attempt, connection.as_ref(), fault);
     watch(shard, &context.site, context.permit, fault);
@@ -78,6 +88,24 @@ pub(super) fn conclude(
         (Some(connection), Address::Retire(wait)) => connection.retire(wait),
         (None, _) => {}
     }
+}
+
+/// Puts an item off that came to nothing by an outage, which is neither its failure nor its site's. Whether it was.
+pub(super) async fn set_aside(
+    shard: &Shard,
+    context: &ItemContext<'_>,
+    began: Instant,
+    fault: &Fault,
+) -> bool {
+    let Dialer { outage, tried, .. } = &shard.dialer;
+    if !outage.explains(fault, began, tried.get()).await {
+        return false;
+    }
+    if context.permit == Permit::Probe {
+        context.site.withdraw_probe();
+    }
+    shard.queue.retry(context.item, PROBE_PAUSE);
+    true
 }
 
 /// Keeps the account of an answer that led elsewhere.

@@ -46,6 +46,8 @@ pub(super) struct Attempt {
     pub(super) status: Option<StatusCode>,
     /// Its first request is still to be counted as one that follows others for the item.
     pub(super) is_retry: bool,
+    /// Whether a request was sent, as far as its bytes left this host.
+    pub(super) sent: bool,
 }
 
 impl Attempt {
@@ -57,6 +59,7 @@ impl Attempt {
             from: None,
             status: None,
             is_retry: false,
+            sent: false,
         }
     }
 

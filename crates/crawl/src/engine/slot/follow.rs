@@ -10,7 +10,7 @@ use v6kit_model::input::Spelling;
 use v6kit_model::{Answer, ErrorKind, Fault};
 
 use super::Slot;
-use super::conclude::{conclude, led_on};
+use super::conclude::{conclude, led_on, set_aside};
 use super::context::ItemContext;
 use super::outgoing::Outgoing;
 use super::robots::{Named, Refused};
@@ -124,6 +124,11 @@ impl Slot {
             let (answer, connection, next) = match (fetched, next) {
                 (Ok((answer, connection)), Ok(Some(next))) => (answer, connection, next),
                 (fetched, end) => {
+                    if let Err(fault) = &fetched
+                        && set_aside(shard, &context, context.attempt.began, fault).await
+                    {
+                        return;
+                    }
                     let fault = end.err();
                     if followed > 0 || fault.is_some() {
                         context.final_url = Some(hop.url.into());

@@ -1,6 +1,6 @@
 //! Asking robots.txt.
 
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 use http::header::USER_AGENT;
@@ -58,7 +58,14 @@ impl Slot {
         let policy = shard.retry_policy();
         let pause = |attempt| policy.pause(attempt, || shard.jitter());
         let asking = site.robots(&shard.stop.drain, policy.retries, pause, async || {
-            self.fetch_robots(shard, site, named).await
+            let began = Instant::now();
+            match self.fetch_robots(shard, site, named).await {
+                // The item waits; robots.txt is asked for with it.
+                Err(Failed::Unreachable(fault, None)) if shard.dialer.outage.covers(fault.kind, began) => {
+                    Err(Failed::NoConnection(fault))
+                }
+                fetched => fetched,
+            }
         });
         match asking.await {
             Ok(rules) => rules.judge(url).map_err(Refused::Forbidden),

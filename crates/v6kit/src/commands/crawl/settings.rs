@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use v6kit_crawl::{Job, Settings};
 
-use super::args::RunArgs;
+use super::args::{RunArgs, sources};
 use crate::failure::Failure;
 use crate::printer::Printer;
 
@@ -26,6 +26,8 @@ pub(super) async fn plan(args: RunArgs, printer: &Printer) -> Result<Plan, Failu
     let items = args.items.resolve(&output)?;
     let storage = args.storage.resolve()?;
     let sources = args.sources.resolve(seed, &args.state.state_dir, printer).await?;
+    let delivery = sources.as_ref().map(|sources| sources::delivery(sources.prefix));
+    let max_outage = args.terms.max_outage;
     let terms = args.terms.resolve(sources.is_some())?;
     let speed = args.speed.resolve(printer)?;
     let job = Job {
@@ -54,6 +56,8 @@ pub(super) async fn plan(args: RunArgs, printer: &Printer) -> Result<Plan, Failu
         retries: args.deadlines.retries,
         on_limit: terms.on_limit,
         error_budget: terms.error_budget,
+        max_outage,
+        delivery,
         deadlines: args.deadlines.resolve(),
         trust: args.trust.resolve(printer),
         identity: way.identity,

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use v6kit_host::{Summary, is_delivered};
+use v6kit_host::is_delivered;
 use v6kit_net::Prefix;
 use v6kit_proxy::Delivery;
 
+use crate::commands::sources::setup_command;
 use crate::printer::Printer;
 
 /// How the proxy looks whether `prefix` is delivered here.
@@ -29,14 +30,9 @@ pub(super) async fn warn_if_missing(
     if !delivery.is_missing().await {
         return;
     }
-    // The hint is good without a device as well.
-    let summary = Summary::read(state_dir).ok().flatten();
-    let device = summary
-        .as_ref()
-        .and_then(|summary| summary.setups.iter().find(|set_up| set_up.prefix == prefix))
-        .map_or_else(String::new, |set_up| format!(" --dev {}", set_up.device));
+    let setup = setup_command(prefix, state_dir);
     printer.warning(format_args!(
         "{prefix} is not delivered to this host, so no answer would arrive: requests are refused until it is; \
-         run `sudo v6kit setup --prefix {prefix}{device}`"
+         run `{setup}`"
     ));
 }

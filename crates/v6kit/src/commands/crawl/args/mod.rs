@@ -7,7 +7,7 @@ mod data;
 mod items;
 mod request;
 mod site;
-mod sources;
+pub(super) mod sources;
 mod speed;
 mod storage;
 

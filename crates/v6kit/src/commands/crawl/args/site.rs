@@ -56,9 +56,15 @@ pub(crate) struct TermsArgs {
     /// Pause when more than this part of the last attempts failed, probe, and stop when probes fail too
     #[arg(long, value_name = "PERCENT", default_value = "20%", value_parser = values::percent, hide_short_help = true)]
     max_error_rate: f64,
-    /// The pause before the first probe; twice as long before each further one
+    /// The pause before the first probe; twice as long before each further one; 1s at most where nothing was answered
+    /// well yet
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = values::time, hide_short_help = true)]
     probe_pause: Duration,
+    /// How long nothing may be reached from this host before the crawl ends with exit code 75, to be resumed
+    ///
+    /// Until then items wait, and no attempt of theirs is used up.
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = values::time, hide_short_help = true)]
+    pub(crate) max_outage: Duration,
     /// Whether to obey robots.txt
     #[arg(long, value_name = "POLICY", default_value = "obey", hide_short_help = true)]
     robots: RobotsChoice,

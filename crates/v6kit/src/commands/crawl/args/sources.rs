@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Duration;
 
-use v6kit_crawl::Sources;
+use v6kit_crawl::{DeliveryCheck, Sources};
 use v6kit_net::Prefix;
 
 use crate::commands::crawl::values;
@@ -53,6 +53,17 @@ impl SourceArgs {
             addresses: crate::commands::sources::addresses(self.addresses, Some(prefix), printer),
         }))
     }
+}
+
+/// How a crawl looks whether `prefix` is delivered to this host.
+pub(in crate::commands::crawl) fn delivery(prefix: Prefix) -> DeliveryCheck {
+    DeliveryCheck::new(prefix, move || {
+        Box::pin(async move {
+            let seen = v6kit_host::is_delivered(prefix).await;
+            seen.inspect_err(|error| tracing::debug!("no look at the routes: {error}"))
+                .ok()
+        })
+    })
 }
 
 /// The prefix that was given, or that of the last setup.
