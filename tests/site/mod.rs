@@ -2,6 +2,7 @@
 
 mod addresses;
 mod mixed;
+mod outages;
 mod robots;
 mod terms;
 mod work;

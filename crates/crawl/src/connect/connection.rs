@@ -19,6 +19,7 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
 use hyper_util::rt::TokioIo;
+use nix::errno::Errno;
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -444,6 +445,18 @@ fn dial_fault(error: &DialError) -> Fault {
         DialError::SourceNotLocal { .. } | DialError::NoAddress { .. } => ErrorKind::SourceAddress,
         DialError::SourcePorts { .. } | DialError::TuplePorts { .. } => ErrorKind::Ports,
         DialError::Reset { .. } => ErrorKind::Reset,
+        // A route of type `blackhole`, and a device that is down.
+        DialError::Other {
+            call: "connect",
+            source,
+            ..
+        } if matches!(
+            source.raw_os_error().map(Errno::from_raw),
+            Some(Errno::EINVAL | Errno::ENETDOWN)
+        ) =>
+        {
+            ErrorKind::NoRoute
+        }
         // The rest is about this host running out of something.
         _ => ErrorKind::Resources,
     };

@@ -6,3 +6,4 @@ pub(crate) mod names;
 pub(crate) mod proxy;
 pub(crate) mod rotation;
 pub(crate) mod source_lease;
+pub(crate) mod way_out;

@@ -34,6 +34,8 @@ pub(crate) fn job(url: &str) -> Job {
 
 pub(crate) fn settings(output: &Path) -> Settings {
     Settings {
+        max_outage: Duration::from_secs(600),
+        delivery: None,
         output: output.to_owned(),
         sources: None,
         rate: Rate::Max,
