@@ -70,7 +70,7 @@ pub struct Sample {
     pub outcomes: Counts,
     /// Attempts: requests that were sent, and those for which there was no connection.
     pub requests: u64,
-    /// Requests of attempts beyond the first.
+    /// Attempts beyond the first.
     pub retries: u64,
     /// Bytes read from connections, above TLS.
     pub bytes_in: u64,
