@@ -37,9 +37,9 @@ impl Jars {
             if !text.is_empty() {
                 text.extend_from_slice(b"; ");
             }
-            text.extend_from_slice(name.as_bytes());
+            text.extend(name.chars().map(octet));
             text.push(b'=');
-            text.extend_from_slice(value.as_bytes());
+            text.extend(value.chars().map(octet));
         }
         // Nothing that came in a header is more than a header can hold.
         if let Ok(mut value) = HeaderValue::from_bytes(&text)
@@ -58,11 +58,8 @@ impl Jars {
         }
         let mut jars = self.0.borrow_mut();
         let jar = jars.get_or_insert_mut(from, CookieStore::new);
-        for text in given
-            .filter_map(|value| value.to_str().ok())
-            .filter(|text| text.len() <= LARGEST)
-        {
-            let Ok(cookie) = RawCookie::parse(text.to_owned()) else {
+        for value in given.filter(|value| value.len() <= LARGEST) {
+            let Some(cookie) = parsed(value.as_bytes()) else {
                 continue;
             };
             if is_for_whole_registry(&cookie, url) || jar.iter_any().count() >= COOKIES {
@@ -72,6 +69,36 @@ impl Jars {
             let _ = jar.insert_raw(&cookie, url);
         }
     }
+}
+
+/// What a Set-Cookie field holds. An octet is the character of its number: [`octet`] gives back what came, whatever its
+/// encoding. Dates are read as RFC 6265 section 5.1.1 has it.
+fn parsed(value: &[u8]) -> Option<RawCookie<'static>> {
+    let text: String = value.iter().copied().map(char::from).collect();
+    let mut parts = text.split(';');
+    let pair = parts.next().unwrap_or_default().to_owned();
+    let whole = parts
+        .map(with_usual_date)
+        .fold(pair, |whole, part| whole + ";" + &part);
+    RawCookie::parse(whole).ok()
+}
+
+/// `Expires=DATE` with the date as HTTP writes it (RFC 9110 section 5.6.7); any other attribute as it is.
+fn with_usual_date(attribute: &str) -> String {
+    let date = attribute.split_once('=').and_then(|(name, date)| {
+        let is_expires = name.trim().eq_ignore_ascii_case("expires");
+        let date = v6kit_model::lenient_date(date).filter(|_| is_expires)?;
+        let date = jiff::Timestamp::try_from(date).ok()?;
+        jiff::fmt::rfc2822::DateTimePrinter::new()
+            .timestamp_to_rfc9110_string(&date)
+            .ok()
+    });
+    date.map_or_else(|| attribute.to_owned(), |date| format!(" Expires={date}"))
+}
+
+/// The octet that [`parsed`] read as `character`.
+fn octet(character: char) -> u8 {
+    u8::try_from(character).unwrap_or(b'?')
 }
 
 /// `Domain=com` and the like, which would show a cookie to everybody.
@@ -127,6 +154,32 @@ mod tests {
             shown(&jars, one, "http://a.example/only").as_deref(),
             Some("id=1")
         );
+    }
+
+    #[test]
+    fn values_go_back_as_octets_and_dates_are_read_as_browsers_do() {
+        let jars = Jars::new();
+        let from = Ipv6Addr::LOCALHOST;
+        let site = url("http://a.example/");
+        let keep = |field: &[u8]| {
+            let field = HeaderValue::from_bytes(field).unwrap();
+            jars.keep(from, &site, &HeaderMap::from_iter([(SET_COOKIE, field)]));
+        };
+        let shown = || {
+            let mut headers = HeaderMap::new();
+            jars.fill(from, &site, &mut headers);
+            headers.get(COOKIE).map(|value| value.as_bytes().to_vec())
+        };
+        for date in [
+            "Thu, 01-Jan-70 00:00:00 GMT",
+            "Thu, 01 Jan 1970 00:00:00 UTC",
+            "1 Jan 1970 0:0:0",
+        ] {
+            keep(b"s=\xe9\xc3\xa9; Expires=Wed, 1 Jan 2200 0:00:00 +0000");
+            assert_eq!(shown().as_deref(), Some(&b"s=\xe9\xc3\xa9"[..]));
+            keep(format!("s=1; expires={date}").as_bytes());
+            assert_eq!(shown(), None, "{date}");
+        }
     }
 
     #[test]
