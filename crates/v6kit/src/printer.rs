@@ -233,19 +233,24 @@ fn write_line(stream: &mut impl Write, text: &impl Display) -> io::Result<()> {
     }
 }
 
-/// `text` with what could drive a terminal written as an escape, wherever it comes from: C1 controls, and the marks
-/// that change the direction of writing (Unicode Standard Annex 9). Of the C0 controls ESC is left for the colours.
+/// `text` with what could drive a terminal written as an escape, wherever it comes from: controls, and the marks that
+/// change the direction of writing (Unicode Standard Annex 9). Colours are left (SGR; ECMA-48 section 8.3.117).
 fn harmless(text: &str) -> Cow<'_, str> {
     if text
         .bytes()
-        .all(|byte| matches!(byte, b'\n' | b'\t' | 0x1b | b' '..=b'~'))
+        .all(|byte| matches!(byte, b'\n' | b'\t' | b' '..=b'~'))
     {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let length = colour(rest).unwrap_or(c.len_utf8());
+        let (these, behind) = rest.split_at(length);
+        rest = behind;
         match c {
-            '\n' | '\t' | '\u{1b}' => out.push(c),
+            '\u{1b}' if length > 1 => out.push_str(these),
+            '\n' | '\t' => out.push(c),
             '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
                 let _ = write!(out, "{}", c.escape_unicode());
             }
@@ -256,6 +261,13 @@ fn harmless(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(out)
+}
+
+/// The length of the sequence that sets a colour, where `text` begins with one.
+fn colour(text: &str) -> Option<usize> {
+    let parameters = text.strip_prefix("\u{1b}[")?;
+    let end = parameters.find(|c: char| !(c.is_ascii_digit() || c == ';'))?;
+    parameters[end..].starts_with('m').then_some(2 + end + 1)
 }
 
 #[cfg(test)]

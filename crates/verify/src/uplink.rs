@@ -168,7 +168,7 @@ fn default_route_hint(ignoring: &[String]) -> String {
                 .map(|device| format!("net.ipv6.conf.{}.accept_ra=2", in_sysctl(device)))
                 .collect();
             format!(
-                "forwarding is on and accept_ra is 1 on {}: the kernel ignores router advertisements there and has dropped their default route; `sudo sysctl -w {}` takes them again",
+                "forwarding is on and accept_ra is 1 on {}: the kernel ignores router advertisements there, and the default routes that they bring; `sudo sysctl -w {}` takes them again",
                 devices.join(", "),
                 settings.join(" ")
             )
