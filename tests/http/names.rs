@@ -123,7 +123,9 @@ fn hosts_are_where_the_user_says() {
     assert_eq!(scene.bodies("one"), ["fd00::3"; 4]);
     assert_eq!(scene.bodies("all"), ["fd00::2"; 2]);
     assert!(
-        scene.file("none.json").contains("no name server gives an answer for"),
+        scene
+            .file("none.json")
+            .contains("no name server gives an answer for"),
         "{}",
         scene.file("none.json")
     );
