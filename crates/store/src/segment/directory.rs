@@ -8,8 +8,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use nix::sys::statvfs::statvfs;
 
 use super::{Room, SegmentSink, SegmentStore};
@@ -264,10 +262,12 @@ impl Drop for WholeFile {
 
 /// Renames `from` to `to`, which no file has as its name: it would be somebody else's.
 fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
-    match renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE) {
-        // Not every file system can do it in one step (renameat2(2)).
-        Err(Errno::EINVAL | Errno::ENOSYS) if !to.try_exists()? => fs::rename(from, to),
-        renamed => Ok(renamed?),
+    match fs::hard_link(from, to) {
+        Ok(()) => fs::remove_file(from),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+        // Not every file system has links.
+        Err(_) if !to.try_exists()? => fs::rename(from, to),
+        Err(error) => Err(error),
     }
 }
 
