@@ -291,7 +291,7 @@ fn a_router_that_is_not_openwrt_is_left_alone() {
         start_router
         fails_with 1 push
         says \"$(cat $T/err)\" 'why: this is not OpenWrt'
-        says \"$(cat $T/err)\" 'hint: `v6kit router render --as'
+        says \"$(cat $T/err)\" 'hint: router render prints the same for other routers'
         ",
     );
 }
