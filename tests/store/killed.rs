@@ -85,8 +85,8 @@ const WHILE_IT_APPENDS: &str = "
 
 /// The same for files that are written whole, under another name at first.
 const WHILE_IT_WRITES_WHOLE_FILES: &str = "
-    openat:part:1 write:part:1 unlink:leftover:1 fdatasync:part:1 unlink:leftover:1 rename:part:1 write:part:1
-    rename:second:1 pwrite64:wal:4 pwrite64:wal:9 fsync:wal:1 fsync:wal:3 fdatasync:second:1 openat:second:1
+    openat:part:1 write:part:1 unlink:leftover:1 fdatasync:part:1 unlink:leftover:1 linkat:part:1 write:part:1
+    linkat:second:1 pwrite64:wal:4 pwrite64:wal:9 fsync:wal:1 fsync:wal:3 fdatasync:second:1 openat:second:1
 ";
 
 /// Kills the crawl in the middle of system calls, again and again on the same job.

@@ -110,7 +110,7 @@ fn warcio_checks_and_pywb_indexes() {
         scratch.path(),
         &format!(
             r#"{ODD_SERVER}
-            "$V6KIT" crawl "$odd/{{0..6}}" "$url/nothing" "http://[::1]:1/" -o "$job" -r max --retries 0 --format warc \
+            "$V6KIT" crawl --robots ignore "$odd/{{0..6}}" "$url/nothing" "http://[::1]:1/" -o "$job" -r max --retries 0 --format warc \
                 --keep-free 0 -q -d 'a=1' && exit 9
             kill $ODD_PID
             "#
@@ -140,7 +140,7 @@ fn bodies_of_every_kind_come_back_as_they_went() {
             scratch.path(),
             &format!(
                 r#"{ODD_SERVER}
-                "$V6KIT" crawl "$odd/{{0..6}}" -o "$job" -r max --format {format} --keep-free 0 -q
+                "$V6KIT" crawl --robots ignore "$odd/{{0..6}}" -o "$job" -r max --format {format} --keep-free 0 -q
                 kill $ODD_PID
                 "#
             ),
@@ -181,15 +181,15 @@ fn parts_of_answers_are_kept_on_demand() {
         &format!(
             r#"{ODD_SERVER}
             for format in ndjson parquet; do
-                "$V6KIT" crawl "$odd/0" -o "$T/headers-$format" --format $format --store body,headers --keep-free 0 -q
-                "$V6KIT" crawl "$odd/0" -o "$T/fields-$format" --format $format --extract a.b.1,c,x --keep-free 0 -q
-                "$V6KIT" crawl "$odd/0" -o "$T/meta-$format" --format $format --store meta --keep-free 0 -q
+                "$V6KIT" crawl --robots ignore "$odd/0" -o "$T/headers-$format" --format $format --store body,headers --keep-free 0 -q
+                "$V6KIT" crawl --robots ignore "$odd/0" -o "$T/fields-$format" --format $format --extract a.b.1,c,x --keep-free 0 -q
+                "$V6KIT" crawl --robots ignore "$odd/0" -o "$T/meta-$format" --format $format --store meta --keep-free 0 -q
                 "$V6KIT" crawl cat "$T/headers-$format" | jq -c '[.headers."x-twice", .headers."content-type", .body.a.b[0]]'
                 "$V6KIT" crawl cat "$T/fields-$format" | jq -c .body
                 "$V6KIT" crawl cat "$T/meta-$format" | jq -c '[has("body"), has("headers"), .status]'
             done
             for refused in "--format warc --store meta" "--format warc --extract a" "--store meta --extract a"; do
-                if "$V6KIT" crawl "$odd/0" -o "$T/refused" $refused; then exit 9; else [ $? = 2 ]; fi
+                if "$V6KIT" crawl --robots ignore "$odd/0" -o "$T/refused" $refused; then exit 9; else [ $? = 2 ]; fi
             done
             kill $ODD_PID
             "#

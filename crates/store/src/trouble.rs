@@ -25,8 +25,19 @@ pub(crate) enum Trouble {
 }
 
 impl Trouble {
-    /// By what the system or SQLite said.
+    /// By what the system or SQLite said, wherever in the chain of causes that stands.
     pub(crate) fn of(error: &(dyn Error + 'static)) -> Self {
+        let mut cause = Some(error);
+        while let Some(error) = cause {
+            match Self::of_one(error) {
+                Self::Other => cause = error.source(),
+                trouble => return trouble,
+            }
+        }
+        Self::Other
+    }
+
+    fn of_one(error: &(dyn Error + 'static)) -> Self {
         use rusqlite::ErrorCode;
         if let Some(error) = error.downcast_ref::<io::Error>() {
             return match error.raw_os_error() {
@@ -91,6 +102,17 @@ impl Trouble {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_cause_is_found_below_what_wraps_it() {
+        let full =
+            rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL), None);
+        let ledger = crate::ledger::LedgerError::Database {
+            place: "job".to_owned(),
+            source: full.into(),
+        };
+        assert_eq!(Trouble::of(&io::Error::other(ledger)), Trouble::Full);
+    }
 
     #[test]
     fn only_a_full_disk_is_full() {

@@ -121,7 +121,9 @@ impl SegmentStore for SegmentDirectory {
     }
 
     fn discard_uncommitted(&self, committed: &BTreeMap<u64, u64>) -> io::Result<()> {
-        let mut last = committed.keys().last().copied().unwrap_or(0);
+        // A number that was given out and has no file may be given out again.
+        let kept = committed.iter().filter(|(_, length)| **length > 0);
+        let mut last = kept.map(|(number, _)| *number).max().unwrap_or(0);
         for entry in fs::read_dir(&self.directory)? {
             let path = entry?.path();
             let Some(number) = self.number_of(&path) else {
