@@ -25,6 +25,6 @@ pub use item::Item;
 pub use json::is_portable;
 pub use order::{Order, VisitOrder};
 pub use ordinals::{NotOrdinals, Ordinals};
-pub use outcome::{ErrorKind, Fault, Outcome};
+pub use outcome::{ErrorKind, Fault, Outcome, drives_terminals};
 pub use protocol::{ACCEPTED_CODINGS, Answer, Coding, HttpVersion, Protocol, TransferCoding};
 pub use retry_after::retry_after;

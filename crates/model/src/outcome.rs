@@ -221,8 +221,10 @@ impl Fault {
     }
 }
 
-/// Controls, and the marks that change the direction of writing (Unicode Standard Annex 9).
-fn drives_terminals(c: char) -> bool {
+/// Whether `c` could drive a terminal: controls, and the marks that change the direction of writing (Unicode Standard
+/// Annex 9).
+#[must_use]
+pub fn drives_terminals(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

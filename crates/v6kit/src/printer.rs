@@ -14,6 +14,7 @@ use std::sync::OnceLock;
 use comfy_table::{Table, presets};
 use console::Style;
 use serde::Serialize;
+use v6kit_model::drives_terminals;
 use v6kit_net::Code;
 
 use crate::args::OutputArgs;
@@ -251,10 +252,7 @@ fn harmless(text: &str) -> Cow<'_, str> {
         match c {
             '\u{1b}' if length > 1 => out.push_str(these),
             '\n' | '\t' => out.push(c),
-            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-                let _ = write!(out, "{}", c.escape_unicode());
-            }
-            c if c.is_control() => {
+            c if drives_terminals(c) => {
                 let _ = write!(out, "{}", c.escape_unicode());
             }
             c => out.push(c),
