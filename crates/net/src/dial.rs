@@ -2,6 +2,8 @@
 
 use std::io;
 use std::net::{Ipv6Addr, SocketAddrV6};
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::errno::Errno;
@@ -11,14 +13,14 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
-use crate::{Code, Hint, Ipv6};
+use crate::{Code, Hint, Ipv6, file_limit};
 
 /// Why a connection was not made, told apart by system call and errno.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DialError {
-    /// socket: EMFILE.
-    #[error("this process has no file descriptor left")]
+    /// socket: EMFILE, or a descriptor of those that are kept for files.
+    #[error("this process has no file descriptor left for connections")]
     ProcessFiles,
     /// socket: ENFILE.
     #[error("the system has no file descriptor left")]
@@ -207,11 +209,24 @@ pub async fn dial_to_speak(
     connect(socket, to, from, deadline).await
 }
 
+/// Descriptors that connections leave to files, name look-ups and programs that are started.
+const KEPT_FOR_FILES: u64 = 32;
+
+/// The first descriptor that is no connection's. The kernel gives the lowest that is free (socket(2)), so at least as
+/// many are free as lie above it, whatever this process inherited.
+static FILES_BEGIN: LazyLock<RawFd> = LazyLock::new(|| {
+    let soft = file_limit().map_or(u64::MAX, |limit| limit.soft);
+    RawFd::try_from(soft - KEPT_FOR_FILES.min(soft / 8)).unwrap_or(RawFd::MAX)
+});
+
 /// A socket at `from`, or at the address that the kernel chooses.
 fn socket(to: SocketAddrV6, from: Option<Ipv6Addr>) -> Result<Socket, DialError> {
     let kind = Type::STREAM.nonblocking().cloexec();
     let socket = Socket::new_raw(Domain::IPV6, kind, Some(Protocol::TCP))
         .map_err(|source| socket_error(source, to))?;
+    if socket.as_raw_fd() >= *FILES_BEGIN {
+        return Err(DialError::ProcessFiles);
+    }
     if let Some(from) = from {
         bind(&socket, from, to)?;
     }
