@@ -674,6 +674,7 @@ fn bad_usage_is_explained_and_exits_2() {
         (vec!["http://192.0.2.1/{1..5}"], vec!["IPv4"]),
         (vec!["http://h/{1..1e19}{1..1e19}"], vec!["split"]),
         (vec!["http://h/", "-r", "fast"], vec!["150/s"]),
+        (vec!["http://h/", "-o", "-"], vec!["crawl cat DIR"]),
         (vec!["http://h/", "--timeout", "0s"], vec!["30s"]),
         (vec!["http://h/", "--max-body", "big"], vec!["10M"]),
         (vec!["http://h/", "-H", "nonsense"], vec!["Name: value"]),
@@ -704,6 +705,29 @@ fn bad_usage_is_explained_and_exits_2() {
         assert_explained(&run, &parts);
     }
     assert!(!Path::new(job).exists(), "nothing was begun");
+}
+
+#[test]
+fn urls_of_other_habits_are_fetched_and_spoken_of() {
+    let scratch = scratch();
+    let run = with_echo(
+        scratch.path(),
+        "",
+        r#"
+        "$V6KIT" crawl "$url/items/[1-5]" -o "$T/globbed" -r max --robots ignore
+        "$V6KIT" crawl "$url"/items/{7..31} -o "$T/braces" -r max --robots ignore
+        "$V6KIT" crawl status "$T/braces"
+        "#,
+    )
+    .expect(0);
+    assert!(
+        run.stderr
+            .contains("[1-5] is fetched as it stands; a range is written {1..5}"),
+        "{run}"
+    );
+    assert!(run.stderr.contains("25 URLs were given"), "{run}");
+    assert!(run.stderr.contains("/items/{7..31}'"), "{run}");
+    assert!(run.stdout.contains("/items/7 and 24 more"), "{run}");
 }
 
 #[test]

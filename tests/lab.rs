@@ -218,11 +218,15 @@ fn what_the_lab_changes_stays_in_the_lab() {
     in_namespace(
         r#"
         mkdir -p /etc/security/limits.d
-        look() { ls -A /etc/security/limits.d; cat /proc/sys/net/ipv6/ip_nonlocal_bind /proc/sys/fs/nr_open; }
+        look() { ls -AR /etc; cat /etc/hosts; cat /proc/sys/net/ipv6/ip_nonlocal_bind /proc/sys/fs/nr_open; }
         look > "$T/before"
         "$V6KIT" lab run -- bash -c '
             set -eu
             touch /etc/security/limits.d/99-lab
+            echo 2001:db8:80::80 target.test >> /etc/hosts
+            grep -q target.test /etc/hosts
+            mkdir /etc/of-the-lab
+            rm /etc/group
             echo 1 > /proc/sys/net/ipv6/ip_nonlocal_bind
             mkdir -p "$V6KIT_STATE_DIR" && touch "$V6KIT_STATE_DIR/journal"
             if echo 1048577 > /proc/sys/fs/nr_open; then exit 9; fi'

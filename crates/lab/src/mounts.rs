@@ -1,5 +1,5 @@
-//! What the file system looks like in the lab: as outside, except for /proc, /sys, the state of setup
-//! and the files that setup writes.
+//! What the file system looks like in the lab: as outside, except for /proc, /sys, the state of setup, the files that
+//! setup writes, and an /etc whose changes go with the lab.
 
 use std::fs;
 use std::io;
@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
+use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{AccessFlags, access};
 
 use crate::error::LabError;
@@ -34,10 +35,81 @@ pub(crate) fn arrange() -> Result<PathBuf, LabError> {
     show_own_processes()?;
     protect_sysctls_of_the_machine()?;
     show_own_devices()?;
+    let directory = directory_of_the_lab()?;
+    keep_etc(&directory)?;
     for directory in COVERED.iter().filter(|directory| Path::new(directory).is_dir()) {
         mount_tmpfs(directory)?;
     }
-    directory_of_the_lab()
+    Ok(directory)
+}
+
+/// Lays a directory of the lab over /etc, where changes go; where the kernel has none for user namespaces (before 5.11,
+/// overlayfs "userxattr"), /etc is read-only instead.
+fn keep_etc(lab: &Path) -> Result<(), LabError> {
+    let (upper, work) = (lab.join("etc"), lab.join("etc.work"));
+    for directory in [&upper, &work] {
+        fs::create_dir(directory)
+            .map_err(|source| LabError::system("find a place for the lab's files", source))?;
+    }
+    // A file that a container mounted in /etc lies below the overlay.
+    let mounted: Vec<(PathBuf, Vec<u8>)> = mounted_in("/etc")
+        .into_iter()
+        .filter_map(|file| fs::read(&file).ok().map(|content| (file, content)))
+        .collect();
+    let layers = format!(
+        "lowerdir=/etc,upperdir={},workdir={}",
+        upper.display(),
+        work.display()
+    );
+    let overlay = [format!("{layers},userxattr"), layers].iter().any(|data| {
+        mount_at(
+            "/etc",
+            Some("overlay"),
+            Some("overlay"),
+            MsFlags::MS_NOSUID,
+            Some(data),
+        )
+        .is_ok()
+    });
+    if !overlay {
+        return protect_etc();
+    }
+    for (file, content) in mounted {
+        fs::write(&file, content)
+            .map_err(|source| LabError::system(format!("show {} in the lab", file.display()), source))?;
+    }
+    Ok(())
+}
+
+/// Makes /etc read-only, with what is mounted in it.
+fn protect_etc() -> Result<(), LabError> {
+    let bind = MsFlags::MS_BIND | MsFlags::MS_REC;
+    let again = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
+    // Flags that an outer namespace has set may not be taken back (mount_namespaces(7), "Restrictions").
+    let set = statvfs("/etc").map_or(FsFlags::empty(), |found| found.flags());
+    let kept = [
+        (FsFlags::ST_NOSUID, MsFlags::MS_NOSUID),
+        (FsFlags::ST_NODEV, MsFlags::MS_NODEV),
+        (FsFlags::ST_NOEXEC, MsFlags::MS_NOEXEC),
+        (FsFlags::ST_NOATIME, MsFlags::MS_NOATIME),
+        (FsFlags::ST_NODIRATIME, MsFlags::MS_NODIRATIME),
+    ];
+    let kept = kept.into_iter().filter(|(found, _)| set.contains(*found));
+    let flags = kept.fold(again, |flags, (_, flag)| flags | flag);
+    mount_at("/etc", Some("/etc"), None, bind, None)
+        .and_then(|()| mount_at("/etc", None, None, flags, None))
+        .map_err(|errno| LabError::system("make /etc read-only", errno))
+}
+
+/// The files below `directory` that are mount points (proc_pid_mountinfo(5), field 5).
+fn mounted_in(directory: &str) -> Vec<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    mounts
+        .lines()
+        .filter_map(|line| line.split(' ').nth(4))
+        .map(PathBuf::from)
+        .filter(|point| point.starts_with(directory) && point.is_file())
+        .collect()
 }
 
 /// Mounts a /proc of this PID namespace. Kernels refuse that where parts of the old one are covered, as

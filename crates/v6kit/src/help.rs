@@ -11,6 +11,9 @@ use crate::args::{Args, for_short_help};
 
 const WIDTH: usize = 100;
 
+/// The width of a new terminal.
+const NARROW: usize = 80;
+
 /// A command and its words: `v6kit crawl status`.
 struct Entry {
     words: String,
@@ -18,7 +21,11 @@ struct Entry {
 }
 
 fn entries() -> Vec<Entry> {
-    let mut root = Args::command().term_width(WIDTH);
+    entries_at(WIDTH)
+}
+
+fn entries_at(width: usize) -> Vec<Entry> {
+    let mut root = Args::command().term_width(width);
     root.build();
     let mut entries = Vec::new();
     collect("v6kit", &root, &mut entries);
@@ -86,6 +93,21 @@ fn every_help_fits_100_columns() {
             }
         }
     }
+}
+
+#[test]
+fn no_line_of_an_example_is_broken_by_a_new_terminal() {
+    let mut broken = Vec::new();
+    for (wide, narrow) in entries().into_iter().zip(entries_at(NARROW)) {
+        for render in [Command::render_help, Command::render_long_help] {
+            let shown = |command: &Command| render(&mut command.clone()).to_string();
+            let narrow = shown(&narrow.command);
+            if examples(&narrow) != examples(&shown(&wide.command)) {
+                broken.push(wide.words.clone());
+            }
+        }
+    }
+    assert!(broken.is_empty(), "an example of these is too wide: {broken:#?}");
 }
 
 #[test]

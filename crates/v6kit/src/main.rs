@@ -18,6 +18,7 @@ mod printer;
 mod runnable;
 mod service;
 mod stderr;
+mod table;
 
 use std::process::ExitCode;
 

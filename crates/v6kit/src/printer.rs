@@ -11,8 +11,7 @@ use std::fmt::{Display, Write as _};
 use std::io::{self, IsTerminal, Write};
 use std::sync::OnceLock;
 
-use comfy_table::{Table, presets};
-use console::Style;
+use console::{Style, Term};
 use serde::Serialize;
 use v6kit_model::drives_terminals;
 use v6kit_net::Code;
@@ -21,6 +20,7 @@ use crate::args::OutputArgs;
 use crate::failure::{Exit, Failure};
 use crate::runnable::runnable;
 use crate::stderr::{self, Severity, with_severity};
+use crate::table;
 
 /// Prints results as text or JSON, notes, and failures.
 #[derive(Debug)]
@@ -136,18 +136,14 @@ impl Printer {
         }
     }
 
-    /// Rows of the result in aligned columns, in text form only.
+    /// Rows of the result in aligned columns, in text form only. On a terminal that is too narrow for them, the last
+    /// column goes below the others.
     pub(crate) fn table(&self, rows: impl IntoIterator<Item = Vec<String>>) {
-        let mut table = Table::new();
-        table.load_style(presets::NOTHING);
-        for row in rows {
-            table.add_row(row);
-        }
-        for column in table.column_iter_mut() {
-            column.set_padding((0, 2));
-        }
-        for line in table.lines() {
-            self.line(line.trim_end());
+        let width = Term::stdout()
+            .size_checked()
+            .map(|(_lines, columns)| usize::from(columns));
+        for line in table::lines(rows.into_iter().collect(), width) {
+            self.line(line);
         }
     }
 

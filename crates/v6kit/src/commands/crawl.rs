@@ -4,6 +4,7 @@ mod access;
 mod args;
 mod check;
 mod display;
+mod habits;
 mod invocation;
 mod job_file;
 mod read;
@@ -48,11 +49,13 @@ use crate::stderr;
         `v6kit crawl --help` shows every option.",
     after_long_help = "Examples:\n  \
         v6kit crawl 'https://api.example.org/items/{1..1000000}' -o items\n  \
-        v6kit crawl 'https://{de,fr}.example.org/{1..500}?lang={a,b}' -o items -r 20/s -c 50\n  \
+        v6kit crawl 'https://{de,fr}.example.org/{1..500}?lang={a,b}' -o items \\\n    \
+            -r 20/s -c 50\n  \
         v6kit crawl --job items.toml -r 5/s\n  \
-        v6kit crawl 'https://api.example.org/{1..500}' -o items --bearer-file token --redirects 5 \\\n    \
-            -x 'socks5h://[::1]:1080'\n  \
-        v6kit crawl 'https://api.example.org/search?page={1..500}' -d '{\"page\":{}}' -o pages -c auto --rate-total 50/s\n  \
+        v6kit crawl 'https://api.example.org/{1..500}' -o items \\\n    \
+            --bearer-file token --redirects 5 -x 'socks5h://[::1]:1080'\n  \
+        v6kit crawl 'https://api.example.org/search?page={1..500}' -d '{\"page\":{}}' \\\n    \
+            -o pages -c auto --rate-total 50/s\n  \
         v6kit crawl status items\n  \
         v6kit crawl cat items --outcome ok | jq .body\n  \
         v6kit crawl retry items --outcome transient,blocked"

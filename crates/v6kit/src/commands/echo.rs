@@ -21,7 +21,8 @@ use crate::printer::Printer;
 #[command(after_help = "Examples:\n  \
     v6kit echo --listen [::]:8080\n  \
     v6kit echo --listen [::]:8443 --tls self-signed\n  \
-    v6kit echo --listen [::]:8080 --limit 100/10s --limit-scope 64 --limit-answer captcha")]
+    v6kit echo --listen [::]:8080 --limit 100/10s --limit-scope 64 \\\n    \
+    --limit-answer captcha")]
 pub(crate) struct EchoArgs {
     /// Address and port to listen on; may be given several times
     #[arg(long, value_name = "ADDR", default_value = "[::1]:8080", value_parser = listen_address)]

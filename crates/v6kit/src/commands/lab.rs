@@ -45,8 +45,8 @@ enum LabSubcommand {
     V6KIT_STATE_DIR       where setup keeps its journal in the lab\n\n\
     Examples:\n  \
     v6kit lab run -- bash\n  \
-    v6kit lab run -- sh -c 'v6kit setup --prefix $V6KIT_LAB_PREFIX --dev $V6KIT_LAB_DEV && \\\n      \
-    v6kit verify --endpoint $V6KIT_LAB_TARGET'\n  \
+    v6kit lab run -- sh -c 'v6kit setup --prefix $V6KIT_LAB_PREFIX \\\n      \
+    --dev $V6KIT_LAB_DEV && v6kit verify --endpoint $V6KIT_LAB_TARGET'\n  \
     v6kit lab run --topology on-link -- v6kit verify --prefix 2001:db8:6::/64")]
 struct RunArgs {
     /// How the router treats the prefix

@@ -37,7 +37,7 @@ With --json each event is one line: first {\"event\":\"ready\", ...}, last {\"ev
 Examples:
   sudo v6kit ndp --prefix 2001:db8:1:2::/64 --dev eth0
   sudo v6kit ndp                                            after `v6kit setup`
-  sudo v6kit ndp --all --prefix 2001:db8:1:2:c::/80 --dev eth0     for containers behind this host")]
+  sudo v6kit ndp --all --prefix 2001:db8:1:2:c::/80 --dev eth0")]
 pub(crate) struct NdpArgs {
     /// The on-link prefix; default: that of the last setup
     #[arg(long, value_name = "P", value_parser = crate::args::prefix)]

@@ -43,9 +43,12 @@ Examples:
   v6kit proxy                                               after `v6kit setup`
   https_proxy=http://127.0.0.1:1234 python3 crawl.py
   curl -x socks5h://job-session-7:x@127.0.0.1:1234 https://example.org/
-  v6kit proxy --listen [::]:1234 --auth-file users.htpasswd --user-connections 100
-  v6kit proxy --listen tls://[::]:8443 --cert chain.pem --key key.pem --auth-file users.htpasswd
-  v6kit proxy --listen unix:/run/v6kit.sock --metrics 127.0.0.1:9407 --access-log proxy.jsonl")]
+  v6kit proxy --listen [::]:1234 --auth-file users.htpasswd \\
+    --user-connections 100
+  v6kit proxy --listen tls://[::]:8443 \\
+    --cert chain.pem --key key.pem --auth-file users.htpasswd
+  v6kit proxy --listen unix:/run/v6kit.sock --metrics 127.0.0.1:9407 \\
+    --access-log proxy.jsonl")]
 pub(crate) struct ProxyArgs {
     /// The prefix to send from; default: that of the last setup
     #[arg(long, value_name = "P", value_parser = crate::args::prefix)]

@@ -23,6 +23,9 @@ pub(super) async fn plan(args: RunArgs, printer: &Printer) -> Result<Plan, Failu
     let output = args.output.expect("clap requires it");
     let (limit, order) = (args.items.limit, args.items.order());
     let seed = args.items.seed.unwrap_or_else(rand::random);
+    for remark in args.items.remarks() {
+        printer.note(remark);
+    }
     let items = args.items.resolve(&output)?;
     let storage = args.storage.resolve()?;
     let sources = args.sources.resolve(seed, &args.state.state_dir, printer).await?;

@@ -87,10 +87,7 @@ fn rows(status: &Status, printer: &Printer) -> Vec<Vec<String>> {
         count(standing.left())
     };
     let mut rows = vec![
-        row(
-            "url",
-            description.get("url").unwrap_or_default().replace('\n', " "),
-        ),
+        row("url", urls(description.get("url").unwrap_or_default())),
         row(
             "done",
             format!("{} of {}", count(standing.done.sum()), count(standing.total)),
@@ -121,6 +118,17 @@ fn rows(status: &Status, printer: &Printer) -> Vec<Vec<String>> {
         }
     }
     rows
+}
+
+/// What a person wants to see of URLs, a line each: some of them, and how many more there are.
+fn urls(lines: &str) -> String {
+    const SHOWN: usize = 3;
+    let count = lines.lines().count();
+    if count <= SHOWN {
+        return lines.lines().collect::<Vec<_>>().join(" ");
+    }
+    let first = lines.lines().next().unwrap_or_default();
+    format!("{first} and {} more", HumanCount(count as u64 - 1))
 }
 
 /// `312 B per item: 2.9 GiB in the end, 2.8 GiB still to come; 3 days left at 150/s`.

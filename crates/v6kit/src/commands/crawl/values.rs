@@ -1,9 +1,13 @@
 //! Values of the arguments of `v6kit crawl`.
 
+use std::ffi::OsStr;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use clap::builder::TypedValueParser;
+use clap::{Arg, Command};
 use http::{HeaderValue, Method};
 use v6kit_crawl::{Expectation, Expectations, Rate};
 use v6kit_model::input::{Field, RequestSpec};
@@ -11,6 +15,29 @@ use v6kit_store::{Content, FieldPath, Format, KeepFree};
 
 use super::args::Target;
 use crate::args::BadValue;
+
+/// Parses the path of a job directory, of any bytes.
+#[derive(Debug, Clone)]
+pub(super) struct Directory;
+
+impl TypedValueParser for Directory {
+    type Value = PathBuf;
+
+    fn parse_ref(&self, command: &Command, arg: Option<&Arg>, value: &OsStr) -> Result<PathBuf, clap::Error> {
+        // Elsewhere it is standard output.
+        let parser = |text: &str| match text {
+            "-" => Err(BadValue::new(
+                "records are kept in a directory, from which a crawl goes on",
+                "write -o DIR, then `v6kit crawl cat DIR` for standard output; ./- is a directory of that name",
+            )),
+            text => Ok(PathBuf::from(text)),
+        };
+        match value.to_str() {
+            Some(_) => TypedValueParser::parse_ref(&parser, command, arg, value),
+            None => Ok(PathBuf::from(value)),
+        }
+    }
+}
 
 /// A value of `--concurrency`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -37,7 +37,7 @@ pub(super) enum RouterCommand {
     /// Print what would be installed, without asking the router anything
     #[command(after_help = "Examples:\n  \
         v6kit router render --host fe80::9 --prefix 2001:db8:1:2:abcd::/80\n  \
-        v6kit router render --as nftables --host fe80::9 --prefix 2001:db8:1:2:abcd::/80 \\\n      --lan eth1 --wan eth0")]
+        v6kit router render --as nftables --host fe80::9 \\\n      --prefix 2001:db8:1:2:abcd::/80 --lan eth1 --wan eth0")]
     Render(RenderArgs),
     /// Install it on an OpenWrt router over ssh, or change what was installed
     #[command(after_help = "Examples:\n  \

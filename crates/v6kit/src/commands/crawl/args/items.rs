@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use v6kit_model::Order;
 use v6kit_model::input::{Items, List, ListSource, Template};
 
-use crate::commands::crawl::values;
+use crate::commands::crawl::{habits, values};
 use crate::failure::{Exit, Failure};
 
 #[derive(Debug, clap::Args)]
@@ -67,6 +67,27 @@ impl ItemArgs {
                 seed: self.seed.unwrap_or(0),
             },
         }
+    }
+
+    /// What other programs would take otherwise than this one does.
+    pub(crate) fn remarks(&self) -> Vec<String> {
+        let texts: Vec<&str> = self
+            .urls
+            .iter()
+            .filter_map(|target| match target {
+                Target::Template(template) => Some(template.as_str()),
+                Target::Substituted(url) => Some(url),
+                Target::StandardInput => None,
+            })
+            .collect();
+        let mut remarks: Vec<String> = texts
+            .iter()
+            .copied()
+            .filter_map(habits::brackets)
+            .take(1)
+            .collect();
+        remarks.extend(habits::unquoted_braces(&texts));
+        remarks
     }
 
     /// The items: templates, or the lines of a list, of which the job in `output` keeps a copy.

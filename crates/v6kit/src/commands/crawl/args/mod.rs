@@ -24,7 +24,7 @@ pub(super) use items::Target;
 #[derive(Debug, clap::Args)]
 pub(super) struct RunArgs {
     /// The job directory, made where there is none: -o items
-    #[arg(short, long, value_name = "DIR", required_unless_present = "job")]
+    #[arg(short, long, value_name = "DIR", required_unless_present = "job", value_parser = values::Directory)]
     pub(super) output: Option<PathBuf>,
     #[command(flatten)]
     pub(super) state: StateArgs,
