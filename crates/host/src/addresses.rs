@@ -32,7 +32,7 @@ pub struct Renewal {
 /// # Errors
 /// [`HostError`] when addresses cannot be read or nft fails.
 pub async fn renew_addresses() -> Result<Option<Renewal>, HostError> {
-    let now = own(&Netlink::open()?).await?;
+    let now = OwnAddresses::of_host(&Netlink::open()?).await?;
     let Some(known) = nft::read_own().map_err(ResourceError::from)? else {
         return Ok(None);
     };
@@ -69,12 +69,4 @@ pub async fn follow_addresses(mut tell: impl FnMut(Renewal)) -> Result<(), HostE
         // The rest of what came with it.
         while let Ok(Some(_)) = tokio::time::timeout(QUIET, events.next()).await {}
     }
-}
-
-/// The addresses of this host.
-pub(crate) async fn own(netlink: &Netlink) -> Result<OwnAddresses, NetlinkError> {
-    Ok(OwnAddresses::of(
-        &netlink.addresses().await?,
-        &netlink.links().await?,
-    ))
 }

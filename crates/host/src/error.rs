@@ -1,12 +1,14 @@
 //! Why setup, status or teardown stopped.
 
+mod journal;
+
 use std::error::Error;
 use std::io;
 
 use v6kit_net::{Code, Hint};
 
+pub use self::journal::JournalError;
 use crate::boot::BootError;
-use crate::journal::JournalError;
 use crate::netlink::NetlinkError;
 use crate::state_dir::StateDirError;
 use crate::summary::SummaryError;

@@ -51,9 +51,8 @@ pub use doctor::{
     Ceilings, CpuCeiling, Examination, Finding, FindingState, Machine, MemoryCeiling, Network, PrefixState,
     TaskCeiling, Tracking, examine,
 };
-pub use error::{FailureKind, HostError};
+pub use error::{FailureKind, HostError, JournalError};
 pub use exposure::exposure;
-pub use journal::JournalError;
 pub use netlink::NetlinkError;
 pub use report::{
     Kept, SetupReport, SetupState, SetupStep, StatusReport, StatusState, StatusStep, TeardownReport,

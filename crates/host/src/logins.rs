@@ -3,31 +3,14 @@
 //! Process 1 is no measure: systemd raises its own limit and gives everybody else DefaultLimitNOFILE
 //! (systemd-system.conf(5)).
 
+mod inherited;
+mod lines;
+
 use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
 
-use nix::sys::resource::{Resource, getrlimit};
-
+pub(crate) use self::lines::{Domain, Line};
 use crate::limits::{self, Limits, Pair};
-
-const DIRECTORY: &str = "/etc/security/limits.d";
-const MAIN_FILE: &str = "/etc/security/limits.conf";
-
-/// What systemd gives where nobody says anything else.
-const SYSTEMD_DEFAULT: Pair = Pair {
-    soft: Some(1024),
-    hard: Some(524_288),
-};
-/// Where settings of the manager lie; of two files of one name the first counts.
-const SYSTEMD: [&str; 4] = [
-    "/etc/systemd",
-    "/run/systemd",
-    "/usr/local/lib/systemd",
-    "/usr/lib/systemd",
-];
 
 /// What decides about the open files of logins, our own file left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -38,56 +21,6 @@ pub(crate) struct Logins {
     pub(crate) hard_of_daemons: Option<u64>,
     /// The lines about open files, in the order in which pam_limits(8) reads them.
     pub(crate) lines: Vec<Line>,
-}
-
-/// A line about open files.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Line {
-    pub(crate) path: PathBuf,
-    /// Counted from 1.
-    pub(crate) number: usize,
-    pub(crate) domain: Domain,
-    pub(crate) soft: bool,
-    pub(crate) hard: bool,
-    /// `None`: whoever it names keeps what is inherited.
-    pub(crate) limit: Option<u64>,
-}
-
-/// Whom a line is for. Those before `Everybody` win over it in whatever file they stand.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Domain {
-    /// A user, or a range of user ids.
-    User(String),
-    /// A group, or a range of group ids.
-    Group(String),
-    /// `*`: everybody but root.
-    Everybody,
-}
-
-impl Domain {
-    fn parse(text: &str) -> Option<Self> {
-        Some(match text {
-            "*" => Self::Everybody,
-            // For maxlogins only.
-            _ if text.starts_with('%') => return None,
-            _ => match text.strip_prefix('@') {
-                Some(group) => Self::Group(group.to_owned()),
-                None => Self::User(text.to_owned()),
-            },
-        })
-    }
-
-    fn root() -> Self {
-        Self::User("root".to_owned())
-    }
-
-    fn describe(&self) -> String {
-        match self {
-            Self::User(name) => name.clone(),
-            Self::Group(name) => format!("group {name}"),
-            Self::Everybody => "everybody".to_owned(),
-        }
-    }
 }
 
 /// A line that keeps somebody below what is wanted.
@@ -110,28 +43,19 @@ struct Source<'a> {
 impl Logins {
     /// What is there now. `None` where there is no limits.d directory, as without PAM.
     pub(crate) fn gather() -> io::Result<Option<Self>> {
-        if !Path::new(DIRECTORY).is_dir() {
+        if !lines::exist() {
             return Ok(None);
         }
-        let daemons = if Path::new("/run/systemd/system").is_dir() {
-            systemd_default(&SYSTEMD.map(PathBuf::from))?
-        } else {
-            first_process()
-        };
+        let daemons = inherited::of_daemons()?;
         // With our file there, the limits of this process may come from it.
         let inherited = match limits::read()?.is_absent() {
-            true => daemons.lowest(own()),
+            true => daemons.lowest(inherited::own()),
             false => daemons,
         };
-        let mut lines = Vec::new();
-        for path in files()? {
-            let text = fs::read(&path)?;
-            lines.extend(parse(&path, &String::from_utf8_lossy(&text)));
-        }
         Ok(Some(Self {
             inherited,
             hard_of_daemons: daemons.hard,
-            lines,
+            lines: lines::read()?,
         }))
     }
 
@@ -201,11 +125,11 @@ impl Logins {
             ..Source::default()
         };
         let mut pair = (inherited(self.inherited.soft), inherited(self.inherited.hard));
-        let is_ours_next = |line: &Line| comes_after_ours(&line.path);
+        let is_ours_next = |line: &Line| line.comes_after_ours();
         let (before, after): (Vec<&Line>, Vec<&Line>) =
             self.lines.iter().partition(|line| !is_ours_next(line));
         let apply = |pair: &mut (Source<'a>, Source<'a>), lines: Vec<&'a Line>| {
-            for line in lines.into_iter().filter(|line| concerns(&line.domain, domain)) {
+            for line in lines.into_iter().filter(|line| line.domain.concerns(domain)) {
                 let is_of_the_domain = line.domain == *domain;
                 for (wanted, source, base) in [
                     (line.soft, &mut pair.0, self.inherited.soft),
@@ -238,140 +162,12 @@ impl Logins {
     }
 }
 
-/// Whether a line for `line` is one for `domain`: `*` is not for root.
-fn concerns(line: &Domain, domain: &Domain) -> bool {
-    line == domain || (*line == Domain::Everybody && *domain != Domain::root())
-}
-
-fn comes_after_ours(path: &Path) -> bool {
-    path != Path::new(MAIN_FILE) && path.file_name() > Path::new(limits::FILE).file_name()
-}
-
-/// The lines about open files: `DOMAIN TYPE nofile LIMIT`, or `DOMAIN -` for no limits at all. As in
-/// pam_limits, type and item may be written in any case.
-fn parse<'a>(path: &'a Path, text: &'a str) -> impl Iterator<Item = Line> + 'a {
-    text.lines().zip(1..).filter_map(move |(line, number)| {
-        let fields: Vec<&str> = line
-            .split('#')
-            .next()
-            .unwrap_or_default()
-            .split_whitespace()
-            .collect();
-        let (domain, kind, limit) = match fields.as_slice() {
-            [domain, "-"] => (domain, "-".to_owned(), None),
-            [domain, kind, item, limit] if item.eq_ignore_ascii_case("nofile") => {
-                (domain, kind.to_ascii_lowercase(), Some(parse_limit(limit)?))
-            }
-            _ => return None,
-        };
-        Some(Line {
-            path: path.to_owned(),
-            number,
-            domain: Domain::parse(domain)?,
-            soft: kind == "soft" || kind == "-",
-            hard: kind == "hard" || kind == "-",
-            limit,
-        })
-    })
-}
-
-fn parse_limit(text: &str) -> Option<u64> {
-    match text {
-        "-1" | "unlimited" | "infinity" => Some(u64::MAX),
-        number => number.parse().ok(),
-    }
-}
-
-/// limits.conf, then limits.d/*.conf in the order of the C locale; ours is left out.
-fn files() -> io::Result<Vec<PathBuf>> {
-    let mut fragments: Vec<PathBuf> = fs::read_dir(DIRECTORY)?
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<io::Result<_>>()?;
-    fragments.retain(|path| path.extension().is_some_and(|e| e == "conf") && path != Path::new(limits::FILE));
-    fragments.sort();
-    let main = PathBuf::from(MAIN_FILE);
-    Ok(main
-        .exists()
-        .then_some(main)
-        .into_iter()
-        .chain(fragments)
-        .collect())
-}
-
-/// DefaultLimitNOFILE of system.conf and its drop-ins below `directories`.
-fn systemd_default(directories: &[PathBuf]) -> io::Result<Pair> {
-    let mut files: Vec<PathBuf> = directories
-        .iter()
-        .map(|directory| directory.join("system.conf"))
-        .find(|path| path.exists())
-        .into_iter()
-        .collect();
-    let mut fragments: BTreeMap<OsString, PathBuf> = BTreeMap::new();
-    for directory in directories {
-        let Ok(entries) = fs::read_dir(directory.join("system.conf.d")) else {
-            continue;
-        };
-        for entry in entries {
-            let entry = entry?;
-            if entry.path().extension().is_some_and(|e| e == "conf") {
-                fragments.entry(entry.file_name()).or_insert_with(|| entry.path());
-            }
-        }
-    }
-    files.extend(fragments.into_values());
-    let mut pair = SYSTEMD_DEFAULT;
-    for path in files {
-        let text = fs::read(&path)?;
-        for line in String::from_utf8_lossy(&text).lines() {
-            let value = line
-                .split_once('=')
-                .filter(|(key, _)| key.trim() == "DefaultLimitNOFILE");
-            if let Some((_, value)) = value {
-                pair = parse_pair(value.trim()).unwrap_or(SYSTEMD_DEFAULT);
-            }
-        }
-    }
-    Ok(pair)
-}
-
-/// `SOFT:HARD`, or one number for both.
-fn parse_pair(text: &str) -> Option<Pair> {
-    let (soft, hard) = text.split_once(':').unwrap_or((text, text));
-    Some(Pair {
-        soft: Some(parse_limit(soft)?),
-        hard: Some(parse_limit(hard)?),
-    })
-}
-
-/// The limits of this process, which it has from the login that called it.
-fn own() -> Pair {
-    getrlimit(Resource::RLIMIT_NOFILE).map_or_else(
-        |_| Pair::default(),
-        |(soft, hard)| Pair {
-            soft: Some(soft),
-            hard: Some(hard),
-        },
-    )
-}
-
-/// The limits of the first process, which daemons and logins inherit where it is not systemd. Unknown where
-/// it cannot be seen.
-fn first_process() -> Pair {
-    let limit = |value| match value {
-        procfs::process::LimitValue::Unlimited => u64::MAX,
-        procfs::process::LimitValue::Value(number) => number,
-    };
-    procfs::process::Process::new(1)
-        .and_then(|process| process.limits())
-        .map(|limits| Pair {
-            soft: Some(limit(limits.max_open_files.soft_limit)),
-            hard: Some(limit(limits.max_open_files.hard_limit)),
-        })
-        .unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use super::inherited::SYSTEMD_DEFAULT;
+    use super::lines::parse;
     use super::*;
 
     fn pair(soft: u64, hard: u64) -> Pair {
@@ -507,33 +303,5 @@ mod tests {
             "db - nofile 1000000\n@x hard nproc 20\n%y - maxlogins 4\n",
         )]);
         assert_eq!(fine.obstacle(65_536, &ours(&fine)), None);
-    }
-
-    #[test]
-    fn the_default_of_systemd_is_read_from_its_drop_ins() {
-        let dir = tempfile::tempdir().unwrap();
-        let places = ["etc", "usr"].map(|name| dir.path().join(name));
-        let read = || systemd_default(&places).unwrap();
-        assert_eq!(read(), SYSTEMD_DEFAULT);
-        for place in &places {
-            fs::create_dir_all(place.join("system.conf.d")).unwrap();
-        }
-        let write = |path: &str, text: &str| fs::write(dir.path().join(path), text).unwrap();
-        write("usr/system.conf", "[Manager]\nDefaultLimitNOFILE=10:20\n");
-        assert_eq!(read(), pair(10, 20));
-        write("etc/system.conf", "[Manager]\n#DefaultLimitNOFILE=1:2\n");
-        assert_eq!(read(), SYSTEMD_DEFAULT);
-        write(
-            "usr/system.conf.d/10-a.conf",
-            "[Manager]\nDefaultLimitNOFILE = 30\n",
-        );
-        assert_eq!(read(), pair(30, 30));
-        write(
-            "etc/system.conf.d/10-a.conf",
-            "[Manager]\nDefaultLimitNOFILE=40:infinity\n",
-        );
-        assert_eq!(read(), pair(40, u64::MAX));
-        write("usr/system.conf.d/90-b.conf", "[Manager]\nDefaultLimitNOFILE=\n");
-        assert_eq!(read(), SYSTEMD_DEFAULT);
     }
 }

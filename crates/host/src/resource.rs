@@ -9,7 +9,7 @@ use v6kit_net::Prefix;
 use crate::delivery::{METRIC, RouteTable};
 use crate::limits::Limits;
 use crate::netlink::PROTOCOL;
-use crate::nft::{self, InboundRules, NotrackRules};
+use crate::nft::{self, InboundRules, NotrackRules, Rules};
 use crate::ports;
 use crate::value::Value;
 
@@ -147,7 +147,10 @@ impl Resource {
                 }))
                 .render(),
             ),
-            Self::Table => Value::text(nft::script(wants)),
+            Self::Table => {
+                let rules: Vec<Rules<'_>> = wants.iter().filter_map(|want| want.rules()).collect();
+                Value::text(nft::script(&rules))
+            }
             Self::Sysctl { .. } => wants
                 .iter()
                 .fold(original.clone(), |value, want| want.raise(&value)),
@@ -198,6 +201,16 @@ impl Resource {
 }
 
 impl Want {
+    /// What it asks of our table.
+    fn rules(&self) -> Option<Rules<'_>> {
+        match self {
+            Self::Inbound(rules) => Some(Rules::Inbound(rules)),
+            Self::Open { prefix } => Some(Rules::Open(*prefix)),
+            Self::Notrack(rules) => Some(Rules::Notrack(rules)),
+            _ => None,
+        }
+    }
+
     /// Whether a sysctl of this value satisfies the want.
     pub(crate) fn is_met(&self, value: &Value) -> bool {
         self.raise(value) == *value

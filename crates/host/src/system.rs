@@ -186,7 +186,7 @@ impl System {
                 source,
             }),
             Resource::Table => {
-                let own = crate::addresses::own(&self.netlink).await?;
+                let own = nft::OwnAddresses::of_host(&self.netlink).await?;
                 Ok(nft::write(target, &own)?)
             }
         }

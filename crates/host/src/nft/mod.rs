@@ -12,7 +12,7 @@ use v6kit_net::{Code, Hint};
 
 pub(crate) use listing::{closing_prefix, describe_listing, is_same_listing};
 pub(crate) use own::OwnAddresses;
-pub(crate) use rules::{InboundRules, NotrackRules, REVISION, script};
+pub(crate) use rules::{InboundRules, NotrackRules, REVISION, Rules, script};
 pub(crate) use ruleset::Ruleset;
 
 use crate::value::Value;

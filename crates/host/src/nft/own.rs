@@ -6,7 +6,7 @@ use std::net::Ipv6Addr;
 
 use serde_json::Value as Json;
 
-use crate::netlink::{Address, Link};
+use crate::netlink::{Address, Link, Netlink, NetlinkError};
 
 /// The set of all own addresses.
 pub(super) const ALL: &str = "own";
@@ -21,6 +21,11 @@ pub(crate) struct OwnAddresses {
 }
 
 impl OwnAddresses {
+    /// What they should hold on this host.
+    pub(crate) async fn of_host(netlink: &Netlink) -> Result<Self, NetlinkError> {
+        Ok(Self::of(&netlink.addresses().await?, &netlink.links().await?))
+    }
+
     /// Those that others may reach this host by: not link-local, not loopback.
     pub(crate) fn of(addresses: &[Address], links: &[Link]) -> Self {
         let mut own = Self::default();

@@ -7,8 +7,6 @@ use super::own::{ALL, BY_DEVICE};
 use serde::{Deserialize, Serialize};
 use v6kit_net::Prefix;
 
-use crate::resource::Want;
-
 /// Which rules this version writes: those of another one are written anew.
 pub(crate) const REVISION: u32 = 2;
 
@@ -46,23 +44,34 @@ impl InboundRules {
     }
 }
 
+/// Rules of one prefix.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Rules<'a> {
+    /// They close it.
+    Inbound(&'a InboundRules),
+    /// They leave it open inside a wider one that is closed.
+    Open(Prefix),
+    /// They keep it out of connection tracking.
+    Notrack(&'a NotrackRules),
+}
+
 /// The script that replaces our table by one with all the rules wanted.
-pub(crate) fn script(wants: &[&Want]) -> String {
+pub(crate) fn script(wanted: &[Rules<'_>]) -> String {
     // The longest first: what is said of a part holds there, whatever is said of the whole.
-    let mut inbound: Vec<(Prefix, String)> = wants
+    let mut inbound: Vec<(Prefix, String)> = wanted
         .iter()
-        .filter_map(|want| match want {
-            Want::Inbound(rules) => Some((rules.prefix, closing_rules(rules.prefix))),
-            Want::Open { prefix } => Some((*prefix, opening_rule(*prefix))),
-            _ => None,
+        .filter_map(|rules| match rules {
+            Rules::Inbound(rules) => Some((rules.prefix, closing_rules(rules.prefix))),
+            Rules::Open(prefix) => Some((*prefix, opening_rule(*prefix))),
+            Rules::Notrack(_) => None,
         })
         .collect();
     inbound.sort_by_key(|(prefix, _)| (std::cmp::Reverse(prefix.length()), prefix.network()));
-    let notrack: Vec<Prefix> = wants
+    let notrack: Vec<Prefix> = wanted
         .iter()
-        .filter_map(|want| match want {
-            Want::Notrack(rules) => Some(rules.prefix),
-            _ => None,
+        .filter_map(|rules| match rules {
+            Rules::Notrack(rules) => Some(rules.prefix),
+            Rules::Inbound(_) | Rules::Open(_) => None,
         })
         .collect();
     let mut text = format!(
@@ -158,8 +167,8 @@ mod tests {
 
     #[test]
     fn the_script_replaces_the_table_and_names_no_address_of_this_host() {
-        let want = Want::Inbound(InboundRules::new(prefix("2001:db8:1::/64")));
-        let script = script(&[&want]);
+        let rules = InboundRules::new(prefix("2001:db8:1::/64"));
+        let script = script(&[Rules::Inbound(&rules)]);
         assert!(script.starts_with("add table inet v6kit\ndelete table inet v6kit\ntable inet v6kit {"));
         let rules: Vec<&str> = script.lines().filter(|line| line.contains("comment")).collect();
         assert!(rules[2].contains("fib daddr . iif type local accept"), "{script}");
@@ -172,12 +181,11 @@ mod tests {
 
     #[test]
     fn what_is_said_of_a_part_comes_before_what_is_said_of_the_whole() {
-        let whole = Want::Inbound(InboundRules::new(prefix("2001:db8:1::/64")));
-        let part = Want::Open {
-            prefix: prefix("2001:db8:1:0:5::/80"),
-        };
-        for wants in [[&whole, &part], [&part, &whole]] {
-            let script = script(&wants);
+        let rules = InboundRules::new(prefix("2001:db8:1::/64"));
+        let whole = Rules::Inbound(&rules);
+        let part = Rules::Open(prefix("2001:db8:1:0:5::/80"));
+        for wanted in [[whole, part], [part, whole]] {
+            let script = script(&wanted);
             let open = script.find("2001:db8:1:0:5::/80 accept").unwrap();
             assert!(open < script.find("2001:db8:1::/64 tcp").unwrap(), "{script}");
         }

@@ -1,5 +1,7 @@
 //! Plans for made-up hosts.
 
+mod delivery;
+mod limits;
 mod network;
 
 use std::collections::BTreeMap;
@@ -236,108 +238,6 @@ fn the_rules_of_a_prefix_name_no_address_of_this_host() {
 }
 
 #[test]
-fn an_on_link_prefix_is_set_up_with_the_remark_that_it_needs_a_responder() {
-    let mut facts = debian();
-    facts.addresses = vec![address("2001:db8:1::5/64")];
-    facts
-        .routes
-        .push(route("2001:db8:1::/64", RouteType::Unicast, 254, 2));
-    let plan = planned(&facts, &wanted());
-    assert!(matches!(action(&plan, "route"), Action::Change { .. }));
-    assert!(
-        plan.remarks.iter().any(|remark| remark.contains("v6kit ndp")),
-        "{plan:?}"
-    );
-    assert!(
-        plan.remarks
-            .iter()
-            .any(|remark| remark.contains("cannot be reached"))
-    );
-}
-
-#[test]
-fn an_existing_route_is_recognised_whatever_its_protocol() {
-    let mut facts = debian();
-    facts
-        .routes
-        .push(route("2001:db8:1::/64", RouteType::Local, 255, 1));
-    let plan = planned(&facts, &wanted());
-    assert!(matches!(action(&plan, "route"), Action::Keep { .. }));
-}
-
-#[test]
-fn a_discard_route_of_a_dhcp_client_does_not_stand_in_the_way() {
-    let mut facts = debian();
-    facts
-        .routes
-        .push(route("2001:db8:1::/64", RouteType::Unreachable, 254, 1));
-    let plan = planned(&facts, &wanted());
-    assert!(matches!(action(&plan, "route"), Action::Change { .. }));
-    assert!(plan.remarks.iter().any(|remark| remark.contains("left alone")));
-}
-
-#[test]
-fn routes_that_lead_elsewhere_stand_in_the_way() {
-    let via = Route {
-        gateways: vec!["fe80::9".parse().unwrap()],
-        ..route("2001:db8:1::/64", RouteType::Unicast, 254, 3)
-    };
-    for (in_the_way, advice) in [
-        (via, "ip -6 route del 2001:db8:1::/64 via fe80::9 dev eth1"),
-        // The subnet of another device.
-        (route("2001:db8:1::/64", RouteType::Unicast, 254, 3), "--dev eth1"),
-        (
-            route("2001:db8:1::/64", RouteType::BlackHole, 255, 1),
-            "ip -6 route del blackhole 2001:db8:1::/64 table local",
-        ),
-    ] {
-        let mut facts = debian();
-        facts.routes.push(in_the_way);
-        let plan = planned(&facts, &wanted());
-        let Action::Conflict { why, hint, .. } = action(&plan, "route") else {
-            panic!("{plan:?}")
-        };
-        assert!(why.contains("route") && hint.contains(advice), "{why} {hint}");
-    }
-}
-
-#[test]
-fn devices_must_exist_and_the_route_device_must_be_up() {
-    let facts = debian();
-    let device = "wan9".to_owned();
-    let error = plan(&facts, &State::default(), &here(), &Wanted { device, ..wanted() }).unwrap_err();
-    assert!(matches!(error, HostError::NoDevice { .. }));
-    let mut facts = debian();
-    facts.links[0].is_up = false;
-    let error = plan(&facts, &State::default(), &here(), &wanted()).unwrap_err();
-    assert!(matches!(error, HostError::DeviceDown { .. }));
-}
-
-#[test]
-fn a_device_without_ipv6_is_named() {
-    for device in ["lo", "eth0"] {
-        let mut facts = debian();
-        facts.without_ipv6 = vec![device.to_owned()];
-        let error = plan(&facts, &State::default(), &here(), &wanted()).unwrap_err();
-        assert!(matches!(error, HostError::Ipv6Off { device: named } if named == device));
-    }
-}
-
-#[test]
-fn the_hosts_own_address_as_prefix_needs_no_route_and_no_responder() {
-    let mut facts = debian();
-    facts.addresses = vec![address("2001:db8:1::5/64")];
-    facts.routes.push(Route {
-        protocol: 2,
-        ..route("2001:db8:1::5/128", RouteType::Local, 255, 2)
-    });
-    let prefix = "2001:db8:1::5/128".parse().unwrap();
-    let plan = planned(&facts, &Wanted { prefix, ..wanted() });
-    assert!(matches!(action(&plan, "route"), Action::Keep { .. }));
-    assert_eq!(plan.remarks, Vec::<String>::new());
-}
-
-#[test]
 fn ports_of_listeners_are_reserved_and_those_given_to_clients_are_not() {
     let mut facts = debian();
     facts.listeners = vec![
@@ -349,49 +249,6 @@ fn ports_of_listeners_are_reserved_and_those_given_to_clients_are_not() {
     ];
     let plan = planned(&facts, &wanted());
     assert!(outline(&plan).contains(&"net.ipv4.ip_local_reserved_ports: 11211,27015,50051".to_owned()));
-}
-
-#[test]
-fn what_the_distribution_set_higher_is_never_lowered() {
-    let mut facts = debian();
-    set(
-        &mut facts,
-        "net.ipv4.tcp_max_tw_buckets",
-        "2000000",
-        Access::Writable,
-    );
-    set(
-        &mut facts,
-        "net.ipv4.ip_local_port_range",
-        "1024 65535",
-        Access::Writable,
-    );
-    set(&mut facts, "fs.nr_open", "2147483584", Access::Writable);
-    let plan = planned(&facts, &wanted());
-    for id in [
-        "net.ipv4.tcp_max_tw_buckets",
-        "net.ipv4.ip_local_port_range",
-        "fs.nr_open",
-    ] {
-        assert!(matches!(action(&plan, id), Action::Keep { .. }), "{id}");
-    }
-}
-
-#[test]
-fn a_sysctl_that_may_not_be_set_here_is_skipped_with_advice() {
-    let mut facts = debian();
-    set(&mut facts, "fs.nr_open", "1024", Access::Denied);
-    set(&mut facts, "net.ipv4.tcp_tw_reuse", "0", Access::ReadOnlyMount);
-    let plan = planned(&facts, &wanted());
-    for (id, word) in [
-        ("fs.nr_open", "on the host itself"),
-        ("net.ipv4.tcp_tw_reuse", "--sysctl"),
-    ] {
-        let Action::Skip { hint, .. } = action(&plan, id) else {
-            panic!("{plan:?}")
-        };
-        assert!(hint.contains(word), "{hint}");
-    }
 }
 
 #[test]
@@ -410,101 +267,6 @@ fn the_plan_that_a_plain_user_asks_for_is_that_of_root() {
         assert!(matches!(action(&plan, id), Action::Change { .. }), "{id}");
     }
     assert!(matches!(action(&plan, "fs.nr_open"), Action::Skip { .. }));
-}
-
-#[test]
-fn time_wait_is_not_reused_without_timestamps() {
-    let mut facts = debian();
-    set(&mut facts, "net.ipv4.tcp_timestamps", "0", Access::Writable);
-    let plan = planned(&facts, &wanted());
-    assert!(matches!(
-        action(&plan, "net.ipv4.tcp_tw_reuse"),
-        Action::Skip { .. }
-    ));
-}
-
-#[test]
-fn a_login_limit_above_what_the_kernel_starts_with_would_lock_everybody_out() {
-    let nofile = 4_000_000;
-    let plan = planned(&debian(), &Wanted { nofile, ..wanted() });
-    assert!(outline(&plan).contains(&"fs.nr_open: 4000000".to_owned()));
-    assert!(
-        outline(&plan).contains(&"nofile: soft 1048576, hard 1048576 for all and root".to_owned()),
-        "{plan:?}"
-    );
-    let mut facts = debian();
-    set(&mut facts, "fs.nr_open", "50000", Access::Denied);
-    let plan = planned(&facts, &wanted());
-    assert!(outline(&plan).contains(&"nofile: soft 50000 for all and root".to_owned()));
-}
-
-#[test]
-fn tracked_connections_get_room_and_as_many_buckets() {
-    let mut facts = debian();
-    set(&mut facts, CONNTRACK_COUNT, "100", Access::Writable);
-    let plan = planned(&facts, &wanted());
-    // 4 GiB / 16 / 320 bytes is less than 1.5 x (120 s x 5,000/s + 100).
-    let affordable = (4u64 << 30) / 16 / 320;
-    assert!(outline(&plan).contains(&format!("{CONNTRACK_MAX}: {affordable}")));
-    facts.memory = 64 << 30;
-    let plan = planned(&facts, &wanted());
-    assert!(outline(&plan).contains(&format!("{CONNTRACK_MAX}: {}", 900_150)));
-    assert!(outline(&plan).contains(&format!("{CONNTRACK_BUCKETS}: {}", 901_120)));
-}
-
-#[test]
-fn connection_tracking_is_left_alone_where_it_is_asked_for_not_loaded_or_wide_enough() {
-    let keep = Wanted {
-        conntrack: Conntrack::Keep,
-        ..wanted()
-    };
-    let mut tracking = debian();
-    set(&mut tracking, CONNTRACK_COUNT, "100", Access::Writable);
-    let mut wide = tracking.clone();
-    set(&mut wide, CONNTRACK_MAX, "5000000", Access::Writable);
-    let mut absent = debian();
-    absent.sysctls.remove(CONNTRACK_MAX);
-    for (facts, wanted) in [(tracking, keep), (wide, wanted()), (absent, wanted())] {
-        let plan = planned(&facts, &wanted);
-        assert!(matches!(
-            action(&plan, "conntrack"),
-            Action::Keep { want: None, .. }
-        ));
-    }
-}
-
-#[test]
-fn untracked_connections_are_tried_with_the_default_gateway_and_suspects_are_only_named() {
-    let mut facts = debian();
-    facts.firewall = Firewall::Rules(Ruleset {
-        tracks: true,
-        suspects: vec![Chain {
-            family: "inet".to_owned(),
-            table: "filter".to_owned(),
-            name: "input".to_owned(),
-            direction: Direction::In,
-        }],
-        ..Ruleset::default()
-    });
-    let conntrack = Conntrack::Notrack;
-    let plan = planned(
-        &facts,
-        &Wanted {
-            conntrack,
-            ..wanted()
-        },
-    );
-    assert!(
-        matches!(action(&plan, "notrack"), Action::Change { .. }),
-        "{plan:?}"
-    );
-    assert_eq!(plan.trial.gateways, [("fe80::1".parse().unwrap(), 2)]);
-    assert!(plan.trial.has_suspects());
-    let position = |id| plan.steps.iter().position(|step| step.id == id).unwrap();
-    assert!(
-        position("route") < position("notrack"),
-        "its answers have to be delivered"
-    );
 }
 
 #[test]
@@ -535,60 +297,6 @@ fn a_table_of_our_name_that_is_not_ours_is_a_conflict() {
 }
 
 #[test]
-fn a_limits_file_that_is_not_ours_is_a_conflict() {
-    let mut facts = debian();
-    facts.limits_file = Value::text("* soft nofile 5\n");
-    let plan = planned(&facts, &wanted());
-    assert!(matches!(action(&plan, "nofile"), Action::Conflict { .. }));
-}
-
-#[test]
-fn a_line_that_wins_over_our_file_is_a_conflict_and_our_file_is_written_all_the_same() {
-    let mut facts = debian();
-    if let Some(logins) = &mut facts.logins {
-        logins.lines.push(Line {
-            path: "/etc/security/limits.conf".into(),
-            number: 7,
-            domain: Domain::Group("db".to_owned()),
-            soft: false,
-            hard: true,
-            limit: Some(4096),
-        });
-    }
-    let plan = planned(&facts, &wanted());
-    let Action::Partly { action, why, .. } = action(&plan, "nofile") else {
-        panic!("{plan:?}")
-    };
-    assert!(matches!(**action, Action::Change { .. }), "{plan:?}");
-    assert!(
-        why.contains("/etc/security/limits.conf:7 gives group db 4096"),
-        "{why}"
-    );
-}
-
-#[test]
-fn a_prefix_arrives_neither_on_loopback_nor_on_the_port_of_a_bridge() {
-    let mut facts = debian();
-    let on = |facts: &Facts, device: &str| {
-        let wanted = Wanted {
-            device: device.to_owned(),
-            ..wanted()
-        };
-        plan(facts, &State::default(), &here(), &wanted)
-    };
-    let Err(HostError::Loopback { devices, .. }) = on(&facts, "lo") else {
-        panic!("lo was taken")
-    };
-    assert_eq!(devices, ["eth0", "eth1"]);
-    facts.links[1].port_of = Some(3);
-    let Err(HostError::BridgePort { above, .. }) = on(&facts, "eth0") else {
-        panic!("a port was taken")
-    };
-    assert_eq!(above, "eth1");
-    on(&facts, "eth1").unwrap();
-}
-
-#[test]
 fn a_server_behind_a_closed_prefix_and_a_forwarding_host_without_a_route_are_told() {
     let mut facts = debian();
     let remarks = |facts: &Facts, purpose| planned(facts, &Wanted { purpose, ..wanted() }).remarks;
@@ -603,31 +311,4 @@ fn a_server_behind_a_closed_prefix_and_a_forwarding_host_without_a_route_are_tol
             .any(|remark| remark.contains("net/ipv6/conf/eth0/accept_ra=2")),
         "{told:?}"
     );
-}
-
-#[test]
-fn our_route_on_a_device_no_longer_asked_for_does_not_count() {
-    let mut facts = debian();
-    facts.routes.push(Route {
-        protocol: PROTOCOL,
-        ..route("2001:db8:1::/64", RouteType::Local, 255, 2)
-    });
-    let mut state = State::default();
-    state.record(&crate::event::Line {
-        place: here(),
-        event: crate::event::Event::Begin {
-            prefix: wanted().prefix,
-            step: "route".to_owned(),
-            resource: Resource::Route {
-                prefix: wanted().prefix,
-                device: "eth0".to_owned(),
-                table: RouteTable::Local,
-            },
-            want: Want::Present,
-            original: Value::ABSENT,
-            expect: Value::text("local"),
-        },
-    });
-    let plan = plan(&facts, &state, &here(), &wanted()).unwrap();
-    assert!(matches!(action(&plan, "route"), Action::Change { .. }));
 }

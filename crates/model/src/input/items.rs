@@ -4,7 +4,8 @@ use std::fmt;
 
 use v6kit_net::{Code, Hint};
 
-use crate::input::list::{Cursor, List, ListError, Overrides, read_line};
+use crate::input::line::{Overrides, read_line};
+use crate::input::list::{Cursor, List, ListError};
 use crate::input::placeholders::substitute;
 use crate::input::request::RequestSpec;
 use crate::input::template::{Template, TemplateError};

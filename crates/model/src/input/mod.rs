@@ -3,6 +3,7 @@
 mod foreign_form;
 mod frontier;
 mod items;
+mod line;
 mod list;
 mod placeholders;
 mod request;
@@ -11,7 +12,8 @@ mod template;
 pub use foreign_form::ForeignForm;
 pub use frontier::{Frontier, Total};
 pub use items::{Items, ItemsError, PLACEHOLDER};
-pub use list::{Cursor, LIST_COPY, LONGEST_LINE, List, ListError, ListSource, Overrides};
+pub use line::Overrides;
+pub use list::{Cursor, LIST_COPY, LONGEST_LINE, List, ListError, ListSource};
 pub use placeholders::has_placeholders;
 pub use request::{
     Field, Login, RequestError, RequestSpec, SECRET_HEADERS, Spelling, USER_AGENT, basic, shown,

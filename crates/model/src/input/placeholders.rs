@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use http::header::{HeaderValue, InvalidHeaderValue};
 
-use crate::input::list::Overrides;
+use crate::input::line::Overrides;
 use crate::input::request::{Field, RequestSpec};
 
 /// Whether anything of `spec` differs from item to item.

@@ -1,0 +1,67 @@
+//! Lists that are packed, or can be read only once.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, Write};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use super::{BUFFER, ListError};
+
+/// How a file is packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Packing {
+    None,
+    Gzip,
+    Zstd,
+}
+
+impl Packing {
+    /// By the magic number (RFC 1952 section 2.3.1, RFC 8878 section 3.1.1).
+    fn of(start: &[u8]) -> Self {
+        match start {
+            [0x1f, 0x8b, ..] => Self::Gzip,
+            [0x28, 0xb5, 0x2f, 0xfd] => Self::Zstd,
+            _ => Self::None,
+        }
+    }
+}
+
+pub(super) fn packing(file: &File) -> io::Result<Packing> {
+    let mut start = [0; 4];
+    let read = file.read_at(&mut start, 0)?;
+    Ok(Packing::of(&start[..read]))
+}
+
+/// Writes what `input` holds, unpacked, to a file without a name in `directory`.
+pub(super) fn unpack(mut input: impl Read, directory: &Path, what: &str) -> Result<File, ListError> {
+    let unreadable = |source| ListError::Read {
+        what: what.to_owned(),
+        source,
+    };
+    let failed = |source| ListError::Unpack {
+        what: what.to_owned(),
+        directory: directory.to_owned(),
+        source,
+    };
+    std::fs::create_dir_all(directory).map_err(failed)?;
+    let mut spool = tempfile::tempfile_in(directory).map_err(failed)?;
+    let mut start = Vec::new();
+    (&mut input).take(4).read_to_end(&mut start).map_err(unreadable)?;
+    let packing = Packing::of(&start);
+    let whole = BufReader::with_capacity(BUFFER, io::Cursor::new(start).chain(input));
+    let mut unpacked: Box<dyn Read> = match packing {
+        Packing::None => Box::new(whole),
+        Packing::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(whole)),
+        Packing::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(whole).map_err(unreadable)?),
+    };
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let read = unpacked.read(&mut buffer).map_err(unreadable)?;
+        if read == 0 {
+            break;
+        }
+        spool.write_all(&buffer[..read]).map_err(failed)?;
+    }
+    spool.rewind().map_err(failed)?;
+    Ok(spool)
+}

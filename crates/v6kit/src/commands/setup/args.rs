@@ -1,0 +1,242 @@
+//! The options of `v6kit setup`.
+
+use std::net::Ipv6Addr;
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use ipnet::Ipv6Net;
+use v6kit_host::boot::Wish;
+use v6kit_host::{Conntrack, CutOff, Inbound, Purpose, Uplink, Wanted};
+use v6kit_net::Prefix;
+
+use super::{config, failure, uplink};
+use crate::args::{BadValue, StateArgs};
+use crate::commands::block_on;
+use crate::failure::{Exit, Failure};
+use crate::options::Options;
+
+/// Each value of `--conntrack` and what it means.
+const CONNTRACK_HINT: &str =
+    "auto, notrack, keep, or the number of connections to have room for, such as 1000000";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    sudo v6kit setup --prefix 2001:db8:1:2::/64 --dev eth0\n  \
+    v6kit setup --prefix 2001:db8:1:2::/64 --dev eth0 --for proxy --dry-run\n  \
+    sudo v6kit setup --prefix 2001:db8:1:2::/64 --dev eth0 --persist\n  \
+    sudo v6kit setup --for server\n\n\
+    Everything is journaled before it is changed; `v6kit teardown` puts it back, also after a kill or\n\
+    a crash. Run twice, it changes nothing. Several prefixes may be set up side by side.\n\
+    Exit: 0 done, 1 something stands against a step, 2 wrong usage, 4 not permitted.")]
+pub(crate) struct SetupArgs {
+    /// The prefix that is routed to this host; --for server goes without, for the host's own address
+    #[arg(long, value_name = "P", value_parser = crate::args::prefix)]
+    pub(super) prefix: Option<Prefix>,
+    /// The device that it arrives on; by default that of the setup before, or of the default route
+    #[arg(long, value_name = "DEV")]
+    pub(super) dev: Option<String>,
+    /// The device that carries the local route; on lo it outlives every link
+    #[arg(long, value_name = "DEV", default_value = "lo")]
+    route_dev: String,
+    /// Connection tracking: auto (room where something is tracked), notrack (not for the prefix), keep,
+    /// or room for N connections
+    #[arg(long, value_name = "auto|notrack|keep|N", default_value = "auto", value_parser = conntrack)]
+    conntrack: Conntrack,
+    /// New connections from outside to the prefix
+    #[arg(long, value_name = "drop|allow", default_value = "drop")]
+    inbound: InboundArg,
+    /// File descriptors that one process may need
+    #[arg(long, value_name = "N", default_value_t = 65_536, value_parser = clap::value_parser!(u64).range(1024..=1_073_741_816))]
+    pub(super) nofile: u64,
+    /// What this host will do: proxy and server get room for incoming connections
+    #[arg(long = "for", value_name = "crawl|proxy|server", default_value = "crawl")]
+    pub(super) purpose: PurposeArg,
+    /// Go on where somebody in the prefix is cut off, to whom no route can lead
+    #[arg(long)]
+    yes: bool,
+    /// Show the plan and change nothing; needs no root
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Set it up again at every boot: write /etc/v6kit/host.toml and enable v6kit-setup.service
+    #[arg(long)]
+    pub(super) persist: bool,
+    /// What the regular check does when something drifted: report it, or repair it
+    #[arg(long, value_name = "report|repair", requires = "persist")]
+    pub(super) on_drift: Option<OnDriftArg>,
+    /// Take options from this TOML file, which may name several prefixes; what is given here wins over it
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) state: StateArgs,
+    /// What was said about this prefix, on the command line and in a file.
+    #[arg(skip)]
+    pub(super) wish: Options,
+}
+
+/// What to do about drift.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnDriftArg {
+    /// Say so
+    Report,
+    /// Set up again
+    Repair,
+}
+
+impl OnDriftArg {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Report => "report",
+            Self::Repair => "repair",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum InboundArg {
+    /// Drop new TCP connections, UDP and ping; answers to connections from here pass
+    Drop,
+    /// Let them reach whatever listens on every address
+    Allow,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum PurposeArg {
+    /// Open connections
+    Crawl,
+    /// Open connections for others
+    Proxy,
+    /// Take connections
+    Server,
+}
+
+/// Where the user is logged in from (SSH_CONNECTION of ssh(1): its address comes first).
+#[allow(clippy::disallowed_methods, reason = "it is a fact of this host, no option")]
+fn session() -> Option<Ipv6Addr> {
+    let text = std::env::var("SSH_CONNECTION").ok()?;
+    text.split_whitespace().next()?.parse().ok()
+}
+
+fn conntrack(text: &str) -> Result<Conntrack, BadValue> {
+    match text {
+        "auto" => Ok(Conntrack::Auto),
+        "notrack" => Ok(Conntrack::Notrack),
+        "keep" => Ok(Conntrack::Keep),
+        number => match number.parse::<u32>() {
+            Ok(max) if max > 0 => Ok(Conntrack::Max(max.into())),
+            _ => Err(BadValue::new(
+                format!("`{number}` is neither a mode nor a number of connections"),
+                CONNTRACK_HINT,
+            )),
+        },
+    }
+}
+
+impl SetupArgs {
+    pub(super) fn wanted(&self) -> Wanted {
+        Wanted {
+            prefix: self.prefix(),
+            device: self.dev.clone().unwrap_or_default(),
+            route_device: self.route_dev.clone(),
+            conntrack: self.conntrack,
+            inbound: match self.inbound {
+                InboundArg::Drop => Inbound::Drop,
+                InboundArg::Allow => Inbound::Allow,
+            },
+            nofile: self.nofile,
+            purpose: match self.purpose {
+                PurposeArg::Crawl => Purpose::Crawl,
+                PurposeArg::Proxy => Purpose::Proxy,
+                PurposeArg::Server => Purpose::Server,
+            },
+            session: session(),
+            cut_off: if self.yes { CutOff::Accept } else { CutOff::Refuse },
+        }
+    }
+
+    /// What is wanted, on the device that is named or that there is.
+    pub(super) async fn wanted_here(&self) -> Result<Wanted, Failure> {
+        let mut wanted = self.wanted();
+        if self.dev.is_none() {
+            wanted.device = uplink::device(wanted.prefix, &self.state.state_dir).await?;
+        }
+        Ok(wanted)
+    }
+
+    pub(crate) fn prefix(&self) -> Prefix {
+        self.prefix.expect("it was filled in")
+    }
+
+    /// Takes the address of this host for the prefix where a server is set up without one.
+    pub(super) fn fill_in(&mut self) -> Result<(), Failure> {
+        const WHAT: &str = "no prefix is given";
+        let found = block_on(async { v6kit_host::uplinks().await.map_err(|error| failure(WHAT, &error)) })?;
+        let uplinks: Vec<&Uplink> = found
+            .iter()
+            .filter(|uplink| self.dev.as_ref().is_none_or(|dev| *dev == uplink.device))
+            .collect();
+        let own = uplinks
+            .iter()
+            .find_map(|uplink| Some((uplink.device.clone(), *uplink.addresses.first()?)));
+        let Some((device, address)) = own else {
+            return Err(Failure::new(Exit::Usage, WHAT)
+                .why("no device of an IPv6 default route has an address that tells one")
+                .hint("give the prefix that is routed to this host, and the device that it arrives on: `v6kit help setup`"));
+        };
+        if !matches!(self.purpose, PurposeArg::Server) {
+            return Err(Failure::new(Exit::Usage, WHAT).why(uplink::seen(&uplinks)).hint(format!(
+                "the prefix that is routed to this host; where it is that of {device}: `sudo v6kit setup --prefix {} --dev {device}`",
+                address.trunc()
+            )));
+        }
+        if self.persist {
+            return Err(Failure::new(Exit::Usage, WHAT)
+                .why("what is set up at every boot is known by its prefix")
+                .hint(format!(
+                    "for this host's address now: --prefix {}/128",
+                    address.addr()
+                )));
+        }
+        let whole = Ipv6Net::from(address.addr());
+        self.prefix = Some(Prefix::new(whole).map_err(|error| Failure::because(Exit::Usage, WHAT, &error))?);
+        self.dev.get_or_insert(device);
+        // The address is open as it is; a table would shut nothing.
+        if self.wish.values("inbound").is_none() {
+            self.inbound = InboundArg::Allow;
+        }
+        Ok(())
+    }
+
+    pub(super) fn wish(&self, on_drift: Option<OnDriftArg>) -> Wish {
+        let wish = self.wish.clone().without(&[
+            "config",
+            "persist",
+            "on-drift",
+            "dry-run",
+            "state-dir",
+            "json",
+            "quiet",
+            "verbose",
+        ]);
+        Wish {
+            prefix: self.prefix(),
+            entry: wish.table(&config::command()),
+            on_drift: on_drift.map(|choice| choice.as_str().to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conntrack_takes_a_mode_or_a_number() {
+        assert_eq!(conntrack("auto").unwrap(), Conntrack::Auto);
+        assert_eq!(conntrack("notrack").unwrap(), Conntrack::Notrack);
+        assert_eq!(conntrack("keep").unwrap(), Conntrack::Keep);
+        assert_eq!(conntrack("1000000").unwrap(), Conntrack::Max(1_000_000));
+        for wrong in ["", "0", "-1", "many", "99999999999"] {
+            assert!(conntrack(wrong).is_err(), "{wrong}");
+        }
+    }
+}

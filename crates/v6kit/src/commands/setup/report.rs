@@ -1,0 +1,144 @@
+//! What setup says when it is done.
+
+use serde::Serialize;
+use v6kit_host::boot::Persisted;
+use v6kit_host::{SetupReport, SetupState, SetupStep};
+use v6kit_net::Code;
+
+use crate::failure::{Exit, Failure};
+use crate::printer::{Form, Printer, Tone};
+
+/// What setup says, and what was arranged for the next boot.
+#[derive(Debug, Serialize)]
+pub(super) struct Document {
+    #[serde(flatten)]
+    pub(super) report: SetupReport,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) at_boot: Option<Persisted>,
+}
+
+pub(super) fn print(document: &Document, printer: &Printer) -> Result<Exit, Failure> {
+    let report = &document.report;
+    let header = ["step", "", "before -> after", "why"].map(|title| printer.paint(title, Tone::Faint));
+    let rows = report.steps.iter().map(|step| row(step, printer));
+    printer.table(std::iter::once(header.to_vec()).chain(rows));
+    for step in &report.steps {
+        if let Some(hint) = &step.hint {
+            printer.hint(format_args!("{}: {hint}", step.id), Some(Code::NotDone));
+        }
+    }
+    for remark in &report.remarks {
+        printer.line(format!("{} {remark}", printer.paint("note:", Tone::Warning)));
+    }
+    if let Some(blocked) = blocking(report) {
+        return blocked_exit(report, blocked, printer);
+    }
+    printer.line("");
+    printer.line(conclusion(report));
+    if let Some(at_boot) = &document.at_boot {
+        print_at_boot(at_boot, printer)?;
+    }
+    let has_conflict = report.steps.iter().any(|step| step.state == SetupState::Conflict);
+    let is_promised = document.at_boot.as_ref().is_none_or(|at_boot| at_boot.enabled);
+    Ok(if has_conflict || !is_promised {
+        Exit::Failed
+    } else {
+        Exit::Done
+    })
+}
+
+fn print_at_boot(at_boot: &Persisted, printer: &Printer) -> Result<(), Failure> {
+    let file = at_boot.file.display();
+    if let Some(replaced) = &at_boot.replaced {
+        printer.note(format!("{file} said of this prefix before: {replaced}"));
+    }
+    for unit in &at_boot.units {
+        printer.line(format!("Written, as no package brought it: {}", unit.display()));
+    }
+    if at_boot.enabled {
+        printer.line(format!(
+            "At every boot: {file}, by v6kit-setup.service; checked by v6kit-check.timer. Undo: sudo v6kit teardown --persist"
+        ));
+        return Ok(());
+    }
+    if printer.form() == Form::Json {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Exit::Failed,
+        "it is set up now, and nothing will do so at the next boot",
+    )
+    .why(format!("this system does not run systemd; {file} is written"))
+    .hint(format!(
+        "have your init run `v6kit setup --config {file}` once the network is up"
+    )))
+}
+
+fn blocking(report: &SetupReport) -> Option<&SetupStep> {
+    let id = report.blocked_by.as_ref()?;
+    report.steps.iter().find(|step| step.id == *id)
+}
+
+/// With `--json` the report is the one document, and it says all.
+fn blocked_exit(report: &SetupReport, step: &SetupStep, printer: &Printer) -> Result<Exit, Failure> {
+    if printer.form() == Form::Json {
+        return Ok(Exit::Failed);
+    }
+    let failure = Failure::new(
+        Exit::Failed,
+        format!("{} was not set up, and nothing was changed", report.prefix),
+    )
+    .code(Code::NotDone);
+    Err(match &step.hint {
+        Some(hint) => failure.why(&step.reason).hint(hint),
+        None => failure.why(&step.reason),
+    })
+}
+
+fn row(step: &SetupStep, printer: &Printer) -> Vec<String> {
+    let (word, tone) = match step.state {
+        SetupState::Changed => ("changed", Tone::Good),
+        SetupState::Unchanged => ("unchanged", Tone::Faint),
+        SetupState::Skipped => ("skipped", Tone::Warning),
+        SetupState::Conflict => ("conflict", Tone::Bad),
+    };
+    let before = shown(step.before.as_deref());
+    let value = if step.state == SetupState::Changed {
+        format!("{before} -> {}", shown(step.after.as_deref()))
+    } else {
+        before
+    };
+    vec![
+        step.id.clone(),
+        printer.paint(word, tone),
+        value,
+        step.reason.clone(),
+    ]
+}
+
+/// A value that may be absent or empty.
+pub(crate) fn shown(value: Option<&str>) -> String {
+    match value {
+        None | Some("") => "-".to_owned(),
+        Some(text) => text.to_owned(),
+    }
+}
+
+fn conclusion(report: &SetupReport) -> String {
+    match (report.dry_run, report.changed) {
+        (true, 0) => "Nothing to change.".to_owned(),
+        (true, changed) => {
+            format!(
+                "{changed} to change. Nothing was changed: this is the plan. Run it without --dry-run, as root."
+            )
+        }
+        (false, 0) => format!(
+            "Nothing to change: {} is set up. Next: v6kit verify. Undo: sudo v6kit teardown",
+            report.prefix
+        ),
+        (false, changed) => format!(
+            "{changed} changed: {} is set up. Next: v6kit verify. Undo: sudo v6kit teardown",
+            report.prefix
+        ),
+    }
+}

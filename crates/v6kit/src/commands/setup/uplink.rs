@@ -1,0 +1,62 @@
+//! The device that a prefix arrives on, and the one that its packets leave by.
+
+use std::path::Path;
+
+use v6kit_host::{Uplink, Wanted};
+use v6kit_net::Prefix;
+
+use super::failure;
+use crate::failure::{Exit, Failure};
+
+/// What uplinks have, for who looks for a prefix.
+pub(super) fn seen(uplinks: &[&Uplink]) -> String {
+    let each: Vec<String> = uplinks
+        .iter()
+        .map(|uplink| {
+            let addresses: Vec<String> = uplink.addresses.iter().map(ToString::to_string).collect();
+            format!(
+                "the default route leaves by {}, which has {}",
+                uplink.device,
+                addresses.join(", ")
+            )
+        })
+        .collect();
+    each.join("; ")
+}
+
+/// The device that `prefix` arrives on, where nobody names one.
+pub(super) async fn device(prefix: Prefix, state_dir: &Path) -> Result<String, Failure> {
+    let what = format!("which device does {prefix} arrive on?");
+    let found = v6kit_host::device_of(state_dir, prefix)
+        .await
+        .map_err(|error| failure(&what, &error))?;
+    if let Some(device) = found {
+        return Ok(device);
+    }
+    let uplinks = v6kit_host::uplinks()
+        .await
+        .map_err(|error| failure(&what, &error))?;
+    match uplinks.as_slice() {
+        [one] => Ok(one.device.clone()),
+        [] => Err(Failure::new(Exit::Usage, what)
+            .why("there is no IPv6 default route whose device it could be")
+            .hint("name the device: --dev DEV; `ip link` lists them")),
+        [first, ..] => {
+            let names: Vec<&str> = uplinks.iter().map(|uplink| uplink.device.as_str()).collect();
+            Err(Failure::new(Exit::Usage, what)
+                .why(format!("default routes leave by {}", names.join(", ")))
+                .hint(format!("name one of them: --dev {}", first.device)))
+        }
+    }
+}
+
+/// What is to be said where packets of the prefix leave by another device than they are to arrive on.
+pub(super) async fn other_way_out(wanted: &Wanted) -> Option<String> {
+    let Wanted { prefix, device, .. } = wanted;
+    let other = v6kit_verify::leaves_by(*prefix).await?;
+    (other != *device).then(|| {
+        format!(
+            "packets from {prefix} leave by {other}, not by {device}: where the network of {other} takes none from it, lead them out by {device}: `sudo ip -6 rule add from {prefix} lookup 100`, with a default route by {device} in that table"
+        )
+    })
+}
