@@ -159,6 +159,9 @@ ask = "Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Ve
 _, answer = http(get("/declined", ask) + get("/next", last))
 check("declined", (answer.count(b"HTTP/1.1 200"), heads[-1].split(b" ")[1]), (2, b"/next"))
 check("what the origin was asked", (field(heads[-2], b"upgrade"), field(heads[-2], b"connection")), (["websocket"], ["Upgrade"]))
+# Some programs name the scheme that they mean.
+_, answer = http(get("/named", ask).replace(b"http://", b"ws://", 1) + get("/next", last))
+check("a URL of ws://", (answer.count(b"HTTP/1.1 200"), heads[-2].split(b" ")[1], field(heads[-2], b"upgrade")), (2, b"/named", ["websocket"]))
 # Other protocols are not passed on.
 http(get("/", "Connection: Upgrade, close\r\nUpgrade: h2c\r\n"))
 check("h2c", (field(heads[-1], b"upgrade"), field(heads[-1], b"connection")), ([], []))

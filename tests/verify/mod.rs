@@ -3,6 +3,8 @@
 
 mod endpoints;
 mod hosts;
+mod missing;
+mod told;
 
 use serde_json::{Value, json};
 

@@ -158,6 +158,8 @@ codes! {
     PacketLoss => "packet-loss",
     /// A fault of v6kit itself.
     Panic => "panic",
+    /// Connections to the server that verify asked come about and stall, and are answered in segments that fit into packets of 1280 bytes: larger packets are lost, and nobody tells this host so.
+    PathMtu => "path-mtu",
     /// All source ports from this address to this destination are taken, or another program holds them without IP_BIND_ADDRESS_NO_PORT.
     Ports => "ports",
     /// The process could not give up the privileges that it does not need any more, so it did not go on.

@@ -64,13 +64,11 @@ pub enum DialError {
     },
     /// connect: EHOSTUNREACH: whoever has the last link before the destination, this host or a router far away, says
     /// that nobody there has its address (RFC 4443 section 3.1, code 3).
-    #[error("nobody answers at the address of {to}")]
+    /// The system's words for it, "No route to host", are those of another case, and left out.
+    #[error("nobody answers at the address of {to} (EHOSTUNREACH)")]
     Unreachable {
         /// The destination.
         to: SocketAddrV6,
-        /// What connect(2) said.
-        #[source]
-        source: io::Error,
     },
     /// connect: EACCES, an ICMPv6 "administratively prohibited" or a local prohibit route.
     #[error("the network refuses packets from {from} to {to}")]
@@ -209,6 +207,26 @@ pub async fn dial_to_speak(
     connect(socket, to, from, deadline).await
 }
 
+/// [`dial`] with segments of at most `bytes` bytes in both directions (TCP_MAXSEG, tcp(7)): packets that pass where larger
+/// ones are lost.
+///
+/// # Errors
+/// As [`dial`].
+pub async fn dial_in_segments(
+    to: SocketAddrV6,
+    from: Option<Ipv6Addr>,
+    bytes: u32,
+    deadline: Instant,
+) -> Result<TcpStream, DialError> {
+    let socket = socket(to, from)?;
+    setsockopt(&socket, sockopt::TcpMaxSeg, &bytes).map_err(|errno| DialError::Other {
+        call: "setsockopt",
+        to,
+        source: errno.into(),
+    })?;
+    connect(socket, to, from, deadline).await
+}
+
 /// Descriptors that connections leave to files, name look-ups and programs that are started.
 const KEPT_FOR_FILES: u64 = 32;
 
@@ -318,7 +336,7 @@ fn connect_error(source: io::Error, from: Ipv6Addr, to: SocketAddrV6) -> DialErr
     match errno(&source) {
         Some(Errno::EADDRNOTAVAIL) => address_not_available(from, to, Ipv6::here()),
         Some(Errno::ENETUNREACH) => DialError::NoRoute { to, source },
-        Some(Errno::EHOSTUNREACH) => DialError::Unreachable { to, source },
+        Some(Errno::EHOSTUNREACH) => DialError::Unreachable { to },
         Some(Errno::EACCES) => DialError::Prohibited { from, to },
         Some(Errno::EPERM) => DialError::Firewall { to },
         Some(Errno::ECONNREFUSED) => DialError::Refused { to },

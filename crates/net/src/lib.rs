@@ -21,7 +21,7 @@ mod usage;
 
 pub use address_text::push_address;
 pub use code::Code;
-pub use dial::{DialError, dial, dial_to_speak};
+pub use dial::{DialError, dial, dial_in_segments, dial_to_speak};
 pub use exposure::{Exposure, InboundFilter};
 pub use ipv6::{Ipv6, ignoring_advertisements, in_sysctl};
 pub use leaving::Leaving;

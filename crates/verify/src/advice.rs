@@ -13,6 +13,7 @@ use crate::probe::ProbeError;
 use crate::report::Egress;
 use crate::retry::Retry;
 use crate::routes::Device;
+use crate::segments::SMALL;
 use crate::trace::Hop;
 use crate::tracking::Tracking;
 use crate::translation::Translation;
@@ -20,11 +21,17 @@ use crate::uplink::Uplink;
 use crate::ways::Ways;
 
 mod hints;
+mod told;
+
+/// What stands for the name of a device that is not known.
+const UNKNOWN_DEVICE: &str = "DEV";
 
 /// What is known of the host and the way out, to fill into the advice.
 #[derive(Debug)]
 pub(crate) struct Surroundings<'a> {
     pub(crate) prefix: Prefix,
+    /// What was asked, as arguments of v6kit.
+    pub(crate) command: String,
     /// The host's own address, as the endpoint was asked from it.
     pub(crate) own: Option<Ipv6Addr>,
     pub(crate) uplink: &'a Uplink,
@@ -62,12 +69,24 @@ impl Surroundings<'_> {
     pub(crate) fn meaning(&self, finding: Finding) -> String {
         let prefix = self.prefix;
         match finding {
-            Finding::Works => format!("connections leave from random addresses of {prefix} and are answered"),
+            Finding::Works => self.works(),
             Finding::Ipv6Off => "IPv6 is switched off on this host".to_owned(),
             Finding::NotSetUp => format!("this host does not take {prefix} for its own"),
-            Finding::TranslatedHere | Finding::TranslatedBeyond | Finding::Translated => {
-                self.translated(finding)
-            }
+            Finding::TranslatedHere
+            | Finding::TranslatedOnTheWay
+            | Finding::TranslatedBeyond
+            | Finding::TranslatedSomewhere
+            | Finding::Translated => self.translated(finding),
+            Finding::DoesNotTell => self.does_not_tell(),
+            Finding::PathMtu => format!(
+                "packets of full size are lost between this host and {}: connections come about and stall, and are answered in segments of {SMALL} bytes. Not known: who drops them, and whether on the way there or back",
+                self.endpoint()
+            ),
+            Finding::TooLate => format!(
+                "answers come back to {prefix}, later than --timeout allows{}",
+                self.late_error()
+                    .map_or_else(String::new, |error| format!(": {}", chain(error)))
+            ),
             Finding::NameServers => self.name_servers_fail(),
             Finding::Endpoint => format!(
                 "no endpoint tells this host its address: {}",
@@ -102,6 +121,10 @@ impl Surroundings<'_> {
                 "{} takes {prefix} for on-link: it asks for each address instead of routing the prefix to this host",
                 self.router()
             ),
+            Finding::AnsweredInVain => format!(
+                "{} takes {prefix} for on-link and asks for each address; this host advertises them (a responder runs here), and no answer to their connections arrives all the same. Not known: whether the router takes the advertisements, or something before it drops them",
+                self.router()
+            ),
             Finding::NoUplink => self.no_uplink(),
             Finding::Renumbered => self.renumbered(),
             Finding::FilteredBeyond => format!(
@@ -118,27 +141,34 @@ impl Surroundings<'_> {
         }
     }
 
-    fn translated(&self, finding: Finding) -> String {
+    fn works(&self) -> String {
         let prefix = self.prefix;
-        let seen_as = self.attempt.and_then(|attempt| attempt.outcomes.mismatch());
-        let seen_as = seen_as.map_or_else(
-            || "another address".to_owned(),
-            |reply| reply.reported.to_string(),
-        );
-        match finding {
-            Finding::TranslatedHere => format!(
-                "this host itself replaces source addresses: connections of {prefix} leave {} as {}",
-                self.device_name(),
-                self.leaves_as().map_or(seen_as, |address| address.to_string())
+        let replies = self.attempt.map_or(&[][..], |attempt| &attempt.outcomes.replies);
+        match replies {
+            [only] if prefix.length() == 128 => {
+                format!("a connection left from {} and was answered", only.bound)
+            }
+            [only] => format!(
+                "a connection left from {} and was answered; one address shows nothing of the others of {prefix}",
+                only.bound
             ),
-            Finding::TranslatedBeyond => format!(
-                "connections from {prefix} leave this host unchanged and arrive as {seen_as}: something behind {} replaces source addresses, or answers in the endpoint's place",
-                self.device_name()
-            ),
-            _ => format!(
-                "connections from {prefix} arrive as {seen_as}. Not known: whether this host or something behind it replaces source addresses"
-            ),
+            _ => format!("connections leave from random addresses of {prefix} and are answered"),
         }
+    }
+
+    fn endpoint(&self) -> String {
+        match self.attempt {
+            Some(attempt) => attempt.target.endpoint.to_string(),
+            None => "the endpoint".to_owned(),
+        }
+    }
+
+    fn late_error(&self) -> Option<&ProbeError> {
+        let failures = &self.attempt?.outcomes.failures;
+        failures
+            .iter()
+            .map(|failure| &failure.error)
+            .find(|error| error.was_late())
     }
 
     /// The address that connections of the prefix leave with instead of their own.
@@ -358,7 +388,7 @@ impl Surroundings<'_> {
         of_prefix
             .map(|way| &way.device)
             .or(self.device)
-            .map_or("DEV", |device| device.name.as_str())
+            .map_or(UNKNOWN_DEVICE, |device| device.name.as_str())
     }
 
     /// The device on which answers arrive.
@@ -385,9 +415,17 @@ impl Surroundings<'_> {
 
     /// Where to look for the rule that drops packets in `direction`.
     fn suspects(&self, direction: Direction) -> Vec<String> {
+        let device = match direction {
+            Direction::In => self.arrived_on,
+            Direction::Out => self
+                .ways
+                .and_then(|ways| ways.of_prefix.as_ref().ok())
+                .map(|way| &way.device),
+        };
+        let devices = device.map(|device| device.name.as_str()).into_iter().collect();
         let suspects = self
             .retry()
-            .map(|retry| retry.suspects(direction))
+            .map(|retry| retry.suspects(direction, devices))
             .unwrap_or_default();
         suspects
             .into_iter()

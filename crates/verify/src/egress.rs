@@ -46,9 +46,33 @@ pub(crate) fn draw(pool: &mut SourcePool, count: usize) -> Vec<Ipv6Addr> {
 
 /// Asks `target` from each of `addresses`, giving each connection `patience`.
 pub(crate) async fn ask_from(target: &Target, addresses: &[Ipv6Addr], patience: Duration) -> Outcomes {
-    let mut answers = stream::iter(addresses)
-        .map(async |&from| (from, target.ask(Some(from), Instant::now() + patience).await))
-        .buffer_unordered(CONCURRENT);
+    ask_longer(target, addresses, patience, patience).await
+}
+
+/// [`ask_from`], which waits `longer`, and counts what comes after `patience` as late.
+pub(crate) async fn ask_longer(
+    target: &Target,
+    addresses: &[Ipv6Addr],
+    patience: Duration,
+    longer: Duration,
+) -> Outcomes {
+    let ask = async |&from: &Ipv6Addr| {
+        let start = Instant::now();
+        let answer = target.ask(Some(from), start + longer).await;
+        let after = start.elapsed();
+        let endpoint = || target.endpoint.clone();
+        match answer {
+            Ok(_) if longer > patience && after > patience => (
+                from,
+                Err(ProbeError::Late {
+                    endpoint: endpoint(),
+                    after,
+                }),
+            ),
+            answer => (from, answer),
+        }
+    };
+    let mut answers = stream::iter(addresses).map(ask).buffer_unordered(CONCURRENT);
     let mut outcomes = Outcomes::default();
     while let Some((from, answer)) = answers.next().await {
         match answer {
@@ -83,7 +107,12 @@ impl Outcomes {
 
     /// An answer that reported another address.
     pub(crate) fn mismatch(&self) -> Option<Reply> {
-        self.replies.iter().copied().find(|reply| !reply.matches())
+        self.mismatches().next()
+    }
+
+    /// The answers that reported another address.
+    pub(crate) fn mismatches(&self) -> impl Iterator<Item = Reply> + '_ {
+        self.replies.iter().copied().filter(|reply| !reply.matches())
     }
 
     /// The addresses whose connections got no answer at all, nor an error from anybody.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::Uri;
 use http::uri::{InvalidUri, PathAndQuery};
@@ -131,9 +132,15 @@ impl Endpoint {
             .collect()
     }
 
-    /// The host without brackets.
-    pub(crate) fn bare_host(&self) -> &str {
-        bare(&self.host)
+    /// The same, with something more in the query that was never asked before.
+    pub(crate) fn with_another_query(&self) -> Self {
+        let joint = if self.target.query().is_some() { '&' } else { '?' };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let text = format!("{}{joint}v6kit={}", self.target, now.as_nanos());
+        Self {
+            target: text.parse().unwrap_or_else(|_| self.target.clone()),
+            ..self.clone()
+        }
     }
 
     /// The `Host` header.

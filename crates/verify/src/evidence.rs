@@ -36,14 +36,30 @@ observations! {
     AllAnswered: "the endpoint answered every address that was tried",
     /// The endpoint answered some of them and not others.
     SomeAnswered: "the endpoint answered some addresses and not others",
-    /// The endpoint saw another address than the connection was made from.
-    Rewritten: "the endpoint saw another address than the connection was made from",
+    /// The endpoint told another address than the connection was made from.
+    ToldOther: "the endpoint told another address than the connection was made from",
+    /// It told the host's own address as it is, each time that it was asked.
+    OwnTold: "it told the host's own address as it is, each time",
+    /// It told some addresses of the prefix as they are.
+    SomeTold: "it told some addresses of the prefix as they are",
+    /// What it told lies before it, or is a translation of each address.
+    ToldOnTheWay: "what it told answers nearer than the endpoint does, or is each address with another prefix",
+    /// What it told cannot be the source of a packet from here.
+    ToldImpossible: "what it told cannot be the source of a packet that comes to it from elsewhere",
+    /// What it told is an address of this host.
+    ToldThisHost: "what it told is an address of this host",
+    /// To the same question with another query it told the address.
+    Cached: "to the same question with another query it told the address as it is",
     /// A connection from the prefix was seen to leave the device with another source address.
     LeftAsOther: "a connection of the prefix left the device with another source address",
+    /// A connection that was told as another was seen to leave the device as it was made.
+    LeftUnchanged: "a connection that was told as another left the device with its own source address",
     /// The endpoint answered the host's own address with an address.
     OwnAnswered: "the endpoint told the host's own address",
     /// The endpoints were asked from the host's own address, and nobody answered at all.
     OwnSilent: "no endpoint gave the host's own address any answer",
+    /// Connections that stall are answered in small segments.
+    SmallPass: "connections that stalled twice were answered in segments of 1220 bytes",
     /// No endpoint's name was resolved, because no name server gave an answer.
     NamesFailed: "no name server gave an answer, for any endpoint",
     /// An endpoint was reached from the host's own address, or is none that can be asked, and none told an address.
@@ -72,10 +88,14 @@ observations! {
     AnswersArrived: "answers were seen to arrive on the device, and did not reach their connections",
     /// No answer was seen to arrive while it was looked for.
     AnswersMissing: "no answer was seen to arrive on the device",
+    /// Answers came, later than a connection may take.
+    AnswersLate: "answers reached their connections later than `--timeout` allows",
     /// The look-up for what comes in by the device does not deliver addresses of the prefix to this host.
     NotDelivered: "the look-up for what comes in by the device does not deliver the prefix here",
     /// Neighbour solicitations for unanswered addresses arrived.
     Solicited: "neighbour solicitations for addresses without an answer arrived",
+    /// Neighbour advertisements for them left.
+    Advertised: "neighbour advertisements for such addresses were seen",
     /// A router's answer found its way back to an address of the prefix, or an own address inside it was answered.
     WayBack: "an answer of a router found its way back to an address of the prefix",
     /// The prefix belongs to an address of this host that the network has deprecated.
@@ -84,7 +104,7 @@ observations! {
 
 /// A set of observations.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Evidence(u32);
+pub(crate) struct Evidence(u64);
 
 impl Evidence {
     /// A set of these.
@@ -98,10 +118,22 @@ impl Evidence {
         Self(bits)
     }
 
-    /// Every set there can be.
+    /// Every observation.
     #[cfg(test)]
-    pub(crate) fn combinations() -> impl Iterator<Item = Self> {
-        (0..1_u32 << Observation::ALL.len()).map(Self)
+    pub(crate) fn everything() -> Self {
+        Self::of(Observation::ALL)
+    }
+
+    /// These and those.
+    #[cfg(test)]
+    pub(crate) const fn and(self, others: Self) -> Self {
+        Self(self.0 | others.0)
+    }
+
+    /// These without those.
+    #[cfg(test)]
+    pub(crate) const fn without(self, others: Self) -> Self {
+        Self(self.0 & !others.0)
     }
 
     /// Adds `observation` where it was `seen`.

@@ -58,12 +58,20 @@ findings! {
     NotSetUp: NotSetUp <- [NotSetUp] unless [],
     /// This host replaces source addresses.
     TranslatedHere: Rewritten <- [LeftAsOther] unless [],
+    /// Somebody on the way does.
+    TranslatedOnTheWay: Rewritten <- [ToldOther, ToldOnTheWay, LeftUnchanged] unless [ToldImpossible, ToldThisHost, SomeTold, Cached],
     /// Somebody behind this host does, or answers in the endpoint's place.
-    TranslatedBeyond: Rewritten <- [Rewritten, SynsLeft] unless [],
+    TranslatedBeyond: Rewritten <- [ToldOther, OwnTold, LeftUnchanged] unless [ToldImpossible, ToldThisHost, SomeTold, Cached],
+    /// Somebody does, whose address lies on the way.
+    TranslatedSomewhere: Rewritten <- [ToldOther, ToldOnTheWay] unless [ToldImpossible, ToldThisHost, SomeTold, Cached],
     /// Somebody does.
-    Translated: Rewritten <- [Rewritten] unless [],
+    Translated: Rewritten <- [ToldOther, OwnTold] unless [ToldImpossible, SomeTold, Cached, LeftUnchanged],
+    /// The endpoint does not tell callers' addresses, or it is not known whether it does.
+    DoesNotTell: BadEndpoint <- [ToldOther, AllAnswered] unless [],
     /// Nothing is wrong.
-    Works: Ok <- [AllAnswered] unless [],
+    Works: Ok <- [AllAnswered] unless [ToldOther],
+    /// Large packets are lost.
+    PathMtu: PathMtu <- [SmallPass] unless [],
     /// No name is resolved.
     NameServers: NoName <- [NamesFailed] unless [OwnAnswered, SomeAnswered],
     /// The endpoints do not tell addresses.
@@ -86,8 +94,12 @@ findings! {
     TurnedAway: BadEndpoint <- [TurnedAway] unless [],
     /// A router or firewall forbids the prefix, and says so.
     Forbidden: Filtered <- [Forbidden] unless [],
+    /// Answers come later than they may.
+    TooLate: NoReturn <- [AnswersLate] unless [],
     /// A table on the way looks full.
     TableLooksFull: TableFull <- [NewHang] unless [],
+    /// The router asks for each address, and is answered.
+    AnsweredInVain: OnLink <- [Solicited, Advertised] unless [],
     /// The router asks for each address.
     OnLink: OnLink <- [Solicited] unless [],
     /// Nobody answers this host at all.
@@ -117,6 +129,7 @@ pub(crate) fn find(evidence: Evidence) -> Finding {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
     use std::collections::BTreeMap;
 
     use super::*;
@@ -127,15 +140,28 @@ mod tests {
     }
 
     /// What each finding claims, said once more without the table: who is accused of what takes this to be true.
-    fn is_justified(finding: Finding, e: Evidence) -> bool {
-        let saw = |observation| e.has(observation);
+    fn is_justified(finding: Finding, saw: &dyn Fn(Observation) -> bool) -> bool {
+        // Nothing but a change of sources explains what the endpoint told.
+        let replaced = || {
+            saw(Saw::ToldOther)
+                && (saw(Saw::OwnTold) || saw(Saw::ToldOnTheWay))
+                && !saw(Saw::ToldImpossible)
+                && !saw(Saw::SomeTold)
+                && !saw(Saw::Cached)
+        };
+        let beyond =
+            || replaced() && saw(Saw::LeftUnchanged) && !saw(Saw::ToldThisHost) && !saw(Saw::LeftAsOther);
         match finding {
             Finding::Ipv6Off => saw(Saw::Ipv6Off),
             Finding::NotSetUp => saw(Saw::NotSetUp),
             Finding::TranslatedHere => saw(Saw::LeftAsOther),
-            Finding::TranslatedBeyond => saw(Saw::Rewritten) && saw(Saw::SynsLeft) && !saw(Saw::LeftAsOther),
-            Finding::Translated => saw(Saw::Rewritten),
-            Finding::Works => saw(Saw::AllAnswered) && !saw(Saw::Rewritten),
+            Finding::TranslatedOnTheWay => beyond() && saw(Saw::ToldOnTheWay),
+            Finding::TranslatedBeyond => beyond() && saw(Saw::OwnTold),
+            Finding::TranslatedSomewhere => replaced() && saw(Saw::ToldOnTheWay) && !saw(Saw::ToldThisHost),
+            Finding::Translated => replaced() && saw(Saw::OwnTold) && !saw(Saw::LeftUnchanged),
+            Finding::DoesNotTell => saw(Saw::ToldOther) && saw(Saw::AllAnswered) && !saw(Saw::LeftAsOther),
+            Finding::Works => saw(Saw::AllAnswered) && !saw(Saw::ToldOther),
+            Finding::PathMtu => saw(Saw::SmallPass),
             Finding::NameServers => saw(Saw::NamesFailed) && !saw(Saw::OwnAnswered),
             Finding::Endpoint => saw(Saw::EndpointOther) && !saw(Saw::OwnAnswered),
             Finding::TableFullHere => saw(Saw::TableFullHere),
@@ -147,8 +173,10 @@ mod tests {
             Finding::DroppedOutbound => saw(Saw::SynsHeld) && !saw(Saw::GatewaySilent) && !saw(Saw::SynsLeft),
             Finding::TurnedAway => saw(Saw::TurnedAway),
             Finding::Forbidden => saw(Saw::Forbidden),
+            Finding::TooLate => saw(Saw::AnswersLate) && !saw(Saw::AnswersArrived),
             Finding::TableLooksFull => saw(Saw::NewHang),
-            Finding::OnLink => saw(Saw::Solicited),
+            Finding::AnsweredInVain => saw(Saw::Solicited) && saw(Saw::Advertised),
+            Finding::OnLink => saw(Saw::Solicited) && !saw(Saw::Advertised),
             Finding::NoUplink => saw(Saw::OwnSilent) && !saw(Saw::OwnAnswered) && !saw(Saw::EndpointOther),
             Finding::Renumbered => saw(Saw::Deprecated) && saw(Saw::OwnAnswered),
             Finding::OtherWayOut => saw(Saw::OtherWayOut),
@@ -164,6 +192,14 @@ mod tests {
         }
     }
 
+    /// Where it was seen that the fault lies here, nobody else is accused.
+    fn accuses_nobody_else(finding: Finding, saw: &dyn Fn(Observation) -> bool) -> bool {
+        let held =
+            || saw(Saw::SynsHeld) && !saw(Saw::SynsLeft) && !saw(Saw::TurnedAway) && !saw(Saw::GatewaySilent);
+        !ABOUT_OTHERS.contains(&finding.diagnosis())
+            || !(saw(Saw::AnswersArrived) || saw(Saw::NotSetUp) || held())
+    }
+
     /// Findings whose sentence names somebody other than this host as the one who drops, lacks or forbids.
     const ABOUT_OTHERS: [Diagnosis; 4] = [
         Diagnosis::Filtered,
@@ -172,26 +208,132 @@ mod tests {
         Diagnosis::NoUplink,
     ];
 
+    /// What is seen and what is not; of the rest either can be.
+    #[derive(Clone, Copy, Default)]
+    struct Partly {
+        seen: Evidence,
+        unseen: Evidence,
+    }
+
+    impl Partly {
+        fn knows(self, observation: Observation) -> Option<bool> {
+            match (self.seen.has(observation), self.unseen.has(observation)) {
+                (true, _) => Some(true),
+                (_, true) => Some(false),
+                _ => None,
+            }
+        }
+
+        /// With one more that is seen, and with one more that is not.
+        fn both(self, observation: Observation) -> [Self; 2] {
+            let one = Evidence::of(&[observation]);
+            [
+                Self {
+                    seen: self.seen.and(one),
+                    ..self
+                },
+                Self {
+                    unseen: self.unseen.and(one),
+                    ..self
+                },
+            ]
+        }
+
+        /// What `question` answers in every set of evidence that is such, or an observation that decides.
+        fn decides(
+            self,
+            question: impl Fn(&dyn Fn(Observation) -> bool) -> bool,
+        ) -> Result<bool, Observation> {
+            let open = Cell::new(None);
+            let answer = question(&|observation| {
+                self.knows(observation).unwrap_or_else(|| {
+                    open.set(open.get().or(Some(observation)));
+                    false
+                })
+            });
+            open.get().map_or(Ok(answer), Err)
+        }
+
+        /// The finding in every set of evidence that is such, or an observation that decides.
+        fn finding(self) -> Result<Finding, Observation> {
+            for finding in Finding::ORDER {
+                let needed = finding.needs().iter().map(|one| (one, true));
+                let against = finding.excluded_by().iter().map(|one| (one, false));
+                let mut open = None;
+                let mut refuted = false;
+                for (observation, wanted) in needed.chain(against) {
+                    match self.knows(*observation) {
+                        Some(known) => refuted |= known != wanted,
+                        None => open = open.or(Some(*observation)),
+                    }
+                }
+                match open {
+                    _ if refuted => {}
+                    Some(observation) => return Err(observation),
+                    None => return Ok(*finding),
+                }
+            }
+            unreachable!("the last finding needs nothing");
+        }
+    }
+
+    /// Looks at every set of evidence there can be, those together that nothing tells apart.
+    fn look_at_all(partly: Partly, named: &mut BTreeMap<usize, Finding>) {
+        let decided = partly.finding().and_then(|finding| {
+            let justified = partly.decides(|saw| is_justified(finding, saw))?;
+            let fair = partly.decides(|saw| accuses_nobody_else(finding, saw))?;
+            Ok((finding, justified && fair))
+        });
+        match decided {
+            Err(observation) => partly
+                .both(observation)
+                .into_iter()
+                .for_each(|one| look_at_all(one, named)),
+            Ok((finding, right)) => {
+                let most = Evidence::everything().without(partly.unseen);
+                assert!(right, "{finding:?} from {:?} to {most:?}", partly.seen);
+                assert_eq!([find(partly.seen), find(most)], [finding, finding]);
+                named.insert(finding as usize, finding);
+            }
+        }
+    }
+
     #[test]
     fn in_no_combination_of_evidence_is_a_finding_named_without_what_it_needs() {
-        let mut seen = BTreeMap::new();
-        for evidence in Evidence::combinations() {
-            let finding = find(evidence);
-            if !is_justified(finding, evidence) {
-                panic!("{finding:?} from {evidence:?}");
-            }
-            // Where it was seen that the fault lies here, nobody else is accused.
-            let held = evidence.has(Saw::SynsHeld)
-                && ![Saw::SynsLeft, Saw::TurnedAway, Saw::GatewaySilent]
-                    .iter()
-                    .any(|against| evidence.has(*against));
-            let lies_here = evidence.has(Saw::AnswersArrived) || evidence.has(Saw::NotSetUp) || held;
-            if lies_here && ABOUT_OTHERS.contains(&finding.diagnosis()) {
-                panic!("{finding:?} from {evidence:?}");
-            }
-            seen.entry(finding as usize).or_insert(finding);
+        let mut named = BTreeMap::new();
+        look_at_all(Partly::default(), &mut named);
+        assert_eq!(named.len(), Finding::ORDER.len(), "a finding that is never made");
+    }
+
+    #[test]
+    fn an_endpoint_that_tells_nobody_its_address_accuses_nobody() {
+        let all = [Saw::AllAnswered, Saw::ToldOther, Saw::OwnAnswered];
+        let told = |more: &[Observation]| find(Evidence::of(&all).and(Evidence::of(more)));
+        for more in [
+            &[][..],
+            &[Saw::LeftUnchanged],
+            &[Saw::ToldImpossible, Saw::LeftUnchanged, Saw::OwnTold],
+            &[Saw::SomeTold, Saw::OwnTold, Saw::LeftUnchanged],
+            &[Saw::Cached, Saw::OwnTold, Saw::ToldThisHost],
+            &[Saw::ToldThisHost, Saw::OwnTold, Saw::LeftUnchanged],
+        ] {
+            assert_eq!(told(more), Finding::DoesNotTell, "{more:?}");
         }
-        assert_eq!(seen.len(), Finding::ORDER.len(), "a finding that is never made");
+        assert_eq!(told(&[Saw::OwnTold]), Finding::Translated);
+        assert_eq!(told(&[Saw::OwnTold, Saw::ToldThisHost]), Finding::Translated);
+        assert_eq!(
+            told(&[Saw::OwnTold, Saw::LeftUnchanged]),
+            Finding::TranslatedBeyond
+        );
+        assert_eq!(
+            told(&[Saw::ToldOnTheWay, Saw::LeftUnchanged]),
+            Finding::TranslatedOnTheWay
+        );
+        assert_eq!(told(&[Saw::ToldOnTheWay]), Finding::TranslatedSomewhere);
+        assert_eq!(
+            told(&[Saw::LeftAsOther, Saw::ToldImpossible]),
+            Finding::TranslatedHere
+        );
     }
 
     #[test]

@@ -9,7 +9,8 @@ const ID: &str = "inbound";
 /// How many services are named before the rest is counted.
 const NAMED: usize = 6;
 
-pub(crate) fn check(prefix: Prefix, exposure: &Exposure) -> Check {
+/// `command` is what was asked, as arguments of v6kit.
+pub(crate) fn check(prefix: Prefix, exposure: &Exposure, command: &str) -> Check {
     let services = &exposure.services;
     match &exposure.filter {
         InboundFilter::Present => Check::ok(ID, format!("new connections to {prefix} are dropped")),
@@ -26,7 +27,7 @@ pub(crate) fn check(prefix: Prefix, exposure: &Exposure) -> Check {
             ID,
             format!("whether callers are kept out of {} cannot be seen: {why}", listed(services)),
         )
-        .hint(Code::NotPermitted, "`sudo v6kit verify` sees it"),
+        .hint(Code::NotPermitted, format!("`sudo v6kit {command}` sees it")),
     }
 }
 
@@ -44,7 +45,11 @@ mod tests {
 
     fn outcome(services: usize, filter: InboundFilter) -> Check {
         let services = (0..services).map(|n| format!("tcp {n}")).collect();
-        check("2001:db8::/64".parse().unwrap(), &Exposure { services, filter })
+        check(
+            "2001:db8::/64".parse().unwrap(),
+            &Exposure { services, filter },
+            "verify",
+        )
     }
 
     #[test]

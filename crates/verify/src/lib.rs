@@ -20,6 +20,8 @@ mod reported;
 mod retry;
 mod routes;
 mod rules;
+mod segments;
+mod told;
 mod trace;
 mod tracking;
 mod translation;

@@ -38,6 +38,8 @@ pub enum Diagnosis {
     NoName,
     /// The endpoint answers with something else than the caller's address.
     BadEndpoint,
+    /// Packets of full size are lost where smaller ones pass.
+    PathMtu,
 }
 
 impl Diagnosis {
@@ -59,6 +61,7 @@ impl Diagnosis {
             Self::NoIpv6 => Code::NoIpv6,
             Self::NoName => Code::NoName,
             Self::BadEndpoint => Code::BadEndpoint,
+            Self::PathMtu => Code::PathMtu,
         })
     }
 }
@@ -80,6 +83,7 @@ impl fmt::Display for Diagnosis {
             Self::NoIpv6 => "no-ipv6",
             Self::NoName => "no-name",
             Self::BadEndpoint => "bad-endpoint",
+            Self::PathMtu => "path-mtu",
         })
     }
 }

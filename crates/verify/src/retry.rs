@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::net::Ipv6Addr;
+use std::net::{Ipv6Addr, SocketAddrV6};
 use std::time::Duration;
 
 use futures_util::future::{OptionFuture, join3};
@@ -11,7 +11,7 @@ use v6kit_net::{Code, Prefix, chain};
 
 use crate::egress::{self, Outcomes};
 use crate::evidence::{Evidence, Observation};
-use crate::firewall::{Direction, Firewall};
+use crate::firewall::{Direction, Firewall, Flow};
 use crate::probe::{ProbeError, Target};
 use crate::report::Check;
 use crate::routes::Device;
@@ -24,6 +24,11 @@ const WATCHED: usize = 64;
 /// How long routers are listened for at most: they answer at once or not at all.
 const TRACE: Duration = Duration::from_secs(3);
 
+/// How long is looked at least. A router that asks for an address does so three times, a second apart, and then for some
+/// time not at all (RetransTimer and MAX_MULTICAST_SOLICIT, RFC 4861 section 10): what was asked for at the first try is
+/// asked for again within this time, and so is what is asked for anew.
+const LONG_ENOUGH: Duration = Duration::from_secs(4);
+
 /// An answer that comes in this part of the time a connection may take was not too late.
 const IN_TIME: f64 = 0.75;
 
@@ -31,6 +36,7 @@ const IN_TIME: f64 = 0.75;
 #[derive(Debug)]
 pub(crate) struct Retry {
     watched: Vec<Ipv6Addr>,
+    endpoint: SocketAddrV6,
     patience: Duration,
     seen: Vec<(Device, io::Result<Seen>)>,
     from_prefix: io::Result<Trace>,
@@ -54,29 +60,33 @@ pub(crate) struct Scene<'a> {
     pub(crate) devices: Vec<(Device, u64)>,
 }
 
-/// Looks for as long as a connection may take, which is `patience`, and says how the addresses fared
+/// Looks for as long as a connection may take, which is `patience`, or [`LONG_ENOUGH`], and says how the addresses fared
 /// this time.
 pub(crate) async fn retry(scene: Scene<'_>, patience: Duration) -> (Outcomes, Retry) {
     let to = *scene.target.to.ip();
+    let longer = patience.max(LONG_ENOUGH);
     let watched: Vec<Ipv6Addr> = scene.failed.iter().copied().take(WATCHED).collect();
     let firewall_before = Firewall::read(scene.prefix).await;
     let mut wires = Vec::new();
     let mut seen = Vec::new();
     for (device, usual) in scene.devices {
+        // What arrives anyway was counted for the time of a first try.
+        let usual = (usual as f64 * longer.div_duration_f64(patience)).ceil() as u64;
         match Wire::watch(&device, &watched, scene.target.to, usual) {
             Ok(wire) => wires.push(wire),
             Err(error) => seen.push((device, Err(error))),
         }
     }
     let attempts = join3(
-        egress::ask_from(scene.target, scene.failed, patience),
-        trace(scene.first, to, patience.min(TRACE)),
-        OptionFuture::from(scene.own.map(|own| trace(own, to, patience.min(TRACE)))),
+        egress::ask_longer(scene.target, scene.failed, patience, longer),
+        trace(scene.first, to, longer.min(TRACE)),
+        OptionFuture::from(scene.own.map(|own| trace(own, to, longer.min(TRACE)))),
     );
     let ((outcomes, from_prefix, from_own), watched_devices) = wire::during(wires, attempts).await;
     seen.extend(watched_devices);
     let retry = Retry {
         watched,
+        endpoint: scene.target.to,
         patience,
         seen,
         from_prefix,
@@ -109,6 +119,9 @@ impl Retry {
         evidence.add_if(self.arrived_on(&silent).is_some(), Observation::AnswersArrived);
         evidence.add_if(self.no_answer_came(&silent), Observation::AnswersMissing);
         evidence.add_if(self.solicited(), Observation::Solicited);
+        evidence.add_if(self.advertised(&silent), Observation::Advertised);
+        let late = outcomes.failed_with(ProbeError::was_late).next();
+        evidence.add_if(late.is_some(), Observation::AnswersLate);
 
         let refused = self.watched_among(outcomes.failed_with(ProbeError::was_refused));
         let prohibited = self.watched_among(outcomes.failed_with(ProbeError::was_prohibited));
@@ -201,6 +214,12 @@ impl Retry {
             .any(|(_, seen)| seen.as_ref().is_ok_and(|seen| self.solicitations(seen) > 0))
     }
 
+    /// Whether somebody here answered solicitations for addresses that got no answer all the same.
+    fn advertised(&self, silent: &[Ipv6Addr]) -> bool {
+        let told = |packets: &Packets| silent.iter().any(|address| packets.advertised.contains(address));
+        self.captured().any(|(_, packets)| told(packets))
+    }
+
     fn solicitations(&self, seen: &Seen) -> u64 {
         match seen {
             Seen::Packets(packets) => self
@@ -240,9 +259,16 @@ impl Retry {
         self.from_own.as_ref()?.as_ref().ok()?.farthest
     }
 
-    /// Where this host's own rules that drop packets in `direction` are looked at; those whose counters grew first.
-    pub(crate) fn suspects(&self, direction: Direction) -> Vec<(&str, Option<u64>)> {
-        self.firewall.suspects(&self.firewall_before, direction)
+    /// Where this host's own rules are looked at that can have dropped packets in `direction`, by one of `devices` where
+    /// that is known; those whose counters grew first.
+    pub(crate) fn suspects(&self, direction: Direction, devices: Vec<&str>) -> Vec<(&str, Option<u64>)> {
+        let flow = Flow {
+            direction,
+            addresses: &self.watched,
+            endpoint: self.endpoint,
+            devices,
+        };
+        self.firewall.suspects(&self.firewall_before, &flow)
     }
 
     /// The names of the devices that were watched, as in `eth0 and eth1`.

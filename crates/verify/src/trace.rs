@@ -14,7 +14,7 @@ use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
 /// Routers that are asked. What is wrong with the way back is wrong near this host.
-const MAX_HOPS: u8 = 8;
+pub(crate) const MAX_HOPS: u8 = 8;
 
 /// Packets per hop limit.
 const PACKETS: u32 = 3;

@@ -48,6 +48,6 @@ pub(crate) async fn look(
 impl Translation {
     pub(crate) fn observe(self, evidence: &mut Evidence) {
         evidence.add_if(matches!(self, Self::Here(_)), Observation::LeftAsOther);
-        evidence.add_if(self == Self::Unchanged, Observation::SynsLeft);
+        evidence.add_if(self == Self::Unchanged, Observation::LeftUnchanged);
     }
 }

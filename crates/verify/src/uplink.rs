@@ -29,7 +29,8 @@ pub(crate) struct Uplink {
     errors: Vec<(Endpoint, ProbeError)>,
 }
 
-/// Asks the endpoints in turn until one answers, giving each `patience`.
+/// Asks the endpoints in turn until one tells the address, giving each `patience`. One that tells another address is
+/// taken where none tells this one.
 pub(crate) async fn find(endpoints: &[Endpoint], patience: Duration) -> Uplink {
     let mut uplink = Uplink {
         answered: None,
@@ -48,9 +49,13 @@ pub(crate) async fn find(endpoints: &[Endpoint], patience: Duration) -> Uplink {
         };
         match ask_and_keep(&target, deadline).await {
             Ok((reply, session)) => {
-                uplink.answered = Some((target, reply));
-                uplink.established = Some(session);
-                break;
+                if reply.matches() || uplink.answered.is_none() {
+                    uplink.answered = Some((target, reply));
+                    uplink.established = Some(session);
+                }
+                if reply.matches() {
+                    break;
+                }
             }
             Err(error) => {
                 uplink.errors.push((endpoint.clone(), error));

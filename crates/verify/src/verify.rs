@@ -46,6 +46,27 @@ pub struct VerifySettings {
     pub inbound: Exposure,
 }
 
+impl VerifySettings {
+    /// The arguments of v6kit that ask the same once more.
+    fn command(&self) -> String {
+        let mut words = format!("verify --prefix {}", self.prefix);
+        let mut add = |option: &str, value: &str| {
+            // A NUL, which neither has, is all that cannot be quoted.
+            let quoted = shlex::try_quote(value).unwrap_or_default();
+            words.push_str(&format!(" {option} {quoted}"));
+        };
+        if self.endpoints != Endpoint::public() {
+            for endpoint in &self.endpoints {
+                add("--endpoint", &endpoint.to_string());
+            }
+        }
+        if let Some(device) = &self.device {
+            add("--dev", device);
+        }
+        words
+    }
+}
+
 /// Why nothing could be verified.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -204,8 +225,9 @@ async fn attempt(
 ) -> Option<Attempt> {
     let patience = settings.timeout;
     let target = attempt::choose_target(uplink, addresses, patience).await?;
-    let own = uplink.reply().map(|reply| reply.bound);
+    let own = uplink.reply();
     let mut attempt = attempt::attempt(target, settings.prefix, addresses, own, devices, patience).await;
+    let own = own.map(|reply| reply.bound);
     attempt.compare_with_own(settings.prefix, patience).await;
     let established = uplink.established.as_mut();
     attempt.compare_with_established(established, own, patience).await;
@@ -237,7 +259,7 @@ impl Findings {
     fn report(self, settings: &VerifySettings) -> Report {
         let finding = finding::find(self.evidence());
         let diagnosis = finding.diagnosis();
-        let surroundings = self.surroundings(settings.prefix);
+        let surroundings = self.surroundings(settings);
         let hint = surroundings.hint(finding);
         Report {
             ok: diagnosis == Diagnosis::Ok,
@@ -286,15 +308,13 @@ impl Findings {
         let Some(attempt) = &self.attempt else {
             return evidence;
         };
-        let Egress {
-            tried,
-            answered,
-            mismatched,
-            ..
-        } = self.egress();
+        let Egress { tried, answered, .. } = self.egress();
         evidence.add_if(tried > 0 && answered == tried, Observation::AllAnswered);
         evidence.add_if(answered > 0 && answered < tried, Observation::SomeAnswered);
-        evidence.add_if(mismatched > 0, Observation::Rewritten);
+        attempt.stalled.observe(&mut evidence);
+        if let Some(told) = &attempt.told {
+            told.observe(&mut evidence);
+        }
         evidence.add_if(attempt.own_inside, Observation::WayBack);
         evidence.add_if(attempt.outcomes.turned_away().is_some(), Observation::TurnedAway);
         evidence.add_if(self.not_delivered, Observation::NotDelivered);
@@ -311,9 +331,10 @@ impl Findings {
         evidence
     }
 
-    fn surroundings(&self, prefix: Prefix) -> Surroundings<'_> {
+    fn surroundings(&self, settings: &VerifySettings) -> Surroundings<'_> {
         Surroundings {
-            prefix,
+            prefix: settings.prefix,
+            command: settings.command(),
             own: self.uplink.reply().map(|reply| reply.bound),
             uplink: &self.uplink,
             has_default: self.has_default,
@@ -338,9 +359,10 @@ impl Findings {
             },
         ];
         checks.extend(self.cause_checks(settings.prefix));
+        checks.extend(self.attempt.as_ref().and_then(|attempt| attempt.stalled.check()));
         checks.extend(limits::checks());
         checks.push(if self.local.is_delivered() {
-            inbound::check(settings.prefix, &settings.inbound)
+            inbound::check(settings.prefix, &settings.inbound, &settings.command())
         } else {
             Check::skipped("inbound", "the prefix is not delivered to this host")
         });

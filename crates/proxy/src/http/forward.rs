@@ -368,9 +368,10 @@ fn target(uri: &Uri) -> Result<Target, Refusal> {
             why: "this is a proxy: the request target must be an absolute URL",
         });
     };
-    if *scheme != Scheme::HTTP {
+    // What is sent on is the same request: WebSocket begins as HTTP (RFC 6455 section 4.1).
+    if *scheme != Scheme::HTTP && scheme.as_str() != "ws" {
         return Err(Refusal::BadRequest {
-            why: "only http:// URLs can be forwarded: use CONNECT for everything else",
+            why: "only http:// and ws:// URLs can be forwarded: use CONNECT for everything else",
         });
     }
     Ok(Target::parse(authority.as_str(), Some(80))?)

@@ -47,10 +47,7 @@ mod tests {
             to,
             source: io::Error::from(Errno::ENETUNREACH),
         };
-        let unreachable = DialError::Unreachable {
-            to,
-            source: io::Error::from(Errno::EHOSTUNREACH),
-        };
+        let unreachable = DialError::Unreachable { to };
         let denied = Refusal::Denied {
             destination: "::1".parse().unwrap(),
             why: "loopback",

@@ -23,7 +23,7 @@ use crate::printer::{Printer, Tone};
     v6kit verify --endpoint http://[2001:db8:80::80]:8080/\n\n\
     Exit status: 0 when every address was answered, 1 when not. The diagnosis is one of ok, on-link,\n\
     no-return, filtered, rewritten, not-set-up, table-full, no-uplink, dropped-here, misrouted,\n\
-    renumbered, no-ipv6, no-name, bad-endpoint; `v6kit explain NAME` says more.")]
+    renumbered, no-ipv6, no-name, bad-endpoint, path-mtu; `v6kit explain NAME` says more.")]
 pub(crate) struct VerifyArgs {
     /// The routed prefix; that of the last setup when not given
     #[arg(long, value_name = "P", value_parser = crate::args::prefix)]

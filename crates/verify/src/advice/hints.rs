@@ -1,11 +1,13 @@
 //! What to do about a finding, in lines that run as they are printed.
 
+use crate::endpoint::PUBLIC_ENDPOINTS;
 use crate::finding::Finding;
 use crate::firewall::Direction;
+use crate::probe::ProbeError;
 use crate::ways::Ways;
 use v6kit_net::{Hint, Prefix};
 
-use super::Surroundings;
+use super::{Surroundings, UNKNOWN_DEVICE};
 use crate::retry::Retry;
 use crate::routes::Device;
 
@@ -19,6 +21,7 @@ const NAMED: usize = 3;
 pub(super) fn hint(of: &Surroundings<'_>, finding: Finding) -> Option<String> {
     let prefix = of.prefix;
     let device = of.device_name();
+    let command = &of.command;
     Some(match finding {
         Finding::Works | Finding::Ipv6Off => return None,
         Finding::OnLink => {
@@ -28,34 +31,51 @@ pub(super) fn hint(of: &Surroundings<'_>, finding: Finding) -> Option<String> {
                 host(of)
             )
         }
+        Finding::AnsweredInVain => format!(
+            "see on the router whether it has entries for them: `ip -6 neigh`; a switch or hypervisor may let only addresses pass that it gave out: have the prefix routed to {}",
+            host(of)
+        ),
         Finding::NoReturn | Finding::NoAnswer => return no_return(of),
         Finding::Forbidden | Finding::FilteredBeyond => format!(
             "allow {prefix} as a source in the firewall of {}, and ask the provider whether it is delegated to you",
             filter(of)
         ),
         Finding::FilteredSomewhere => format!(
-            "`sudo v6kit verify --prefix {prefix}` sees whether it is this host; if not, allow {prefix} as a source on {}",
+            "`sudo v6kit {command}` sees whether it is this host; if not, allow {prefix} as a source on {}",
             filter(of)
         ),
         Finding::TranslatedHere => "look for masquerade, snat or redirect: `sudo nft -a list ruleset`, `sudo ip6tables -t nat -S`; leave the prefix out of it".to_owned(),
-        Finding::TranslatedBeyond => format!(
+        Finding::TranslatedBeyond | Finding::TranslatedOnTheWay => format!(
             "turn off address translation (NAT66, masquerading) and transparent proxies for {prefix} on {}",
             of.router()
         ),
-        Finding::Translated => format!(
-            "`sudo v6kit verify --prefix {prefix}` sees whether this host does it; turn off address translation (NAT66, masquerading) and transparent proxies for {prefix}"
+        Finding::Translated | Finding::TranslatedSomewhere => format!(
+            "`sudo v6kit {command}` sees whether this host does it; turn off address translation (NAT66, masquerading) and transparent proxies for {prefix}"
         ),
-        Finding::NotSetUp => format!("`sudo v6kit setup --prefix {prefix} --dev {device}`"),
-        Finding::TableFullHere => format!(
-            "`sudo v6kit setup --prefix {prefix} --dev {device} --conntrack notrack` keeps the prefix out of it; or raise net.netfilter.nf_conntrack_max"
-        ),
+        Finding::DoesNotTell => other_endpoint(of),
+        Finding::PathMtu => {
+            "let ICMPv6 \"packet too big\" pass on the way (RFC 4890), and see that no device there takes less than its neighbours send; until then smaller packets help: an mtu of 1280 on this host's default route (`ip -6 route show default`)".to_owned()
+        }
+        Finding::TooLate => return of.late_error().and_then(Hint::hint),
+        Finding::NotSetUp => {
+            let command = setup(of, "");
+            format!("`sudo v6kit {command}`")
+        }
+        Finding::TableFullHere => {
+            let command = setup(of, " --conntrack notrack");
+            format!(
+            "`sudo v6kit {command}` keeps the prefix out of it; or raise net.netfilter.nf_conntrack_max"
+            )
+        }
         Finding::TableLooksFull => format!(
             "look at the router: `v6kit router check`, or on it {LOOK_AT_TABLE}; then keep {prefix} out of it (`v6kit help router`), or raise net.netfilter.nf_conntrack_max"
         ),
         Finding::NameServers if !of.swallowed_name_servers.is_empty() => format!(
             "set up a part of {prefix} that no name server lies in, or name another server in /etc/resolv.conf"
         ),
+        Finding::Endpoint if of.uplink.error().is_some_and(|(_, error)| error.was_answered()) => other_endpoint(of),
         Finding::NameServers | Finding::Endpoint => return of.endpoint_hint(),
+        Finding::TurnedAway if of.error().is_some_and(ProbeError::was_answered) => other_endpoint(of),
         Finding::TurnedAway => return of.error().and_then(Hint::hint),
         Finding::NoWayOut => format!("see {}`ip -6 rule`, and mend the rule or its table", look_up(of)),
         Finding::NotDelivered => format!(
@@ -98,7 +118,8 @@ fn no_return(of: &Surroundings<'_>) -> Option<String> {
     let first = if of.retry().is_some_and(Retry::saw_packets) {
         String::new()
     } else {
-        "`sudo v6kit verify` sees whether it is this host; ".to_owned()
+        let command = &of.command;
+        format!("`sudo v6kit {command}` sees whether it is this host; ")
     };
     Some(format!(
         "{first}see whether the router has a route for it: `ip -6 route get {}` there; if not: `ip -6 route add {prefix} via {}`{}; if it has one, look for a filter of source addresses there and before it",
@@ -108,15 +129,37 @@ fn no_return(of: &Surroundings<'_>) -> Option<String> {
     ))
 }
 
+/// Arguments of v6kit that set the prefix up, with `more`.
+fn setup(of: &Surroundings<'_>, more: &str) -> String {
+    let prefix = of.prefix;
+    match of.device_name() {
+        // Without a device setup finds it by itself.
+        UNKNOWN_DEVICE => format!("setup --prefix {prefix}{more}"),
+        device => format!("setup --prefix {prefix} --dev {device}{more}"),
+    }
+}
+
+/// A server that tells callers' addresses and was not asked yet.
+fn other_endpoint(of: &Surroundings<'_>) -> String {
+    let asked = of.endpoint();
+    let other = PUBLIC_ENDPOINTS
+        .into_iter()
+        .find(|other| *other != asked)
+        .unwrap_or_default();
+    let command = format!("verify --prefix {} --endpoint {other}", of.prefix);
+    format!(
+        "ask a server that answers with the caller's address alone: `v6kit {command}`, or `v6kit echo` on a host of your own elsewhere"
+    )
+}
+
 /// Our own rules come first.
 fn dropped(of: &Surroundings<'_>, direction: Direction) -> String {
-    let prefix = of.prefix;
     let mut hints = Vec::new();
     let firewall = of.retry().map(|retry| &retry.firewall);
     if firewall.is_some_and(|firewall| firewall.our_notrack) {
+        let command = setup(of, " --conntrack keep");
         hints.push(format!(
-            "our own notrack rules first: untracked packets pass no rule for established connections; `sudo v6kit setup --prefix {prefix} --dev {} --conntrack keep` takes them back",
-            of.device_name()
+            "our own notrack rules first: untracked packets pass no rule for established connections; `sudo v6kit {command}` takes them back"
         ));
     }
     let suspects = of.suspects(direction);
@@ -125,7 +168,7 @@ fn dropped(of: &Surroundings<'_>, direction: Direction) -> String {
             .map(|firewall| firewall.unseen.join(", "))
             .unwrap_or_default();
         hints.push(if unseen.is_empty() {
-            "no rule of nftables or ip6tables here drops by itself: look at tc, eBPF and policy (`tc filter show`, `ip xfrm policy`)".to_owned()
+            "no rule of nftables or ip6tables here can have dropped them: look at tc, eBPF and policy (`tc filter show`, `ip xfrm policy`)".to_owned()
         } else {
             format!("which rule is not known ({unseen}): see `sudo nft -a list ruleset` and `sudo ip6tables -S`")
         });
@@ -137,7 +180,10 @@ fn dropped(of: &Surroundings<'_>, direction: Direction) -> String {
             format!(" and {rest} more")
         };
         let named: Vec<String> = suspects.into_iter().take(NAMED).collect();
-        hints.push(format!("rules that drop stand in {}{more}", named.join(", ")));
+        hints.push(format!(
+            "rules that can drop them stand in {}{more}",
+            named.join(", ")
+        ));
     }
     hints.join("; then: ")
 }

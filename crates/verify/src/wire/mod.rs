@@ -38,6 +38,8 @@ pub(crate) enum Seen {
 pub(crate) struct Packets {
     /// Addresses that a neighbour asked for.
     pub(crate) solicited: HashSet<Ipv6Addr>,
+    /// Addresses that were told to a neighbour.
+    pub(crate) advertised: HashSet<Ipv6Addr>,
     /// Source addresses and ports of first packets to the endpoint.
     pub(crate) sent: HashSet<(Ipv6Addr, u16)>,
     /// Addresses that the endpoint's answers went to, with the time of the first since the start.
@@ -49,6 +51,9 @@ impl Packets {
         match packet {
             Packet::Solicitation { target } => {
                 self.solicited.insert(target);
+            }
+            Packet::Advertisement { target } => {
+                self.advertised.insert(target);
             }
             Packet::Syn { from, port } => {
                 self.sent.insert((from, port));

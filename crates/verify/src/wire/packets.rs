@@ -28,8 +28,9 @@ const TCP_SOURCE_PORT: u32 = 40;
 const TCP_DESTINATION_PORT: u32 = 42;
 const TCP_FLAGS: u32 = 53;
 
-/// ICMPv6 type of a neighbour solicitation (RFC 4861 section 4.3).
+/// ICMPv6 types of a neighbour solicitation and of the answer to it (RFC 4861 sections 4.3 and 4.4).
 const NEIGHBOUR_SOLICITATION: u32 = 135;
+const NEIGHBOUR_ADVERTISEMENT: u32 = 136;
 /// RST and SYN (RFC 9293 section 3.1).
 const RST_OR_SYN: u32 = 0x06;
 
@@ -39,6 +40,11 @@ pub(super) enum Packet {
     /// A neighbour solicitation.
     Solicitation {
         /// Whose link-layer address is asked for.
+        target: Ipv6Addr,
+    },
+    /// A neighbour advertisement.
+    Advertisement {
+        /// Whose link-layer address is told.
         target: Ipv6Addr,
     },
     /// The first packet of a connection to the endpoint.
@@ -124,6 +130,9 @@ fn parse(packet: &[u8], endpoint: SocketAddrV6) -> Option<Packet> {
             Icmpv6PayloadSlice::NeighborSolicitation(solicitation) => Some(Packet::Solicitation {
                 target: solicitation.target_address(),
             }),
+            Icmpv6PayloadSlice::NeighborAdvertisement(advertisement) => Some(Packet::Advertisement {
+                target: advertisement.target_address(),
+            }),
             _ => None,
         },
         TransportSlice::Tcp(segment) => {
@@ -142,9 +151,9 @@ fn parse(packet: &[u8], endpoint: SocketAddrV6) -> Option<Packet> {
     }
 }
 
-/// Classic BPF over the IPv6 header: nothing but neighbour solicitations and the first packets of connections with
+/// Classic BPF over the IPv6 header: nothing but neighbour solicitations, advertisements and the first packets of connections with
 /// `port` wakes this process.
-fn of_interest(port: u16) -> [SockFilter; 16] {
+fn of_interest(port: u16) -> [SockFilter; 17] {
     let load =
         |size: u32, offset| SockFilter::new((libc::BPF_LD | size | libc::BPF_ABS) as u16, 0, 0, offset);
     let (byte, half) = (libc::BPF_B, libc::BPF_H);
@@ -158,11 +167,12 @@ fn of_interest(port: u16) -> [SockFilter; 16] {
     [
         load(byte, VERSION),
         and(0xf0),
-        jump(equal, 0x60, 0, 12),
+        jump(equal, 0x60, 0, 13),
         load(byte, NEXT_HEADER),
-        jump(equal, libc::IPPROTO_ICMPV6 as u32, 0, 2),
+        jump(equal, libc::IPPROTO_ICMPV6 as u32, 0, 3),
         load(byte, ICMPV6_TYPE),
-        jump(equal, NEIGHBOUR_SOLICITATION, 7, 8),
+        jump(equal, NEIGHBOUR_SOLICITATION, 8, 0),
+        jump(equal, NEIGHBOUR_ADVERTISEMENT, 7, 8),
         jump(equal, libc::IPPROTO_TCP as u32, 0, 7),
         load(byte, TCP_FLAGS),
         jump(set, RST_OR_SYN, 0, 5),
@@ -192,6 +202,12 @@ mod tests {
 
     fn endpoint() -> SocketAddrV6 {
         ENDPOINT.parse().unwrap()
+    }
+
+    fn advertisement(target: &str) -> Vec<u8> {
+        let mut packet = solicitation(target);
+        packet[40] = 136;
+        packet
     }
 
     fn solicitation(target: &str) -> Vec<u8> {
@@ -240,6 +256,7 @@ mod tests {
         let (here, to) = ((HOST, 50_000), address(HOST));
         for (packet, expected) in [
             (solicitation(HOST), Packet::Solicitation { target: to }),
+            (advertisement(HOST), Packet::Advertisement { target: to }),
             (
                 segment(here, remote, "S"),
                 Packet::Syn {

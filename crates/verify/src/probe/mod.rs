@@ -1,26 +1,29 @@
 //! One connection to an endpoint from a chosen source address.
 
-use std::io;
+mod error;
+
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONNECTION, HOST, LOCATION, USER_AGENT};
-use http::{Request, StatusCode};
-use http_body_util::{BodyExt, Empty, Limited};
+use http::header::{ACCEPT, CACHE_CONTROL, CONNECTION, HOST, LOCATION, USER_AGENT};
+use http::{HeaderValue, Request, StatusCode};
+use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::crypto::ring;
-use rustls_pki_types::{InvalidDnsNameError, ServerName};
+use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
-use v6kit_net::{Code, DialError, Hint, ResolveError, dial, resolve};
+use v6kit_net::{ResolveError, dial, dial_in_segments, resolve};
 
 use crate::endpoint::{Endpoint, Scheme};
 use crate::reported;
+
+pub(crate) use error::ProbeError;
 
 /// The size of an answer in bytes above which it is not one.
 const MAX_ANSWER: usize = 64 * 1024;
@@ -31,7 +34,22 @@ pub(crate) struct Target {
     pub(crate) endpoint: Endpoint,
     pub(crate) to: SocketAddrV6,
     tls: Option<Tls>,
+    /// The size of a segment in bytes at most, where it is not the kernel's affair.
+    segment: Option<u32>,
+    size: Size,
 }
+
+/// How large a request is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Size {
+    Small,
+    /// Of several segments.
+    Large,
+}
+
+/// What makes a request large, in bytes: two packets of an Ethernet, and less than servers take at least (nginx,
+/// `client_header_buffer_size` and `large_client_header_buffers`).
+const PADDING: usize = 3000;
 
 #[derive(Debug, Clone)]
 struct Tls {
@@ -55,154 +73,6 @@ impl Reply {
     }
 }
 
-/// Why an endpoint did not tell the caller's address.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ProbeError {
-    #[error(transparent)]
-    Resolve(#[from] ResolveError),
-    #[error(transparent)]
-    Dial(#[from] DialError),
-    #[error("`{host}` is not a name that a certificate can have")]
-    Name {
-        host: String,
-        #[source]
-        source: InvalidDnsNameError,
-    },
-    #[error("this host has no certificates to check others against")]
-    Roots {
-        #[source]
-        source: Option<rustls_native_certs::Error>,
-    },
-    #[error("TLS cannot be set up")]
-    Tls(#[source] rustls::Error),
-    #[error("no TLS connection to {to}")]
-    Handshake {
-        to: SocketAddrV6,
-        #[source]
-        source: io::Error,
-    },
-    #[error("{endpoint} broke off the request")]
-    Http {
-        endpoint: Endpoint,
-        #[source]
-        source: hyper::Error,
-    },
-    #[error("{endpoint} broke off its answer")]
-    Body {
-        endpoint: Endpoint,
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    #[error("{endpoint} answered with status {status}{}", redirected(.location))]
-    Status {
-        endpoint: Endpoint,
-        status: StatusCode,
-        /// Where it redirects to.
-        location: Option<String>,
-    },
-    #[error("{endpoint} answered without an address: `{start}`")]
-    NoAddress { endpoint: Endpoint, start: String },
-    #[error("{endpoint} accepted the connection and did not answer in time")]
-    TimedOut { endpoint: Endpoint },
-    #[error("the source address cannot be read")]
-    Bound(#[source] io::Error),
-}
-
-impl Hint for ProbeError {
-    fn code(&self) -> Code {
-        match self {
-            Self::Resolve(error) => error.code(),
-            Self::Dial(error) => error.code(),
-            Self::Name { .. } | Self::Status { .. } | Self::NoAddress { .. } => Code::BadEndpoint,
-            Self::Roots { .. } => Code::NoRoots,
-            Self::Tls(_) => Code::Tls,
-            Self::Handshake { .. } => Code::Handshake,
-            Self::Http { .. } | Self::Body { .. } | Self::TimedOut { .. } => Code::EndpointSilent,
-            Self::Bound(_) => Code::Socket,
-        }
-    }
-
-    fn hint(&self) -> Option<String> {
-        Some(match self {
-            Self::Resolve(error) => return error.hint(),
-            Self::Dial(error) => return error.hint(),
-            Self::Roots { .. } => "install the package ca-certificates, or set SSL_CERT_FILE".to_owned(),
-            Self::Handshake { .. } => {
-                "check the clock, and for a certificate of your own set SSL_CERT_FILE".to_owned()
-            }
-            Self::Status { .. } | Self::NoAddress { .. } | Self::Name { .. } => {
-                "choose another server that answers with the caller's address: --endpoint URL".to_owned()
-            }
-            Self::Http { .. } | Self::Body { .. } => "choose another --endpoint".to_owned(),
-            Self::TimedOut { endpoint } => format!(
-                "try again with a longer --timeout; where small packets come through and large ones do not, the path MTU is at fault: compare `ping -6 -M do -s 1232 {0}` with `ping -6 -M do -s 1452 {0}`",
-                endpoint.bare_host()
-            ),
-            Self::Tls(_) | Self::Bound(_) => return None,
-        })
-    }
-}
-
-impl ProbeError {
-    /// Whether a connection came about: whoever answers there was reached, and it answered something else than an
-    /// address, or nothing more.
-    pub(crate) fn was_connected(&self) -> bool {
-        match self {
-            Self::Handshake { .. }
-            | Self::Http { .. }
-            | Self::Body { .. }
-            | Self::Status { .. }
-            | Self::NoAddress { .. }
-            | Self::TimedOut { .. } => true,
-            Self::Resolve(_)
-            | Self::Dial(_)
-            | Self::Name { .. }
-            | Self::Roots { .. }
-            | Self::Tls(_)
-            | Self::Bound(_) => false,
-        }
-    }
-
-    /// Whether the connection was refused: by the endpoint, or by a firewall in its place.
-    pub(crate) fn was_refused(&self) -> bool {
-        matches!(
-            self,
-            Self::Dial(DialError::Refused { .. } | DialError::Reset { .. })
-        )
-    }
-
-    /// Whether somebody forbids it, without saying who.
-    pub(crate) fn was_prohibited(&self) -> bool {
-        matches!(self, Self::Dial(DialError::Prohibited { .. }))
-    }
-
-    /// Whether this host's own firewall refused it.
-    pub(crate) fn was_refused_here(&self) -> bool {
-        matches!(self, Self::Dial(DialError::Firewall { .. }))
-    }
-
-    /// Whether it failed before anything was sent to the endpoint.
-    pub(crate) fn is_before_dialling(&self) -> bool {
-        matches!(
-            self,
-            Self::Resolve(_) | Self::Name { .. } | Self::Roots { .. } | Self::Tls(_)
-        )
-    }
-
-    /// Whether no name server gave an answer.
-    pub(crate) fn is_about_name_servers(&self) -> bool {
-        matches!(
-            self,
-            Self::Resolve(ResolveError::NameServers { .. } | ResolveError::TimedOut { .. })
-        )
-    }
-
-    /// Whether no connection came about in time, and nobody said why.
-    pub(crate) fn no_connection_in_time(&self) -> bool {
-        matches!(self, Self::Dial(DialError::TimedOut { .. }))
-    }
-}
-
 impl Target {
     /// Resolves the endpoint's name, and reads the system's certificates where it speaks TLS.
     pub(crate) async fn resolve(endpoint: &Endpoint, deadline: Instant) -> Result<Self, ProbeError> {
@@ -222,7 +92,29 @@ impl Target {
             endpoint: endpoint.clone(),
             to,
             tls,
+            segment: None,
+            size: Size::Small,
         })
+    }
+
+    /// The same, in segments of so many bytes at most.
+    pub(crate) fn in_segments(&self, bytes: u32) -> Self {
+        Self {
+            segment: Some(bytes),
+            ..self.clone()
+        }
+    }
+
+    /// The same, with requests of another size.
+    pub(crate) fn of_size(&self, size: Size) -> Self {
+        Self { size, ..self.clone() }
+    }
+
+    /// The same, with a query that no cache has an answer to.
+    pub(crate) fn with_another_query(&self) -> Self {
+        let mut other = self.clone();
+        other.endpoint = other.endpoint.with_another_query();
+        other
     }
 
     /// Asks for the address of a connection that leaves from `from`, or from where the kernel chooses.
@@ -239,7 +131,10 @@ impl Target {
         from: Option<Ipv6Addr>,
         deadline: Instant,
     ) -> Result<Session, ProbeError> {
-        let stream = dial(self.to, from, deadline).await?;
+        let stream = match self.segment {
+            None => dial(self.to, from, deadline).await?,
+            Some(bytes) => dial_in_segments(self.to, from, bytes, deadline).await?,
+        };
         let bound = bound(&stream)?;
         let sender = timeout_at(deadline, self.shake_hands(stream))
             .await
@@ -296,10 +191,17 @@ impl Target {
             headers.insert(HOST, host);
         }
         let agent = concat!("v6kit/", env!("CARGO_PKG_VERSION"));
-        headers.insert(USER_AGENT, http::HeaderValue::from_static(agent));
-        headers.insert(ACCEPT, http::HeaderValue::from_static("*/*"));
+        headers.insert(USER_AGENT, HeaderValue::from_static(agent));
+        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+        // What a cache told an earlier caller is not asked for (RFC 9111 section 5.2.1.4).
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        if self.size == Size::Large
+            && let Ok(padding) = "x".repeat(PADDING).parse()
+        {
+            headers.insert("x-padding", padding);
+        }
         if let Afterwards::Close = afterwards {
-            headers.insert(CONNECTION, http::HeaderValue::from_static("close"));
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         request
     }
@@ -360,12 +262,18 @@ impl Session {
         let body = Limited::new(answer.into_body(), MAX_ANSWER)
             .collect()
             .await
-            .map_err(|source| ProbeError::Body {
-                endpoint: endpoint(),
-                source,
+            .map_err(|source| match source.is::<LengthLimitError>() {
+                true => ProbeError::TooLong { endpoint: endpoint() },
+                false => ProbeError::Body {
+                    endpoint: endpoint(),
+                    source,
+                },
             })?
             .to_bytes();
         let text = String::from_utf8_lossy(&body);
+        if text.trim().is_empty() {
+            return Err(ProbeError::Empty { endpoint: endpoint() });
+        }
         reported::address(&text).ok_or_else(|| ProbeError::NoAddress {
             endpoint: endpoint(),
             start: start(&text),
@@ -405,12 +313,6 @@ fn bound(stream: &TcpStream) -> Result<Ipv6Addr, ProbeError> {
         SocketAddr::V6(address) => Ok(*address.ip()),
         SocketAddr::V4(address) => Ok(address.ip().to_ipv6_mapped()),
     }
-}
-
-fn redirected(location: &Option<String>) -> String {
-    location
-        .as_ref()
-        .map_or_else(String::new, |location| format!(" (to {location})"))
 }
 
 /// The first characters of an answer, on one line.
