@@ -118,7 +118,7 @@ fn in_words(topology: &str, script: &str) -> Vec<String> {
         say() {
             code=0
             ${as:-} "$V6KIT" verify --prefix "$V6KIT_LAB_PREFIX" --endpoint "$V6KIT_LAB_TARGET" \
-                --count 4 --timeout "${patience:-30s}" "$@" || code=$?
+                --count "${count:-4}" --timeout "${patience:-30s}" "$@" || code=$?
             echo "exit $code"
         }
     "#;

@@ -125,6 +125,11 @@ impl Surroundings<'_> {
                 "{} takes {prefix} for on-link and asks for each address; this host advertises them (a responder runs here), and no answer to their connections arrives all the same. Not known: whether the router takes the advertisements, or something before it drops them",
                 self.router()
             ),
+            Finding::GatewayAway => format!(
+                "no endpoint answers this host over IPv6: {} does not answer neighbour solicitations on {}. Not known: whether it is there, or a rule of this host keeps ICMPv6 from leaving or arriving",
+                self.router(),
+                self.device_name()
+            ),
             Finding::NoUplink => self.no_uplink(),
             Finding::Renumbered => self.renumbered(),
             Finding::FilteredBeyond => format!(

@@ -82,8 +82,8 @@ observations! {
     GatewaySilent: "the next hop for the prefix does not answer neighbour solicitations",
     /// The connections of all addresses that were not answered were seen to leave the device.
     SynsLeft: "the connections that got no answer were seen to leave the device",
-    /// None of them was, although there is a way and its next hop is known.
-    SynsHeld: "none of them was seen to leave, although there is a way and its next hop is known",
+    /// None of them was, although there is a way whose next hop is known, or was never asked for.
+    SynsHeld: "none of them was seen to leave, although there is a way whose next hop is known, or was never asked for",
     /// Answers to addresses that got none were seen to arrive on the device, in time.
     AnswersArrived: "answers were seen to arrive on the device, and did not reach their connections",
     /// No answer was seen to arrive while it was looked for.

@@ -88,6 +88,8 @@ findings! {
     RefusedHere: DroppedHere <- [RefusedHere] unless [SynsLeft, TurnedAway],
     /// The next hop of the prefix is not there.
     GatewaySilent: Misrouted <- [GatewaySilent] unless [SynsLeft, TurnedAway, OwnSilent],
+    /// The next hop is not there for anybody on this host.
+    GatewayAway: NoUplink <- [GatewaySilent, OwnSilent] unless [SynsLeft, TurnedAway, OwnAnswered, SomeAnswered, EndpointOther],
     /// This host drops what leaves.
     DroppedOutbound: DroppedHere <- [SynsHeld] unless [SynsLeft, TurnedAway, GatewaySilent],
     /// The endpoint does not tell addresses of the prefix theirs.
@@ -170,6 +172,12 @@ mod tests {
             Finding::DroppedInbound => saw(Saw::AnswersArrived) && !saw(Saw::NotDelivered),
             Finding::RefusedHere => saw(Saw::RefusedHere) && !saw(Saw::SynsLeft),
             Finding::GatewaySilent => saw(Saw::GatewaySilent) && !saw(Saw::SynsLeft),
+            Finding::GatewayAway => {
+                saw(Saw::GatewaySilent)
+                    && saw(Saw::OwnSilent)
+                    && !saw(Saw::SynsLeft)
+                    && !saw(Saw::EndpointOther)
+            }
             Finding::DroppedOutbound => saw(Saw::SynsHeld) && !saw(Saw::GatewaySilent) && !saw(Saw::SynsLeft),
             Finding::TurnedAway => saw(Saw::TurnedAway),
             Finding::Forbidden => saw(Saw::Forbidden),

@@ -106,6 +106,19 @@ pub(crate) struct WayOut {
     pub(crate) gateway: Option<Ipv6Addr>,
 }
 
+/// What is known of a next hop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NextHop {
+    /// Nothing.
+    Unknown,
+    /// The kernel has never had a packet to send to it.
+    NotAsked,
+    /// It answers neighbour solicitations.
+    Answers,
+    /// It does not.
+    Silent,
+}
+
 /// A network device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Device {
@@ -248,13 +261,8 @@ impl Routes {
         Ok(found.iter().filter_map(own_address).collect())
     }
 
-    /// Whether `next_hop` answers neighbour solicitations on `device`; `None` where it was not asked, or is being
-    /// asked.
-    pub(crate) async fn answers(
-        &self,
-        next_hop: Ipv6Addr,
-        device: &Device,
-    ) -> Result<Option<bool>, RoutesError> {
+    /// What is known of `next_hop` as a neighbour on `device`.
+    pub(crate) async fn next_hop(&self, next_hop: Ipv6Addr, device: &Device) -> Result<NextHop, RoutesError> {
         let neighbours = self.handle.neighbours().get();
         let found: Vec<NeighbourMessage> = neighbours
             .set_address_family(AddressFamily::Inet6)
@@ -265,11 +273,12 @@ impl Routes {
         let entry = found
             .iter()
             .find(|entry| entry.header.ifindex == device.index && destination(entry) == Some(next_hop));
-        Ok(entry.and_then(|entry| match entry.header.state {
-            NeighbourState::Failed | NeighbourState::Incomplete => Some(false),
-            NeighbourState::None | NeighbourState::Other(_) => None,
-            _ => Some(true),
-        }))
+        Ok(match entry.map(|entry| entry.header.state) {
+            None => NextHop::NotAsked,
+            Some(NeighbourState::Failed | NeighbourState::Incomplete) => NextHop::Silent,
+            Some(NeighbourState::None | NeighbourState::Other(_)) => NextHop::Unknown,
+            Some(_) => NextHop::Answers,
+        })
     }
 }
 

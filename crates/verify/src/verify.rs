@@ -367,6 +367,10 @@ impl Findings {
             Check::skipped("inbound", "the prefix is not delivered to this host")
         });
         for check in &mut checks {
+            // What a longer wait would bring is known then.
+            if diagnosis == Diagnosis::PathMtu && check.outcome == Outcome::Failed {
+                check.hint = None;
+            }
             if check.outcome == Outcome::Failed && check.hint.is_none() {
                 check.hint = hint.map(ToOwned::to_owned);
                 check.code = diagnosis.code();

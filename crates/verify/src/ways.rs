@@ -7,7 +7,7 @@ use v6kit_net::{Code, Prefix};
 
 use crate::evidence::{Evidence, Observation};
 use crate::report::Check;
-use crate::routes::{Device, OwnAddress, Question, Routes, RoutesError, Way, WayOut};
+use crate::routes::{Device, NextHop, OwnAddress, Question, Routes, RoutesError, Way, WayOut};
 
 /// The way out of the prefix, beside that of the host's own address.
 #[derive(Debug)]
@@ -20,8 +20,7 @@ pub(crate) struct Ways {
     pub(crate) own: Option<WayOut>,
     /// Where one leads that is bound to an address of the prefix.
     pub(crate) of_prefix: Result<WayOut, String>,
-    /// Whether its next hop answers; `None` where that was not asked yet, or there is none.
-    next_hop_answers: Option<bool>,
+    next_hop: NextHop,
     /// The device that the prefix is set up on.
     home: Option<String>,
     /// Where there is no device of that name any more.
@@ -67,7 +66,7 @@ impl Ways {
             to,
             own: routes.look_up(question(None)).await?.out(),
             rules: routes.rules_about(prefix, device.as_ref()).await?,
-            next_hop_answers: None,
+            next_hop: NextHop::Unknown,
             of_prefix,
             home_is_gone: home.as_deref().is_some_and(|name| Device::named(name).is_none()),
             home,
@@ -78,8 +77,8 @@ impl Ways {
     /// Finds out whether the next hop answers; after something was sent that way.
     pub(crate) async fn look_at_next_hop(&mut self, routes: &Routes) -> Result<(), RoutesError> {
         if let Ok(way) = &self.of_prefix {
-            self.next_hop_answers = routes
-                .answers(way.gateway.unwrap_or(self.to), &way.device)
+            self.next_hop = routes
+                .next_hop(way.gateway.unwrap_or(self.to), &way.device)
                 .await?;
         }
         Ok(())
@@ -92,7 +91,7 @@ impl Ways {
         );
         evidence.add_if(self.other_way_out().is_some(), Observation::OtherWayOut);
         evidence.add_if(
-            self.of_prefix.is_ok() && self.next_hop_answers == Some(false),
+            self.of_prefix.is_ok() && self.next_hop == NextHop::Silent,
             Observation::GatewaySilent,
         );
         evidence.add_if(
@@ -101,12 +100,13 @@ impl Ways {
         );
     }
 
-    /// Whether packets of the prefix have a way whose next hop is known, so that nothing but a rule keeps them here.
+    /// Whether packets of the prefix have a way whose next hop is known, so that nothing but a rule keeps them here; or one
+    /// whose next hop the kernel never asked for, so that they do not even come so far.
     pub(crate) fn can_leave(&self) -> bool {
         match &self.of_prefix {
             // Point-to-point devices have no neighbours.
-            Ok(WayOut { gateway: None, .. }) => self.next_hop_answers != Some(false),
-            Ok(_) => self.next_hop_answers == Some(true),
+            Ok(WayOut { gateway: None, .. }) => self.next_hop != NextHop::Silent,
+            Ok(_) => matches!(self.next_hop, NextHop::Answers | NextHop::NotAsked),
             Err(_) => false,
         }
     }

@@ -83,6 +83,9 @@ pub(super) fn hint(of: &Surroundings<'_>, finding: Finding) -> Option<String> {
             look_up_inward(of)
         ),
         Finding::GatewaySilent => format!("see {}`ip -6 neigh show dev {device}`", look_up(of)),
+        Finding::GatewayAway => format!(
+            "see `ip -6 neigh show dev {device}`, and whether the rules of this host let neighbour discovery pass (RFC 4890 section 4.4.1): `sudo nft -a list ruleset`, `sudo ip6tables -S`"
+        ),
         Finding::OtherWayOut => other_way_out(of),
         Finding::DroppedInbound => dropped(of, Direction::In),
         Finding::DroppedOutbound | Finding::RefusedHere => dropped(of, Direction::Out),

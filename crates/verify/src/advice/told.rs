@@ -13,11 +13,19 @@ impl Surroundings<'_> {
             || "another address".to_owned(),
             |reply| reply.reported.to_string(),
         );
+        let told = self.attempt.and_then(|attempt| attempt.told.as_ref());
+        let as_seen_as = told.map_or_else(String::new, |told| {
+            format!("{} as {}", told.example.bound, told.example.reported)
+        });
         match finding {
             Finding::TranslatedHere => format!(
                 "this host itself replaces source addresses: connections of {prefix} leave {} as {}",
                 self.device_name(),
                 self.leaves_as().map_or(seen_as, |address| address.to_string())
+            ),
+            Finding::TranslatedOnTheWay if told.is_some_and(|told| told.is_translated) => format!(
+                "connections from {prefix} leave this host unchanged and arrive with another prefix ({as_seen_as}): something behind {} translates prefixes",
+                self.device_name()
             ),
             Finding::TranslatedOnTheWay => format!(
                 "connections from {prefix} leave this host unchanged and arrive as {seen_as}, which lies on the way to {}: something behind {} replaces source addresses",

@@ -91,7 +91,7 @@ pub(crate) struct Wire {
 enum Tap {
     Packets {
         capture: Capture,
-        packets: Packets,
+        packets: Box<Packets>,
     },
     Counter {
         counter: Counter,
@@ -113,7 +113,7 @@ impl Wire {
         let tap = match Capture::start(device, endpoint) {
             Ok(capture) => Tap::Packets {
                 capture,
-                packets: Packets::default(),
+                packets: Box::default(),
             },
             Err(error) if is_denied(&error) => Tap::Counter {
                 counter: Counter::start(device)?,
@@ -154,7 +154,7 @@ impl Wire {
                 for packet in rest {
                     packets.take_in(packet, self.since);
                 }
-                Seen::Packets(packets)
+                Seen::Packets(*packets)
             }),
             (None, Tap::Counter { counter, usual }) => counter.so_far().map(|arrived| Seen::Counter {
                 solicitations: if arrived >= enough(usual, self.addresses.len()) {
