@@ -11,15 +11,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use quote::ToTokens;
 use syn::visit::Visit;
 use syn::{Attribute, Item, UseTree};
 
-use crate::harness::repository;
+use crate::harness::{repository, run};
 
 /// The crates, floor by floor: each may use those on floors below its own.
 const CRATES: &[&[&str]] = &[
+    &["base"],
     &["net"],
     &["echo", "http1", "metrics", "model"],
     &["store"],
@@ -96,6 +98,41 @@ fn crates_and_rooms_use_only_what_lies_below_them() {
             "on which floor does crates/{name} lie?"
         );
     }
+}
+
+#[test]
+fn what_reads_and_writes_records_has_no_network_stack_below_it() {
+    let below = |name: &str| {
+        let tree = [
+            "tree",
+            "--locked",
+            "--offline",
+            "--edges",
+            "normal",
+            "--prefix",
+            "none",
+            "--package",
+        ];
+        run(Command::new(env!("CARGO"))
+            .current_dir(repository())
+            .args(tree)
+            .arg(name))
+        .expect(0)
+        .stdout
+    };
+    let network = |tree: &str| {
+        let names = tree.lines().filter_map(|line| line.split(' ').next());
+        let found: BTreeSet<String> = names
+            .filter(|name| ["tokio", "mio", "socket2", "hyper", "rustls"].contains(name))
+            .map(str::to_owned)
+            .collect();
+        found
+    };
+    assert_eq!(network(&below("v6kit-store")), BTreeSet::new());
+    assert!(
+        network(&below("v6kit-crawl")).contains("tokio"),
+        "the question is the right one"
+    );
 }
 
 #[test]

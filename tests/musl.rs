@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::harness::{Run, in_namespace_with, path_with_sbin, repository, run};
 
-/// The binary that `.ci/release static quick` made for `target`.
+/// The binary that `.ci/release static quick` made for `target`: that for aarch64 with `--slim`.
 #[track_caller]
 fn binary(target: &str) -> PathBuf {
     let binary = repository().join(format!("target/{target}/quick/v6kit"));
@@ -136,7 +136,7 @@ fn the_x86_64_binary_sets_a_host_up_and_puts_it_back() {
 }
 
 #[test]
-fn the_aarch64_binary_runs_under_an_emulator() {
+fn the_aarch64_binary_runs_under_an_emulator_and_names_the_features_that_it_lacks() {
     const TARGET: &str = "aarch64-unknown-linux-musl";
     assert_static(TARGET);
     let doctor = with_an_empty_root(
@@ -146,6 +146,20 @@ fn the_aarch64_binary_runs_under_an_emulator() {
         alone doctor --json
         target
         crawls_100_items
+        # This one is built without default features: what needs one names it.
+        alone crawl 'http://[::1]:8080/items/{1..9}' -o /tables --format parquet >"$T/said" 2>&1 && exit 1
+        [ $? = 2 ]
+        grep -q '^why: .*lacks the feature `parquet`' "$T/said"
+        grep -q '^hint: .*default features' "$T/said"
+        test ! -e "$ROOT/tables"
+        "$V6KIT" crawl 'http://[::1]:8080/items/{1..9}' -o "$ROOT/tables" --format parquet -r max --quiet --keep-free 1M
+        alone crawl status /tables >/dev/null
+        for reading in 'cat /tables' 'check /tables --repair' 'retry /tables'; do
+            alone crawl $reading >"$T/said" 2>&1 && exit 1
+            [ $? = 2 ]
+            grep -q '/tables holds parquet records' "$T/said"
+        done
+        [ "$("$V6KIT" crawl cat "$ROOT/tables" | wc -l)" = 9 ]
         "#,
     )
     .expect(0);

@@ -212,7 +212,7 @@ impl Fault {
     /// `error` and its sources on one line.
     #[must_use]
     pub fn from_error(kind: ErrorKind, error: &dyn std::error::Error) -> Self {
-        let mut message = v6kit_net::chain(error);
+        let mut message = v6kit_base::chain(error);
         // rustls names a page of its manual.
         if let Some(at) = message.find(": https://docs.rs/") {
             message.truncate(at);

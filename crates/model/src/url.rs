@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use v6kit_net::{Code, Hint};
+use v6kit_base::{Code, Hint};
 
 /// What kind of connection a URL asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use v6kit_net::cpu_time;
+use v6kit_base::cpu_time;
 
 use crate::description::Description;
 use crate::disk::{Disk, KeepFree};

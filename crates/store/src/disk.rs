@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use v6kit_net::{Code, Hint};
+use v6kit_base::{Code, Hint};
 
 use crate::segment::{Room, SegmentStore};
 

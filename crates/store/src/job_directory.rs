@@ -68,6 +68,22 @@ impl JobDirectory {
         Ok(job)
     }
 
+    /// Whether this build can read the records: otherwise they would be taken for damaged.
+    ///
+    /// # Errors
+    /// [`LedgerError::NotBuiltIn`].
+    pub fn require_format(&self) -> Result<(), LedgerError> {
+        let format = self.ledger.description()?.format();
+        if format.is_built_in() {
+            return Ok(());
+        }
+        let path = self.segments.path(0);
+        Err(LedgerError::NotBuiltIn {
+            place: path.parent().unwrap_or(&path).display().to_string(),
+            format,
+        })
+    }
+
     /// Whether all that was committed is there, as far as the lengths of the files tell.
     ///
     /// # Errors

@@ -19,6 +19,10 @@ mod memory;
 mod record;
 mod segment;
 mod storage;
+#[cfg(feature = "parquet")]
+mod table;
+#[cfg(not(feature = "parquet"))]
+#[path = "no_table.rs"]
 mod table;
 mod trouble;
 mod warc;
@@ -42,5 +46,5 @@ pub use ledger::{
 pub use memory::MemoryBudget;
 pub use record::{Payload, Record, Sent};
 pub use segment::{Room, SegmentDirectory, SegmentSink, SegmentStore};
-pub use storage::{Compression, Content, FieldPath, Format, NotAPath, Reach, Storage};
+pub use storage::{BUILD_WITH_ALL, Compression, Content, FieldPath, Format, NotAPath, Reach, Storage};
 pub use writer::{Archive, Committed, StoreError};

@@ -10,6 +10,7 @@ use http::HeaderMap;
 use serde_json::value::RawValue;
 use v6kit_model::{Fault, Outcome};
 
+#[cfg(feature = "parquet")]
 pub(crate) use self::json::{push_milliseconds, push_number, push_text};
 pub(crate) use self::ndjson::RecordWriter;
 

@@ -3,7 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use v6kit_net::{Code, Hint};
+use v6kit_base::{Code, Hint};
+
+/// What to do where a feature is missing.
+pub const BUILD_WITH_ALL: &str = "use the v6kit of a release, or one that was built with default features: `cargo build --release --locked`";
 
 /// The form of the segments.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -29,6 +32,12 @@ impl Format {
             Self::Warc => "warc",
             Self::Parquet => "parquet",
         }
+    }
+
+    /// Whether this build reads and writes it: tables need the feature `parquet`.
+    #[must_use]
+    pub fn is_built_in(self) -> bool {
+        self != Self::Parquet || cfg!(feature = "parquet")
     }
 
     /// What the names of segments end with.

@@ -1,5 +1,7 @@
 //! Records as a table in Apache Parquet.
 
+mod line;
+
 use std::fmt::Write as _;
 use std::io;
 use std::sync::Arc;
@@ -17,7 +19,7 @@ use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::record::{Field, Row};
 use parquet::schema::parser::parse_message_type;
 
-use crate::line::Line;
+use self::line::Line;
 use crate::record::{RecordWriter, push_milliseconds, push_number, push_text};
 
 /// One column per field of a record; `id` and `headers` hold JSON. A body is in `body` when it is text, JSON as it came included, and in

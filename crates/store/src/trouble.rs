@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::io;
 
-use v6kit_net::Code;
+use v6kit_base::Code;
 
 /// Why the system refuses to read or write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

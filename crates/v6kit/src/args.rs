@@ -189,6 +189,11 @@ impl BadValue {
             code: v6kit_net::Code::BadValue,
         }
     }
+
+    /// Where the catalogue says more.
+    pub(crate) fn code(self, code: v6kit_net::Code) -> Self {
+        Self { code, ..self }
+    }
 }
 
 impl<E: std::error::Error + v6kit_net::Hint> From<&E> for BadValue {

@@ -34,7 +34,7 @@ mod tests {
     fn every_code_has_an_entry_and_every_entry_a_code() {
         let codes: Vec<&str> = Code::ALL.iter().map(|code| code.name()).collect();
         let entries: Vec<&str> = sections().map(|(name, _)| name).collect();
-        assert_eq!(codes, entries, "docs/errors.md against crates/net/src/code.rs");
+        assert_eq!(codes, entries, "docs/errors.md against crates/base/src/code.rs");
     }
 
     #[test]

@@ -22,7 +22,8 @@ use crate::stderr::{self, LogLine, Severity};
 const VARIABLE: &str = "V6KIT_LOG";
 
 /// Our crates, by the names that `V6KIT_LOG` knows them under.
-const OURS: [(&str, &str); 14] = [
+const OURS: [(&str, &str); 15] = [
+    ("base", "v6kit_base"),
     ("crawl", "v6kit_crawl"),
     ("echo", "v6kit_echo"),
     ("host", "v6kit_host"),

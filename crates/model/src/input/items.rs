@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use v6kit_net::{Code, Hint};
+use v6kit_base::{Code, Hint};
 
 use crate::input::line::{Overrides, read_line};
 use crate::input::list::{Cursor, List, ListError};

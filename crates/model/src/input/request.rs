@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Method, header};
-use v6kit_net::{Code, Hint};
+use v6kit_base::{Code, Hint};
 
 use crate::protocol::{ACCEPTED_CODINGS, Coding};
 

@@ -67,7 +67,9 @@ impl Selection {
 /// # Errors
 /// [`ReadError`].
 pub fn cat(directory: &Path, selection: &Selection, out: &mut impl Write) -> Result<(), ReadError> {
-    let JobDirectory { ledger, segments } = JobDirectory::read(directory)?;
+    let job = JobDirectory::read(directory)?;
+    job.require_format()?;
+    let JobDirectory { ledger, segments } = job;
     let (visit_order, description) = visit_order(&*ledger)?;
     let wanted = selection.ordinals(description.order(), &visit_order, ledger.extent()?.items);
     let Some(hull) = wanted.hull() else {

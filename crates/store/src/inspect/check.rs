@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 use std::path::Path;
 
+use v6kit_base::{Code, Hint};
 use v6kit_model::{Counts, Ordinals, VisitOrder};
-use v6kit_net::{Code, Hint};
 
 use crate::inspect::reading::{ReadError, for_each_line, visit_order};
 use crate::job_directory::JobDirectory;
@@ -123,6 +123,7 @@ pub fn repair(directory: &Path) -> Result<Check, CheckError> {
 }
 
 fn check_all(job: &JobDirectory) -> Result<Check, CheckError> {
+    job.require_format()?;
     let JobDirectory { ledger, segments } = job;
     ledger.check()?;
     let (visit_order, description) = visit_order(&**ledger)?;

@@ -2,8 +2,8 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 
+use v6kit_base::{Code, Hint};
 use v6kit_model::VisitOrder;
-use v6kit_net::{Code, Hint};
 
 use crate::description::Description;
 use crate::ledger::{Catalog, CommittedFrame, LedgerError};

@@ -24,7 +24,9 @@ pub struct Retried {
 /// # Errors
 /// [`ReadError`], such as while a crawl is running.
 pub fn retry(directory: &Path, outcomes: &[Outcome]) -> Result<Retried, ReadError> {
-    let JobDirectory { ledger, segments } = JobDirectory::reopen(directory)?;
+    let job = JobDirectory::reopen(directory)?;
+    job.require_format()?;
+    let JobDirectory { ledger, segments } = job;
     let (visit_order, description) = visit_order(&*ledger)?;
     let open = ledger.open_ordinals()?;
     let mut found: [Vec<u64>; 5] = Default::default();

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use v6kit_base::{Code, Hint};
 use v6kit_model::input::ItemsError;
-use v6kit_net::{Code, Hint};
 
 use crate::description::Description;
 use crate::inspect::reading::visit_order;

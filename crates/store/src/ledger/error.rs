@@ -4,9 +4,10 @@ use std::error::Error;
 use std::io;
 use std::path::Path;
 
-use v6kit_net::{Code, Hint};
+use v6kit_base::{Code, Hint};
 
 use crate::description::Difference;
+use crate::storage::{BUILD_WITH_ALL, Format};
 use crate::trouble::Trouble;
 
 /// What a store or a ledger failed by, whatever it is built on.
@@ -57,6 +58,17 @@ pub enum LedgerError {
         place: String,
         /// The number of its format.
         found: i64,
+    },
+    /// Its records are of a form that this build cannot read.
+    #[error(
+        "{} holds {format} records, and this build of v6kit lacks the feature `{format}`",
+        place
+    )]
+    NotBuiltIn {
+        /// Where it lies, in words.
+        place: String,
+        /// Their form, which is the name of the feature too.
+        format: Format,
     },
     /// The ledger's content makes no sense.
     #[error("the ledger in {} is damaged: {what}", place)]
@@ -140,6 +152,7 @@ impl Hint for LedgerError {
             Self::Locked { .. } => Code::CrawlRunning,
             Self::OtherJob { .. } => Code::OtherJob,
             Self::Version { .. } => Code::OtherVersion,
+            Self::NotBuiltIn { .. } => Code::NotBuiltIn,
             Self::Damaged { .. } => Code::LedgerDamaged,
             Self::Database { source, .. } => match Trouble::of(source.as_ref()) {
                 Trouble::Full => Code::DiskFull,
@@ -171,6 +184,7 @@ impl Hint for LedgerError {
             Self::OtherJob { .. } => {
                 "choose another directory, or repeat the first command to resume it".to_owned()
             }
+            Self::NotBuiltIn { .. } => format!("{BUILD_WITH_ALL}; or read the files with any other reader of their format"),
             Self::Version { .. } => "use that version, or crawl into another directory".to_owned(),
             Self::Damaged { .. } => "the segments are as they were: read them directly, with zstdcat or any reader of their format".to_owned(),
             Self::Database { source, .. } => match Trouble::of(source.as_ref()) {

@@ -9,8 +9,8 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use http::HeaderMap;
 use http::header::{CONTENT_TYPE, SET_COOKIE};
 use serde_json::value::RawValue;
+use v6kit_base::push_address;
 use v6kit_model::{Fault, is_portable};
-use v6kit_net::push_address;
 
 use super::json::{push_json, push_milliseconds, push_number, push_text};
 use super::{Payload, Record};

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use v6kit_net::{Code, Hint};
+use v6kit_base::{Code, Hint};
 
 use super::LONGEST_LINE;
 use crate::input::foreign_form::ForeignForm;

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use v6kit_net::{Code, Hint};
+use v6kit_base::{Code, Hint};
 
 use super::{Part, Template};
 use crate::url::{self, Origin, UrlError};

@@ -11,7 +11,8 @@ use clap::{Arg, Command};
 use http::{HeaderValue, Method};
 use v6kit_crawl::{Expectation, Expectations, Rate};
 use v6kit_model::input::{Field, RequestSpec};
-use v6kit_store::{Content, FieldPath, Format, KeepFree};
+use v6kit_net::Code;
+use v6kit_store::{BUILD_WITH_ALL, Content, FieldPath, Format, KeepFree};
 
 use super::args::Target;
 use crate::args::BadValue;
@@ -156,10 +157,18 @@ pub(super) fn size(text: &str) -> Result<u64, BadValue> {
 
 /// Parses `ndjson`, `warc` or `parquet`.
 pub(super) fn format(text: &str) -> Result<Format, BadValue> {
-    Format::ALL
+    let format = Format::ALL
         .into_iter()
         .find(|format| format.as_str() == text)
-        .ok_or_else(|| BadValue::new("it is not a format", "use ndjson, warc or parquet"))
+        .ok_or_else(|| BadValue::new("it is not a format", "use ndjson, warc or parquet"))?;
+    if !format.is_built_in() {
+        return Err(BadValue::new(
+            format!("this build of v6kit lacks the feature `{format}`"),
+            format!("{BUILD_WITH_ALL}; or use --format ndjson"),
+        )
+        .code(Code::NotBuiltIn));
+    }
+    Ok(format)
 }
 
 /// Parses `meta`, `body` or `body,headers`.

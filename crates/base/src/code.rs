@@ -134,6 +134,8 @@ codes! {
     NoRoute => "no-route",
     /// Not even an address of its own gets this host to an endpoint: there is no default route, no name service, or nothing beyond the router.
     NoUplink => "no-uplink",
+    /// This v6kit was built without a feature that the job needs, such as `parquet` for `--format parquet` and for directories whose records are tables. The static binaries of a release have all of them.
+    NotBuiltIn => "not-built-in",
     /// A step of setup is not possible or not permitted here, or something that is not of v6kit stands against it. It was left out; `skipped` says that the rest works without it.
     NotDone => "not-done",
     /// A capability is missing; the message says which.
