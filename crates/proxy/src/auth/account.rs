@@ -1,7 +1,7 @@
 //! What one user may use, and has used.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use v6kit_net::RateLimit;
@@ -20,7 +20,7 @@ pub(crate) struct Account {
     since: Instant,
     connections: AtomicU32,
     /// Of what is begun.
-    rate: Option<Mutex<RateLimit>>,
+    rate: Option<RateLimit>,
     period: AtomicU64,
     bytes: AtomicU64,
 }
@@ -37,9 +37,7 @@ impl Account {
             limits,
             since: now,
             connections: AtomicU32::new(0),
-            rate: limits
-                .rate
-                .map(|rate| Mutex::new(RateLimit::new(rate, BURST, now))),
+            rate: limits.rate.map(|rate| RateLimit::new(rate, BURST, now)),
             period: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
         }
@@ -65,7 +63,6 @@ impl Account {
         let (Some(per_second), Some(rate)) = (self.limits.rate, &self.rate) else {
             return Ok(());
         };
-        let mut rate = rate.lock().unwrap_or_else(PoisonError::into_inner);
         match rate.admit(Instant::now()) {
             Ok(()) => Ok(()),
             Err(_wait) => Err(Refusal::UserRate { rate: per_second }),
