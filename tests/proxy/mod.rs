@@ -7,6 +7,7 @@ mod ends;
 mod forms;
 mod host;
 mod messages;
+mod pace;
 mod programs;
 mod refusals;
 mod service;

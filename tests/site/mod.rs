@@ -1,6 +1,7 @@
 //! The crawl and the site: where it sends from, what it may ask and how often, and what is told of it.
 
 mod addresses;
+mod flow;
 mod mixed;
 mod outages;
 mod robots;

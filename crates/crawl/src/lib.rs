@@ -32,9 +32,8 @@ pub use engine::job::{ConcurrencyMode, CookiePolicy, Job, Settings, Sources, oth
 pub use judge::expect::{Expectation, ExpectationError, Expectations};
 pub use site::breaker::ErrorBudget;
 pub use site::outage::{DeliveryCheck, Looked};
-pub use site::pace::Rate;
+pub use site::rate::{OnLimit, Rate};
 pub use site::robots::RobotsPolicy;
-pub use site::throttle::OnLimit;
 pub use stats::prefix_stats::PrefixSummary;
 pub use stats::progress::Sample;
 pub use stats::summary::{Summary, Suspicion};

@@ -49,7 +49,7 @@ pub use addresses::{Renewal, follow_addresses, renew_addresses};
 pub use delivered::is_delivered;
 pub use doctor::{
     Ceilings, CpuCeiling, Examination, Finding, FindingState, Machine, MemoryCeiling, Network, PrefixState,
-    TaskCeiling, Tracking, examine,
+    TaskCeiling, Tracking, examine, memory,
 };
 pub use error::{FailureKind, HostError, JournalError};
 pub use exposure::exposure;

@@ -231,8 +231,27 @@ impl<T: Transport> Connection<T> {
     /// # Errors
     /// [`Error`]; the connection has ended.
     pub fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<Answer, Error>> {
+        self.poll_answer_within(cx, &mut |_, _| Poll::Ready(()))
+    }
+
+    /// [`Connection::poll_answer`], where content is read only when `room` is ready for so many bytes of it altogether.
+    /// While it is not, nothing is read, and the server is held up by the window of TCP. `room` wakes the task.
+    ///
+    /// # Errors
+    /// [`Error`]; the connection has ended.
+    pub fn poll_answer_within(
+        &mut self,
+        cx: &mut Context<'_>,
+        room: &mut dyn FnMut(&mut Context<'_>, usize) -> Poll<()>,
+    ) -> Poll<Result<Answer, Error>> {
         for _ in 0..READS_AT_ONCE {
             self.output.poll(&mut self.transport, cx);
+            if let Some(bytes) = self.wanted()
+                && room(cx, bytes).is_pending()
+            {
+                self.input.rest(&self.buffers);
+                return Poll::Pending;
+            }
             let read = ready!(self.poll_read(cx));
             let answer = match read {
                 Ok(0) => self.end().map(Some),
@@ -250,6 +269,19 @@ impl<T: Transport> Connection<T> {
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// How much content there will be in memory after the next read: all of it, where that is known.
+    fn wanted(&self) -> Option<usize> {
+        let Phase::Body(reading) = &self.phase else {
+            return None;
+        };
+        Some(match reading.framing.length {
+            Length::Empty => 0,
+            Length::Exact(length) => usize::try_from(length).unwrap_or(usize::MAX),
+            // A buffer that grows doubles.
+            Length::Chunked | Length::UntilClose => (reading.body.len() + FIRST_GROWTH).next_power_of_two(),
+        })
     }
 
     /// Reads into the buffer or, where it is known how much is content, into the body.

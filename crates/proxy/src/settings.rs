@@ -50,6 +50,8 @@ pub struct Settings {
     pub handshake_timeout: Duration,
     /// For resolution and connection together.
     pub connect_timeout: Duration,
+    /// New connections per second to all destinations together; `None` for any number.
+    pub connect_rate: Option<f64>,
     /// How long nothing may move.
     pub idle_timeout: Duration,
     /// Where the access log goes.

@@ -40,6 +40,7 @@ pub(crate) use self::stream::Meter;
 use self::stream::Stream;
 pub(crate) use self::tls::{ClientTls, LazyTls, TrustError, client_tls};
 pub use self::tls::{Identity, Trust};
+use crate::connect::memory::Memory;
 use crate::connect::proxy::Proxy;
 use crate::connect::source_lease::{LeaseLimits, SourceChoice, SourceLease};
 
@@ -124,6 +125,8 @@ pub(crate) struct Target<'a> {
     pub(crate) otherwise: Protocol,
     /// Is told when a stream of the connection is free again.
     pub(crate) changed: Rc<Notify>,
+    /// Streams of it at a time.
+    pub(crate) streams: u64,
     /// What is read into.
     pub(crate) buffers: Rc<Buffers>,
 }
@@ -201,7 +204,14 @@ impl Connection {
             })))));
         }
         let io = TokioIo::new(stream);
-        let opening = Box::pin(Http2::open(io, meter, lease, target.changed, open));
+        let opening = Box::pin(Http2::open(
+            io,
+            meter,
+            lease,
+            target.changed,
+            target.streams,
+            open,
+        ));
         timeout_at(target.deadline, opening)
             .await
             .map_err(|_elapsed| Fault::new(ErrorKind::ConnectTimeout, "HTTP did not begin in time"))?
@@ -335,6 +345,7 @@ impl Connection {
         &mut self,
         message: Message<'_>,
         max_body: u64,
+        memory: &Memory,
         timer: &mut Timer,
     ) -> Result<Answer, Failed> {
         // It stays where it is: each layer that it went through by value would copy it.
@@ -343,7 +354,7 @@ impl Connection {
             (Kind::One(one), Message::One(request)) => (one, request),
             (Kind::Two(stream), Message::Two(request)) => {
                 let request = &mut Some(request);
-                let result = stream.exchange(request, max_body, timer, &mut answer);
+                let result = stream.exchange(request, max_body, memory, timer, &mut answer);
                 return result.await.map(|()| answer);
             }
             (Kind::One(_), Message::Two(_)) | (Kind::Two(_), Message::One(_)) => {
@@ -351,7 +362,10 @@ impl Connection {
                 return Err(Failed::new(fault, Delivery::Arrived));
             }
         };
-        let result = one.http.exchange(&request, max_body, timer, &mut answer).await;
+        let http = &mut one.http;
+        let result = http
+            .exchange(&request, max_body, memory, timer, &mut answer)
+            .await;
         match result {
             Ok(()) => {
                 one.served += 1;

@@ -9,7 +9,8 @@ use v6kit_store::{Frame, MemoryBudget};
 /// The frames of a shard that wait for the disk.
 #[derive(Debug, Default)]
 pub(crate) struct Backlog {
-    frames: RefCell<VecDeque<Frame>>,
+    /// With what each of them has of the memory.
+    frames: RefCell<VecDeque<(Frame, usize)>>,
     closed: Cell<bool>,
     arrived: Notify,
     room: Notify,
@@ -17,9 +18,9 @@ pub(crate) struct Backlog {
 }
 
 impl Backlog {
-    /// Adds a frame.
-    pub(crate) fn push(&self, frame: Frame) {
-        self.frames.borrow_mut().push_back(frame);
+    /// Adds a frame, which has so many bytes of the memory.
+    pub(crate) fn push(&self, frame: Frame, bytes: usize) {
+        self.frames.borrow_mut().push_back((frame, bytes));
         self.arrived.notify_one();
     }
 
@@ -46,8 +47,8 @@ impl Backlog {
         }
     }
 
-    /// The next frame, or `None` after the last.
-    pub(crate) async fn next(&self) -> Option<Frame> {
+    /// The next frame with what it has of the memory, or `None` after the last.
+    pub(crate) async fn next(&self) -> Option<(Frame, usize)> {
         loop {
             if let Some(frame) = self.frames.borrow_mut().pop_front() {
                 self.room.notify_waiters();
@@ -84,10 +85,10 @@ mod tests {
     async fn slots_wait_while_the_disk_is_behind() {
         let backlog = Backlog::default();
         for _ in 0..MemoryBudget::WAITING {
-            backlog.push(frame());
+            backlog.push(frame(), 0);
         }
         assert!(has_room(&backlog).await);
-        backlog.push(frame());
+        backlog.push(frame(), 0);
         assert!(!has_room(&backlog).await);
         assert!(backlog.next().await.is_some());
         assert!(has_room(&backlog).await);
@@ -96,7 +97,7 @@ mod tests {
     #[tokio::test]
     async fn what_waits_is_written_before_a_closed_backlog_ends() {
         let backlog = Backlog::default();
-        backlog.push(frame());
+        backlog.push(frame(), 0);
         backlog.close();
         assert!(backlog.next().await.is_some());
         assert!(backlog.next().await.is_none());

@@ -1,9 +1,9 @@
 //! `-c auto`: how many requests in flight a site and this machine are good for.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::engine::limits::Limits;
 use crate::stats::progress::Progress;
 
 /// How often the counters are read.
@@ -165,41 +165,6 @@ impl ConcurrencyController {
 
     fn set(&mut self, limit: usize) {
         self.limit = limit.clamp(self.bounds.0, self.bounds.1);
-    }
-}
-
-/// The part of `all` that falls to `index` of `parts`, one more for the first ones.
-pub(crate) fn share(all: usize, parts: usize, index: usize) -> usize {
-    all / parts + usize::from(index < all % parts)
-}
-
-/// The limit of each shard, set by one task and read by all.
-#[derive(Debug, Clone)]
-pub(crate) struct Limits(Arc<[AtomicUsize]>);
-
-impl Limits {
-    pub(crate) fn new(all: usize, shards: usize) -> Self {
-        Self(
-            (0..shards)
-                .map(|index| AtomicUsize::new(share(all, shards, index)))
-                .collect(),
-        )
-    }
-
-    /// How many slots a shard may have.
-    pub(crate) fn of(&self, shard: usize) -> usize {
-        self.0[shard].load(Ordering::Relaxed)
-    }
-
-    /// How many slots all shards may have.
-    pub(crate) fn all(&self) -> usize {
-        self.0.iter().map(|limit| limit.load(Ordering::Relaxed)).sum()
-    }
-
-    fn set(&self, all: usize) {
-        for (index, limit) in self.0.iter().enumerate() {
-            limit.store(share(all, self.0.len(), index), Ordering::Relaxed);
-        }
     }
 }
 

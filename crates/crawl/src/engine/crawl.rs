@@ -7,18 +7,21 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use v6kit_model::ErrorKind;
 use v6kit_model::url::Scheme;
-use v6kit_net::{PoolError, SourcePool, TurningPool, Wear, cpu_time};
+use v6kit_net::{PoolError, RateLimit, SourcePool, TurningPool, Wear, cpu_time};
 use v6kit_store::{
     Disk, DiskLow, Forecast, JobDirectory, Ledger, SegmentDirectory, SqliteLedger, Standing, StoreError,
 };
 
 use crate::connect::connection::client_tls;
-use crate::engine::concurrency::{ConcurrencyController, Limits, adapt};
+use crate::connect::memory::Memory;
+use crate::engine::concurrency::{ConcurrencyController, adapt};
 use crate::engine::error::CrawlError;
 use crate::engine::exposition::Exposition;
 use crate::engine::job::{ConcurrencyMode, Job, Settings, other_files};
+use crate::engine::limits::Limits;
 use crate::engine::run;
 use crate::engine::shard::{self, ShardConfig, Stop, UsedAddresses};
+use crate::site::connects::connect_limit;
 use crate::site::outage::Outage;
 use crate::site::{DestinationSettings, Destinations};
 use crate::stats::events::{self, Events};
@@ -58,6 +61,9 @@ struct Shared {
     ended: watch::Sender<()>,
     /// Connections that all shards may have open.
     descriptors: usize,
+    /// How often they may begin one.
+    connects: Arc<RateLimit>,
+    memory: Memory,
 }
 
 impl Crawl {
@@ -69,10 +75,12 @@ impl Crawl {
     pub async fn start(job: Job, settings: Settings, tell: impl FnOnce(String)) -> Result<Self, CrawlError> {
         let (sink, events) = events::channel();
         let destinations = Arc::new(Destinations::new(destination_settings(&settings), sink.clone()));
+        let connects = connect_limit(settings.connect_rate);
         let outage = Arc::new(Outage::new(
             settings.max_outage,
             settings.proxy.is_some(),
             settings.delivery.clone(),
+            Arc::clone(&connects),
             sink,
         ));
         resolve_first(&job, &settings, &destinations, tell).await?;
@@ -128,12 +136,14 @@ impl Crawl {
         };
         let descriptors = descriptors(&settings);
         let shared = Shared {
+            memory: Memory::new(settings.memory),
             job: Arc::new(job),
             settings: Arc::new(settings),
             turning,
             disk,
             ended,
             descriptors,
+            connects,
         };
         for (index, pool) in pools.into_iter().enumerate() {
             crawl.start_shard(&shared, index, pool)?;
@@ -172,8 +182,11 @@ impl Crawl {
             disk: shared.disk.clone(),
             index,
             limits: self.limits.clone(),
+            open: self.before.total.saturating_sub(self.before.done.sum()),
             seed: shared.settings.seed.wrapping_add(index as u64),
             descriptors: shared.descriptors,
+            connects: Arc::clone(&shared.connects),
+            memory: shared.memory.clone(),
         };
         let ended = shared.ended.clone();
         let thread = std::thread::Builder::new()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use v6kit_metrics::{Kind, Page};
 use v6kit_model::{ErrorKind, Outcome};
 
-use crate::engine::concurrency::Limits;
+use crate::engine::limits::Limits;
 use crate::site::Destinations;
 use crate::stats::prefix_stats::{PrefixStats, SeenNetworks};
 use crate::stats::progress::{LATENCY_BOUNDS, Progress, Sample};

@@ -16,9 +16,8 @@ use crate::connect::proxy::Proxy;
 use crate::judge::expect::Expectations;
 use crate::site::breaker::ErrorBudget;
 use crate::site::outage::DeliveryCheck;
-use crate::site::pace::Rate;
+use crate::site::rate::{OnLimit, Rate};
 use crate::site::robots::RobotsPolicy;
-use crate::site::throttle::OnLimit;
 
 /// File descriptors that are no connections, whatever else: the ledger, the terminal, name servers.
 const OTHER_FILES: usize = 128;
@@ -156,10 +155,14 @@ pub struct Settings {
     pub rate: Rate,
     /// Requests to all destinations together and time.
     pub rate_total: Rate,
+    /// New connections to all destinations together and time.
+    pub connect_rate: Rate,
     /// Requests in flight, over all shards.
     pub concurrency: usize,
     /// Whether as many as that are in flight, or as many as prove useful up to that.
     pub concurrency_mode: ConcurrencyMode,
+    /// Bytes that bodies and records may take on their way to the disk, over all slots.
+    pub memory: usize,
     /// Shards.
     pub threads: usize,
     /// Whether robots.txt counts.

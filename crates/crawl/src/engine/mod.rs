@@ -6,6 +6,7 @@ pub(crate) mod crawl;
 pub(crate) mod error;
 mod exposition;
 pub(crate) mod job;
+pub(crate) mod limits;
 mod queue;
 mod retry_policy;
 mod run;

@@ -44,6 +44,8 @@ pub(crate) struct Queue {
     drain: Drain,
     /// How many items may be put off before no new one is begun.
     most_put_off: usize,
+    /// Slots that wait for an item.
+    waiting: Cell<usize>,
 }
 
 impl Queue {
@@ -58,6 +60,7 @@ impl Queue {
             supplied: Notify::new(),
             drain,
             most_put_off: PUT_OFF_PER_SLOT * slots,
+            waiting: Cell::new(0),
         }
     }
 
@@ -75,12 +78,20 @@ impl Queue {
             match (only_old, pause) {
                 // Whoever puts an item off afterwards is there to take it up again.
                 (true, None) => return None,
+                // One for each that is put off is enough.
+                (true, Some(_)) if self.exhausted.get() && self.waiting.get() >= self.put_off() => {
+                    return None;
+                }
                 (true, Some(due)) => {
+                    let _waiting = Waiting::new(&self.waiting);
                     self.drain
                         .run_until_cancelled(tokio::time::sleep_until(due.into()))
                         .await;
                 }
-                (false, pause) => self.wait_for_supply(pause).await,
+                (false, pause) => {
+                    let _waiting = Waiting::new(&self.waiting);
+                    self.wait_for_supply(pause).await;
+                }
             }
         }
     }
@@ -88,6 +99,20 @@ impl Queue {
     /// Whether no new item will come.
     pub(crate) fn is_exhausted(&self) -> bool {
         self.exhausted.get() && self.chunk.borrow().is_empty()
+    }
+
+    /// Slots that wait for an item.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.get()
+    }
+
+    /// How many items there are for slots that have none; `None` while others may come.
+    pub(crate) fn held(&self) -> Option<usize> {
+        self.is_exhausted().then(|| self.put_off())
+    }
+
+    fn put_off(&self) -> usize {
+        self.retries.borrow().len() + self.unfound.borrow().len()
     }
 
     /// Puts an item off.
@@ -162,12 +187,12 @@ impl Queue {
     /// [`LedgerError`].
     pub(crate) async fn supply(&self, from: Supply<'_>) -> Result<Infallible, LedgerError> {
         let started = Instant::now();
-        let mut open = u64::MAX;
+        let mut open = from.open;
         loop {
             tokio::select! {
                 () = self.hungry.notified(), if !self.exhausted.get() => {
                     let rate = from.finished.get() as f64 / started.elapsed().as_secs_f64().max(0.001);
-                    self.lease(&from, wanted(rate, from.slots, open / (2 * from.shards)), &mut open).await?;
+                    self.lease(&from, wanted(rate, from.slots, from.shards, open), &mut open).await?;
                 }
                 () = moment(from.leases.due()) => {
                     let (ledger, leases) = (Arc::clone(from.ledger), from.leases.clone());
@@ -206,18 +231,41 @@ pub(crate) struct Supply<'a> {
     pub(crate) shards: u64,
     /// How many items this shard fetches at once.
     pub(crate) slots: u64,
+    /// Items that were open when the crawl began.
+    pub(crate) open: u64,
     /// How many items this shard has finished so far.
     pub(crate) finished: &'a Cell<u64>,
 }
 
-/// How many ordinals are worth a lease at `rate` items per second. Towards the end `share`, a part of what is open,
-/// is as much as one shard takes.
-fn wanted(rate: f64, slots: u64, share: u64) -> u64 {
+/// A slot that waits for an item.
+struct Waiting<'a>(&'a Cell<usize>);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a Cell<usize>) -> Self {
+        count.set(count.get() + 1);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+/// How many ordinals are worth a lease at `rate` items per second, of `open` ones that so many shards share. Towards
+/// the end one shard takes no more than leaves others their part, down to one item for each of its slots.
+fn wanted(rate: f64, slots: u64, shards: u64, open: u64) -> u64 {
     let worth = (rate * CHUNK_TIME.as_secs_f64()) as u64;
+    let least = if shards > 1 {
+        slots.clamp(1, CHUNK.start)
+    } else {
+        CHUNK.start
+    };
     worth
         .clamp(CHUNK.start.max(4 * slots), CHUNK.end)
-        .min(share)
-        .max(CHUNK.start)
+        .min(open / (2 * shards))
+        .max(least)
 }
 
 /// Waits for a moment, or for ever.
@@ -263,6 +311,7 @@ mod tests {
             leases: &leases,
             shards: 1,
             slots: 1,
+            open: items,
             finished: &finished,
         });
         let take = async {
@@ -328,11 +377,49 @@ mod tests {
 
     #[test]
     fn a_lease_is_half_a_minute_of_work_and_shrinks_towards_the_end() {
-        assert_eq!(wanted(0.0, 1, u64::MAX), 100);
-        assert_eq!(wanted(0.0, 100, u64::MAX), 400, "four for each slot at least");
-        assert_eq!(wanted(1000.0, 1, u64::MAX), 30_000);
-        assert_eq!(wanted(1e9, 1, u64::MAX), 1_000_000);
-        assert_eq!(wanted(1000.0, 1, 700), 700);
-        assert_eq!(wanted(1000.0, 1, 3), 100);
+        assert_eq!(wanted(0.0, 1, 1, u64::MAX), 100);
+        assert_eq!(wanted(0.0, 100, 2, u64::MAX), 400, "four for each slot at least");
+        assert_eq!(wanted(1000.0, 1, 2, u64::MAX), 30_000);
+        assert_eq!(wanted(1e9, 1, 2, u64::MAX), 1_000_000);
+        assert_eq!(wanted(1000.0, 1, 2, 2800), 700);
+        assert_eq!(wanted(1000.0, 1, 1, 3), 100);
+    }
+
+    #[test]
+    fn no_shard_takes_the_items_that_the_slots_of_others_are_for() {
+        for (items, slots, shards) in [
+            (200, 100, 2),
+            (12, 4, 2),
+            (100, 100, 2),
+            (7, 8, 4),
+            (1000, 64, 16),
+        ] {
+            let slots = slots / shards;
+            let mut open = items;
+            let mut busy = 0;
+            for _ in 0..shards {
+                let lease = wanted(0.0, slots, shards, open).min(open);
+                open -= lease;
+                busy += lease.min(slots);
+            }
+            let most = items.min(slots * shards);
+            assert_eq!(busy, most, "{items} items, {slots} slots on each of {shards}");
+        }
+    }
+
+    #[tokio::test]
+    async fn one_slot_for_each_item_that_is_put_off_waits_for_it() {
+        let queue = Queue::new(Drain::default(), 4);
+        queue.exhausted.set(true);
+        queue.retry(item(1, 1), Duration::from_millis(20));
+        queue.retry(item(2, 1), Duration::from_millis(20));
+        assert_eq!(queue.held(), Some(2));
+        let (first, second, third) = tokio::join!(queue.next(), queue.next(), queue.next());
+        assert_eq!(third, None);
+        // Whichever woke first.
+        let mut taken = [first, second].map(|item| item.map(|item| item.ordinal));
+        taken.sort_unstable();
+        assert_eq!(taken, [Some(1), Some(2)]);
+        assert_eq!((queue.held(), queue.waiting()), (Some(0), 0));
     }
 }

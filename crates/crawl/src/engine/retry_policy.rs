@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use v6kit_model::{ErrorKind, Fault, Item, Outcome};
 
-use crate::site::throttle::OnLimit;
+use crate::site::rate::OnLimit;
 
 /// The pause before the second attempt is drawn from 0 to this, and from twice as much for each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);

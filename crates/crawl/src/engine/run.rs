@@ -10,6 +10,7 @@ use v6kit_store::{Archive, HeldLeases, Ledger, StoreError};
 
 use crate::engine::error::CrawlError;
 use crate::engine::job::ConcurrencyMode;
+use crate::engine::limits::RunningSlot;
 use crate::engine::queue::Supply;
 use crate::engine::shard::{Shard, ShardConfig};
 use crate::engine::slot::Slot;
@@ -66,6 +67,7 @@ async fn work(shard: &Rc<Shard>, ledger: &Arc<dyn Ledger>, leases: &HeldLeases) 
         leases,
         shards: shard.settings.threads as u64,
         slots: shard.slots() as u64,
+        open: shard.open,
         finished: &shard.finished,
     });
     let result = tokio::select! {
@@ -76,21 +78,31 @@ async fn work(shard: &Rc<Shard>, ledger: &Arc<dyn Ledger>, leases: &HeldLeases) 
         never = sweep_connections(shard) => match never {},
     };
     running.shutdown().await;
+    shard.limits.want(shard.index, 0);
     shard.flush();
     shard.backlog.close();
     result
 }
 
-/// Starts slots until there are as many as there may be.
+/// Starts slots until there are as many as there may be, or as there are items for.
 fn fill_slots(shard: &Rc<Shard>, running: &mut JoinSet<()>) {
-    while shard.running.get() < shard.slots() && !shard.finishing.get() {
-        shard.running.set(shard.running.get() + 1);
-        running.spawn_local(Slot::new(Rc::clone(shard)).run());
+    let wanted = shard.wanted_slots();
+    shard.limits.want(shard.index, wanted);
+    while shard.running.get() < shard.slots().min(wanted) {
+        let Some(slot) = shard.limits.start() else {
+            return;
+        };
+        start_slot(shard, running, slot);
     }
 }
 
+fn start_slot(shard: &Rc<Shard>, running: &mut JoinSet<()>, slot: RunningSlot) {
+    shard.running.set(shard.running.get() + 1);
+    running.spawn_local(Slot::new(Rc::clone(shard), slot).run());
+}
+
 async fn finish_slots(shard: &Rc<Shard>, running: &mut JoinSet<()>) {
-    let grows = shard.settings.concurrency_mode == ConcurrencyMode::Auto;
+    let grows = shard.settings.concurrency_mode == ConcurrencyMode::Auto || shard.settings.threads > 1;
     let all = async {
         let mut tick = tokio::time::interval(GROWTH_TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -125,8 +137,12 @@ async fn flush_old_frames(shard: &Shard) -> std::convert::Infallible {
     let mut tick = tokio::time::interval((age / 4).clamp(SHORTEST_TICK, LONGEST_TICK));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        tick.tick().await;
-        if shard.frame.since().is_some_and(|since| since.elapsed() >= age) {
+        let is_short = tokio::select! {
+            _ = tick.tick() => shard.memory.is_short(),
+            () = shard.memory.became_short() => true,
+        };
+        // Records that wait for others leave no memory to bodies.
+        if is_short || shard.frame.since().is_some_and(|since| since.elapsed() >= age) {
             shard.flush();
         }
     }
@@ -144,7 +160,7 @@ async fn sweep_connections(shard: &Shard) -> std::convert::Infallible {
 
 /// Commits frames as they come, on another thread, in their order.
 async fn write_frames(shard: &Shard, mut archive: Archive) -> Result<(), StoreError> {
-    while let Some(mut frame) = shard.backlog.next().await {
+    while let Some((mut frame, bytes)) = shard.backlog.next().await {
         let committed;
         (archive, frame, committed) = tokio::task::spawn_blocking(move || {
             let committed = archive.commit(&mut frame);
@@ -154,6 +170,7 @@ async fn write_frames(shard: &Shard, mut archive: Archive) -> Result<(), StoreEr
         .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
         match committed {
             Ok(committed) => {
+                shard.memory.remove_records(bytes);
                 shard.progress.bytes_stored.add(committed.bytes);
                 shard.progress.committed.add(frame.counts.sum());
                 shard.frame.recycle(frame);

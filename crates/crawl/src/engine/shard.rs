@@ -12,17 +12,19 @@ use rand_xoshiro::rand_core::{Rng, SeedableRng};
 use v6kit_http1::Buffers;
 use v6kit_model::input::{Cursor, Frontier, Overrides, has_placeholders};
 use v6kit_model::{Fault, HttpVersion, Outcome, Protocol, VisitOrder};
-use v6kit_net::{Leaving, SourcePool, TurningPool};
+use v6kit_net::{Leaving, RateLimit, SourcePool, TurningPool};
 use v6kit_store::{Disk, DiskLow, Fill, Ledger, Mark, MemoryBudget, OpenFrame, Pushed, Record, SegmentStore};
 
 use crate::connect::connection::{Connection, LastAnswer, LazyTls};
 use crate::connect::cookies::Jars;
+use crate::connect::memory::Memory;
 use crate::connect::source_lease::{LeaseLimits, SourcePicker};
 use crate::engine::backlog::Backlog;
-use crate::engine::concurrency::{Limits, share};
 use crate::engine::job::{CookiePolicy, Job, Settings, Sources};
+use crate::engine::limits::{Limits, share};
 use crate::engine::queue::Queue;
 use crate::engine::retry_policy::RetryPolicy;
+use crate::site::connects::Connects;
 use crate::site::dialling::Dialer;
 use crate::site::drain::Drain;
 use crate::site::host_queue::{Arrival, HostQueues};
@@ -35,6 +37,16 @@ use crate::stats::summary::Latencies;
 
 /// Prefixes with at most this many host bits have the addresses that were used told apart.
 const COUNTED_HOST_BITS: u32 = 20;
+
+/// Bytes of records that are counted at a time as memory in use.
+const RECORDS_COUNTED: usize = 64 << 10;
+
+/// An open frame of so many bytes goes to the disk early where bodies wait for memory.
+const FLUSHED_IN_WANT: usize = 256 << 10;
+
+/// Full frames of a shard that its part of the memory holds, and the bytes of the smallest one that pays.
+const FRAMES_WITHIN: usize = 8;
+const SMALLEST_FRAME: usize = 256 << 10;
 
 /// What a shard is given.
 pub(crate) struct ShardConfig {
@@ -58,9 +70,15 @@ pub(crate) struct ShardConfig {
     pub(crate) index: usize,
     /// How many slots each shard may have.
     pub(crate) limits: Limits,
+    /// Items that were open when the crawl began.
+    pub(crate) open: u64,
     pub(crate) seed: u64,
     /// Connections that all shards may have open.
     pub(crate) descriptors: usize,
+    /// How often all shards may begin a connection.
+    pub(crate) connects: Arc<RateLimit>,
+    /// For bodies and records on their way to the disk.
+    pub(crate) memory: Memory,
 }
 
 /// The addresses that any shard has sent from, where they are few enough to tell apart. Touched for each
@@ -111,17 +129,20 @@ pub(crate) struct Shard {
     pub(crate) host_queues: Option<HostQueues>,
     /// Slots that are running.
     pub(super) running: Cell<usize>,
-    /// A slot found nothing left to do.
-    pub(super) finishing: Cell<bool>,
+    /// Items that were open when the crawl began.
+    pub(super) open: u64,
     pub(super) index: usize,
     pub(super) limits: Limits,
     seen: Option<Arc<SeenNetworks>>,
     /// Headers or the body differ from item to item.
     has_placeholders: bool,
-    began: std::time::Instant,
     /// For items that come in their turn, and for those that had to wait.
     cursors: [RefCell<Cursor>; 2],
     pub(super) frame: OpenFrame,
+    /// Bytes of the open frame.
+    recorded: Cell<usize>,
+    /// For bodies and records on their way to the disk, over all shards.
+    pub(crate) memory: Memory,
     used: UsedAddresses,
     /// How long a source address serves.
     pub(crate) lease_limits: LeaseLimits,
@@ -144,15 +165,18 @@ impl Shard {
             seed,
             index,
             limits,
+            open,
             turning,
             seen,
             used,
             descriptors,
+            connects,
+            memory,
             ..
         } = config;
         let slots = share(settings.concurrency, settings.threads, index);
         let room = Room::new(share(descriptors, settings.threads, index), slots);
-        let limit = memory_budget(&job, &settings).frame_bytes();
+        let limit = frame_bytes(&job, &settings);
         Self {
             visit_order: VisitOrder::new(job.order, job.items.total().so_far()),
             queue: Queue::new(stop.drain.clone(), slots),
@@ -171,7 +195,9 @@ impl Shard {
                     HttpVersion::One,
                 ),
                 http: settings.http,
+                streams: settings.streams,
                 progress: Arc::clone(&progress),
+                connects: Connects::new(connects, stop.drain.clone()),
                 outage,
                 tried: Cell::new(None),
                 buffers: Buffers::new(),
@@ -185,13 +211,14 @@ impl Shard {
             stop,
             host_queues: job.items.origin().is_none().then(HostQueues::default),
             running: Cell::new(0),
-            finishing: Cell::new(false),
+            open,
             index,
             limits,
             seen,
             has_placeholders: has_placeholders(&job.request),
-            began: std::time::Instant::now(),
             cursors: Default::default(),
+            recorded: Cell::new(0),
+            memory,
             frame: OpenFrame::new(&job.storage, limit, random_seed()),
             used,
             lease_limits: lease_limits(settings.sources.as_ref()),
@@ -208,24 +235,40 @@ impl Shard {
         self.limits.of(self.index)
     }
 
-    /// Whether a slot should end because there are more than there may be. It is not counted any more then.
+    /// Whether a slot should end because there are more than there may be. It is not counted any more then. The last one
+    /// stays as long as there are items.
     pub(crate) fn has_slot_too_many(&self) -> bool {
-        let many = self.running.get() > self.slots();
+        let many = self.running.get() > self.slots().max(1);
         if many {
-            self.running.set(self.running.get() - 1);
+            self.finish_slot();
         }
         many
     }
 
-    /// A slot ends because there is nothing left to do.
+    /// A slot ends.
     pub(crate) fn finish_slot(&self) {
-        self.finishing.set(true);
+        self.running.set(self.running.get() - 1);
+    }
+
+    /// For how many slots there are items.
+    pub(super) fn wanted_slots(&self) -> usize {
+        if self.stop.drain.is_cancelled() {
+            return 0;
+        }
+        let Some(held) = self.queue.held() else {
+            return usize::MAX;
+        };
+        let parked = self.host_queues.as_ref().map_or(0, HostQueues::parked);
+        let busy = self.running.get() - self.queue.waiting();
+        busy + held + parked
     }
 
     /// Hands in the frame, where it holds anything.
     pub(super) fn flush(&self) {
         if self.frame.since().is_some() {
-            self.backlog.push(self.frame.take());
+            let recorded = self.recorded.take();
+            self.backlog
+                .push(self.frame.take(), recorded - recorded % RECORDS_COUNTED);
         }
     }
 
@@ -247,15 +290,27 @@ impl Shard {
         let outcome = record.outcome();
         let Pushed { fill, bytes, mark } = self.frame.push(ordinal, record);
         self.progress.bytes_recorded.add(bytes);
+        self.count_recorded(bytes);
         self.progress.finish(outcome);
         if let Some(fault) = record.fault {
             self.progress.kinds[fault.kind as usize].add(1);
         }
         self.finished.set(self.finished.get() + 1);
-        if fill == Fill::Full {
+        if fill == Fill::Full || (self.memory.is_short() && self.recorded.get() >= FLUSHED_IN_WANT) {
             self.flush();
         }
         mark
+    }
+
+    /// Counts bytes of the open frame, some at a time.
+    fn count_recorded(&self, bytes: u64) {
+        let before = self.recorded.get();
+        let now = before.saturating_add(usize::try_from(bytes).unwrap_or(usize::MAX));
+        self.recorded.set(now);
+        let more = now / RECORDS_COUNTED - before / RECORDS_COUNTED;
+        if more > 0 {
+            self.memory.add_records(more * RECORDS_COUNTED);
+        }
     }
 
     /// The answer to `last` may have been meant for another request. It is fetched again, unless it cannot be or its
@@ -298,14 +353,9 @@ impl Shard {
         self.stop.refuse(reason);
     }
 
-    /// Requests per second that all shards have finished, on average.
-    pub(crate) fn observed_rate(&self) -> f64 {
-        let seconds = self.began.elapsed().as_secs_f64().max(0.001);
-        self.progress.requests.get() as f64 / seconds * self.settings.threads as f64
-    }
-
     /// Counts a request as under way for as long as the result lives.
-    pub(crate) fn begin_request(&self) -> InFlight<'_> {
+    pub(crate) fn begin_request(&self, site: &Site) -> InFlight<'_> {
+        site.sent(std::time::Instant::now());
         self.progress.requests.add(1);
         self.progress.in_flight.add(1);
         InFlight(&self.progress)
@@ -371,6 +421,14 @@ impl Shard {
 /// The memory for records that are not on the disk yet.
 pub(crate) fn memory_budget(job: &Job, settings: &Settings) -> MemoryBudget {
     MemoryBudget::new(job.storage.format, settings.compression.reach, settings.threads)
+}
+
+/// The size in bytes at which a frame counts as full: no frame takes most of the memory.
+fn frame_bytes(job: &Job, settings: &Settings) -> usize {
+    let part = settings.memory / (FRAMES_WITHIN * settings.threads);
+    memory_budget(job, settings)
+        .frame_bytes()
+        .min(part.max(SMALLEST_FRAME))
 }
 
 /// How long a source address serves.

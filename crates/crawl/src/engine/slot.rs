@@ -20,6 +20,7 @@ use self::context::{Attempt, ItemContext};
 use self::outgoing::{Outgoing, origin_form};
 use self::robots::{Named, Refused};
 use crate::connect::connection::{Connection, Delivery, Failed, LastAnswer, Message, Timer};
+use crate::engine::limits::RunningSlot;
 use crate::engine::shard::Shard;
 use crate::judge::redirect;
 use crate::site::host_queue::Arrival;
@@ -29,6 +30,8 @@ use crate::site::{Permit, Site};
 /// A task of a shard that fetches one item after another.
 pub(crate) struct Slot {
     shard: Rc<Shard>,
+    /// Its part of the bound over all shards.
+    _running: RunningSlot,
     timer: Timer,
     url: String,
     /// The only source address that will do for the next request.
@@ -44,8 +47,9 @@ enum Exchange {
 }
 
 impl Slot {
-    pub(crate) fn new(shard: Rc<Shard>) -> Self {
+    pub(crate) fn new(shard: Rc<Shard>, running: RunningSlot) -> Self {
         Self {
+            _running: running,
             timer: Timer::new(shard.settings.deadlines),
             shard,
             url: String::new(),
@@ -59,6 +63,10 @@ impl Slot {
         let mut resumed = None;
         loop {
             self.shard.backlog.room().await;
+            if self.shard.memory.is_short() {
+                let room = self.shard.memory.room();
+                self.shard.stop.drain.run_until_cancelled(room).await;
+            }
             // Those that have an answer read and record it before any of them sends again: a server that shares the
             // machine is woken once by all their requests, not by each.
             tokio::task::yield_now().await;
@@ -301,7 +309,7 @@ impl Slot {
             shard.progress.retries.add(1);
         }
         attempt.sent = true;
-        let flight = shard.begin_request();
+        let flight = shard.begin_request(site);
         let result = match connection.protocol() {
             Protocol::Http1 => {
                 let request = v6kit_http1::Request {
@@ -313,13 +321,13 @@ impl Slot {
                     body: &outgoing.body,
                 };
                 connection
-                    .exchange(Message::One(request), max_body, &mut self.timer)
+                    .exchange(Message::One(request), max_body, &shard.memory, &mut self.timer)
                     .await
             }
             Protocol::Http2 => {
                 let request = outgoing.request(site, target, own);
                 let message = Message::Two(request);
-                Box::pin(connection.exchange(message, max_body, &mut self.timer)).await
+                Box::pin(connection.exchange(message, max_body, &shard.memory, &mut self.timer)).await
             }
         };
         drop(flight);

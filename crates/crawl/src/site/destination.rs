@@ -8,14 +8,13 @@ use std::time::{Duration, Instant};
 
 use v6kit_model::url::{Origin, Scheme};
 use v6kit_model::{Fault, HttpVersion};
-use v6kit_net::ResolveError;
+use v6kit_net::{RateLimit, ResolveError};
 
 use crate::connect::names::{Name, Names, Pin, Resolution};
 use crate::connect::proxy::{Proxy, ProxyKind};
 use crate::site::breaker::CircuitBreaker;
-use crate::site::pace::{Pace, Rate};
+use crate::site::rate::{self, Rate, RateModel};
 use crate::site::robots::RobotsFile;
-use crate::site::throttle::Throttle;
 use crate::stats::events::EventSink;
 
 /// Between two words about a lack that lasts.
@@ -31,10 +30,9 @@ const HELD: usize = 100_000;
 #[derive(Debug)]
 pub(crate) struct Destination {
     pub(super) origin: Origin,
-    pub(super) pace: Pace,
+    pub(super) rate: RateModel,
     /// Shared with all other destinations.
-    pub(super) total: Arc<Pace>,
-    pub(super) throttle: Throttle,
+    pub(super) total: Arc<RateLimit>,
     pub(super) breaker: CircuitBreaker,
     name: Arc<Name>,
     pub(super) way: Arc<Way>,
@@ -131,7 +129,7 @@ impl Destination {
 
     /// Whether it matters that it is not forgotten: it must not be asked now, or not so often.
     fn is_held(&self, now: Instant) -> bool {
-        self.pace.is_held(now) || self.throttle.is_throttled() || self.breaker.is_active()
+        self.rate.is_restrained(now) || self.breaker.is_active()
     }
 
     /// What is known about where to dial.
@@ -171,7 +169,7 @@ pub(crate) struct DestinationSettings {
 pub(crate) struct Destinations {
     rate: Rate,
     /// The budget of all destinations together.
-    total: Arc<Pace>,
+    total: Arc<RateLimit>,
     way: Arc<Way>,
     known: Mutex<Known>,
 }
@@ -215,7 +213,11 @@ impl Destinations {
         });
         Self {
             rate: settings.rate,
-            total: Arc::new(Pace::new(settings.rate_total)),
+            total: Arc::new(RateLimit::even(
+                settings.rate_total.per_second(),
+                rate::SLACK,
+                Instant::now(),
+            )),
             way: Arc::new(Way {
                 names,
                 proxy,
@@ -237,9 +239,8 @@ impl Destinations {
         let destination = known.all.entry(origin.clone()).or_insert_with(|| {
             Arc::new(Destination {
                 origin: origin.clone(),
-                pace: Pace::new(self.rate),
+                rate: RateModel::new(self.rate, Instant::now()),
                 total: Arc::clone(&self.total),
-                throttle: Throttle::new(self.rate),
                 breaker: CircuitBreaker::default(),
                 serves_once: AtomicBool::new(false),
                 wants_http1: AtomicBool::new(false),
@@ -258,7 +259,7 @@ impl Destinations {
         let known = &self.known.lock().unwrap_or_else(PoisonError::into_inner).all;
         let mut paces: Vec<(String, f64)> = known
             .iter()
-            .filter_map(|(origin, destination)| Some((origin.to_string(), destination.pace.per_second()?)))
+            .filter_map(|(origin, destination)| Some((origin.to_string(), destination.rate.per_second()?)))
             .take(most)
             .collect();
         paces.sort_unstable_by(|a, b| a.0.cmp(&b.0));
@@ -289,8 +290,8 @@ mod tests {
         let now = Instant::now();
         destinations
             .get(&origin(0))
-            .pace
-            .hold(now + Duration::from_secs(3600));
+            .rate
+            .on_limited(now, Some(Duration::from_secs(3600)));
         let in_use = destinations.get(&origin(1));
         for host in 2..5 * REMEMBERED {
             destinations.get(&origin(host));

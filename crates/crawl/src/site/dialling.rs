@@ -13,6 +13,7 @@ use v6kit_net::ResolveError;
 use crate::connect::connection::LazyTls;
 use crate::connect::connection::{Connection, Far, Opened, Target, Tunnel};
 use crate::connect::source_lease::{SourceChoice, SourcePicker};
+use crate::site::connects::Connects;
 use crate::site::conntrack::Dialled;
 use crate::site::outage::Outage;
 use crate::site::{Reached, Site};
@@ -29,7 +30,11 @@ pub(crate) struct Dialer {
     /// For sites that want to be asked over HTTP/1.1.
     pub(crate) tls_of_http1: LazyTls,
     pub(crate) http: HttpVersion,
+    /// Streams of a connection at a time.
+    pub(crate) streams: u64,
     pub(crate) progress: Arc<Progress>,
+    /// How fast connections are begun.
+    pub(crate) connects: Connects,
     /// The way out of this host.
     pub(crate) outage: Arc<Outage>,
     /// Who was dialled last.
@@ -47,7 +52,16 @@ pub(crate) enum Departing {
     From(Ipv6Addr),
 }
 
-/// A connection to `site`, ready for a request; `left_from` says from where it was tried last.
+/// What is known about an attempt to connect, also where it came to nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Trace {
+    /// From where it was tried last.
+    pub(crate) from: Option<Ipv6Addr>,
+    /// How long it waited until a further connection might be begun, for which nobody but this host is to blame.
+    pub(crate) waited: Duration,
+}
+
+/// A connection to `site`, ready for a request. Whoever calls it has waited for the first turn of [`Connects`].
 ///
 /// # Errors
 /// What the last address that was tried said.
@@ -55,8 +69,8 @@ pub(crate) async fn connect(
     dialer: &Dialer,
     site: &Site,
     departing: Departing,
-    deadline: Instant,
-    left_from: &mut Option<Ipv6Addr>,
+    mut deadline: Instant,
+    trace: &mut Trace,
 ) -> Result<Opened, Fault> {
     let all = addresses(site, deadline).await?;
     let mut order = site.rotation.order(&all, Instant::now()).into_iter();
@@ -75,12 +89,17 @@ pub(crate) async fn connect(
             Departing::Anywhere => dialer.sources.draw(),
             Departing::From(from) => SourceChoice::Address(from),
         };
-        *left_from = from.address();
+        trace.from = from.address();
         let opened = open(dialer, site, to, from, deadline.min(now + part)).await;
         match opened {
             Err(fault) if left > 0 && is_of_address(fault.kind) && Instant::now() < deadline => {
                 tracing::debug!(%to, %fault, "the next address is tried");
                 site.rotation.set_aside(to, Instant::now());
+                let Some(waited) = dialer.connects.wait().await else {
+                    return Err(fault);
+                };
+                trace.waited += waited;
+                deadline += waited;
             }
             opened => return opened,
         }
@@ -163,6 +182,7 @@ async fn open(
             HttpVersion::Two | HttpVersion::Auto | HttpVersion::One => Protocol::Http1,
         },
         changed: Rc::clone(&site.changed),
+        streams: dialer.streams,
         buffers: Rc::clone(&dialer.buffers),
     };
     let began = Instant::now();

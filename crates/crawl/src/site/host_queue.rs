@@ -50,6 +50,11 @@ pub(crate) enum Arrival {
 }
 
 impl HostQueues {
+    /// Items that are parked.
+    pub(crate) fn parked(&self) -> usize {
+        self.parked.get()
+    }
+
     /// How many of `slots` one destination may have: its share, and never the last one while others are
     /// free, so that somebody looks at what comes behind it.
     fn share(&self, slots: usize) -> usize {

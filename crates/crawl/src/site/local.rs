@@ -22,19 +22,22 @@ use crate::connect::connection::{Connection, Http2, Opened};
 use crate::connect::names::Resolution;
 use crate::connect::rotation::AddressRotation;
 use crate::connect::source_lease::LeaseLimits;
-use crate::site::breaker::{Admission, ErrorBudget, PROBES, ProbeVerdict, Window};
+use crate::site::breaker::{ErrorBudget, PROBES, ProbeVerdict, Window};
 use crate::site::busy::{Busy, Waiting};
 use crate::site::conntrack::ConntrackSuspicion;
 use crate::site::drain::Drain;
 use crate::site::host_queue::HostQueue;
 use crate::site::idle::{IdleConnections, Kept};
+use crate::site::rate::Meter;
 use crate::site::robots::{self, Rules, Unasked};
 
 /// A destination as one shard sees it: with the shard's connections to it.
 pub(crate) struct Site {
     /// `scheme://host:port` as items spell it.
     pub(super) spelling: String,
-    destination: Arc<Destination>,
+    pub(super) destination: Arc<Destination>,
+    /// What this shard sends there.
+    pub(super) meter: Arc<Meter>,
     /// The headers of every request to it.
     pub(crate) headers: HeaderMap,
     /// All of them but Host, as HTTP/1.1 writes them.
@@ -50,7 +53,7 @@ pub(crate) struct Site {
     /// When items of it were met last, in items of the shard.
     pub(super) met: Cell<u64>,
     /// Whose turn it is to wait for the pace: one at a time, in the order of asking.
-    queue: Semaphore,
+    pub(super) queue: Semaphore,
     /// Whose turn it is among the addresses that are dialled, and among those that a proxy is told.
     pub(crate) rotation: AddressRotation,
     pub(crate) far_rotation: AddressRotation,
@@ -68,19 +71,11 @@ pub(crate) struct Site {
     dialling: Cell<u64>,
     waiting: Cell<u64>,
     pub(crate) changed: Rc<Notify>,
+    /// Slots that take a connection that is free before they may begin one.
+    wanting: Cell<u64>,
+    freed: Notify,
     /// Slots that serve it, and items that wait for one.
     pub(crate) host_queue: Rc<HostQueue>,
-}
-
-/// Whether a request may be sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Permit {
-    /// Now.
-    Go,
-    /// Now, to find out whether the others may follow.
-    Probe,
-    /// Never: the crawl is being stopped.
-    Stopped,
 }
 
 impl Site {
@@ -123,6 +118,7 @@ impl Site {
         };
         Ok(Self {
             spelling: spelling.to_owned(),
+            meter: destination.rate.meter(),
             destination,
             block: block(&headers, &request.spelling)?,
             headers,
@@ -144,79 +140,10 @@ impl Site {
             dialling: Cell::new(0),
             waiting: Cell::new(0),
             changed: Rc::default(),
+            wanting: Cell::new(0),
+            freed: Notify::new(),
             host_queue: Rc::default(),
         })
-    }
-
-    /// Waits until the destination may be asked again.
-    pub(crate) async fn acquire(&self, drain: &Drain) -> Permit {
-        loop {
-            if self.wait_for_pace(drain).await == Permit::Stopped {
-                return Permit::Stopped;
-            }
-            if self.wait_for_total(drain).await == Permit::Stopped {
-                return Permit::Stopped;
-            }
-            let until = match self.destination.breaker.admit(Instant::now) {
-                Admission::Open => return Permit::Go,
-                Admission::Probe => return Permit::Probe,
-                Admission::Wait(until) => until,
-            };
-            let waited = drain
-                .run_until_cancelled(tokio::time::sleep_until(until.into()))
-                .await;
-            if waited.is_none() {
-                return Permit::Stopped;
-            }
-        }
-    }
-
-    pub(crate) async fn wait_for_pace(&self, drain: &Drain) -> Permit {
-        let pace = &self.destination.pace;
-        if drain.is_cancelled() {
-            return Permit::Stopped;
-        }
-        let nobody_waits = self.queue.available_permits() > 0;
-        if pace.is_unlimited() || nobody_waits && pace.depart_if_due(Instant::now()) {
-            return Permit::Go;
-        }
-        let waited = drain
-            .run_until_cancelled(async {
-                // The semaphore is never closed. One waiter per shard, so that a change of pace is felt at once.
-                let _turn = self.queue.acquire().await;
-                let now = Instant::now();
-                let departure = pace.depart(now);
-                if departure > now {
-                    tokio::time::sleep_until(departure.into()).await;
-                }
-            })
-            .await;
-        if waited.is_some() {
-            Permit::Go
-        } else {
-            Permit::Stopped
-        }
-    }
-
-    /// Waits for the budget of all destinations together.
-    async fn wait_for_total(&self, drain: &Drain) -> Permit {
-        let total = &self.destination.total;
-        if total.is_unlimited() {
-            return Permit::Go;
-        }
-        let now = Instant::now();
-        let departure = total.depart(now);
-        if departure <= now {
-            return Permit::Go;
-        }
-        let waited = drain
-            .run_until_cancelled(tokio::time::sleep_until(departure.into()))
-            .await;
-        if waited.is_some() {
-            Permit::Go
-        } else {
-            Permit::Stopped
-        }
     }
 
     /// Whether robots.txt allows `url`, where its rules are in hand.
@@ -234,47 +161,12 @@ impl Site {
         pause: impl Fn(u32) -> Duration,
         ask: impl AsyncFnMut() -> Result<Rules, robots::Failed>,
     ) -> Result<Arc<Rules>, Unasked> {
-        let Destination {
-            robots,
-            pace,
-            throttle,
-            ..
-        } = &*self.destination;
+        let Destination { robots, rate, .. } = &*self.destination;
         // Of all that wait here one makes the request, and only that one needs the room for it.
         let (rules, until) = Box::pin(robots.rules(drain, retries, pause, ask)).await?;
-        if let Some(delay) = rules.delay() {
-            throttle.limit(pace, delay);
-        }
+        rate.set_delay(rules.delay());
         self.robots.replace(Some((Arc::clone(&rules), until)));
         Ok(rules)
-    }
-
-    /// The site said that it is asked too often; `observed` is how often, per second.
-    pub(crate) fn slow_down(&self, wait: Option<Duration>, observed: f64) {
-        let Destination {
-            throttle,
-            pace,
-            origin,
-            way,
-            ..
-        } = &*self.destination;
-        let now = Instant::now();
-        throttle.on_limited(pace, now, wait, observed);
-        if let Some(wait) = wait
-            && throttle.announces(now, now + wait)
-        {
-            way.events.push(format!(
-                "{origin}: asks to be left alone (Retry-After): waiting {}",
-                hold_text(wait)
-            ));
-        }
-    }
-
-    /// The site answered as it should.
-    pub(crate) fn answered(&self) {
-        self.destination
-            .throttle
-            .on_accepted(&self.destination.pace, Instant::now);
     }
 
     /// Counts an attempt, and pauses the destination when too many fail.
@@ -427,6 +319,15 @@ impl Site {
         self.changed.notified().await;
     }
 
+    /// Waits until a connection may be free.
+    pub(crate) async fn wait_for_idle(&self) {
+        let _wanting = Waiting::new(&self.wanting);
+        tokio::select! {
+            () = self.freed.notified() => {}
+            () = self.changed.notified() => {}
+        }
+    }
+
     /// Learns from a connection, or from there being none: then nobody waits for somebody else's again.
     pub(crate) fn learn(&self, opened: Result<&Opened, ()>) {
         let protocol = match opened {
@@ -476,14 +377,8 @@ impl Site {
     /// A connection that may serve another request.
     pub(crate) fn put_idle(&self, connection: Connection) {
         self.connections.put(&self.kept, connection);
+        if self.wanting.get() > 0 {
+            self.freed.notify_one();
+        }
     }
-}
-
-/// How long, and until which time of day in UTC.
-fn hold_text(wait: Duration) -> String {
-    let seconds = i64::try_from(wait.as_secs()).unwrap_or(i64::MAX);
-    let until = jiff::Timestamp::now()
-        .checked_add(jiff::SignedDuration::from_secs(seconds))
-        .unwrap_or(jiff::Timestamp::MAX);
-    format!("{seconds} s, until {}", until.strftime("%F %T UTC"))
 }

@@ -3,6 +3,7 @@
 
 pub(crate) mod breaker;
 mod busy;
+pub(crate) mod connects;
 mod conntrack;
 mod destination;
 pub(crate) mod dialling;
@@ -11,12 +12,13 @@ pub(crate) mod host_queue;
 pub(crate) mod idle;
 mod local;
 pub(crate) mod outage;
-pub(crate) mod pace;
+mod permit;
+pub(crate) mod rate;
 pub(crate) mod robots;
 mod robots_rules;
 mod sites;
-pub(crate) mod throttle;
 
 pub(crate) use destination::{DestinationSettings, Destinations, Reached};
-pub(crate) use local::{Permit, Site};
+pub(crate) use local::Site;
+pub(crate) use permit::Permit;
 pub(crate) use sites::Sites;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use v6kit_model::{ErrorKind, Fault};
-use v6kit_net::{DialError, Ipv6, Prefix, dial};
+use v6kit_net::{DialError, Ipv6, Prefix, RateLimit, dial};
 
 use crate::connect::way_out::{no_way_text, way_out};
 use crate::site::drain::Drain;
@@ -63,6 +63,8 @@ pub(crate) struct Outage {
     longest: Duration,
     through_proxy: bool,
     delivery: Option<DeliveryCheck>,
+    /// How often a connection may be begun.
+    connects: Arc<RateLimit>,
     events: EventSink,
 }
 
@@ -166,6 +168,7 @@ impl Outage {
         longest: Duration,
         through_proxy: bool,
         delivery: Option<DeliveryCheck>,
+        connects: Arc<RateLimit>,
         events: EventSink,
     ) -> Self {
         Self {
@@ -176,6 +179,7 @@ impl Outage {
             longest,
             through_proxy,
             delivery,
+            connects,
             events,
         }
     }
@@ -301,7 +305,8 @@ impl Outage {
         if answered.is_some_and(|at| now < at + CONTROL_HOLDS) {
             return None;
         }
-        match dial(to, from, (now + CONTROL_TIME).into()).await {
+        tokio::time::sleep_until(self.connects.reserve(now).into()).await;
+        match dial(to, from, (Instant::now() + CONTROL_TIME).into()).await {
             Ok(_) | Err(DialError::Refused { .. } | DialError::Reset { .. }) => {
                 *answered = Some(Instant::now());
                 None
@@ -322,13 +327,18 @@ fn not_delivered_text(prefix: Prefix) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::site::connects::connect_limit;
+    use crate::site::rate::Rate;
     use crate::stats::events;
 
     const LONGEST: Duration = Duration::from_secs(600);
 
     fn told() -> (Outage, events::Events) {
         let (sink, events) = events::channel();
-        (Outage::new(LONGEST, false, None, sink), events)
+        (
+            Outage::new(LONGEST, false, None, connect_limit(Rate::Max), sink),
+            events,
+        )
     }
 
     fn fault(kind: ErrorKind) -> Fault {
@@ -440,7 +450,7 @@ mod tests {
         let (sink, _events) = events::channel();
         let prefix = "2001:db8:6::/64".parse().unwrap();
         let check = DeliveryCheck::new(prefix, || Box::pin(async { Some(false) }));
-        let outage = Outage::new(Duration::ZERO, false, Some(check), sink);
+        let outage = Outage::new(Duration::ZERO, false, Some(check), connect_limit(Rate::Max), sink);
         let timeout = fault(ErrorKind::ConnectTimeout);
         assert!(outage.explains(&timeout, Instant::now(), None).await);
         let drain = Drain::default();

@@ -114,7 +114,7 @@ mod tests {
     use super::*;
     use crate::site::DestinationSettings;
     use crate::site::idle::Room;
-    use crate::site::pace::Rate;
+    use crate::site::rate::Rate;
     use crate::stats::events;
 
     #[test]

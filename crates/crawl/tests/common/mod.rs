@@ -40,6 +40,8 @@ pub(crate) fn settings(output: &Path) -> Settings {
         sources: None,
         rate: Rate::Max,
         rate_total: Rate::Max,
+        connect_rate: Rate::Max,
+        memory: 64 << 20,
         concurrency: 4,
         concurrency_mode: ConcurrencyMode::Fixed,
         threads: 1,

@@ -7,6 +7,7 @@
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
+use procfs::Current as _;
 use procfs::process::{MountInfo, Process};
 use serde::Serialize;
 
@@ -100,6 +101,18 @@ pub(super) fn ceilings() -> Result<Ceilings, String> {
     } else {
         Err("the group of this process is not below a cgroup mount".to_owned())
     }
+}
+
+/// Bytes of memory that this process may use: what the machine has or, where that is less, what its control groups
+/// leave it. `None` where neither can be read.
+#[must_use]
+pub fn memory() -> Option<u64> {
+    let ceiling = ceilings()
+        .ok()
+        .and_then(|ceilings| ceilings.memory)
+        .map(|memory| memory.bytes);
+    let machine = procfs::Meminfo::current().ok().map(|memory| memory.mem_total);
+    ceiling.into_iter().chain(machine).min()
 }
 
 fn is_of(mount: &MountInfo, controller: &str) -> bool {

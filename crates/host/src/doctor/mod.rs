@@ -12,7 +12,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-pub use cgroup::{Ceilings, CpuCeiling, MemoryCeiling, TaskCeiling};
+pub use cgroup::{Ceilings, CpuCeiling, MemoryCeiling, TaskCeiling, memory};
 pub use finding::{Finding, FindingState};
 pub use machine::Machine;
 pub use network::{Network, PrefixState, Tracking};

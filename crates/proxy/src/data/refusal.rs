@@ -49,6 +49,8 @@ pub(crate) enum Refusal {
     UserRate { rate: f64 },
     #[error("the user has used {} bytes in {} s, as many as permitted", .budget.bytes, .budget.per.as_secs())]
     UserBytes { budget: ByteBudget },
+    #[error("connections begin only {rate} times per second here, and too many wait already")]
+    ConnectRate { rate: f64 },
     #[error("{places} sessions have an address, as many as this proxy keeps at a time")]
     Addresses { places: usize },
     #[error("nothing was sent or received for too long")]
@@ -94,6 +96,7 @@ impl Refusal {
             Self::UserConnections { .. } => "user_connections",
             Self::UserRate { .. } => "user_rate",
             Self::UserBytes { .. } => "user_bytes",
+            Self::ConnectRate { .. } => "connect_rate",
             Self::Addresses { .. } => "addresses",
             Self::Idle => "idle",
             Self::HandshakeTimeout => "handshake_timeout",
@@ -125,6 +128,7 @@ impl Hint for Refusal {
             Self::Dial(error) => error.code(),
             Self::Upstream(_) | Self::BadResponse { .. } | Self::Silent => Code::ProxyUpstream,
             Self::Full(_)
+            | Self::ConnectRate { .. }
             | Self::Addresses { .. }
             | Self::UserConnections { .. }
             | Self::UserRate { .. }
@@ -153,6 +157,7 @@ impl Hint for Refusal {
                 "the proxy's operator can permit it from the host's own address with --v4 direct"
             }
             Self::Full(_) => "try again later; the operator can raise --max-connections",
+            Self::ConnectRate { .. } => "try again later; the operator can raise --connect-rate",
             Self::Addresses { .. } => {
                 "use a session that exists, or try again in a minute; the operator can raise --addresses"
             }

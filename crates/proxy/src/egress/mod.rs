@@ -8,11 +8,12 @@ pub(crate) mod source;
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
-use v6kit_net::{DialError, ResolveError, dial, dial_to_speak};
+use v6kit_net::{DialError, RateLimit, ResolveError, dial, dial_to_speak};
 
 use crate::data::refusal::Refusal;
 use crate::data::target::{Host, Target};
@@ -45,6 +46,8 @@ pub(crate) struct Egress {
     pub(crate) v4: Ipv4Destinations,
     /// For resolution and connection together.
     pub(crate) timeout: Duration,
+    /// How often a connection may be begun, over all threads.
+    pub(crate) connects: Arc<RateLimit>,
     pub(crate) names: Names,
     pub(crate) warned: RefCell<HashSet<Host>>,
 }
@@ -91,7 +94,7 @@ impl Egress {
         target: &Target,
         source: Option<Ipv6Addr>,
     ) -> Result<Upstream, Refusal> {
-        let deadline = Instant::now() + self.timeout;
+        let mut deadline = Instant::now() + self.timeout;
         let (addresses, source) = match self.destinations(target, deadline).await? {
             Destinations::V6(addresses) => (addresses, source),
             Destinations::V4(addresses) => (addresses, None),
@@ -99,6 +102,7 @@ impl Egress {
         self.ensure_delivered(source).await?;
         let mut failed = None;
         for (index, to) in addresses.iter().enumerate() {
+            deadline += self.turn().await?;
             let share = share_of(deadline, addresses.len() - index);
             let dialled = if target.is_asked_first() {
                 dial_to_speak(*to, source, share).await
@@ -116,6 +120,21 @@ impl Egress {
             Some(error) => Err(self.explain(source, error).await),
             None => Err(Refusal::Silent),
         }
+    }
+
+    /// Waits until another connection may be begun, and says how long that took. Nobody queues for longer than a
+    /// connection may take.
+    async fn turn(&self) -> Result<Duration, Refusal> {
+        let Some(rate) = self.connects.per_second() else {
+            return Ok(Duration::ZERO);
+        };
+        let began = Instant::now();
+        let due = self
+            .connects
+            .reserve_within(began.into_std(), self.timeout)
+            .map_err(|_wait| Refusal::ConnectRate { rate })?;
+        tokio::time::sleep_until(due.into()).await;
+        Ok(began.elapsed())
     }
 
     /// Refuses what would leave from a prefix that is known not to be delivered to this host.
@@ -299,6 +318,7 @@ mod tests {
             policy: Policy::new(None, allowed.iter().map(|net| net.parse().unwrap()).collect()),
             v4,
             timeout: Duration::from_secs(10),
+            connects: Arc::new(RateLimit::even(None, Duration::ZERO, Instant::now().into_std())),
             names: Names::default(),
             warned: RefCell::default(),
         }
@@ -322,6 +342,28 @@ mod tests {
         assert_eq!(refused.unwrap_err().kind(), "ipv4_only");
         let direct = connect(&egress(Ipv4Destinations::Direct, &["127.0.0.0/8"]), &target).await;
         assert_eq!(direct.unwrap().local().unwrap().ip().to_string(), "127.0.0.1");
+    }
+
+    #[tokio::test]
+    async fn who_would_wait_longer_than_a_connection_may_take_is_refused_and_delays_nobody() {
+        let connects = RateLimit::even(Some(20.0), Duration::ZERO, Instant::now().into_std());
+        let egress = Egress {
+            timeout: Duration::from_millis(200),
+            connects: Arc::new(connects),
+            ..egress(Ipv4Destinations::Refuse, &[])
+        };
+        let turns: Vec<_> = (0..10).map(|_| egress.turn()).collect();
+        let mut turns: Vec<_> = futures_util::future::join_all(turns).await;
+        let refused = turns.split_off(5);
+        assert!(turns.iter().all(Result::is_ok), "{turns:?}");
+        assert!(
+            refused
+                .iter()
+                .all(|turn| matches!(turn, Err(Refusal::ConnectRate { .. }))),
+            "{refused:?}"
+        );
+        // Those that were refused have not taken a turn.
+        assert!(egress.turn().await.unwrap() < Duration::from_millis(150));
     }
 
     #[tokio::test]

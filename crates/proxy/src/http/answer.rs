@@ -101,6 +101,7 @@ fn status(refusal: &Refusal) -> StatusCode {
             StatusCode::BAD_GATEWAY
         }
         Refusal::Full(_)
+        | Refusal::ConnectRate { .. }
         | Refusal::Addresses { .. }
         | Refusal::NotDelivered { .. }
         | Refusal::NotSent { .. }

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use tokio::runtime::LocalOptions;
 use tokio::sync::{Semaphore, mpsc, watch};
-use v6kit_net::SourcePool;
+use v6kit_net::{RateLimit, SourcePool};
 
 use crate::auth::Authenticator;
 use crate::data::protocol::Protocol;
@@ -60,6 +60,8 @@ pub(crate) struct Common {
     pub(crate) capacity: Capacity,
     pub(crate) last_net64: Arc<AtomicU64>,
     pub(crate) bounds: Option<Bounds>,
+    /// How often a connection may be begun, over all threads.
+    pub(crate) connects: Arc<RateLimit>,
 }
 
 impl Common {
@@ -76,6 +78,7 @@ impl Common {
         let (handshake_timeout, capacity) = (settings.handshake_timeout, self.capacity.clone());
         let (log, tally) = (self.log.clone(), Arc::clone(tally));
         let delivery = settings.delivery.clone();
+        let connects = Arc::clone(&self.connects);
         let (last_net64, bounds) = (Arc::clone(&self.last_net64), self.bounds.clone());
         // What a thread does not share is made on that thread.
         Box::new(move || Worker {
@@ -85,6 +88,7 @@ impl Common {
                 policy: Policy::new(prefix, allowed),
                 v4,
                 timeout,
+                connects,
                 names: Names::default(),
                 warned: RefCell::default(),
             },

@@ -6,9 +6,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use v6kit_metrics::MetricsListener;
+use v6kit_net::RateLimit;
 
 use crate::auth::{Access, Accounts, Authenticator, Password};
 use crate::egress::source::Bounds;
@@ -20,6 +22,9 @@ use crate::serve::{self, Common, Threads};
 use crate::session::admission::Capacity;
 use crate::session::worker::Phase;
 use crate::settings::Settings;
+
+/// How far a connection that is late may be made up for: a burst of so much.
+const SLACK: Duration = Duration::from_millis(20);
 
 /// A proxy whose listeners are open.
 #[derive(Debug)]
@@ -107,6 +112,7 @@ impl Proxy {
             open: Arc::clone(&capacity.open),
         };
         let (pulse, pulses) = watch::channel(0);
+        let connects = Arc::new(RateLimit::even(settings.connect_rate, SLACK, Instant::now()));
         let common = Common {
             bounds: settings.addresses.map(Bounds::new),
             settings,
@@ -116,6 +122,7 @@ impl Proxy {
             log: log.clone(),
             capacity,
             last_net64: Arc::default(),
+            connects,
         };
         let unix_paths = bound.iter().filter_map(|bound| match &bound.address {
             Address::Unix(path) => Some(path.clone()),

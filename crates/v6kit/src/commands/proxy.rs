@@ -153,6 +153,10 @@ struct BoundArgs {
     /// For resolving and connecting together
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = values::duration)]
     connect_timeout: Duration,
+    /// Connections that are begun, to all destinations together, such as 20/s; who would wait for longer than
+    /// --connect-timeout is refused
+    #[arg(long, value_name = "N/s", value_parser = values::rate)]
+    connect_rate: Option<f64>,
     /// For connections on which nothing moves; a fifth of it once one side has ended, and at most 60s between two
     /// requests of a client
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = values::duration)]

@@ -4,6 +4,9 @@ use bytes::{Bytes, BytesMut};
 use hyper::body::{Body, Frame, Incoming};
 use v6kit_model::{ErrorKind, Fault};
 
+/// The largest frame of a server that was told nothing else (RFC 9113 section 6.5.2), in bytes.
+const USUAL_FRAME: usize = 16 * 1024;
+
 /// Why a body is not whole.
 pub(super) enum BodyError {
     /// It is larger than allowed.
@@ -12,19 +15,26 @@ pub(super) enum BodyError {
     Broken(hyper::Error),
 }
 
-/// All of `body`, whose frames `next` brings. One that comes in a single piece is not copied.
+/// All of `body`, whose frames `next` brings; it is told how many bytes there will be in memory after it, all of them
+/// where that is known. One that comes in a single piece is not copied.
 pub(super) async fn read(
     mut body: Incoming,
     max_body: u64,
-    mut next: impl AsyncFnMut(&mut Incoming) -> Option<Result<Frame<Bytes>, hyper::Error>>,
+    mut next: impl AsyncFnMut(&mut Incoming, usize) -> Option<Result<Frame<Bytes>, hyper::Error>>,
 ) -> Result<Bytes, BodyError> {
     if body.size_hint().lower() > max_body {
         return Err(too_large(max_body));
     }
+    let whole = body
+        .size_hint()
+        .exact()
+        .and_then(|bytes| usize::try_from(bytes).ok());
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
     while !body.is_end_stream() {
-        let Some(frame) = next(&mut body).await else {
+        // A buffer that grows doubles.
+        let wanted = || (first.len() + all.len() + USUAL_FRAME).next_power_of_two();
+        let Some(frame) = next(&mut body, whole.unwrap_or_else(wanted)).await else {
             break;
         };
         let Ok(data) = frame.map_err(BodyError::Broken)?.into_data() else {
@@ -36,6 +46,7 @@ pub(super) async fn read(
         if all.is_empty() && first.is_empty() {
             first = data;
         } else {
+            all.reserve(whole.unwrap_or_default().saturating_sub(all.len()));
             all.extend_from_slice(&std::mem::take(&mut first));
             all.extend_from_slice(&data);
         }

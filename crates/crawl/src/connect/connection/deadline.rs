@@ -82,6 +82,12 @@ impl Timer {
         self.sent = Instant::now();
     }
 
+    /// Time passed for which only this host is to blame.
+    pub(crate) fn extend(&mut self, waited: Duration) {
+        self.total += waited;
+        self.sent += waited;
+    }
+
     /// When everything must be done.
     pub(crate) fn total(&self) -> Instant {
         self.total
@@ -95,6 +101,7 @@ impl Timer {
     /// The request is sent over the connection of `meter`.
     pub(crate) fn sending(&mut self, meter: &Meter) {
         self.read_before = meter.read();
+        meter.begin();
     }
 
     /// Whether the answer has begun.
@@ -120,6 +127,10 @@ impl Timer {
     }
 
     fn poll_elapsed(&mut self, meter: &Meter, cx: &mut Context<'_>) -> Poll<Elapsed> {
+        // It is not the server that is waited for, and whoever has memory wakes the task.
+        if meter.is_paused() {
+            return Poll::Pending;
+        }
         // The shortest deadline that could be meant. It moves on with every request, so that the timer,
         // which is set to an earlier one, is nearly always left alone.
         let horizon = self
@@ -146,9 +157,10 @@ impl Timer {
         } else {
             (self.sent + self.deadlines.first_byte, Elapsed::FirstByte)
         };
-        match (own <= self.total, elapsed) {
-            (true, _) | (false, Elapsed::FirstByte) => (own.min(self.total), elapsed),
-            (false, _) => (self.total, Elapsed::Total),
+        let total = self.total + meter.held();
+        match (own <= total, elapsed) {
+            (true, _) | (false, Elapsed::FirstByte) => (own.min(total), elapsed),
+            (false, _) => (total, Elapsed::Total),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
 use std::rc::Rc;
+use std::task::Context;
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -13,6 +14,7 @@ use v6kit_model::{Answer, ErrorKind, Fault, TransferCoding};
 use super::deadline::Elapsed;
 use super::stream::{Meter, Stream};
 use super::{Delivery, Failed, Timer};
+use crate::connect::memory::Memory;
 
 /// A server that says how long it keeps an idle connection counts from when it sent; we from when it came.
 const MARGIN: Duration = Duration::from_secs(1);
@@ -74,6 +76,7 @@ impl Http1 {
         &mut self,
         request: &Request<'_>,
         max_body: u64,
+        memory: &Memory,
         timer: &mut Timer,
         answer: &mut Answer,
     ) -> Result<(), Failed> {
@@ -89,11 +92,18 @@ impl Http1 {
             .begin(request, max_body)
             .map_err(|error| Failed::new(Fault::from_error(ErrorKind::BadItem, &error), Delivery::Arrived))?;
         timer.sending(meter);
-        let answering = pin!(poll_fn(|cx| connection.poll_answer(cx)));
+        let mut grant = memory.grant();
+        let mut room = |cx: &mut Context<'_>, bytes| {
+            let granted = grant.poll_grow(cx, bytes);
+            meter.pause(granted.is_pending());
+            granted
+        };
+        let answering = pin!(poll_fn(|cx| connection.poll_answer_within(cx, &mut room)));
         match timer.limit(meter, answering).await {
             Ok(Ok(came)) => {
                 *has_surplus = came.is_doubtful;
                 fill(answer, came);
+                answer.body = grant.hold(std::mem::take(&mut answer.body));
                 Ok(())
             }
             Ok(Err(error)) => {

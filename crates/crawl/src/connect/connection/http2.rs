@@ -1,7 +1,7 @@
 //! HTTP/2 on hyper's connection API: slots share a connection, each with a stream of its own.
 
 use std::cell::{Cell, RefCell};
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::Ipv6Addr;
 use std::pin::pin;
@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use http::{Request, StatusCode};
+use hyper::body::Incoming;
 use hyper::client::conn::http2;
 use hyper_util::rt::TokioIo;
 use tokio::sync::Notify;
@@ -16,10 +17,23 @@ use v6kit_model::{Answer, ErrorKind, Fault};
 
 use super::stream::{Meter, Stream};
 use super::{Delivery, Failed, Open, RequestBody, Timer, body, http1};
+use crate::connect::memory::Memory;
 use crate::connect::source_lease::{LeaseLimits, SourceLease};
 
 /// The fields of an answer, in bytes as RFC 9113 section 6.5.2 counts them: as much as over HTTP/1.1.
 const MAX_FIELDS: u32 = 256 * 1024;
+
+/// What a server may send on a stream before it is read, in bytes.
+const WINDOW: u32 = 256 * 1024;
+
+/// What it may send on all of `streams`. As much as on each of them together: a stream that is not read, for want of
+/// memory, must not keep the others from being read to their end.
+fn connection_window(streams: u64) -> u32 {
+    // The largest one (RFC 9113 section 6.9.1).
+    const LARGEST: u32 = (1 << 31) - 1;
+    u32::try_from(streams.saturating_mul(u64::from(WINDOW)))
+        .map_or(LARGEST, |window| window.clamp(WINDOW, LARGEST))
+}
 
 /// A connection with several streams.
 pub(crate) struct Http2 {
@@ -52,10 +66,13 @@ impl Http2 {
         meter: Rc<Meter>,
         lease: SourceLease,
         changed: Rc<Notify>,
+        streams: u64,
         open: Open,
     ) -> hyper::Result<Rc<Self>> {
         let (sender, connection) = http2::Builder::new(Local)
             .max_header_list_size(MAX_FIELDS)
+            .initial_stream_window_size(WINDOW)
+            .initial_connection_window_size(connection_window(streams))
             .handshake(io)
             .await?;
         tokio::task::spawn_local(async move {
@@ -147,6 +164,7 @@ impl Http2Stream {
         &self,
         request: &mut Option<Request<RequestBody>>,
         max_body: u64,
+        memory: &Memory,
         timer: &mut Timer,
         answer: &mut Answer,
     ) -> Result<(), Failed> {
@@ -157,7 +175,7 @@ impl Http2Stream {
         let result = timer
             .limit(
                 &pulse,
-                pin!(self.read_answer(request, max_body, &pulse, &mut status, answer)),
+                pin!(self.read_answer(request, max_body, memory, &pulse, &mut status, answer)),
             )
             .await;
         let (fault, delivery) = match result {
@@ -184,6 +202,7 @@ impl Http2Stream {
         &self,
         request: &mut Option<Request<RequestBody>>,
         max_body: u64,
+        memory: &Memory,
         pulse: &Meter,
         status: &mut Option<StatusCode>,
         answer: &mut Answer,
@@ -208,16 +227,25 @@ impl Http2Stream {
         *status = Some(head.status);
         answer.status = head.status;
         answer.headers = head.headers;
-        answer.body = body::read(incoming, max_body, async |body| {
+        let mut grant = memory.grant();
+        let next = async |body: &mut Incoming, bytes| {
+            poll_fn(|cx| {
+                let granted = grant.poll_grow(cx, bytes);
+                pulse.pause(granted.is_pending());
+                granted
+            })
+            .await;
             let frame = http_body_util::BodyExt::frame(body).await;
             pulse.beat();
             frame
-        })
-        .await
-        .map_err(|error| match error {
-            body::BodyError::TooLarge(fault) => (fault, Delivery::Arrived),
-            body::BodyError::Broken(error) => (body_fault(&error), Delivery::Arrived),
-        })?;
+        };
+        let body = body::read(incoming, max_body, next)
+            .await
+            .map_err(|error| match error {
+                body::BodyError::TooLarge(fault) => (fault, Delivery::Arrived),
+                body::BodyError::Broken(error) => (body_fault(&error), Delivery::Arrived),
+            })?;
+        answer.body = grant.hold(body);
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::BufMut;
 use socket2::SockRef;
@@ -22,6 +22,9 @@ pub(crate) struct Meter {
     written: Cell<u64>,
     last_read: Cell<Instant>,
     told: Cell<(u64, u64)>,
+    /// Since when nothing is read although something may have come, and how long that was so before.
+    paused: Cell<Option<Instant>>,
+    held: Cell<Duration>,
 }
 
 impl Meter {
@@ -36,6 +39,8 @@ impl Meter {
             written: Cell::new(0),
             last_read: Cell::new(Instant::now()),
             told: Cell::new((0, 0)),
+            paused: Cell::new(None),
+            held: Cell::new(Duration::ZERO),
         }
     }
 
@@ -43,6 +48,37 @@ impl Meter {
     pub(crate) fn beat(&self) {
         self.read.set(self.read.get() + 1);
         self.last_read.set(Instant::now());
+    }
+
+    /// Nothing is read for want of memory, or something is again. The clock is asked where that changes.
+    pub(crate) fn pause(&self, is_paused: bool) {
+        match (self.paused.get(), is_paused) {
+            (None, true) => self.paused.set(Some(Instant::now())),
+            (Some(since), false) => {
+                let now = Instant::now();
+                self.held
+                    .set(self.held.get() + now.saturating_duration_since(since));
+                self.last_read.set(now);
+                self.paused.set(None);
+            }
+            (None, false) | (Some(_), true) => {}
+        }
+    }
+
+    /// Whether nothing is read for want of memory.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.paused.get().is_some()
+    }
+
+    /// For how long nothing was read for want of memory.
+    pub(crate) fn held(&self) -> Duration {
+        self.held.get()
+    }
+
+    /// A request is sent: what was before says nothing of its answer.
+    pub(crate) fn begin(&self) {
+        self.paused.set(None);
+        self.held.set(Duration::ZERO);
     }
 
     /// Bytes read and written since this was asked last.

@@ -15,7 +15,7 @@ use crate::judge::judge;
 use crate::site::breaker::ProbeVerdict;
 use crate::site::dialling::Dialer;
 use crate::site::outage::PROBE_PAUSE;
-use crate::site::throttle::OnLimit;
+use crate::site::rate::OnLimit;
 use crate::site::{Permit, Site};
 use crate::stats::prefix_stats::Visit;
 
@@ -118,7 +118,7 @@ pub(super) fn led_on(shard: &Shard, context: &ItemContext<'_>, connection: &Conn
 fn carry_out(shard: &Shard, site: &Site, signal: Signal) {
     match signal {
         Signal::Accepted => site.answered(),
-        Signal::Limited(wait) => site.slow_down(wait, shard.observed_rate()),
+        Signal::Limited(wait) => site.slow_down(wait),
         Signal::Stop(reason) => shard.refuse(reason),
         Signal::Nothing => {}
     }

@@ -11,7 +11,7 @@ use crate::connect::connection::{Connection, Opened};
 use crate::engine::job::Settings;
 use crate::engine::shard::Shard;
 use crate::site::Site;
-use crate::site::dialling::{self, Departing};
+use crate::site::dialling::{self, Departing, Trace};
 
 /// How long a slot waits when this host lacks descriptors or memory, and how many idle connections it closes.
 const WANT: Duration = Duration::from_millis(200);
@@ -105,10 +105,19 @@ impl Slot {
         departing: Departing,
         attempt: &mut Attempt,
     ) -> Result<Option<Connection>, Fault> {
+        if let Some(connection) = self.turn(shard, site, departing, attempt).await? {
+            return Ok(Some(connection));
+        }
         let connections = &shard.sites.connections;
         let (room, busy) = (connections.dial(), site.dialling());
         let deadline = self.timer.connect_deadline();
-        let opened = dialling::connect(&shard.dialer, site, departing, deadline, &mut attempt.from).await;
+        let mut trace = Trace::default();
+        let opened = dialling::connect(&shard.dialer, site, departing, deadline, &mut trace).await;
+        attempt.from = trace.from.or(attempt.from);
+        if trace.waited > Duration::ZERO {
+            attempt.began += trace.waited;
+            self.timer.extend(trace.waited);
+        }
         let fault = match opened {
             Err(fault) if fault.kind == ErrorKind::Resources => fault,
             opened => {
@@ -130,9 +139,63 @@ impl Slot {
         if pause.is_none() {
             return Err(fault);
         }
+        self.begin_anew(attempt);
+        Ok(None)
+    }
+
+    /// Waits until a connection may be begun (`--connect-rate`), which takes none of the item's time, unless one is
+    /// free before.
+    ///
+    /// # Errors
+    /// Of [`ErrorKind::Resources`]: the crawl is being stopped.
+    async fn turn(
+        &mut self,
+        shard: &Shard,
+        site: &Site,
+        departing: Departing,
+        attempt: &mut Attempt,
+    ) -> Result<Option<Connection>, Fault> {
+        let connects = &shard.dialer.connects;
+        if connects.is_unlimited() {
+            return Ok(None);
+        }
+        let idle = || match departing {
+            Departing::Anywhere => {
+                let streams = shard.settings.streams;
+                site.take_idle(streams, &shard.lease_limits, Instant::now(), false)
+            }
+            Departing::From(_) => None,
+        };
+        let waiting = async {
+            let mut queue = std::pin::pin!(connects.queue());
+            let turn = loop {
+                tokio::select! {
+                    turn = &mut queue => break turn,
+                    () = site.wait_for_idle() => {
+                        if let Some(connection) = idle() {
+                            return Some(Some(connection));
+                        }
+                    }
+                }
+            };
+            match idle() {
+                Some(connection) => Some(Some(connection)),
+                None => turn.wait().await.map(|()| None),
+            }
+        };
+        let waited = shard.stop.drain.run_until_cancelled(waiting).await.flatten();
+        let Some(taken) = waited else {
+            let why = "the crawl was stopped before another connection might be begun";
+            return Err(Fault::new(ErrorKind::Resources, why));
+        };
+        self.begin_anew(attempt);
+        Ok(taken)
+    }
+
+    /// What passed until now was no time of the item.
+    fn begin_anew(&mut self, attempt: &mut Attempt) {
         attempt.began = Instant::now();
         self.timer.start(attempt.began);
-        Ok(None)
     }
 }
 

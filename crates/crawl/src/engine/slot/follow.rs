@@ -136,6 +136,9 @@ impl Slot {
                     return conclude(shard, &context, &carried.outgoing(&hop.path), fetched, fault);
                 }
             };
+            let status = answer.status;
+            // Its memory is not kept while the next one is waited for.
+            drop(answer);
             led_on(shard, &context, &connection);
             // Cookies belong to an address: whoever was given one goes on from there.
             if shard.jars.is_some() && shard.settings.sources.is_some() {
@@ -148,7 +151,7 @@ impl Slot {
                 body,
                 ..
             } = &mut carried;
-            redirect::adapt(answer.status, &hop.url, &next.url, method, headers, body);
+            redirect::adapt(status, &hop.url, &next.url, method, headers, body);
             if !Rc::ptr_eq(&hop.site, &next.site) {
                 next.site.label(headers);
             }

@@ -131,6 +131,8 @@ impl Slot {
                 Ok(None) => break,
                 Err(fault) => return Err(Failed::Unreachable(fault, None)),
             };
+            // Its memory is not kept while the next one is waited for.
+            answer.body = Bytes::new();
             let hop = match Hop::to(shard, next) {
                 Ok(hop) => hop,
                 Err(fault) => return Err(Failed::Unreachable(fault, None)),

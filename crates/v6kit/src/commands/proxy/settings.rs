@@ -97,6 +97,7 @@ pub(super) async fn read(args: &ProxyArgs, printer: &Printer) -> Result<(Setting
         max_connections: max_connections(args, printer)?,
         handshake_timeout: args.bounds.handshake_timeout,
         connect_timeout: args.bounds.connect_timeout,
+        connect_rate: args.bounds.connect_rate,
         idle_timeout: args.bounds.idle_timeout,
         access_log: access_log(args, printer)?,
         metrics: args.metrics,

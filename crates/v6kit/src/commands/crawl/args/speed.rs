@@ -14,6 +14,10 @@ const CONCURRENCY: usize = 100;
 /// The most that `-c auto` tries.
 const MOST_AUTO: usize = 4096;
 
+/// The part of this host's memory that answers and records may take, and bytes where that is not known.
+const MEMORY_SHARE: u64 = 4;
+const MEMORY: u64 = 256 << 20;
+
 /// Requests per second that one shard is good for without being busy.
 const RATE_PER_SHARD: f64 = 10_000.0;
 
@@ -28,11 +32,22 @@ pub(crate) struct SpeedArgs {
     /// How often all destinations together are asked
     #[arg(long, value_name = "RATE", default_value = "max", value_parser = values::rate, hide_short_help = true)]
     rate_total: Rate,
+    /// How often a connection is begun, to all destinations together: --connect-rate 20/s
+    ///
+    /// Attempts that fail and repetitions count. Who waits for it loses none of its time.
+    #[arg(long, value_name = "RATE", default_value = "max", value_parser = values::rate, hide_short_help = true)]
+    connect_rate: Rate,
     /// Requests in flight [default: 100]: -c 400, or -c auto
     ///
     /// auto finds out how many bring more answers rather than longer waits.
     #[arg(short, long, value_name = "N|auto", value_parser = values::concurrency)]
     concurrency: Option<Concurrency>,
+    /// Bytes that answers and records take at most on their way to the disk, such as 256M
+    ///
+    /// [default: a quarter of what this host or its control group has]. Where all is taken, nothing more is read or
+    /// asked for until records are on the disk. An answer that is larger than that comes alone.
+    #[arg(long, value_name = "SIZE", value_parser = values::size, hide_short_help = true)]
+    memory: Option<u64>,
     /// Threads; as many as the rate needs when not given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), hide_short_help = true)]
     threads: Option<u16>,
@@ -42,10 +57,13 @@ pub(crate) struct SpeedArgs {
 pub(crate) struct Speed {
     pub(crate) rate: Rate,
     pub(crate) rate_total: Rate,
+    pub(crate) connect_rate: Rate,
     /// Requests in flight at most.
     pub(crate) slots: usize,
     pub(crate) mode: ConcurrencyMode,
     pub(crate) threads: usize,
+    /// Bytes for answers and records on their way to the disk.
+    pub(crate) memory: usize,
 }
 
 impl SpeedArgs {
@@ -55,12 +73,14 @@ impl SpeedArgs {
         Ok(Speed {
             rate: self.rate,
             rate_total: self.rate_total,
+            connect_rate: self.connect_rate,
             slots,
             mode: match self.concurrency {
                 Some(Concurrency::Auto) => ConcurrencyMode::Auto,
                 Some(Concurrency::Fixed(_)) | None => ConcurrencyMode::Fixed,
             },
             threads,
+            memory: memory(self.memory),
         })
     }
 }
@@ -111,6 +131,13 @@ fn fit(
         "{why}: using {room} requests in flight instead of {wanted}"
     ));
     Ok((room, threads.min(room)))
+}
+
+/// Bytes for answers and records on their way to the disk. Beside them there are what decoding and compressing take,
+/// and the connections.
+fn memory(given: Option<u64>) -> usize {
+    let bytes = given.unwrap_or_else(|| v6kit_host::memory().map_or(MEMORY, |bytes| bytes / MEMORY_SHARE));
+    usize::try_from(bytes).unwrap_or(usize::MAX).max(1)
 }
 
 fn threads_for(rate: Rate) -> usize {

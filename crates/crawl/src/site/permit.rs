@@ -1,0 +1,131 @@
+//! Whether a destination may be asked now.
+
+use std::time::{Duration, Instant};
+
+use super::destination::Destination;
+use super::local::Site;
+use crate::site::breaker::Admission;
+use crate::site::drain::Drain;
+
+/// Whether a request may be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Permit {
+    /// Now.
+    Go,
+    /// Now, to find out whether the others may follow.
+    Probe,
+    /// Never: the crawl is being stopped.
+    Stopped,
+}
+
+impl Site {
+    /// Waits until the destination may be asked again.
+    pub(crate) async fn acquire(&self, drain: &Drain) -> Permit {
+        loop {
+            if self.wait_for_pace(drain).await == Permit::Stopped {
+                return Permit::Stopped;
+            }
+            if self.wait_for_total(drain).await == Permit::Stopped {
+                return Permit::Stopped;
+            }
+            let until = match self.destination.breaker.admit(Instant::now) {
+                Admission::Open => return Permit::Go,
+                Admission::Probe => return Permit::Probe,
+                Admission::Wait(until) => until,
+            };
+            let waited = drain
+                .run_until_cancelled(tokio::time::sleep_until(until.into()))
+                .await;
+            if waited.is_none() {
+                return Permit::Stopped;
+            }
+        }
+    }
+
+    pub(crate) async fn wait_for_pace(&self, drain: &Drain) -> Permit {
+        let rate = &self.destination.rate;
+        if drain.is_cancelled() {
+            return Permit::Stopped;
+        }
+        let nobody_waits = self.queue.available_permits() > 0;
+        if rate.is_unlimited() || nobody_waits && rate.depart_if_due(Instant::now()) {
+            return Permit::Go;
+        }
+        let waited = drain
+            .run_until_cancelled(async {
+                // The semaphore is never closed. One waiter per shard, so that a change of pace is felt at once.
+                let _turn = self.queue.acquire().await;
+                loop {
+                    let now = Instant::now();
+                    let departure = rate.depart(now);
+                    if departure <= now {
+                        break;
+                    }
+                    tokio::time::sleep_until(departure.into()).await;
+                    // The site may have asked to be left alone meanwhile.
+                    if !rate.is_held(Instant::now()) {
+                        break;
+                    }
+                }
+            })
+            .await;
+        if waited.is_some() {
+            Permit::Go
+        } else {
+            Permit::Stopped
+        }
+    }
+
+    /// Waits for the budget of all destinations together.
+    async fn wait_for_total(&self, drain: &Drain) -> Permit {
+        let total = &self.destination.total;
+        if total.is_unlimited() {
+            return Permit::Go;
+        }
+        let now = Instant::now();
+        let departure = total.reserve(now);
+        if departure <= now {
+            return Permit::Go;
+        }
+        let waited = drain
+            .run_until_cancelled(tokio::time::sleep_until(departure.into()))
+            .await;
+        if waited.is_some() {
+            Permit::Go
+        } else {
+            Permit::Stopped
+        }
+    }
+
+    /// A request is sent to it.
+    pub(crate) fn sent(&self, now: Instant) {
+        self.destination.rate.sent(&self.meter, now);
+    }
+
+    /// The site said that it is asked too often.
+    pub(crate) fn slow_down(&self, wait: Option<Duration>) {
+        let Destination {
+            rate, origin, way, ..
+        } = &*self.destination;
+        if let Some(wait) = rate.on_limited(Instant::now(), wait) {
+            way.events.push(format!(
+                "{origin}: asks to be left alone (Retry-After): waiting {}",
+                hold_text(wait)
+            ));
+        }
+    }
+
+    /// The site answered as it should.
+    pub(crate) fn answered(&self) {
+        self.destination.rate.on_accepted(Instant::now);
+    }
+}
+
+/// How long, and until which time of day in UTC.
+fn hold_text(wait: Duration) -> String {
+    let seconds = i64::try_from(wait.as_secs()).unwrap_or(i64::MAX);
+    let until = jiff::Timestamp::now()
+        .checked_add(jiff::SignedDuration::from_secs(seconds))
+        .unwrap_or(jiff::Timestamp::MAX);
+    format!("{seconds} s, until {}", until.strftime("%F %T UTC"))
+}
