@@ -26,6 +26,6 @@ pub use pem::{read_certificates, read_private_key};
 pub use pool::{PoolError, SourcePool};
 pub use prefix::{Prefix, PrefixError};
 pub use rate::RateLimit;
-pub use resolve::{ResolveError, name_servers, own_addresses, resolve};
+pub use resolve::{ResolveError, descriptor_shortage, is_shortage, name_servers, own_addresses, resolve};
 pub use turning::{COOL_DOWN, HOLD, Lease, TurningPool, Wear};
 pub use v6kit_base::{Code, Hint, chain, cpu_time, push_address};

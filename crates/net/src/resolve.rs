@@ -4,6 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
 use dns_lookup::{AddrInfoHints, LookupError, LookupErrorKind, SockType, getaddrinfo};
+use nix::errno::Errno;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{Code, Hint};
@@ -38,6 +39,15 @@ pub enum ResolveError {
         #[source]
         source: io::Error,
     },
+    /// This host lacks what asking takes: descriptors, memory or threads. Whether the name exists is not known.
+    #[error("this host lacks what it takes to look `{host}` up")]
+    Resources {
+        /// The name.
+        host: String,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
     /// The resolver did not answer before the deadline.
     #[error("`{host}` was not resolved in time")]
     TimedOut {
@@ -51,6 +61,7 @@ impl Hint for ResolveError {
         match self {
             Self::Ipv4Only { .. } => Code::Ipv4Only,
             Self::NotFound { .. } | Self::NameServers { .. } | Self::TimedOut { .. } => Code::NoName,
+            Self::Resources { .. } => Code::OpenFiles,
         }
     }
 
@@ -60,6 +71,9 @@ impl Hint for ResolveError {
                 format!("v6kit reaches IPv6 destinations only; ask the operator of {host} for an AAAA record")
             }
             Self::NotFound { host, .. } => format!("check the name with `getent ahostsv6 {host}`"),
+            Self::Resources { .. } => {
+                "raise the limit on open files, `ulimit -n`, or use fewer connections".to_owned()
+            }
             Self::NameServers { .. } | Self::TimedOut { .. } => name_server_hint(&name_servers()),
         })
     }
@@ -100,7 +114,14 @@ pub async fn resolve(host: &str, port: u16, deadline: Instant) -> Result<Vec<Soc
         host: host.to_owned(),
         source,
     })?
-    .map_err(|error| not_resolved(host, error))?;
+    .map_err(|error| match descriptor_shortage() {
+        // The resolver cannot tell: it takes a file that it cannot open for one that is not there.
+        Some(source) => ResolveError::Resources {
+            host: host.to_owned(),
+            source,
+        },
+        None => not_resolved(host, error),
+    })?;
     let (v4, v6) = split_by_family(&found);
     if v6.is_empty() {
         Err(ResolveError::Ipv4Only {
@@ -110,6 +131,23 @@ pub async fn resolve(host: &str, port: u16, deadline: Instant) -> Result<Vec<Soc
     } else {
         Ok(v6)
     }
+}
+
+/// What the system says where this process cannot open a descriptor at present; `None` where it can.
+#[must_use]
+pub fn descriptor_shortage() -> Option<io::Error> {
+    let error = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::DGRAM, None).err()?;
+    is_shortage(&error).then_some(error)
+}
+
+/// Whether `error` says that this process or the system lacks descriptors or memory.
+#[must_use]
+pub fn is_shortage(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw);
+    matches!(
+        errno,
+        Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::ENOBUFS)
+    )
 }
 
 /// Asks the system's resolver, and waits for it.

@@ -6,7 +6,7 @@ mod pin;
 
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::{self, UnboundedSender};
@@ -18,6 +18,9 @@ pub use self::pin::{Pin, PinError};
 /// How long a name that was not found, or not in time, is not asked for again.
 const FAILED: Duration = Duration::from_secs(5);
 
+/// The same where this host lacked what asking takes.
+const WANT: Duration = Duration::from_millis(500);
+
 /// How long addresses that could not be renewed serve on before the next attempt.
 const STALE: Duration = Duration::from_secs(30);
 
@@ -26,7 +29,7 @@ const STALE: Duration = Duration::from_secs(30);
 pub(crate) struct Names {
     pins: Vec<Pin>,
     /// To the thread that asks, which ends with its sender.
-    queue: OnceLock<UnboundedSender<Arc<Name>>>,
+    queue: Mutex<Option<UnboundedSender<Arc<Name>>>>,
 }
 
 /// A name with a port.
@@ -83,7 +86,7 @@ impl Names {
     pub(crate) fn new(pins: Vec<Pin>) -> Self {
         Self {
             pins,
-            queue: OnceLock::new(),
+            queue: Mutex::default(),
         }
     }
 
@@ -159,18 +162,28 @@ impl Names {
         if name.asked.swap(true, Ordering::AcqRel) {
             return;
         }
-        let queue = self.queue.get_or_init(|| {
-            let (sender, receiver) = mpsc::unbounded_channel();
-            lookup::start(receiver);
-            sender
-        });
-        if let Err(closed) = queue.send(Arc::clone(name)) {
-            let error = ResolveError::NotFound {
-                host: closed.0.host.clone(),
-                source: std::io::Error::other("no thread can be started to ask for it"),
-            };
-            closed.0.learn(Found::Unknown(error));
+        if let Err(source) = self.put(name) {
+            name.learn(Found::Unknown(ResolveError::Resources {
+                host: name.host.clone(),
+                source,
+            }));
         }
+    }
+
+    /// Hands a name to the thread that asks, which is started where there is none.
+    fn put(&self, name: &Arc<Name>) -> std::io::Result<()> {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(queue) = &*queue
+            && queue.send(Arc::clone(name)).is_ok()
+        {
+            return Ok(());
+        }
+        let (sender, receiver) = mpsc::unbounded_channel();
+        lookup::start(receiver)?;
+        // Its receiver is with the thread.
+        let _ = sender.send(Arc::clone(name));
+        *queue = Some(sender);
+        Ok(())
     }
 }
 
@@ -194,8 +207,12 @@ impl Name {
                     until: Some(now + STALE),
                 },
                 (Found::Unknown(error) | Found::None(error), _) => Known::Failure {
+                    until: now
+                        + match error {
+                            ResolveError::Resources { .. } => WANT,
+                            _ => FAILED,
+                        },
                     error: Arc::new(error),
-                    until: now + FAILED,
                 },
             };
             true

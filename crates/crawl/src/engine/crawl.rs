@@ -24,7 +24,7 @@ use crate::engine::shard::{self, ShardConfig, Stop, UsedAddresses};
 use crate::site::connects::connect_limit;
 use crate::site::outage::Outage;
 use crate::site::{DestinationSettings, Destinations};
-use crate::stats::events::{self, Events};
+use crate::stats::events::{self, EventSink, Events};
 use crate::stats::prefix_stats::{PrefixStats, PrefixSummary, SeenNetworks};
 use crate::stats::progress::{Progress, Sample};
 use crate::stats::summary::{Latencies, Run, Summary};
@@ -76,13 +76,7 @@ impl Crawl {
         let (sink, events) = events::channel();
         let destinations = Arc::new(Destinations::new(destination_settings(&settings), sink.clone()));
         let connects = connect_limit(settings.connect_rate);
-        let outage = Arc::new(Outage::new(
-            settings.max_outage,
-            settings.proxy.is_some(),
-            settings.delivery.clone(),
-            Arc::clone(&connects),
-            sink,
-        ));
+        let outage = Arc::new(outage(&settings, Arc::clone(&connects), sink));
         resolve_first(&job, &settings, &destinations, tell).await?;
         let pools = source_pools(&settings)?;
         let JobDirectory { ledger, segments } =
@@ -374,6 +368,12 @@ fn destination_settings(settings: &Settings) -> DestinationSettings {
         resolve: settings.resolve.clone(),
         proxy: settings.proxy.clone(),
     }
+}
+
+fn outage(settings: &Settings, connects: Arc<RateLimit>, events: EventSink) -> Outage {
+    let through_proxy = settings.proxy.is_some();
+    let delivery = settings.delivery.clone();
+    Outage::new(settings.max_outage, through_proxy, delivery, connects, events)
 }
 
 fn source_pools(settings: &Settings) -> Result<Vec<Option<SourcePool>>, PoolError> {

@@ -146,6 +146,7 @@ fn resolve_fault(error: &ResolveError) -> Fault {
     let kind = match error {
         ResolveError::Ipv4Only { .. } => ErrorKind::NoIpv6,
         ResolveError::NotFound { .. } => ErrorKind::NoName,
+        ResolveError::Resources { .. } => ErrorKind::Resources,
         ResolveError::NameServers { .. } | ResolveError::TimedOut { .. } => ErrorKind::Dns,
     };
     Fault::from_error(kind, error)

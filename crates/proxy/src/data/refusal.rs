@@ -88,6 +88,7 @@ impl Refusal {
             Self::Ipv4Only(_) => "ipv4_only",
             Self::Resolve(ResolveError::TimedOut { .. }) => "name_timeout",
             Self::Resolve(ResolveError::NameServers { .. }) => "name_servers",
+            Self::Resolve(ResolveError::Resources { .. }) => "files",
             Self::Resolve(_) => "name_not_found",
             Self::Dial(error) => dial_kind(error),
             Self::Upstream(_) | Self::BadResponse { .. } => "bad_response",

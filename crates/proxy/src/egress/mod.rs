@@ -288,6 +288,14 @@ fn is_local(error: &DialError) -> bool {
     )
 }
 
+/// An error of the system with its number.
+fn copy_of_io(error: &std::io::Error) -> std::io::Error {
+    match error.raw_os_error() {
+        Some(number) => std::io::Error::from_raw_os_error(number),
+        None => std::io::Error::new(error.kind(), error.to_string()),
+    }
+}
+
 /// An error for one more of those who waited for the same answer.
 fn copy_of(error: &ResolveError) -> ResolveError {
     match error {
@@ -302,6 +310,10 @@ fn copy_of(error: &ResolveError) -> ResolveError {
         ResolveError::NameServers { host, source } => ResolveError::NameServers {
             host: host.clone(),
             source: std::io::Error::new(source.kind(), source.to_string()),
+        },
+        ResolveError::Resources { host, source } => ResolveError::Resources {
+            host: host.clone(),
+            source: copy_of_io(source),
         },
         ResolveError::TimedOut { host } => ResolveError::TimedOut { host: host.clone() },
     }

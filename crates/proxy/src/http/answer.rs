@@ -97,6 +97,7 @@ fn status(refusal: &Refusal) -> StatusCode {
         Refusal::Resolve(ResolveError::TimedOut { .. })
         | Refusal::Dial(DialError::TimedOut { .. })
         | Refusal::Silent => StatusCode::GATEWAY_TIMEOUT,
+        Refusal::Resolve(ResolveError::Resources { .. }) => StatusCode::SERVICE_UNAVAILABLE,
         Refusal::Resolve(_) | Refusal::Dial(_) | Refusal::Upstream(_) | Refusal::BadResponse { .. } => {
             StatusCode::BAD_GATEWAY
         }

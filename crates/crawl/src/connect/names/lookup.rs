@@ -1,5 +1,6 @@
 //! Asking: hosts(5) and DNS by hickory, and then whatever else the system's resolver knows.
 
+use std::io;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::Name as DnsName;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedReceiver;
-use v6kit_net::{ResolveError, resolve};
+use v6kit_net::{ResolveError, descriptor_shortage, is_shortage, resolve};
 
 use super::{Found, Name};
 
@@ -35,13 +36,15 @@ enum Source {
     System,
 }
 
-/// Starts the thread that asks for the names of `queue`, until nobody can put one there any more. Where no
-/// thread can be started the queue is closed.
-pub(super) fn start(mut queue: UnboundedReceiver<Arc<Name>>) {
+/// Starts the thread that asks for the names of `queue`, until nobody can put one there any more.
+///
+/// # Errors
+/// This host has no room for another thread, or for what it waits with.
+pub(super) fn start(mut queue: UnboundedReceiver<Arc<Name>>) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let serve = move || {
-        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
-            return;
-        };
         runtime.block_on(async {
             let source = Arc::new(Source::of_system());
             let turns = Arc::new(Semaphore::new(AT_ONCE));
@@ -60,9 +63,10 @@ pub(super) fn start(mut queue: UnboundedReceiver<Arc<Name>>) {
         // Whoever still waits for the system's resolver is not waited for.
         runtime.shutdown_background();
     };
-    if let Err(error) = std::thread::Builder::new().name("names".to_owned()).spawn(serve) {
-        tracing::warn!(%error, "no thread for names");
-    }
+    std::thread::Builder::new()
+        .name("names".to_owned())
+        .spawn(serve)
+        .map(drop)
 }
 
 impl Source {
@@ -97,13 +101,21 @@ impl Source {
                 Self::System => ask_system(host).await,
             }
         };
-        tokio::time::timeout(PATIENCE, asking)
+        let found = tokio::time::timeout(PATIENCE, asking)
             .await
             .unwrap_or_else(|_elapsed| {
                 Found::Unknown(ResolveError::TimedOut {
                     host: host.to_owned(),
                 })
-            })
+            });
+        // Without a descriptor nobody can be asked, and files of names seem to be missing.
+        match (&found, descriptor_shortage()) {
+            (Found::None(_) | Found::Unknown(_), Some(source)) => Found::Unknown(ResolveError::Resources {
+                host: host.to_owned(),
+                source,
+            }),
+            _ => found,
+        }
     }
 }
 
@@ -128,11 +140,29 @@ async fn ask_dns(dns: &TokioResolver, host: &str) -> Found {
         Err(NetError::Timeout) => Found::Unknown(ResolveError::TimedOut {
             host: host.to_owned(),
         }),
-        Err(error) => Found::Unknown(ResolveError::NameServers {
-            host: host.to_owned(),
-            source: std::io::Error::other(error),
+        Err(error) => Found::Unknown(match shortage(&error) {
+            Some(source) => ResolveError::Resources {
+                host: host.to_owned(),
+                source,
+            },
+            None => ResolveError::NameServers {
+                host: host.to_owned(),
+                source: io::Error::other(error),
+            },
         }),
     }
+}
+
+/// What the system said, where it was for want of descriptors or memory that nobody was asked.
+fn shortage(error: &NetError) -> Option<io::Error> {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(io) = error.downcast_ref::<io::Error>().filter(|io| is_shortage(io)) {
+            return io.raw_os_error().map(io::Error::from_raw_os_error);
+        }
+        cause = error.source();
+    }
+    None
 }
 
 /// Whether the name servers say that there is no such record, rather than that they cannot tell.
@@ -159,9 +189,11 @@ async fn ask_system(host: &str) -> Found {
             all: found.iter().map(|address| *address.ip()).collect(),
             until: now + OF_SYSTEM,
         },
-        Err(error @ (ResolveError::TimedOut { .. } | ResolveError::NameServers { .. })) => {
-            Found::Unknown(error)
-        }
+        Err(
+            error @ (ResolveError::TimedOut { .. }
+            | ResolveError::NameServers { .. }
+            | ResolveError::Resources { .. }),
+        ) => Found::Unknown(error),
         Err(error) => Found::None(error),
     }
 }
