@@ -62,7 +62,7 @@ fn connections_are_begun_no_faster_than_told_retries_and_further_sites_included(
     // Whoever waits for a connection takes one that is free.
     let kept = summary(scratch.path(), "kept");
     assert_eq!(
-        (&kept["ok"], &kept["errors"]),
+        (&kept["ok"], &kept["kinds"]),
         (&200.into(), &serde_json::json!({})),
         "{kept}"
     );
