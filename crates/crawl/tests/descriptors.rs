@@ -5,6 +5,7 @@
     reason = "the lint knows test functions, and not what they share"
 )]
 
+#[allow(dead_code, reason = "other tests use the rest")]
 mod common;
 
 use std::fs::File;
