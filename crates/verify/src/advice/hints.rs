@@ -151,7 +151,7 @@ fn other_endpoint(of: &Surroundings<'_>) -> String {
         .unwrap_or_default();
     let command = format!("verify --prefix {} --endpoint {other}", of.prefix);
     format!(
-        "ask a server that answers with the caller's address alone: `v6kit {command}`, or `v6kit echo` on a host of your own elsewhere"
+        "ask a server that answers with the caller's address alone: `v6kit {command}`, or one of your own on a host elsewhere: `v6kit help echo`"
     )
 }
 
