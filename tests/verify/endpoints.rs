@@ -97,3 +97,41 @@ fn an_endpoint_that_refuses_most_callers_is_named_with_its_answer() {
         .assert_check("egress", "failed", "answered with status 429");
     assert_eq!(verified.report["egress"]["answered"], 3);
 }
+
+#[test]
+fn what_speaks_no_http_or_no_tls_is_named_as_that() {
+    let said = in_words(
+        "routed",
+        r#"
+        set_up
+        mkfifo "$T/started"
+        in_target python3 -c '
+import socket, sys
+listener = socket.create_server(("::", 9022), family=socket.AF_INET6, backlog=200)
+open(sys.argv[1], "w").close()
+while True:
+    caller, _ = listener.accept()
+    caller.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+    caller.recv(100)
+    caller.close()
+' "$T/started" &
+        : < "$T/started"
+        plain=${V6KIT_LAB_TARGET%/}
+        V6KIT_LAB_TARGET=$plain:9022 say
+        V6KIT_LAB_TARGET=https://${plain#http://}:80 say
+        kill %1
+        "#,
+    );
+    assert_said(
+        &said[0],
+        "bad-endpoint",
+        &["answered with something that is no HTTP", "hint: ask a server"],
+    );
+    assert!(!said[0].contains("broke off"), "{}", said[0]);
+    assert_said(
+        &said[1],
+        "bad-endpoint",
+        &["whether the server speaks TLS on port 80"],
+    );
+    assert!(!said[1].contains("clock"), "{}", said[1]);
+}

@@ -44,6 +44,38 @@ fn a_responder_that_answers_in_vain_is_not_recommended_once_more() {
     assert!(!all[0].contains("v6kit ndp"), "{}", all[0]);
 }
 
+#[test]
+fn who_refuses_the_prefix_is_not_said_to_have_no_service() {
+    let all = in_words(
+        "routed",
+        r#"
+        set_up
+        patience=1s
+        in_router nft add table ip6 f
+        in_router nft "add chain ip6 f forward { type filter hook forward priority 0; }"
+        in_router nft add rule ip6 f forward ip6 saddr "$V6KIT_LAB_PREFIX" meta l4proto tcp reject with tcp reset
+        say
+        in_router nft flush chain ip6 f forward
+        # A proxy of this host's own that is not there any more.
+        nft add table ip6 n
+        nft "add chain ip6 n out { type nat hook output priority -100; }"
+        nft add rule ip6 n out ip6 saddr "$V6KIT_LAB_PREFIX" tcp dport 80 redirect to :3128
+        say
+        "#,
+    );
+    assert_said(
+        &all[0],
+        "filtered",
+        &["answers the host's own address, and connections from 2001:db8:6::/64 are refused"],
+    );
+    assert!(!all[0].contains("service listens"), "{}", all[0]);
+    assert_said(
+        &all[1],
+        "dropped-here",
+        &["drop or divert them stand in `sudo nft -a list chain ip6 n out`"],
+    );
+}
+
 /// `slow PORT`: an endpoint on the target that takes 1.5 s to answer addresses of the prefix.
 const SLOW: &str = r#"
     slow() {
@@ -120,7 +152,7 @@ RULES
     assert_said(
         &all[1],
         "dropped-here",
-        &["stand in `sudo nft -a list chain inet guard other_source`"],
+        &["them stand in `sudo nft -a list chain inet guard other_source`"],
     );
     for said in &all {
         for decoy in ["other_device", "other_protocol", "other_port", "guard answers"] {

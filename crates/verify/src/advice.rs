@@ -95,6 +95,10 @@ impl Surroundings<'_> {
                     .map_or_else(String::new, |(_, error)| chain(error))
             ),
             Finding::TurnedAway => self.turned_away(),
+            Finding::RefusedBeyond => format!(
+                "{} answers the host's own address, and connections from {prefix} are refused, by it or by a firewall in its place",
+                self.endpoint()
+            ),
             Finding::TableFullHere | Finding::TableLooksFull => self.table_full(),
             Finding::NoWayOut | Finding::NotDelivered | Finding::GatewaySilent | Finding::OtherWayOut => {
                 self.misrouted(finding)

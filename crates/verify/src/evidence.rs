@@ -66,6 +66,8 @@ observations! {
     EndpointOther: "no endpoint told an address: one was reached and answered something else, or has no name or certificate to be asked by",
     /// An endpoint, or somebody in its place, answered connections of the prefix with something else.
     TurnedAway: "connections of the prefix were answered, with something else than an address",
+    /// Connections of the prefix left, and were refused.
+    Refused: "connections of the prefix left the device, and were refused",
     /// Another host said by ICMPv6 that it forbids packets from the prefix.
     Forbidden: "another host said by ICMPv6 that it forbids packets from the prefix",
     /// This host refused to send (EPERM, an ICMPv6 error of its own, a refusal before anything left).

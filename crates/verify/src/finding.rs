@@ -92,6 +92,8 @@ findings! {
     GatewayAway: NoUplink <- [GatewaySilent, OwnSilent] unless [SynsLeft, TurnedAway, OwnAnswered, SomeAnswered, EndpointOther],
     /// This host drops what leaves.
     DroppedOutbound: DroppedHere <- [SynsHeld] unless [SynsLeft, TurnedAway, GatewaySilent],
+    /// Somebody refuses the prefix and not the host's own address.
+    RefusedBeyond: Filtered <- [Refused, OwnAnswered] unless [SomeAnswered],
     /// The endpoint does not tell addresses of the prefix theirs.
     TurnedAway: BadEndpoint <- [TurnedAway] unless [],
     /// A router or firewall forbids the prefix, and says so.
@@ -179,6 +181,7 @@ mod tests {
                     && !saw(Saw::EndpointOther)
             }
             Finding::DroppedOutbound => saw(Saw::SynsHeld) && !saw(Saw::GatewaySilent) && !saw(Saw::SynsLeft),
+            Finding::RefusedBeyond => saw(Saw::Refused) && saw(Saw::OwnAnswered) && !saw(Saw::SomeAnswered),
             Finding::TurnedAway => saw(Saw::TurnedAway),
             Finding::Forbidden => saw(Saw::Forbidden),
             Finding::TooLate => saw(Saw::AnswersLate) && !saw(Saw::AnswersArrived),

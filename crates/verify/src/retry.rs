@@ -140,6 +140,7 @@ impl Retry {
             outcomes.turned_away().is_some() || left(&refused),
             Observation::TurnedAway,
         );
+        evidence.add_if(left(&refused), Observation::Refused);
         evidence.add_if(
             self.forbidden_by(own).is_some() || left(&prohibited),
             Observation::Forbidden,

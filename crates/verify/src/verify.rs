@@ -367,8 +367,9 @@ impl Findings {
             Check::skipped("inbound", "the prefix is not delivered to this host")
         });
         for check in &mut checks {
-            // What a longer wait would bring is known then.
-            if diagnosis == Diagnosis::PathMtu && check.outcome == Outcome::Failed {
+            // The diagnosis knows better than each of them what to do about the endpoint.
+            let is_about_endpoint = [Diagnosis::PathMtu, Diagnosis::BadEndpoint].contains(&diagnosis);
+            if is_about_endpoint && hint.is_some() && check.outcome == Outcome::Failed {
                 check.hint = None;
             }
             if check.outcome == Outcome::Failed && check.hint.is_none() {

@@ -37,9 +37,13 @@ pub(super) fn hint(of: &Surroundings<'_>, finding: Finding) -> Option<String> {
         ),
         Finding::NoReturn | Finding::NoAnswer => return no_return(of),
         Finding::Forbidden | Finding::FilteredBeyond => format!(
-            "allow {prefix} as a source in the firewall of {}, and ask the provider whether it is delegated to you",
+            "let packets from {prefix} and the answers to them pass in the firewall of {}, and ask the provider whether it is delegated to you",
             filter(of)
         ),
+        Finding::RefusedBeyond => {
+            let other = other_endpoint(of);
+            format!("{other}: one that answers shows that nobody near this host refuses {prefix}")
+        }
         Finding::FilteredSomewhere => format!(
             "`sudo v6kit {command}` sees whether it is this host; if not, allow {prefix} as a source on {}",
             filter(of)
@@ -171,7 +175,7 @@ fn dropped(of: &Surroundings<'_>, direction: Direction) -> String {
             .map(|firewall| firewall.unseen.join(", "))
             .unwrap_or_default();
         hints.push(if unseen.is_empty() {
-            "no rule of nftables or ip6tables here can have dropped them: look at tc, eBPF and policy (`tc filter show`, `ip xfrm policy`)".to_owned()
+            "no rule of nftables or ip6tables here can have dropped or diverted them: look at tc, eBPF and policy (`tc filter show`, `ip xfrm policy`)".to_owned()
         } else {
             format!("which rule is not known ({unseen}): see `sudo nft -a list ruleset` and `sudo ip6tables -S`")
         });
@@ -184,7 +188,7 @@ fn dropped(of: &Surroundings<'_>, direction: Direction) -> String {
         };
         let named: Vec<String> = suspects.into_iter().take(NAMED).collect();
         hints.push(format!(
-            "rules that can drop them stand in {}{more}",
+            "rules that can drop or divert them stand in {}{more}",
             named.join(", ")
         ));
     }

@@ -73,6 +73,7 @@ fn parsed(table: &str, counter: &str, text: &str) -> Rule {
             ("-j", target) => {
                 rule.verdict = match target {
                     "DROP" | "REJECT" => Verdict::Drop,
+                    "REDIRECT" | "DNAT" | "TPROXY" | "NFQUEUE" => Verdict::Divert,
                     "ACCEPT" => Verdict::Accept,
                     "RETURN" => Verdict::Return,
                     chain => Verdict::Call(vec![id(table, chain)]),

@@ -1,4 +1,4 @@
-//! Rules of this host that drop packets, read where this process may (CAP_NET_ADMIN).
+//! Rules of this host that drop or divert packets, read where this process may (CAP_NET_ADMIN).
 //!
 //! That a packet was dropped here is seen by its missing on the device, or at the socket; the rules say where to look. One
 //! that packets of our connections cannot meet is not named, nor one that counts and counted nothing meanwhile.
@@ -46,6 +46,8 @@ enum Hook {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Verdict {
     Drop,
+    /// They go to another address, port or program.
+    Divert,
     Accept,
     Return,
     /// They go on in other chains.
@@ -124,7 +126,7 @@ impl Firewall {
         self.chains.extend(nft::chains(objects));
     }
 
-    /// Where rules are looked at that can have dropped packets of `flow`, those first whose counters have grown since
+    /// Where rules are looked at that can have dropped or diverted packets of `flow`, those first whose counters have grown since
     /// `before`, with by how much.
     pub(crate) fn suspects<'a>(&'a self, before: &Self, flow: &Flow<'_>) -> Vec<(&'a str, Option<u64>)> {
         let hook = match flow.direction {
@@ -193,6 +195,10 @@ impl<'a> Walk<'a, '_> {
                 Verdict::Drop => {
                     self.suspect(chain, grown);
                     End::All
+                }
+                Verdict::Divert => {
+                    self.suspect(chain, grown);
+                    End::Open
                 }
                 Verdict::Accept => End::All,
                 Verdict::Return if meets == Meets::All => return End::Open,

@@ -96,6 +96,7 @@ fn parsed(rule: &Value, chain: &[String; 3]) -> Rule {
 fn verdict(kind: &str, value: &Value, [family, table, _]: &[String; 3]) -> Option<Verdict> {
     Some(match kind {
         "drop" | "reject" => Verdict::Drop,
+        "redirect" | "dnat" | "tproxy" | "queue" => Verdict::Divert,
         "accept" => Verdict::Accept,
         "return" => Verdict::Return,
         "jump" | "goto" => {
@@ -105,6 +106,7 @@ fn verdict(kind: &str, value: &Value, [family, table, _]: &[String; 3]) -> Optio
         // Targets of iptables that nftables knows by name only.
         "xt" if value["type"] == "target" => match value["name"].as_str() {
             Some("REJECT" | "DROP") => Verdict::Drop,
+            Some("REDIRECT" | "DNAT" | "TPROXY" | "NFQUEUE") => Verdict::Divert,
             _ => return None,
         },
         _ => return None,
@@ -123,7 +125,7 @@ fn of_map(data: &Value, chain: &[String; 3]) -> Verdict {
         match one {
             Verdict::Drop => return Verdict::Drop,
             Verdict::Call(chains) => called.extend(chains),
-            Verdict::Accept | Verdict::Return | Verdict::None => {}
+            Verdict::Divert | Verdict::Accept | Verdict::Return | Verdict::None => {}
         }
     }
     if called.is_empty() {

@@ -42,6 +42,12 @@ pub(crate) enum ProbeError {
         #[source]
         source: hyper::Error,
     },
+    #[error("{endpoint} answered with something that is no HTTP")]
+    NotHttp {
+        endpoint: Endpoint,
+        #[source]
+        source: hyper::Error,
+    },
     #[error("{endpoint} broke off its answer")]
     Body {
         endpoint: Endpoint,
@@ -78,7 +84,8 @@ impl Hint for ProbeError {
             | Self::Status { .. }
             | Self::NoAddress { .. }
             | Self::Empty { .. }
-            | Self::TooLong { .. } => Code::BadEndpoint,
+            | Self::TooLong { .. }
+            | Self::NotHttp { .. } => Code::BadEndpoint,
             Self::Roots { .. } => Code::NoRoots,
             Self::Tls(_) => Code::Tls,
             Self::Handshake { .. } => Code::Handshake,
@@ -98,13 +105,18 @@ impl Hint for ProbeError {
             ) => way_there(*to.ip()),
             Self::Dial(error) => return error.hint(),
             Self::Roots { .. } => "install the package ca-certificates, or set SSL_CERT_FILE".to_owned(),
-            Self::Handshake { .. } => {
+            Self::Handshake { source, .. } if is_about_certificate(source) => {
                 "check the clock, and for a certificate of your own set SSL_CERT_FILE".to_owned()
             }
+            Self::Handshake { to, .. } => format!(
+                "see whether the server speaks TLS on port {}, or choose another: --endpoint URL",
+                to.port()
+            ),
             Self::Status { .. }
             | Self::NoAddress { .. }
             | Self::Empty { .. }
             | Self::TooLong { .. }
+            | Self::NotHttp { .. }
             | Self::Name { .. } => {
                 "choose another server that answers with the caller's address: --endpoint URL".to_owned()
             }
@@ -130,6 +142,7 @@ impl ProbeError {
             | Self::NoAddress { .. }
             | Self::Empty { .. }
             | Self::TooLong { .. }
+            | Self::NotHttp { .. }
             | Self::TimedOut { .. } => true,
             Self::Late { .. }
             | Self::Resolve(_)
@@ -150,7 +163,11 @@ impl ProbeError {
     pub(crate) fn was_answered(&self) -> bool {
         matches!(
             self,
-            Self::Status { .. } | Self::NoAddress { .. } | Self::Empty { .. } | Self::TooLong { .. }
+            Self::Status { .. }
+                | Self::NoAddress { .. }
+                | Self::Empty { .. }
+                | Self::TooLong { .. }
+                | Self::NotHttp { .. }
         )
     }
 
@@ -203,6 +220,12 @@ fn redirected(location: &Option<String>) -> String {
     location
         .as_ref()
         .map_or_else(String::new, |location| format!(" (to {location})"))
+}
+
+/// Whether the certificate that came was not taken.
+fn is_about_certificate(error: &io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    matches!(inner, Some(rustls::Error::InvalidCertificate(_)))
 }
 
 fn way_there(to: Ipv6Addr) -> String {

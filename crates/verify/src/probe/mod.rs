@@ -2,6 +2,7 @@
 
 mod error;
 
+use std::error::Error as _;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use rustls::crypto::ring;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use v6kit_net::{ResolveError, dial, dial_in_segments, resolve};
@@ -136,17 +138,18 @@ impl Target {
             Some(bytes) => dial_in_segments(self.to, from, bytes, deadline).await?,
         };
         let bound = bound(&stream)?;
-        let sender = timeout_at(deadline, self.shake_hands(stream))
+        let (sender, driver) = timeout_at(deadline, self.shake_hands(stream))
             .await
             .map_err(|_elapsed| self.timed_out())??;
         Ok(Session {
             target: self.clone(),
             bound,
             sender,
+            driver,
         })
     }
 
-    async fn shake_hands(&self, stream: TcpStream) -> Result<Sender, ProbeError> {
+    async fn shake_hands(&self, stream: TcpStream) -> Result<Spoken, ProbeError> {
         let Some(tls) = &self.tls else {
             return self.speak_http(stream).await;
         };
@@ -157,16 +160,15 @@ impl Target {
         self.speak_http(stream).await
     }
 
-    async fn speak_http<S>(&self, stream: S) -> Result<Sender, ProbeError>
+    async fn speak_http<S>(&self, stream: S) -> Result<Spoken, ProbeError>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let (sender, connection) = http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|source| self.broke_off(source))?;
-        // It ends when the sender and the answer are dropped; its errors come out of the sender as well.
-        tokio::spawn(connection);
-        Ok(sender)
+        // It ends when the sender and the answer are dropped.
+        Ok((sender, tokio::spawn(connection)))
     }
 
     fn timed_out(&self) -> ProbeError {
@@ -176,9 +178,14 @@ impl Target {
     }
 
     fn broke_off(&self, source: hyper::Error) -> ProbeError {
-        ProbeError::Http {
-            endpoint: self.endpoint.clone(),
-            source,
+        let endpoint = self.endpoint.clone();
+        // What comes before it was asked for has no name in hyper: it is what has no other, nor a cause.
+        let is_early = source.source().is_none()
+            && !(source.is_incomplete_message() || source.is_closed() || source.is_canceled());
+        if source.is_parse() || is_early {
+            ProbeError::NotHttp { endpoint, source }
+        } else {
+            ProbeError::Http { endpoint, source }
         }
     }
 
@@ -208,6 +215,8 @@ impl Target {
 }
 
 type Sender = http1::SendRequest<Empty<Bytes>>;
+type Driver = JoinHandle<hyper::Result<()>>;
+type Spoken = (Sender, Driver);
 
 /// What becomes of a connection after its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -222,6 +231,7 @@ pub(crate) struct Session {
     target: Target,
     bound: Ipv6Addr,
     sender: Sender,
+    driver: Driver,
 }
 
 impl Session {
@@ -240,15 +250,26 @@ impl Session {
         })
     }
 
+    /// Why the connection ended, where `source` says no more than that it did: whoever speaks first is heard before the
+    /// request is sent.
+    async fn ended_by(&mut self, source: hyper::Error) -> ProbeError {
+        let driver = &mut self.driver;
+        let knows_more = source.is_closed() || source.is_canceled();
+        match if knows_more { driver.await } else { Ok(Ok(())) } {
+            Ok(Err(cause)) => self.target.broke_off(cause),
+            _ => self.target.broke_off(source),
+        }
+    }
+
     async fn request(&mut self, afterwards: Afterwards) -> Result<IpAddr, ProbeError> {
+        if let Err(source) = self.sender.ready().await {
+            return Err(self.ended_by(source).await);
+        }
+        let answer = match self.sender.send_request(self.target.get(afterwards)).await {
+            Ok(answer) => answer,
+            Err(source) => return Err(self.ended_by(source).await),
+        };
         let target = &self.target;
-        let broken = |source| target.broke_off(source);
-        self.sender.ready().await.map_err(broken)?;
-        let answer = self
-            .sender
-            .send_request(target.get(afterwards))
-            .await
-            .map_err(broken)?;
         let endpoint = || target.endpoint.clone();
         let status = answer.status();
         if status != StatusCode::OK {
