@@ -115,3 +115,157 @@ fn the_journal_learns_how_much_a_line_matters_and_a_file_does_not() {
         "{run}"
     );
 }
+
+/// The lines of a crawl of two items at a site that refuses the second once, with `V6KIT_LOG={log}` and `options`.
+fn lines_of_a_crawl(log: &str, options: &str) -> Vec<String> {
+    let run = sh(&format!(
+        r#"
+        coproc ECHO {{ exec "$V6KIT" echo --listen '[::1]:0' --limit 1/3s --json; }}
+        trap 'kill "$ECHO_PID"' EXIT
+        read -r line <&"${{ECHO[0]}}"
+        url=http://$(jq -r '.listening[0]' <<<"$line")
+        V6KIT_LOG={log} "$V6KIT" crawl "$url/items/{{1..2}}" -o "$T/items" -r 1/s -c 1 --robots ignore --keep-free 0 \
+            --json {options} 2>"$T/log" >/dev/null
+        cat "$T/log"
+        "#
+    ))
+    .expect(0);
+    run.stdout.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn the_life_of_an_item_can_be_read_from_the_log() {
+    let lines = lines_of_a_crawl("crawl=debug", "");
+    let start = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z DEBUG ";
+    let item = |position: u32, attempt: u32, source: &str| {
+        format!(
+            r"{start}item\{{position={position} host=http://\[::1\]:\d+ attempt={attempt}{source}\}}: v6kit_crawl::\S+: "
+        )
+    };
+    let mut rest = lines.iter();
+    for expected in [
+        format!("{start}v6kit_crawl::engine::queue: leased items=2 "),
+        item(0, 1, "") + "dialled to=.* took=",
+        item(0, 1, " source=::1") + "asks protocol=Http1",
+        item(0, 1, " source=::1") + "is recorded outcome=ok status=200 ",
+        item(1, 1, "") + "waited for the site's pace waited=",
+        item(1, 1, " source=::1") + "asks ",
+        item(1, 1, " source=::1") + "the site is asked less often",
+        item(1, 1, " source=::1") + "is tried again pause=",
+        item(1, 2, " source=::1") + "is recorded outcome=ok ",
+        format!("{start}v6kit_crawl::engine::run: committed items="),
+    ] {
+        let pattern = Regex::new(&expected).expect("a pattern");
+        assert!(
+            rest.any(|line| pattern.is_match(line)),
+            "nothing like {expected} where it is due:\n{}",
+            lines.join("\n")
+        );
+    }
+}
+
+#[test]
+fn nothing_is_told_of_an_item_unless_that_is_asked_for() {
+    for lines in [lines_of_a_crawl("''", "-v"), lines_of_a_crawl("proxy=debug", "")] {
+        let told: Vec<&String> = lines
+            .iter()
+            .filter(|line| line.contains("DEBUG") || line.contains("item{"))
+            .collect();
+        assert_eq!(told, Vec::<&String>::new());
+    }
+}
+
+#[test]
+fn the_life_of_a_connection_through_the_proxy_can_be_read_from_the_log() {
+    let run = sh(r#"
+        coproc ECHO { exec "$V6KIT" echo --listen '[::1]:0' --json; }
+        echo=$ECHO_PID
+        read -r line <&"${ECHO[0]}"
+        at=$(jq -r '.listening[0]' <<<"$line")
+        exec {proxied}< <(V6KIT_LOG=proxy=debug exec "$V6KIT" proxy --listen '[::1]:0' --auth alice:S3CRET \
+            --allow-destination ::1 --json 2>"$T/log" & echo "pid $!"; wait)
+        trap 'kill "$echo" "$proxy"' EXIT
+        read -r _ proxy <&"$proxied"
+        read -r line <&"$proxied"
+        curl -s -m 20 -x "http://alice:S3CRET@$(jq -r '.listening[0]' <<<"$line")" -p "http://$at/" >/dev/null
+        kill -TERM "$proxy"
+        # The end of its standard output is its own.
+        cat <&"$proxied" >/dev/null
+        trap 'kill "$echo"' EXIT
+        cat "$T/log"
+        "#)
+    .expect(0);
+    for expected in [
+        r"DEBUG connection\{client=::1\}: v6kit_proxy::\S+: asks target=\[::1\]:\d+",
+        r"DEBUG connection\{client=::1\}: v6kit_proxy::\S+: connected .*to=\[::1\]:\d+ took=",
+        r"DEBUG connection\{client=::1\}: v6kit_proxy::\S+: ended outcome=.ok. .*up=\d+ down=\d+",
+    ] {
+        let pattern = Regex::new(expected).expect("a pattern");
+        assert!(pattern.is_match(&run.stdout), "nothing like {expected}: {run}");
+    }
+    assert!(!run.stdout.contains("S3CRET"), "{run}");
+}
+
+#[test]
+fn no_log_holds_a_secret_however_much_is_asked_for() {
+    let run = sh(r#"
+        coproc ECHO { exec "$V6KIT" echo --listen '[::1]:0' --tls self-signed --json; }
+        trap 'kill "$ECHO_PID"' EXIT
+        read -r line <&"${ECHO[0]}"
+        at=$(jq -r '.listening[0]' <<<"$line")
+        export V6KIT_LOG=trace,h2=trace,hyper=trace,hickory_net=trace,hickory_resolver=trace
+        for http in 1 2; do
+            "$V6KIT" crawl "https://$at/items/{1..2}" -o "$T/$http" -r max --robots ignore --keep-free 0 --insecure --http $http \
+                -u alice:S3CRET -H 'X-Vault-Token: S3CRET' -H 'Cookie: a=S3CRET' >>"$T/log" 2>&1
+        done
+        cat "$T/log"
+        "#)
+    .expect(0);
+    assert!(run.stdout.contains("TRACE h2::"), "as much as there is: {run}");
+    // base64 of alice:S3CRET
+    for secret in ["S3CRET", "YWxpY2U6UzNDUkVU"] {
+        let line = run.stdout.lines().find(|line| line.contains(secret));
+        assert_eq!(line, None);
+    }
+}
+
+/// Spans of `text` that are made at other levels than debug and trace, where somebody always pays for them.
+fn costly_spans(text: &str) -> Vec<&str> {
+    let span = Regex::new(r"\b(\w*span!|instrument)\s*[(\]]").expect("a pattern");
+    let made = span.captures_iter(text).filter_map(|made| made.get(1));
+    made.map(|made| made.as_str())
+        .filter(|made| !matches!(*made, "debug_span!" | "trace_span!"))
+        .filter(|made| {
+            *made != "instrument" || text.contains("#[instrument") || text.contains("::instrument]")
+        })
+        .collect()
+}
+
+#[test]
+fn spans_are_made_where_they_cost_nothing_unless_they_are_asked_for() {
+    assert_eq!(
+        costly_spans("let s = tracing::info_span!(\"x\");"),
+        ["info_span!"]
+    );
+    assert_eq!(costly_spans("tracing::span!(Level::INFO, \"x\")"), ["span!"]);
+    assert_eq!(costly_spans("#[tracing::instrument]\nfn f() {}"), ["instrument"]);
+    assert_eq!(
+        costly_spans("f().instrument(tracing::debug_span!(\"x\"))"),
+        Vec::<&str>::new()
+    );
+    let mut spans = 0;
+    let mut directories = vec![crate::harness::repository().join("crates")];
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(&directory).expect("a directory") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                directories.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = std::fs::read_to_string(&path).expect("a source");
+                assert_eq!(costly_spans(&text), Vec::<&str>::new(), "{}", path.display());
+                spans += text.matches("_span!(").count();
+            }
+        }
+    }
+    assert!(spans >= 2, "{spans}");
+}

@@ -209,6 +209,21 @@ mod tests {
     }
 
     #[test]
+    fn what_nobody_asked_for_is_off_for_all_crates_at_once() {
+        // tracing compares the level of an event with this before anything else.
+        use tracing_subscriber::layer::Layer;
+        let most = |level, said| {
+            let targets = targets(level, said).unwrap();
+            Layer::<tracing_subscriber::Registry>::max_level_hint(&targets)
+        };
+        assert_eq!(most(LevelFilter::WARN, ""), Some(LevelFilter::WARN));
+        assert_eq!(most(LevelFilter::INFO, ""), Some(LevelFilter::INFO), "-v");
+        assert_eq!(most(LevelFilter::DEBUG, ""), Some(LevelFilter::DEBUG), "-vv");
+        assert_eq!(most(LevelFilter::WARN, "crawl=debug"), Some(LevelFilter::DEBUG));
+        assert_eq!(most(LevelFilter::ERROR, ""), Some(LevelFilter::ERROR), "-q");
+    }
+
+    #[test]
     fn words_that_are_not_understood_are_refused_with_the_nearest() {
         for (said, why, hint) in [
             ("warning", "`warning`", "did you mean `warn`?"),

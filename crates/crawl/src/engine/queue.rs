@@ -206,6 +206,7 @@ impl Queue {
         let ledger = Arc::clone(from.ledger);
         match blocking(move || ledger.lease(want)).await? {
             Leased::Lease(lease) => {
+                tracing::debug!(items = lease.ordinals.count(), open = lease.open_after, "leased");
                 *open = lease.open_after;
                 self.chunk.replace(lease.ordinals.clone());
                 from.leases.add(lease);

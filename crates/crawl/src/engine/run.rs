@@ -170,6 +170,7 @@ async fn write_frames(shard: &Shard, mut archive: Archive) -> Result<(), StoreEr
         .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
         match committed {
             Ok(committed) => {
+                tracing::debug!(items = frame.counts.sum(), bytes = committed.bytes, "committed");
                 shard.memory.remove_records(bytes);
                 shard.progress.bytes_stored.add(committed.bytes);
                 shard.progress.committed.add(frame.counts.sum());

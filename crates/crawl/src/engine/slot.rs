@@ -9,9 +9,10 @@ mod robots;
 
 use std::net::Ipv6Addr;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::{HeaderMap, StatusCode};
+use tracing::{Instrument, Level};
 use v6kit_model::input::Overrides;
 use v6kit_model::{Answer, Fault, HttpVersion, Item, Protocol};
 
@@ -26,6 +27,9 @@ use crate::judge::redirect;
 use crate::site::host_queue::Arrival;
 use crate::site::robots::RobotsPolicy;
 use crate::site::{Permit, Site};
+
+/// A wait for the pace that is shorter goes untold.
+const WORTH_TELLING: Duration = Duration::from_millis(1);
 
 /// A task of a shard that fetches one item after another.
 pub(crate) struct Slot {
@@ -150,7 +154,8 @@ impl Slot {
             attempt: Attempt::new(),
             final_url: None,
         };
-        self.send(shard, context, path, overrides).await;
+        let span = context.span();
+        self.send(shard, context, path, overrides).instrument(span).await;
         guard.and_then(|guard| guard.leave(shard.slots()))
     }
 
@@ -213,7 +218,15 @@ impl Slot {
         if shard.settings.robots == RobotsPolicy::Obey {
             self.ask_robots(shard, site, named, url).await?;
         }
-        Ok(site.acquire(&shard.stop.drain).await)
+        let asked = tracing::enabled!(Level::DEBUG).then(Instant::now);
+        let permit = site.acquire(&shard.stop.drain).await;
+        if let Some(waited) = asked
+            .map(|asked| asked.elapsed())
+            .filter(|waited| *waited >= WORTH_TELLING)
+        {
+            tracing::debug!(?waited, ?permit, "waited for the site's pace");
+        }
+        Ok(permit)
     }
 
     /// One attempt: on a connection that waits, or on a new one.
@@ -308,7 +321,8 @@ impl Slot {
             attempt.is_retry = false;
             shard.progress.retries.add(1);
         }
-        attempt.sent = true;
+        attempt.sends_from(connection.from());
+        tracing::debug!(protocol = ?connection.protocol(), before = connection.served(), "asks");
         let flight = shard.begin_request(site);
         let result = match connection.protocol() {
             Protocol::Http1 => {

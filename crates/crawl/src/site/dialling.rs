@@ -191,6 +191,7 @@ async fn open(
     let opened = Connection::open(target, &dialer.progress.open_connections).await;
     let dialled = match &opened {
         Ok(_) => {
+            tracing::debug!(%to, from = ?source, took = ?began.elapsed(), "dialled");
             dialer.outage.reached(to, source);
             Dialled::Connected
         }

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use tokio::runtime::LocalOptions;
 use tokio::sync::{Semaphore, mpsc, watch};
+use tracing::Instrument;
 use v6kit_net::{RateLimit, SourcePool};
 
 use crate::auth::Authenticator;
@@ -280,7 +281,8 @@ impl Acceptor {
         let session = Session::new(Rc::clone(worker), peer, admitted, counted, self.running.begin());
         let served = connection::serve(session, Rc::clone(&self.upstreams), stream, listener.tls.clone());
         // In a box: a task is moved before it runs and after it has ended.
-        tokio::task::spawn_local(Box::pin(served));
+        let span = tracing::debug_span!("connection", client = %peer);
+        tokio::task::spawn_local(Box::pin(served.instrument(span)));
     }
 }
 

@@ -135,11 +135,13 @@ impl Exchange {
     }
 
     pub(crate) fn aims_at(&self, target: &Target) {
+        tracing::debug!(%target, "asks");
         self.entry.borrow_mut().target = Some(target.clone());
     }
 
     /// A connection to `to` was made, or is there already, from `from`.
     pub(crate) fn connected(&self, from: Option<IpAddr>, to: Option<SocketAddrV6>, took: Option<Duration>) {
+        tracing::debug!(from = from.map(display), to = to.map(display), ?took, "connected");
         let mut entry = self.entry.borrow_mut();
         entry.from = from;
         entry.to = to;
@@ -204,6 +206,13 @@ impl Exchange {
         // It has ended: nothing is left to refuse.
         let _ = entry.report(&self.reporter.tally);
         entry.lease = None;
+        tracing::debug!(
+            outcome = entry.outcome,
+            why = entry.message.as_deref(),
+            up = entry.up,
+            down = entry.down,
+            "ended"
+        );
         self.reporter.tally.exchange(
             entry.user(),
             entry.protocol,

@@ -61,6 +61,7 @@ pub(super) fn conclude(
     carry_out(shard, &context.site, signal);
     let record = match next {
         Next::Retry(item, pause) => {
+            tracing::debug!(?pause, why = fault.map(display), "is tried again");
             shard.queue.retry(item, pause);
             None
         }
@@ -73,6 +74,13 @@ pub(super) fn conclude(
                 }),
                 ..context.record(fault)
             };
+            tracing::debug!(
+                outcome = %record.outcome(),
+                status = context.attempt.status.map(|status| status.as_u16()),
+                why = fault.map(display),
+                took = ?context.attempt.took,
+                "is recorded"
+            );
             Some(shard.finish(context.item.ordinal, &record))
         }
     };
@@ -104,6 +112,7 @@ pub(super) async fn set_aside(
     if context.permit == Permit::Probe {
         context.site.withdraw_probe();
     }
+    tracing::debug!(why = %fault, "is put off: nothing is reached from this host");
     shard.queue.retry(context.item, PROBE_PAUSE);
     true
 }
@@ -118,7 +127,10 @@ pub(super) fn led_on(shard: &Shard, context: &ItemContext<'_>, connection: &Conn
 fn carry_out(shard: &Shard, site: &Site, signal: Signal) {
     match signal {
         Signal::Accepted => site.answered(),
-        Signal::Limited(wait) => site.slow_down(wait),
+        Signal::Limited(wait) => {
+            tracing::debug!(retry_after = ?wait, "the site is asked less often");
+            site.slow_down(wait);
+        }
         Signal::Stop(reason) => shard.refuse(reason),
         Signal::Nothing => {}
     }

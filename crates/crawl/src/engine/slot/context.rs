@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use http::StatusCode;
 use serde_json::value::RawValue;
+use tracing::{Level, Span, field};
 use v6kit_model::{Fault, Item};
 use v6kit_store::Record;
 
@@ -27,6 +28,17 @@ pub(super) struct ItemContext<'a> {
 }
 
 impl<'a> ItemContext<'a> {
+    /// What all that is logged about this attempt has in common.
+    pub(super) fn span(&self) -> Span {
+        tracing::debug_span!(
+            "item",
+            position = self.position,
+            host = %self.site.destination().origin(),
+            attempt = self.item.attempts + 1,
+            source = field::Empty,
+        )
+    }
+
     /// The record of the item, without what was sent and answered.
     pub(super) fn record(&'a self, fault: Option<&'a Fault>) -> Record<'a> {
         Record {
@@ -60,6 +72,14 @@ impl Attempt {
             status: None,
             is_retry: false,
             sent: false,
+        }
+    }
+
+    /// A request is sent from `from`.
+    pub(super) fn sends_from(&mut self, from: Ipv6Addr) {
+        let is_first = !std::mem::replace(&mut self.sent, true);
+        if is_first && tracing::enabled!(Level::DEBUG) {
+            Span::current().record("source", field::display(from));
         }
     }
 
