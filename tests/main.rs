@@ -18,6 +18,7 @@ mod package;
 mod proxy;
 mod router;
 mod router_render;
+mod secrets;
 mod setup;
 mod site;
 mod store;

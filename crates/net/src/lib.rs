@@ -28,4 +28,4 @@ pub use prefix::{Prefix, PrefixError};
 pub use rate::RateLimit;
 pub use resolve::{ResolveError, descriptor_shortage, is_shortage, name_servers, own_addresses, resolve};
 pub use turning::{COOL_DOWN, HOLD, Lease, TurningPool, Wear};
-pub use v6kit_base::{Code, Hint, chain, cpu_time, push_address};
+pub use v6kit_base::{Code, Hint, Secret, chain, cpu_time, push_address};

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use v6kit_model::Order;
-use v6kit_model::input::{Items, ItemsError, LIST_COPY, List, ListSource, Template, TemplateError};
+use v6kit_model::input::{
+    Items, ItemsError, LIST_COPY, List, ListSource, NOT_STORED, Template, TemplateError, is_secret_header,
+};
 
 use crate::storage::Format;
 
@@ -62,6 +64,16 @@ fn asked_for(value: &str) -> Vec<&str> {
     value.lines().filter(|line| !is_own(line)).collect()
 }
 
+/// Header lines without the values of those that prove who asks: an older v6kit knew fewer of these, and stored the
+/// others.
+fn without_secrets(lines: &str) -> String {
+    let line = |line: &str| match line.split_once(": ") {
+        Some((name, _)) if is_secret_header(name) => format!("{name}: {NOT_STORED}"),
+        _ => line.to_owned(),
+    };
+    lines.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
 impl Description {
     /// The name of the value that says where a list lies. The same list may lie elsewhere the next time.
     pub const LIST_FILE: &str = "list-file";
@@ -80,7 +92,11 @@ impl Description {
     #[must_use]
     pub fn differences(&self, asked: &Self) -> Vec<Difference> {
         let names: std::collections::BTreeSet<&String> = self.0.keys().chain(asked.0.keys()).collect();
-        let value = |of: &Self, name: &String| of.0.get(name).map_or_else(|| "none".to_owned(), Clone::clone);
+        let value = |of: &Self, name: &String| match of.0.get(name) {
+            Some(lines) if name == "headers" => without_secrets(lines),
+            Some(value) => value.clone(),
+            None => "none".to_owned(),
+        };
         names
             .into_iter()
             .map(|name| Difference {
@@ -208,5 +224,16 @@ mod tests {
         );
         assert_eq!(of("user-agent: mine/1", "user-agent: mine/2"), 1);
         assert_eq!(of("user-agent: v6kit/0.1.0", "user-agent: mine/2"), 1);
+    }
+
+    #[test]
+    fn a_job_goes_on_whose_token_an_older_version_stored_and_the_token_is_not_told() {
+        let old = described("accept: */*\nx-vault-token: s3cret");
+        assert_eq!(
+            old.differences(&described("accept: */*\nx-vault-token: (not stored)")),
+            []
+        );
+        let told = old.differences(&described("accept: */*"))[0].to_string();
+        assert_eq!(told, "headers: `x-vault-token: (not stored)` is gone");
     }
 }

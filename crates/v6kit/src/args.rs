@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::command_line;
 use crate::commands;
 use crate::failure::{Exit, Failure};
 use crate::printer::Printer;
@@ -117,7 +118,7 @@ impl Stop {
 
 /// Reads the command line of this process.
 pub(crate) fn parse() -> Result<Args, Stop> {
-    let mut words: Vec<OsString> = std::env::args_os().collect();
+    let mut words: Vec<OsString> = command_line::words().to_vec();
     // What other programs call it.
     if words.len() == 2 && words[1] == "version" {
         words[1] = "--version".into();
@@ -243,29 +244,18 @@ fn usage_failure(error: &clap::Error, help_hint: &str) -> Failure {
         let what = if MAY_HOLD_SECRETS.contains(&option) {
             format!("what was given is not a value for {option}")
         } else {
-            format!("`{value}` is not a value for {option}")
+            format!("`{}` is not a value for {option}", command_line::shown(&value))
         };
         let failure = Failure::new(Exit::Usage, what);
+        let said = |text: &str| command_line::said_of(&value, text);
         let source = std::error::Error::source(error);
         let bad = source.and_then(|source| source.downcast_ref::<BadValue>());
         return match (bad, source) {
-            (
-                Some(BadValue {
-                    why,
-                    hint: Some(hint),
-                    code,
-                }),
-                _,
-            ) => failure.why(why).hint(hint).code(*code),
-            (
-                Some(BadValue {
-                    why,
-                    hint: None,
-                    code,
-                }),
-                _,
-            ) => failure.why(why).code(*code),
-            (None, Some(source)) => failure.why(source.to_string()).hint(help_hint),
+            (Some(BadValue { why, hint, code }), _) => Failure {
+                hint: hint.as_deref().map(said),
+                ..failure.why(said(why)).code(*code)
+            },
+            (None, Some(source)) => failure.why(said(&source.to_string())).hint(help_hint),
             (None, None) => failure.hint(help_hint),
         };
     }
@@ -415,7 +405,12 @@ mod tests {
             ],
             &["crawl", "http://[::1]/", "-o", "x", "-qH", "Cookie\u{1}: S3CRET"],
             &["crawl", "http://[::1]/", "-o", "x", "-u", ":S3CRET"],
+            &["crawl", "http://u:S3CRET@h/", "-o", "x"],
+            &["crawl", "http://u:S3/CRET@h/", "-o", "x"],
+            &["crawl", "http://u:{S3CRET@h/", "-o", "x"],
+            &["crawl", "u:S3CRET@h/", "-o", "x"],
             &["proxy", "--auth", "S3CRET"],
+            &["proxy", "--listen", "http://u:S3CRET@[::1]:1"],
         ] {
             let words: Vec<OsString> = ["v6kit"].iter().chain(words).map(OsString::from).collect();
             let Err(Stop::Usage(failure, _)) = parse_from(&words) else {
@@ -423,7 +418,7 @@ mod tests {
             };
             let told = failure.on_one_line();
             assert!(
-                !told.contains("S3CRET") && told.contains("is not a value for --"),
+                !told.contains("S3CRET") && !told.contains("CRET@") && told.contains("is not a value for "),
                 "{told}"
             );
         }

@@ -2,6 +2,7 @@
 
 mod args;
 mod catalogue;
+mod command_line;
 mod commands;
 #[cfg(test)]
 mod documented;
@@ -30,11 +31,17 @@ use crate::printer::Printer;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    let hidden = command_line::hide_secrets();
     let args = match args::parse() {
         Ok(args) => args,
         Err(stop) => return stop.finish(),
     };
     let printer = Printer::new(&args.output);
+    if let Err(error) = hidden {
+        printer.warning(format!(
+            "who may look at processes can read the password or token on this command line, which cannot be overwritten: {error}; a file or V6KIT_PASSWORD hides it"
+        ));
+    }
     let exit = logs::to_standard_error(&args.output).and_then(|()| run(args.command, &printer));
     let exit = match exit {
         Ok(exit) => printer.finish(exit),

@@ -7,6 +7,8 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use crate::command_line::{texts, without_secrets};
+
 /// Where sudo looks for programs (`secure_path` of sudoers(5), as Debian and Fedora set it).
 const SECURE_PATH: [&str; 6] = [
     "/usr/local/sbin",
@@ -66,20 +68,18 @@ fn program() -> String {
     }
 }
 
-/// What was typed behind the program's name. sudo hands no environment on: what was said there is said as an
+/// What was typed behind the program's name, without secrets. sudo hands no environment on: what was said there is said as an
 /// option.
 fn typed() -> String {
-    let words: Vec<String> = std::env::args_os()
-        .skip(1)
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect();
+    let words = without_secrets(texts());
+    let words = words.get(1..).unwrap_or_default();
     #[allow(
         clippy::disallowed_methods,
         reason = "what clap made of it is not at hand where hints are printed"
     )]
     let state_dir = std::env::var_os("V6KIT_STATE_DIR").map(PathBuf::from);
     let mut text = String::new();
-    for word in &words {
+    for word in words {
         text.push(' ');
         text.push_str(&quoted(word));
     }

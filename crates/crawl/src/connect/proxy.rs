@@ -7,7 +7,7 @@ use std::str::FromStr;
 use http::HeaderValue;
 use percent_encoding::percent_decode_str;
 use v6kit_model::input::basic;
-use v6kit_net::{Code, Hint};
+use v6kit_net::{Code, Hint, Secret};
 
 /// A proxy, as `-x` names it.
 #[derive(Clone, PartialEq, Eq)]
@@ -31,10 +31,10 @@ pub(crate) enum ProxyKind {
 }
 
 /// Who we are to the proxy.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct User {
     pub(crate) name: String,
-    pub(crate) password: String,
+    pub(crate) password: Secret,
 }
 
 /// Why a text names no proxy.
@@ -141,7 +141,7 @@ impl User {
         }
         Ok(Some(Self {
             name,
-            password: decoded(url.password().unwrap_or_default())?,
+            password: decoded(url.password().unwrap_or_default())?.into(),
         }))
     }
 }
@@ -155,8 +155,8 @@ impl Proxy {
 
     /// The password, so that it can be kept out of what is printed and stored.
     #[must_use]
-    pub fn password(&self) -> Option<&str> {
-        self.user.as_ref().map(|user| user.password.as_str())
+    pub fn password(&self) -> Option<&Secret> {
+        self.user.as_ref().map(|user| &user.password)
     }
 
     /// Whether the proxy looks names up.
@@ -206,7 +206,7 @@ mod tests {
             assert_eq!(text.parse::<Proxy>().unwrap().to_string(), shown, "{text}");
         }
         let proxy: Proxy = "socks5://u:p%40ss@h".parse().unwrap();
-        assert_eq!(proxy.password(), Some("p@ss"));
+        assert_eq!(proxy.password().map(Secret::reveal), Some("p@ss"));
         assert!(!format!("{proxy:?}").contains("p@ss"));
     }
 

@@ -16,6 +16,6 @@ pub use line::Overrides;
 pub use list::{Cursor, LIST_COPY, LONGEST_LINE, List, ListError, ListSource};
 pub use placeholders::has_placeholders;
 pub use request::{
-    Field, Login, RequestError, RequestSpec, SECRET_HEADERS, Spelling, USER_AGENT, basic, shown,
+    Field, Login, NOT_STORED, RequestError, RequestSpec, Spelling, USER_AGENT, basic, is_secret_header, shown,
 };
 pub use template::{Template, TemplateError};

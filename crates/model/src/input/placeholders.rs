@@ -27,7 +27,9 @@ pub(crate) fn substitute<V: AsRef<[u8]>>(
     let mut overrides = Overrides::default();
     for (name, value) in &spec.headers {
         if has_placeholder_in(value.as_bytes()) {
-            let value = HeaderValue::from_bytes(&filled(value.as_bytes(), values))?;
+            let is_secret = value.is_sensitive();
+            let mut value = HeaderValue::from_bytes(&filled(value.as_bytes(), values))?;
+            value.set_sensitive(is_secret);
             let typed = spec.spelling.of(name).unwrap_or(name.as_str()).into();
             overrides.headers.push(Field {
                 name: name.clone(),

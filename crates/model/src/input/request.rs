@@ -8,15 +8,18 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Method, header};
-use v6kit_base::{Code, Hint};
+use v6kit_base::{Code, Hint, Secret};
 
 use crate::protocol::{ACCEPTED_CODINGS, Coding};
 
-/// The text of a header, unless it is a secret: then what stands for any.
+/// What stands for the value of a header that proves who asks.
+pub const NOT_STORED: &str = "(not stored)";
+
+/// The text of a header, unless it is a secret: then [`NOT_STORED`].
 #[must_use]
 pub fn shown(value: &HeaderValue) -> Cow<'_, str> {
     if value.is_sensitive() {
-        "(not stored)".into()
+        NOT_STORED.into()
     } else {
         String::from_utf8_lossy(value.as_bytes())
     }
@@ -94,16 +97,37 @@ impl fmt::Display for Login {
     }
 }
 
-/// Headers whose values prove who asks, and are kept out of what is stored and printed.
-pub const SECRET_HEADERS: [&str; 7] = [
+/// Words in the names of headers whose values prove who asks.
+const SECRET_WORDS: [&str; 14] = [
+    "apikey",
+    "auth",
+    "authentication",
     "authorization",
-    "proxy-authorization",
     "cookie",
-    "x-api-key",
-    "api-key",
-    "x-auth-token",
-    "private-token",
+    "credential",
+    "credentials",
+    "jwt",
+    "passwd",
+    "password",
+    "secret",
+    "session",
+    "sessionid",
+    "token",
 ];
+
+/// What stands before `-Key` in the names of such headers.
+const KEYS: [&str; 4] = ["access", "api", "auth", "subscription"];
+
+/// Whether the value of the header `name` proves who asks, and is kept out of what is stored and printed.
+#[must_use]
+pub fn is_secret_header(name: &str) -> bool {
+    let name = name.trim().to_ascii_lowercase();
+    let words: Vec<&str> = name.split(['-', '_', '.']).collect();
+    words.iter().any(|word| SECRET_WORDS.contains(word))
+        || words
+            .windows(2)
+            .any(|pair| KEYS.contains(&pair[0]) && pair[1] == "key")
+}
 
 /// The default `User-Agent`: who asks, and where to complain.
 pub const USER_AGENT: &str = concat!(
@@ -119,16 +143,10 @@ pub const USER_AGENT: &str = concat!(
 pub enum RequestError {
     /// No colon.
     #[error("there is no colon after the name of a header")]
-    NoColon {
-        /// What was given.
-        text: String,
-    },
+    NoColon,
     /// A name that is no token (RFC 9110 section 5.1).
     #[error("what stands before the colon is not the name of a header")]
-    Name {
-        /// What was given.
-        name: String,
-    },
+    Name,
     /// A value with control characters (RFC 9110 section 5.5).
     #[error("the value of `{name}` holds a character that a header cannot")]
     Value {
@@ -155,8 +173,8 @@ pub enum RequestError {
 impl Hint for RequestError {
     fn code(&self) -> Code {
         match self {
-            Self::NoColon { .. }
-            | Self::Name { .. }
+            Self::NoColon
+            | Self::Name
             | Self::Value { .. }
             | Self::Reserved { .. }
             | Self::Token
@@ -166,8 +184,8 @@ impl Hint for RequestError {
 
     fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::NoColon { .. } => "write it as 'Name: value'".to_owned(),
-            Self::Name { .. } => "a name is made of letters, digits and hyphens".to_owned(),
+            Self::NoColon => "write it as 'Name: value'".to_owned(),
+            Self::Name => "a name is made of letters, digits and hyphens".to_owned(),
             Self::Value { .. } => "headers hold one line of text".to_owned(),
             Self::Reserved { .. } => "leave it out".to_owned(),
             Self::Token => "a token is one line of letters, digits and -._~+/=".to_owned(),
@@ -178,8 +196,9 @@ impl Hint for RequestError {
 
 /// `Basic …`, which nothing prints (RFC 7617).
 #[must_use]
-pub fn basic(user: &str, password: &str) -> HeaderValue {
-    let encoded = BASE64.encode(format!("{user}:{password}"));
+pub fn basic(user: &str, password: &Secret) -> HeaderValue {
+    let pair = Secret::from(format!("{user}:{}", password.reveal()));
+    let encoded = BASE64.encode(pair.reveal());
     // Base64 is made of what a header may hold.
     let mut value =
         HeaderValue::from_str(&format!("Basic {encoded}")).unwrap_or(HeaderValue::from_static(""));
@@ -210,7 +229,7 @@ impl RequestSpec {
     }
 
     /// Says with every request who asks (RFC 7617).
-    pub fn log_in(&mut self, user: &str, password: &str) {
+    pub fn log_in(&mut self, user: &str, password: &Secret) {
         self.headers.insert(header::AUTHORIZATION, basic(user, password));
         self.login = Login::Basic {
             user: user.to_owned(),
@@ -250,13 +269,8 @@ impl RequestSpec {
     /// # Errors
     /// [`RequestError`].
     pub fn parse_header(text: &str) -> Result<Field, RequestError> {
-        let (typed, value) = text.split_once(':').ok_or_else(|| RequestError::NoColon {
-            text: text.to_owned(),
-        })?;
-        let name =
-            HeaderName::from_bytes(typed.trim().as_bytes()).map_err(|_invalid| RequestError::Name {
-                name: typed.to_owned(),
-            })?;
+        let (typed, value) = text.split_once(':').ok_or(RequestError::NoColon)?;
+        let name = HeaderName::from_bytes(typed.trim().as_bytes()).map_err(|_invalid| RequestError::Name)?;
         let reserved = [
             header::CONNECTION,
             header::CONTENT_LENGTH,
@@ -271,7 +285,7 @@ impl RequestSpec {
             HeaderValue::from_bytes(value.trim().as_bytes()).map_err(|_invalid| RequestError::Value {
                 name: name.to_string(),
             })?;
-        value.set_sensitive(SECRET_HEADERS.contains(&name.as_str()));
+        value.set_sensitive(is_secret_header(name.as_str()));
         Ok(Field {
             name,
             typed: typed.trim().into(),
@@ -290,5 +304,59 @@ impl RequestSpec {
                 self.headers.append(name, value);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_that_prove_who_asks_are_known_by_the_words_of_their_names() {
+        for name in [
+            "Authorization",
+            "Proxy-Authorization",
+            "cookie",
+            "X-Api-Key",
+            "api_key",
+            "Ocp-Apim-Subscription-Key",
+            "X-Goog-Api-Key",
+            "x-amz-security-token",
+            "PRIVATE-TOKEN",
+            "X-Auth-Email",
+            " X-Vault-Token ",
+            "X-Client-Secret",
+            "apikey",
+        ] {
+            assert!(is_secret_header(name), "{name}");
+        }
+        for name in [
+            "Accept",
+            "X-Author",
+            "User-Agent",
+            "Idempotency-Key",
+            "If-None-Match",
+            "Authority",
+            "X-Tokens-Left",
+        ] {
+            assert!(!is_secret_header(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_sent_for_every_item_is_printed_without_who_asks() {
+        let mut request = RequestSpec::new(Method::GET, Coding::Undo);
+        request.log_in("alice", &"s3cret".into());
+        request.add_headers([RequestSpec::parse_header("X-Vault-Token: s3cret").unwrap()]);
+        let printed = format!("{request:?} {request:#?}");
+        // base64 of alice:s3cret
+        let sent = "YWxpY2U6czNjcmV0";
+        assert!(
+            !printed.contains("s3cret") && !printed.contains(sent),
+            "{printed}"
+        );
+        request.bear("t0ken").unwrap();
+        assert!(!format!("{request:?}").contains("t0ken"));
+        assert_eq!(request.headers["authorization"], "Bearer t0ken");
     }
 }

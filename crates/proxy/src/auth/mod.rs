@@ -92,7 +92,7 @@ impl Authenticator {
             accounts,
             known: Mutex::default(),
             key: hmac::Key::new(hmac::HMAC_SHA256, &key),
-            decoy: decoy.unwrap_or_else(|| Password::Plain(String::new())),
+            decoy: decoy.unwrap_or_else(|| Password::Plain("".into())),
         })
     }
 
@@ -126,7 +126,7 @@ impl Authenticator {
         };
         match users.get(user) {
             Some(Password::Plain(right)) => {
-                let expected = hmac::sign(&self.key, right.as_bytes());
+                let expected = hmac::sign(&self.key, right.reveal().as_bytes());
                 Check::Done(self.compare(user, password, &expected))
             }
             Some(_) if self.is_known(user, password) => Check::Done(Ok(self.accounts.of(user))),
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_plain_password_is_checked_at_once() {
-        let authenticator = authenticator(&[("alice", Password::Plain("pw".to_owned()))]);
+        let authenticator = authenticator(&[("alice", Password::Plain("pw".into()))]);
         assert!(matches!(authenticator.check("alice", b"pw"), Check::Done(Ok(_))));
         for (user, password) in [("alice", "pw2"), ("alice", ""), ("bob", "pw"), ("", "")] {
             assert!(

@@ -2,16 +2,17 @@
 
 use argon2::password_hash::PasswordVerifier;
 use argon2::password_hash::phc::PasswordHash;
+use v6kit_net::Secret;
 
 /// A password, or its hash.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub enum Password {
     /// The password itself.
-    Plain(String),
+    Plain(Secret),
     /// A bcrypt hash, `$2a$`, `$2b$` or `$2y$`.
-    Bcrypt(String),
+    Bcrypt(Secret),
     /// An argon2 hash in PHC form, `$argon2id$`, `$argon2i$` or `$argon2d$`.
-    Argon2(String),
+    Argon2(Secret),
 }
 
 /// Why a hash is not taken.
@@ -37,19 +38,18 @@ impl Password {
     /// # Errors
     /// [`PasswordError`].
     pub fn parse(hash: &str) -> Result<Self, PasswordError> {
-        let hash = hash.to_owned();
         if ["$2a$", "$2b$", "$2y$"]
             .iter()
             .any(|prefix| hash.starts_with(prefix))
         {
             return match hash.parse::<bcrypt::HashParts>() {
-                Ok(_) => Ok(Self::Bcrypt(hash)),
+                Ok(_) => Ok(Self::Bcrypt(hash.into())),
                 Err(_unreadable) => Err(PasswordError::Damaged { kind: "bcrypt" }),
             };
         }
         if hash.starts_with("$argon2") {
-            return match PasswordHash::new(&hash) {
-                Ok(parsed) if parsed.hash.is_some() => Ok(Self::Argon2(hash)),
+            return match PasswordHash::new(hash) {
+                Ok(parsed) if parsed.hash.is_some() => Ok(Self::Argon2(hash.into())),
                 _ => Err(PasswordError::Damaged { kind: "argon2" }),
             };
         }
@@ -74,16 +74,10 @@ impl Password {
     pub(super) fn matches(&self, password: &[u8]) -> bool {
         match self {
             Self::Plain(_) => false,
-            Self::Bcrypt(hash) => bcrypt::verify(password, hash).unwrap_or(false),
-            Self::Argon2(hash) => PasswordHash::new(hash)
+            Self::Bcrypt(hash) => bcrypt::verify(password, hash.reveal()).unwrap_or(false),
+            Self::Argon2(hash) => PasswordHash::new(hash.reveal())
                 .is_ok_and(|hash| argon2::Argon2::default().verify_password(password, &hash).is_ok()),
         }
-    }
-}
-
-impl std::fmt::Debug for Password {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Password(…)")
     }
 }
 

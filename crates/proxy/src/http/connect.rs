@@ -6,7 +6,7 @@ use std::rc::Rc;
 use http::header::HeaderName;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use v6kit_net::push_address;
+use v6kit_net::{Secret, push_address};
 
 use super::answer::push_date;
 use super::head::{Connect, basic_credentials};
@@ -32,7 +32,7 @@ pub(super) async fn authorize(
     let credentials = authorization.and_then(basic_credentials);
     let credentials = credentials
         .as_ref()
-        .map(|(user, password)| (user.as_str(), password.as_slice()));
+        .map(|(user, password)| (user.as_str(), password.reveal()));
     let pin = pin.map(parse_pin).transpose()?;
     let client = session.authorize(credentials, pin).await?;
     exchange.by(&client);
@@ -47,7 +47,10 @@ pub(super) async fn open(
 ) -> Result<TcpStream, Refusal> {
     let target = Target::parse(&connect.authority, None)?;
     exchange.aims_at(&target);
-    let (authorization, pin) = (connect.authorization.as_deref(), connect.pin.as_deref());
+    let (authorization, pin) = (
+        connect.authorization.as_ref().map(Secret::reveal),
+        connect.pin.as_deref(),
+    );
     let client = authorize(session, exchange, authorization, pin).await?;
     let upstream = session.connect(exchange, &client, &target).await?;
     Ok(upstream.stream)

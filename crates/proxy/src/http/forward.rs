@@ -176,7 +176,7 @@ impl Forwarder {
         let authority = request.uri().authority();
         let connect = Connect {
             authority: authority.map_or_else(String::new, ToString::to_string),
-            authorization: field(&PROXY_AUTHORIZATION),
+            authorization: field(&PROXY_AUTHORIZATION).map(Into::into),
             pin: field(&SOURCE_FIELD),
         };
         match connect::open(&self.session, &exchange, &connect).await {

@@ -3,6 +3,7 @@
 use base64::Engine;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use v6kit_net::Secret;
 
 /// The largest request head that is read.
 pub(crate) const MAX_HEAD: usize = 16 * 1024;
@@ -21,7 +22,7 @@ pub struct Connect {
     /// The authority to connect to, as it was sent.
     pub authority: String,
     /// The value of `Proxy-Authorization`.
-    pub authorization: Option<Vec<u8>>,
+    pub authorization: Option<Secret<Vec<u8>>>,
     /// The value of `X-V6kit-Source`.
     pub pin: Option<Vec<u8>>,
 }
@@ -72,13 +73,15 @@ pub fn parse_connect(bytes: &[u8]) -> Result<Option<(Connect, usize)>, HeadError
         pin: None,
     };
     for field in request.headers.iter() {
-        let (slot, name) = if field.name.eq_ignore_ascii_case("proxy-authorization") {
-            (&mut connect.authorization, "Proxy-Authorization")
+        let value = field.value.to_vec();
+        let (before, name) = if field.name.eq_ignore_ascii_case("proxy-authorization") {
+            let before = connect.authorization.replace(value.into());
+            (before.is_some(), "Proxy-Authorization")
         } else if field
             .name
             .eq_ignore_ascii_case(super::connect::SOURCE_FIELD.as_str())
         {
-            (&mut connect.pin, "X-V6kit-Source")
+            (connect.pin.replace(value).is_some(), "X-V6kit-Source")
         } else if field.name.eq_ignore_ascii_case("transfer-encoding")
             || (field.name.eq_ignore_ascii_case("content-length") && field.value != b"0")
         {
@@ -86,7 +89,7 @@ pub fn parse_connect(bytes: &[u8]) -> Result<Option<(Connect, usize)>, HeadError
         } else {
             continue;
         };
-        if slot.replace(field.value.to_vec()).is_some() {
+        if before {
             return Err(HeadError::Twice(name));
         }
     }
@@ -95,7 +98,7 @@ pub fn parse_connect(bytes: &[u8]) -> Result<Option<(Connect, usize)>, HeadError
 
 /// User name and password out of the value of `Proxy-Authorization` (RFC 7617), `None` for anything else.
 #[must_use]
-pub fn basic_credentials(value: &[u8]) -> Option<(String, Vec<u8>)> {
+pub fn basic_credentials(value: &[u8]) -> Option<(String, Secret<Vec<u8>>)> {
     let space = value.iter().position(|byte| *byte == b' ')?;
     let (scheme, rest) = value.split_at(space);
     if !scheme.eq_ignore_ascii_case(b"basic") {
@@ -106,7 +109,7 @@ pub fn basic_credentials(value: &[u8]) -> Option<(String, Vec<u8>)> {
     let password = decoded.split_off(colon + 1);
     decoded.truncate(colon);
     let user = String::from_utf8(decoded).ok()?;
-    (!user.contains(char::is_control)).then_some((user, password))
+    (!user.contains(char::is_control)).then(|| (user, password.into()))
 }
 
 #[cfg(test)]
@@ -125,8 +128,8 @@ mod tests {
         let (connect, used) = parse_connect(head).unwrap().unwrap();
         assert_eq!((connect.authority.as_str(), used), ("example.org:443", length));
         assert_eq!(
-            basic_credentials(&connect.authorization.unwrap()),
-            Some(("a".to_owned(), b"b".to_vec()))
+            basic_credentials(connect.authorization.unwrap().reveal()),
+            Some(("a".to_owned(), b"b".to_vec().into()))
         );
     }
 
@@ -151,7 +154,7 @@ mod tests {
     fn credentials_may_hold_colons_and_lack_padding() {
         assert_eq!(
             basic_credentials(b"basic  YTpiOmM"),
-            Some(("a".to_owned(), b"b:c".to_vec()))
+            Some(("a".to_owned(), b"b:c".to_vec().into()))
         );
         for value in ["Basic", "Bearer abc", "Basic !", "Basic YQ==", ""] {
             assert_eq!(basic_credentials(value.as_bytes()), None, "{value}");

@@ -15,6 +15,7 @@ use std::time::Instant;
 
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use v6kit_net::Secret;
 
 use crate::auth::account::{Account, UserConnection};
 use crate::auth::{Authenticator, Check};
@@ -182,11 +183,11 @@ impl Session {
         user: &str,
         password: &[u8],
     ) -> Result<Arc<Account>, Refusal> {
-        let (user, password) = (user.to_owned(), password.to_vec());
+        let (user, password) = (user.to_owned(), Secret::from(password.to_vec()));
         let hashing = async {
             // The semaphore is never closed.
             let _permit = self.worker.hashing.acquire().await.map_err(io::Error::other)?;
-            tokio::task::spawn_blocking(move || authenticator.finish(&user, &password))
+            tokio::task::spawn_blocking(move || authenticator.finish(&user, password.reveal()))
                 .await
                 .map_err(io::Error::other)
         };

@@ -6,6 +6,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use v6kit_net::Secret;
+
 use crate::data::target::{Target, TargetError};
 
 /// The version byte of SOCKS5.
@@ -38,7 +40,7 @@ pub struct Credentials {
     /// The user name, with what is asked for behind it.
     pub user: String,
     /// The password, any bytes.
-    pub password: Vec<u8>,
+    pub password: Secret<Vec<u8>>,
 }
 
 /// What a client wants done.
@@ -235,7 +237,7 @@ pub fn parse_credentials(bytes: &[u8]) -> Parsed<Credentials> {
     };
     let credentials = Credentials {
         user: user_text(user)?,
-        password: password.to_vec(),
+        password: password.to_vec().into(),
     };
     Ok(Some((credentials, reader.used)))
 }
@@ -414,7 +416,8 @@ mod tests {
         assert_asks_for_more(parse_credentials, b"\x01\x05alice\x02pw");
         let (credentials, _) = parse_credentials(b"\x01\x05alice\x02pw").unwrap().unwrap();
         assert_eq!(credentials.user, "alice");
-        assert_eq!(credentials.password, b"pw");
+        assert_eq!(credentials.password.reveal(), b"pw");
+        assert!(!format!("{credentials:?}").contains("112"), "{credentials:?}");
         assert_eq!(parse_credentials(b"\x01\x01\n\x00"), Err(CodecError::UserName));
     }
 

@@ -156,7 +156,7 @@ async fn authenticate(session: &Session, sniffed: &mut Sniffed) -> Result<Result
         .await
         .map_err(Stop::silent)?
         .map_err(|error| Stop::saying(malformed(&error), &codec::encode_auth_status(Err(()))))?;
-    let client = match session.authorize(Some((&user, &password)), None).await {
+    let client = match session.authorize(Some((&user, password.reveal())), None).await {
         Err(refusal @ (Refusal::WrongCredentials | Refusal::NoCredentials | Refusal::UserName(_))) => {
             return Err(Stop::saying(refusal, &codec::encode_auth_status(Err(()))));
         }

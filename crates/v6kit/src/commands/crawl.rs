@@ -5,7 +5,6 @@ mod args;
 mod check;
 mod display;
 mod habits;
-mod invocation;
 mod job_file;
 mod read;
 mod report;
@@ -24,6 +23,7 @@ use v6kit_store::DiskLow;
 
 pub(crate) use job_file::expanded;
 
+use crate::command_line::{self, quoted};
 use crate::failure::{Exit, Failure};
 use crate::interrupts::Interrupts;
 use crate::printer::Printer;
@@ -111,10 +111,10 @@ pub(crate) fn run(args: CrawlArgs, printer: &Printer) -> Result<Exit, Failure> {
         Some(ReadCommand::Cat(args)) => read::cat(args),
         Some(ReadCommand::Retry(args)) => retry::retry(args, printer),
         Some(ReadCommand::Check(args)) => check::check(args, printer),
-        None if args.run.job_file.print_job => job_file::print(&invocation::words(), printer),
+        None if args.run.job_file.print_job => job_file::print(command_line::words(), printer),
         None => super::block_on(crawl(
             args.run,
-            invocation::without_secrets(invocation::words()),
+            command_line::without_secrets(command_line::texts()),
             printer,
         )),
     }
@@ -131,7 +131,7 @@ fn keep_pages_small() {
 async fn crawl(args: args::RunArgs, words: Vec<String>, printer: &Printer) -> Result<Exit, Failure> {
     keep_pages_small();
     stderr::write_in_background();
-    let go_on = invocation::quoted(&words);
+    let go_on = quoted(&words);
     let metrics = match args.report.metrics {
         Some(address) => Some(super::metrics::bind(address, printer).await?),
         None => None,
@@ -220,7 +220,7 @@ fn retry_command(words: &[String], directory: &std::path::Path) -> String {
         "blocked,transient,fatal",
     ];
     let retry: Vec<String> = std::iter::once(program).chain(retry).map(str::to_owned).collect();
-    invocation::quoted(&retry)
+    quoted(&retry)
 }
 
 fn exit_of(summary: &Summary, interrupted: bool, go_on: &str, retry: &str, printer: &Printer) -> Exit {

@@ -122,7 +122,8 @@ async fn socks(tcp: TcpStream, tunnel: &Tunnel<'_>) -> Result<TcpStream, Fault> 
     let stream = match &tunnel.proxy.user {
         None => Socks5Stream::connect_with_socket(tcp, target).await,
         Some(user) => {
-            Socks5Stream::connect_with_password_and_socket(tcp, target, &user.name, &user.password).await
+            Socks5Stream::connect_with_password_and_socket(tcp, target, &user.name, user.password.reveal())
+                .await
         }
     };
     stream.map(Socks5Stream::into_inner).map_err(|error| {

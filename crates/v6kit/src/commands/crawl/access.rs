@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use v6kit_crawl::{Identity, Pin, Proxy};
-use v6kit_model::input::{RequestSpec, SECRET_HEADERS};
+use v6kit_model::input::RequestSpec;
+use v6kit_net::Secret;
 
-use super::invocation::NOT_STORED;
 use crate::args::BadValue;
+use crate::command_line::NOT_STORED;
 use crate::failure::{Exit, Failure};
 
 #[derive(Debug, clap::Args)]
@@ -16,8 +17,8 @@ pub(super) struct AccessArgs {
     #[arg(short, long, value_name = "USER[:PASS]", value_parser = user, conflicts_with = "bearer_file", hide_short_help = true)]
     user: Option<User>,
     /// The password of -u
-    #[arg(long, env = "V6KIT_PASSWORD", hide = true, hide_env_values = true)]
-    password: Option<String>,
+    #[arg(long, env = "V6KIT_PASSWORD", hide = true, hide_env_values = true, value_parser = secret)]
+    password: Option<Secret>,
     /// Show the bearer token that this file holds
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     bearer_file: Option<PathBuf>,
@@ -45,17 +46,10 @@ pub(super) struct Way {
 }
 
 /// A user, and perhaps the password.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 struct User {
     name: String,
-    password: Option<String>,
-}
-
-/// Without the password.
-impl std::fmt::Debug for User {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.name)
-    }
+    password: Option<Secret>,
 }
 
 impl AccessArgs {
@@ -65,7 +59,7 @@ impl AccessArgs {
             let password = user.password.as_ref().or(self.password.as_ref());
             let password = password.ok_or_else(|| no_password(&user.name))?;
             require_secret(
-                password,
+                password.reveal(),
                 "the password of -u",
                 "give -u USER:PASS again, or -u USER with V6KIT_PASSWORD set",
             )?;
@@ -73,31 +67,32 @@ impl AccessArgs {
         }
         if let Some(path) = &self.bearer_file {
             let what = || format!("{} cannot be used as a bearer token", path.display());
-            let text = std::fs::read_to_string(path).map_err(|error| {
+            let text = std::fs::read_to_string(path).map(Secret::from).map_err(|error| {
                 Failure::new(Exit::Usage, what())
                     .why(error.to_string())
                     .hint("give --bearer-file the file that holds the token and nothing else")
             })?;
             request
-                .bear(text.trim())
+                .bear(text.reveal().trim())
                 .map_err(|error| Failure::because(Exit::Usage, what(), &error))?;
         }
-        for name in SECRET_HEADERS {
-            if let Some(value) = request.headers.get(name) {
-                let value = String::from_utf8_lossy(value.as_bytes());
-                require_secret(
-                    &value,
-                    &format!("the header {name}"),
-                    &format!("give -H '{name}: …' again"),
-                )?;
-            }
+        for (name, value) in request.headers.iter().filter(|(_, value)| value.is_sensitive()) {
+            require_secret(
+                &String::from_utf8_lossy(value.as_bytes()),
+                &format!("the header {name}"),
+                &format!("give -H '{name}: …' again"),
+            )?;
         }
         Ok(())
     }
 
     pub(super) fn way(self) -> Result<Way, Failure> {
         if let Some(password) = self.proxy.as_ref().and_then(Proxy::password) {
-            require_secret(password, "the password of -x", "give -x with USER:PASS@ again")?;
+            require_secret(
+                password.reveal(),
+                "the password of -x",
+                "give -x with USER:PASS@ again",
+            )?;
         }
         Ok(Way {
             identity: self.cert.map(|certificate| Identity {
@@ -129,7 +124,7 @@ fn require_secret(value: &str, what: &str, hint: &str) -> Result<(), Failure> {
 /// Parses `USER` or `USER:PASS`.
 fn user(text: &str) -> Result<User, BadValue> {
     let (name, password) = match text.split_once(':') {
-        Some((name, password)) => (name, Some(password.to_owned())),
+        Some((name, password)) => (name, Some(password.into())),
         None => (text, None),
     };
     if name.is_empty() || text.contains(char::is_control) {
@@ -142,6 +137,12 @@ fn user(text: &str) -> Result<User, BadValue> {
         name: name.to_owned(),
         password,
     })
+}
+
+/// Takes a password as it is.
+#[allow(clippy::unnecessary_wraps, reason = "clap wants a result")]
+fn secret(text: &str) -> Result<Secret, BadValue> {
+    Ok(text.into())
 }
 
 /// Parses `HOST:PORT:ADDR`.

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::{ArgMatches, Command, CommandFactory};
+use v6kit_model::input::is_secret_header;
 
 use crate::args::{Args, Stop};
 use crate::failure::{Exit, Failure};
@@ -12,11 +13,6 @@ use crate::printer::{Form, Printer};
 
 const HEADER: &str =
     "# A crawl: `v6kit crawl --job FILE`. Keys are the long options of `v6kit crawl --help`.";
-
-/// Header fields that say who somebody is.
-const SECRET_HEADERS: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];
-/// Parts of names of header fields whose values are mostly secrets.
-const SECRET_NAMES: [&str; 4] = ["token", "secret", "api-key", "apikey"];
 
 /// A crawl's options on the command line and in a job file.
 pub(crate) struct Described {
@@ -114,16 +110,13 @@ fn is_secret(key: &str, value: &str) -> bool {
         "password" => true,
         "user" => value.contains(':'),
         "url" | "proxy" => has_password(value),
-        "header" => {
-            let name = value.split(':').next().unwrap_or_default().trim().to_lowercase();
-            SECRET_HEADERS.contains(&name.as_str()) || SECRET_NAMES.iter().any(|part| name.contains(part))
-        }
+        "header" => is_secret_header(value.split(':').next().unwrap_or_default()),
         _ => false,
     }
 }
 
 /// Prints the job file of the crawl that `words` describe.
-pub(super) fn print(words: &[String], printer: &Printer) -> Result<Exit, Failure> {
+pub(super) fn print(words: &[OsString], printer: &Printer) -> Result<Exit, Failure> {
     let matches = Args::command()
         .try_get_matches_from(words)
         .map_err(|error| Failure::new(Exit::Usage, "wrong usage").why(error.to_string()))?;
@@ -339,6 +332,7 @@ mod tests {
             ("header", "Authorization: Bearer x"),
             ("header", "cookie: a=b"),
             ("header", "X-Auth-Token: 1"),
+            ("header", "X-Goog-Api-Key: 1"),
             ("user", "me:secret"),
             ("password", "secret"),
             ("url", "https://me:secret@example.org/"),

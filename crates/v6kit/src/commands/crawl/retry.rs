@@ -55,7 +55,7 @@ pub(super) fn retry(args: RetryArgs, printer: &Printer) -> Result<Exit, Failure>
     }
     let words = words(&args, retried.invocation);
     let run = parsed(&words)?;
-    let words = super::invocation::without_secrets(words);
+    let words = crate::command_line::without_secrets(words);
     super::super::block_on(super::crawl(run, words, printer))
 }
 

@@ -8,8 +8,8 @@ use v6kit_model::Outcome;
 use v6kit_net::Hint;
 use v6kit_store::{Forecast, Status};
 
-use super::invocation::quoted;
 use super::read::exit_of;
+use crate::command_line::quoted;
 use crate::failure::{Exit, Failure};
 use crate::printer::{Printer, Tone};
 

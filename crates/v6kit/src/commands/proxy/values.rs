@@ -5,9 +5,11 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use v6kit_net::Secret;
 use v6kit_proxy::ByteBudget;
 
 use crate::args::BadValue;
+use crate::command_line::NOT_STORED;
 
 /// A value of `--listen`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,24 +51,22 @@ fn socket_address(text: &str) -> Result<SocketAddr, BadValue> {
 }
 
 /// A value of `--auth`.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(super) struct UserPassword {
     pub(super) user: String,
-    pub(super) password: String,
-}
-
-impl std::fmt::Debug for UserPassword {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:…", self.user)
-    }
+    pub(super) password: Secret,
 }
 
 pub(super) fn user_password(text: &str) -> Result<UserPassword, BadValue> {
     let hint = "write USER:PASS, both not empty";
     match text.split_once(':') {
+        Some((_, NOT_STORED)) => Err(BadValue::new(
+            "the password is missing: it is kept out of what is printed",
+            "give --auth USER:PASS again, or --auth-file FILE",
+        )),
         Some((user, password)) if !user.is_empty() && !password.is_empty() => Ok(UserPassword {
             user: user.to_owned(),
-            password: password.to_owned(),
+            password: password.into(),
         }),
         _ => Err(BadValue::new("the user or the password is missing", hint)),
     }
@@ -202,8 +202,9 @@ mod tests {
     #[test]
     fn a_password_never_shows_in_debug_output() {
         let value = user_password("alice:secret:2").unwrap();
-        assert_eq!(value.password, "secret:2");
-        assert_eq!(format!("{value:?}"), "alice:…");
+        assert_eq!(value.password.reveal(), "secret:2");
+        assert!(!format!("{value:?}").contains("secret"));
+        assert!(user_password("alice:NOT-STORED").is_err());
         assert!(user_password("alice").is_err() && user_password(":x").is_err());
     }
 

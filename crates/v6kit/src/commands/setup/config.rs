@@ -33,7 +33,9 @@ pub(super) fn command() -> Command {
 
 /// What was said on the command line of this process, if that is a setup.
 pub(super) fn said() -> Options {
-    let matches = Args::command().try_get_matches_from(std::env::args_os()).ok();
+    let matches = Args::command()
+        .try_get_matches_from(crate::command_line::words())
+        .ok();
     let matches = matches
         .as_ref()
         .and_then(|matches| matches.subcommand_matches("setup"));
