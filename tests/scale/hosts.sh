@@ -16,8 +16,8 @@ most=${MOST_MIB:-150}
 ip -6 route add local 2001:db8:9::/64 dev lo
 awk -v urls="$urls" -v hosts="$hosts" 'BEGIN {
     for (n = 0; n < urls; n++) {
-        host = n % hosts
-        printf "http://[2001:db8:9::%x:%x]:8080/items/%d\n", int(host / 65536), host % 65536 + 1, n
+        host = 1 + n % hosts
+        printf "http://[2001:db8:9::%x:%x]:8080/items/%d\n", int(host / 65536), host % 65536, n
     }
 }' >"$work/list"
 
