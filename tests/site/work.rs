@@ -11,11 +11,11 @@ fn places_in_headers_and_body_are_filled_for_templates_and_lists() {
         scratch.path(),
         r#"
         site mirror mirror
-        crawl one "$url/search?page={1..3}" -d '{"page":{},"none":{{}}}' -H 'X-Page: p{}' -r max
-        crawl several "$url/{007..9..2}/{a,b}" -d '{1}-{2}-{}-{3}' -r max
+        crawl one "$url/search?page={1..3}" -d '{"page":{},"none":{{}}}' -H 'X-Page: p{}' --fill -r max
+        crawl several "$url/{007..9..2}/{a,b}" -d '{1}-{2}-{}-{3}' --fill -r max
         crawl plain "$url/one" -d '{}' -r max
         printf 'x y\nz\n' > "$T/lines"
-        crawl list "$url/{}" -i "$T/lines" -d 'line={}' -H 'X-Line: {}' -r max
+        crawl list "$url/{}" -i "$T/lines" -d 'line={}' -H 'X-Line: {}' --fill -r max
         "#,
     )
     .expect(0);
@@ -47,6 +47,55 @@ fn places_in_headers_and_body_are_filled_for_templates_and_lists() {
         records(scratch.path(), "list")[0]["body"]["headers"]["x-line"],
         "x y"
     );
+}
+
+#[test]
+fn a_body_is_sent_as_it_is_unless_it_is_to_be_filled_and_a_job_of_before_goes_on_as_it_began() {
+    let scratch = scratch();
+    let run = on_loopback(
+        scratch.path(),
+        r#"
+        site mirror mirror
+        crawl literal "$url/{1..2}" -d '{"query":{"match_all":{}},"at":[{1},{{}}]}' -r max
+        cp "$T/literal.err" "$T/warned"
+        crawl quiet "$url/{1..2}" -d '{"a":{"b":1}}' -r max
+        crawl before "$url/{1..2}" -d 'n={}' --fill -r max
+        # As an earlier release left it, which had no --fill.
+        python3 - "$T/before/ledger.sqlite" <<'PYTHON'
+import json, sqlite3, sys
+ledger = sqlite3.connect(sys.argv[1])
+description, words = ledger.execute("select description, invocation from job").fetchone()
+description = json.loads(description)
+assert description.pop("fill") == "yes"
+words = [word for word in json.loads(words) if word != "--fill"]
+ledger.execute("update job set description = ?, invocation = ?", [json.dumps(description), json.dumps(words)])
+ledger.execute("drop table run")
+ledger.commit()
+PYTHON
+        "$V6KIT" crawl retry "$T/before" --outcome ok -q
+        # Another body is another job.
+        crawl literal "$url/{1..2}" -d '{"query":{"match_all":{}},"at":[{1},{{}}]}' -r max --fill
+        echo $exit
+        "#,
+    )
+    .expect(0);
+    let bodies = |name: &str| -> Vec<String> {
+        let bodies = records(scratch.path(), name);
+        let bodies = bodies.iter().map(|record| record["body"]["body"].as_str());
+        bodies.map(|body| body.expect("a body").to_owned()).collect()
+    };
+    let literal = r#"{"query":{"match_all":{}},"at":[{1},{{}}]}"#;
+    assert_eq!(bodies("literal"), [literal, literal]);
+    assert_eq!(
+        bodies("before"),
+        ["n=1", "n=1", "n=2", "n=2"],
+        "both records are kept"
+    );
+    let said = |name: &str| std::fs::read_to_string(scratch.path().join(name)).expect("a file");
+    let warning = "--fill puts what tells the items apart";
+    assert!(said("warned").contains(warning) && !said("quiet.err").contains(warning));
+    assert_eq!(run.stdout, "2\n", "{run}");
+    assert!(said("literal.err").contains("fill was `no` and is `yes` now"));
 }
 
 #[test]

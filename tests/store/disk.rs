@@ -240,3 +240,53 @@ fn what_was_stored_is_the_same_on_every_format() {
         assert_eq!(check(&job, &[], 0)["items"], 201);
     }
 }
+
+#[test]
+fn a_file_that_may_grow_no_further_is_a_full_disk_and_no_death_by_a_signal() {
+    for format in FORMATS {
+        let scratch = scratch();
+        let run = with_server(
+            scratch.path(),
+            &format!(
+                r#"
+                crawl() {{
+                    "$V6KIT" crawl "$url/items/{{1..20000}}" -o "$job" -r max --format {format} --keep-free 0 \
+                        --threads 1 --commit-every 20ms --json "$@"
+                }}
+                # In units of 1,024 bytes.
+                if (ulimit -f 90; crawl >/dev/null); then exit 9; else [ $? = 3 ]; fi
+                "$V6KIT" crawl check "$job" >/dev/null
+                crawl
+                "#
+            ),
+        )
+        .expect(0);
+        assert!(
+            run.stderr.contains("hint: make room on the disk"),
+            "{format}: {run}"
+        );
+        assert_each_once(&cat(&scratch.path().join("job"), &[]), 20_000);
+    }
+}
+
+#[test]
+fn a_page_of_the_ledgers_memory_that_is_gone_ends_the_crawl_with_words() {
+    let scratch = scratch();
+    let run = with_server(
+        scratch.path(),
+        r#"
+        crawl() { "$V6KIT" crawl "$url/items/{1..3000}" -o "$job" --commit-every 20ms --keep-free 0 --json "$@"; }
+        crawl -r 100/s >/dev/null 2>"$T/said" & pid=$!
+        until [ "$(committed)" -gt 0 ]; do :; done
+        # What is mapped has no page behind it any more, as where a quota is full.
+        truncate -s 0 "$job/ledger.sqlite-shm"
+        wait $pid || echo $?
+        cat "$T/said"
+        crawl -r max >"$T/after"
+        "#,
+    )
+    .expect(0);
+    assert!(run.stdout.starts_with("3\n"), "{run}");
+    assert!(run.stdout.contains("SIGBUS at ledger.sqlite-shm"), "{run}");
+    assert_each_once(&cat(&scratch.path().join("job"), &[]), 3000);
+}

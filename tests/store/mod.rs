@@ -10,6 +10,7 @@ mod again;
 mod damage;
 mod disk;
 mod killed;
+mod merged;
 mod older;
 mod readers;
 mod resume;

@@ -1,6 +1,7 @@
 """Reads what a crawl has stored with other people's programs.
 
     readers.py records FORMAT DIR   pos, outcome and a digest of the body of every record, as JSON, a line each
+    readers.py columns parquet DIR  the number of records, of sources and of times, by columns whose names need no quotation
     readers.py duckdb FORMAT DIR    the number of records, of positions, and the sum of them, as DuckDB sees them
 """
 
@@ -26,7 +27,7 @@ def parquet(directory):
     for name in sorted(glob.glob(f"{directory}/*.parquet")):
         table = pyarrow.parquet.read_table(name)
         for row in table.to_pylist():
-            yield row["pos"], row["outcome"], row["status"], row["from"], row["body"]
+            yield row["pos"], row["outcome"], row["status"], row["source"], row["body"]
 
 
 def warc(directory):
@@ -62,5 +63,12 @@ def duck(form, directory):
     print(*duckdb.sql(f"select count(*), count(distinct pos), sum(pos)::bigint from {table}").fetchall()[0])
 
 
+def columns(form, directory):
+    import duckdb
+
+    table = f"read_{form}('{directory}/*.parquet')"
+    print(*duckdb.sql(f"select count(pos), count(source), count(fetched_at) from {table}").fetchall()[0])
+
+
 if __name__ == "__main__":
-    {"records": records, "duckdb": duck}[sys.argv[1]](sys.argv[2], sys.argv[3])
+    {"records": records, "duckdb": duck, "columns": columns}[sys.argv[1]](sys.argv[2], sys.argv[3])

@@ -188,6 +188,14 @@ fn parts_of_answers_are_kept_on_demand() {
                 "$V6KIT" crawl cat "$T/fields-$format" | jq -c .body
                 "$V6KIT" crawl cat "$T/meta-$format" | jq -c '[has("body"), has("headers"), .status]'
             done
+            for format in ndjson parquet; do
+                for store in "" "--store body" "--store body,headers" "--store meta"; do
+                    rm -rf "$T/failed"
+                    "$V6KIT" crawl --robots ignore "$odd/0" -o "$T/failed" --format $format $store --expect status=404 \
+                        --max-error-rate 100% --retries 0 --keep-free 0 -q && exit 9
+                    "$V6KIT" crawl cat "$T/failed" | jq -c '[.outcome, .error.kind != null, .body.a.b[0]]' >>"$T/failures"
+                done
+            done
             for refused in "--format warc --store meta" "--format warc --extract a" "--store meta --extract a"; do
                 if "$V6KIT" crawl --robots ignore "$odd/0" -o "$T/refused" $refused; then exit 9; else [ $? = 2 ]; fi
             done
@@ -207,4 +215,9 @@ fn parts_of_answers_are_kept_on_demand() {
         .map(|line| line.replace("2.5,", "2.50,"))
         .collect();
     assert_eq!(lines, [expected, expected].concat(), "{run}");
+    // The body of a failure is kept where it is said what is to be kept, and bodies are.
+    let failures = std::fs::read_to_string(scratch.path().join("failures")).unwrap();
+    let failures: Vec<&str> = failures.lines().collect();
+    let [none, kept] = [r#"["blocked",true,null]"#, r#"["blocked",true,1]"#];
+    assert_eq!(failures, [none, kept, kept, none].repeat(2), "{run}");
 }

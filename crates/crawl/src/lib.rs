@@ -26,6 +26,7 @@ mod stats;
 pub use connect::connection::{Deadlines, Identity, Trust};
 pub use connect::names::{Pin, PinError};
 pub use connect::proxy::{Proxy, ProxyError};
+pub use engine::aside::aside;
 pub use engine::crawl::Crawl;
 pub use engine::error::CrawlError;
 pub use engine::job::{ConcurrencyMode, CookiePolicy, Job, Settings, Sources, other_files};

@@ -75,8 +75,15 @@ fn without_secrets(lines: &str) -> String {
 }
 
 impl Description {
+    /// The name of the value that says which list it is.
+    pub const LIST: &str = "list";
+
     /// The name of the value that says where a list lies. The same list may lie elsewhere the next time.
     pub const LIST_FILE: &str = "list-file";
+
+    /// The name of the value that says whether placeholders in the body are filled. It is there where the body holds
+    /// some, but for jobs of earlier releases, which filled them always.
+    pub const FILL: &str = "fill";
 
     /// What may be another when a job goes on: where the list lies, and how many redirects are followed, since whoever
     /// meets redirects adds them then.
@@ -104,9 +111,18 @@ impl Description {
                 stored: value(self, name),
                 asked: value(asked, name),
             })
+            .filter(|difference| difference.name != Self::FILL || self.get(Self::FILL).is_some())
             .filter(|difference| !Self::MAY_CHANGE.contains(&difference.name.as_str()))
             .filter(|difference| asked_for(&difference.stored) != asked_for(&difference.asked))
             .collect()
+    }
+
+    /// The values in which `asked` differs from this one, but for the list, which may have grown.
+    #[must_use]
+    pub fn differences_but_list(&self, asked: &Self) -> Vec<Difference> {
+        let mut differences = self.differences(asked);
+        differences.retain(|difference| difference.name != Self::LIST);
+        differences
     }
 
     /// The form of the segments.
@@ -173,6 +189,13 @@ impl Description {
         let path = PathBuf::from(self.get(Self::LIST_FILE).filter(|path| !path.is_empty())?);
         let list = List::open(&ListSource::File(path.clone()), &std::env::temp_dir()).ok()?;
         (Some(list.identity().as_str()) != self.get("list")).then_some(path)
+    }
+
+    /// Whether the job fills placeholders in its body; `None` where the body holds none, or an earlier release, which
+    /// filled them always, began the job.
+    #[must_use]
+    pub fn fills_body(&self) -> Option<bool> {
+        self.get(Self::FILL).map(|fill| fill == "yes")
     }
 
     /// The value called `name`.

@@ -1,8 +1,9 @@
 //! From the records of a frame to the bytes on the disk.
 
 use std::fmt;
-use std::io;
+use std::io::{self, Write as _};
 
+use bytes::Bytes;
 use flate2::{Compress, FlushCompress};
 use zstd::zstd_safe::CParameter;
 
@@ -15,6 +16,9 @@ const LONG_WINDOW_LOG: u32 = 27;
 
 /// Deflate, no name, no time, and an operating system that is not told.
 const GZIP_HEADER: &[u8] = &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+
+/// What is written of a merged frame at once, in bytes.
+const MERGE_BUFFER: usize = 256 << 10;
 
 /// gzip(1)'s default.
 const GZIP_LEVEL: u32 = 6;
@@ -53,6 +57,13 @@ impl Encoder {
             Format::Warc => self.encode_members(&frame.records, &frame.members, out),
             Format::Parquet => table::encode(&frame.records, self.compression.level, out),
         }
+    }
+
+    /// Writes the records of `files`, each the bytes of a frame, to `out` as one frame. Only tables are merged.
+    pub(crate) fn merge(&self, files: Vec<Bytes>, out: impl io::Write + Send) -> io::Result<()> {
+        let mut out = io::BufWriter::with_capacity(MERGE_BUFFER, out);
+        table::merge(files, self.compression.level, &mut out)?;
+        out.flush()
     }
 
     /// What a segment begins with, before its first frame.

@@ -4,6 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::{fs, io};
 
+use v6kit_model::input::List;
+
 use crate::description::Description;
 use crate::ledger::{Catalog, Extent, LedgerError, SqliteLedger};
 use crate::segment::{Reserve, SegmentDirectory, SegmentStore};
@@ -25,6 +27,34 @@ impl JobDirectory {
     /// [`LedgerError`], such as when the directory holds another job.
     pub fn open(directory: &Path, description: &Description, extent: Extent) -> Result<Self, LedgerError> {
         let job = Self::writable(directory, SqliteLedger::open(directory, description, extent)?)?;
+        job.require_segments()?;
+        Ok(job)
+    }
+
+    /// [`JobDirectory::open`], also where the job's list was shorter when it began than `list` is, which begins with
+    /// it: the job is as large as `extent` from now on.
+    ///
+    /// # Errors
+    /// [`LedgerError`], such as when the list does not begin with that of the job.
+    pub fn append(
+        directory: &Path,
+        description: &Description,
+        extent: Extent,
+        list: &List,
+    ) -> Result<Self, LedgerError> {
+        let failed = |source| LedgerError::directory(directory, source);
+        let grow = |before: &Description| -> Result<(), LedgerError> {
+            let identity = before.get(Description::LIST).unwrap_or_default();
+            if list.begins_with(identity).map_err(failed)? {
+                // The copy first: with the old ledger it is of no use, and no harm.
+                return list.replace_copy(directory).map_err(failed);
+            }
+            Err(LedgerError::NotGrown {
+                place: directory.display().to_string(),
+            })
+        };
+        let ledger = SqliteLedger::open_grown(directory, description, extent, grow)?;
+        let job = Self::writable(directory, ledger)?;
         job.require_segments()?;
         Ok(job)
     }

@@ -34,7 +34,7 @@ pub use frame::{Fill, Frame, Mark, OpenFrame, Pushed};
 pub use inspect::cat::{Selection, cat};
 pub use inspect::check::{Check, CheckError, Damage, check, repair};
 pub use inspect::reading::ReadError;
-pub use inspect::retry::{Retried, retry};
+pub use inspect::retry::{reopen_items, retry};
 pub use inspect::status::{Forecast, Missing, MissingError, Status, missing, status};
 pub use job_directory::JobDirectory;
 #[cfg(any(test, feature = "contract"))]
@@ -46,5 +46,7 @@ pub use ledger::{
 pub use memory::MemoryBudget;
 pub use record::{Payload, Record, Sent};
 pub use segment::{Room, SegmentDirectory, SegmentSink, SegmentStore};
-pub use storage::{BUILD_WITH_ALL, Compression, Content, FieldPath, Format, NotAPath, Reach, Storage};
-pub use writer::{Archive, Committed, StoreError};
+pub use storage::{
+    BUILD_WITH_ALL, Compression, Content, FailedBody, FieldPath, Format, NotAPath, Reach, Storage,
+};
+pub use writer::{Archive, Committed, StoreError, small_files};

@@ -9,6 +9,10 @@ pub(crate) fn encode(_records: &[u8], _level: i32, _out: &mut Vec<u8>) -> io::Re
     Err(absent())
 }
 
+pub(crate) fn merge(_files: Vec<Bytes>, _level: i32, _out: impl io::Write + Send) -> io::Result<()> {
+    Err(absent())
+}
+
 pub(crate) fn for_each_line<E: From<io::Error>>(
     _file: Bytes,
     _take: impl FnMut(&[u8]) -> Result<(), E>,

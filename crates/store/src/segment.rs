@@ -54,7 +54,8 @@ pub trait SegmentStore: Debug + Send + Sync {
 
 /// A segment that is being written.
 pub trait SegmentSink: Debug + Send {
-    /// Appends one frame, which is durable then, or after [`SegmentSink::seal`] where the format allows one only.
+    /// Appends a frame, which is durable then; or a part of the one that there is, which is durable after
+    /// [`SegmentSink::seal`], where the format has files that are whole at once.
     ///
     /// # Errors
     /// What the system said; the segment is as it was.

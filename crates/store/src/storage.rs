@@ -79,6 +79,16 @@ impl fmt::Display for Content {
     }
 }
 
+/// What is kept of an answer that is no data.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum FailedBody {
+    /// Its headers, where these are kept of data.
+    #[default]
+    Dropped,
+    /// Its body as well, where that is kept of data.
+    Kept,
+}
+
 /// What is kept, and how.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Storage {
@@ -86,6 +96,8 @@ pub struct Storage {
     pub format: Format,
     /// How much of each answer.
     pub content: Content,
+    /// What is kept of an answer that is no data. A WARC holds it whole in any case.
+    pub failed: FailedBody,
     /// Only these fields of JSON bodies; empty for whole bodies.
     pub extract: Vec<FieldPath>,
 }

@@ -10,7 +10,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::basic::{Compression, Type, ZstdLevel};
+use parquet::column::reader::get_typed_column_reader;
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, DoubleType, Int32Type, Int64Type};
 use parquet::errors::ParquetError;
 use parquet::file::properties::{WriterProperties, WriterVersion};
@@ -22,8 +23,9 @@ use parquet::schema::parser::parse_message_type;
 use self::line::Line;
 use crate::record::{RecordWriter, push_milliseconds, push_number, push_text};
 
-/// One column per field of a record; `id` and `headers` hold JSON. A body is in `body` when it is text, JSON as it came included, and in
-/// `body_binary` otherwise; `body_type` says `json`, `text` or `binary`.
+/// One column per field of a record, where `source` and `fetched_at` stand for `from` and `at`, which are words of SQL;
+/// files of earlier releases have these. `id` and `headers` hold JSON. A body is in `body` when it is text, JSON as it came
+/// included, and in `body_binary` otherwise; `body_type` says `json`, `text` or `binary`.
 const SCHEMA: &str = "
     message record {
         REQUIRED INT64 pos (INTEGER(64,false));
@@ -31,8 +33,8 @@ const SCHEMA: &str = "
         REQUIRED BYTE_ARRAY url (UTF8);
         REQUIRED BYTE_ARRAY outcome (UTF8);
         OPTIONAL INT32 status (INTEGER(16,false));
-        OPTIONAL BYTE_ARRAY from (UTF8);
-        REQUIRED INT64 at (TIMESTAMP(MILLIS,true));
+        OPTIONAL BYTE_ARRAY source (UTF8);
+        REQUIRED INT64 fetched_at (TIMESTAMP(MILLIS,true));
         REQUIRED DOUBLE ms;
         REQUIRED INT32 attempts (INTEGER(32,false));
         OPTIONAL BYTE_ARRAY final_url (UTF8);
@@ -132,13 +134,7 @@ impl Columns {
     }
 
     fn write(&self, level: i32, out: &mut Vec<u8>) -> Result<(), ParquetError> {
-        let properties = WriterProperties::builder()
-            .set_compression(Compression::ZSTD(ZstdLevel::try_new(level.clamp(1, 22))?))
-            .set_writer_version(WriterVersion::PARQUET_1_0)
-            .set_created_by(concat!("v6kit version ", env!("CARGO_PKG_VERSION")).to_owned())
-            .build();
-        let schema = Arc::new(parse_message_type(SCHEMA)?);
-        let mut file = SerializedFileWriter::new(out, schema, Arc::new(properties))?;
+        let mut file = file_writer(level, out)?;
         let mut rows = file.next_row_group()?;
         put::<Int64Type, _>(&mut rows, &self.pos, None)?;
         put_optional::<ByteArrayType, _>(&mut rows, &self.id)?;
@@ -163,6 +159,100 @@ impl Columns {
         rows.close()?;
         file.close().map(drop)
     }
+}
+
+fn file_writer<W: io::Write + Send>(level: i32, out: W) -> Result<SerializedFileWriter<W>, ParquetError> {
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(level.clamp(1, 22))?))
+        .set_writer_version(WriterVersion::PARQUET_1_0)
+        .set_created_by(concat!("v6kit version ", env!("CARGO_PKG_VERSION")).to_owned())
+        .build();
+    let schema = Arc::new(parse_message_type(SCHEMA)?);
+    SerializedFileWriter::new(out, schema, Arc::new(properties))
+}
+
+/// Writes the rows of `files` to one file with one row group, in their order.
+pub(crate) fn merge(files: Vec<Bytes>, level: i32, out: impl io::Write + Send) -> io::Result<()> {
+    let invalid = |error: ParquetError| io::Error::new(io::ErrorKind::InvalidData, error);
+    let readers: Result<Vec<_>, _> = files.into_iter().map(SerializedFileReader::new).collect();
+    let readers = readers.map_err(invalid)?;
+    let written = || -> Result<(), ParquetError> {
+        let mut file = file_writer(level, out)?;
+        let mut rows = file.next_row_group()?;
+        let columns: Vec<_> = file_columns(&readers)?;
+        for (index, kind) in columns.into_iter().enumerate() {
+            match kind {
+                Type::INT32 => copy_column::<Int32Type, _>(&readers, index, &mut rows)?,
+                Type::INT64 => copy_column::<Int64Type, _>(&readers, index, &mut rows)?,
+                Type::DOUBLE => copy_column::<DoubleType, _>(&readers, index, &mut rows)?,
+                Type::BYTE_ARRAY => copy_column::<ByteArrayType, _>(&readers, index, &mut rows)?,
+                other => return Err(ParquetError::General(format!("a column of {other}"))),
+            }
+        }
+        rows.close()?;
+        file.close().map(drop)
+    };
+    written().map_err(|error| match error {
+        // What the disk said.
+        ParquetError::External(source) => match source.downcast::<io::Error>() {
+            Ok(source) => *source,
+            Err(source) => io::Error::other(source),
+        },
+        error => io::Error::other(error),
+    })
+}
+
+/// The types of the columns, which all `readers` have in common.
+fn file_columns(readers: &[SerializedFileReader<Bytes>]) -> Result<Vec<Type>, ParquetError> {
+    let types = |reader: &SerializedFileReader<Bytes>| -> Vec<Type> {
+        let schema = reader.metadata().file_metadata().schema_descr();
+        schema
+            .columns()
+            .iter()
+            .map(|column| column.physical_type())
+            .collect()
+    };
+    let mut all = readers.iter().map(types);
+    let first = all.next().unwrap_or_default();
+    if all.any(|other| other != first) {
+        return Err(ParquetError::General("files with different columns".to_owned()));
+    }
+    Ok(first)
+}
+
+/// Copies a column, some rows at a time.
+fn copy_column<T: DataType, W: io::Write + Send>(
+    readers: &[SerializedFileReader<Bytes>],
+    index: usize,
+    rows: &mut SerializedRowGroupWriter<'_, W>,
+) -> Result<(), ParquetError> {
+    /// Rows that are held at a time.
+    const BATCH: usize = 256;
+    let Some(mut column) = rows.next_column()? else {
+        return Err(ParquetError::General(
+            "more columns than the schema has".to_owned(),
+        ));
+    };
+    let (mut values, mut levels) = (Vec::new(), Vec::new());
+    for reader in readers {
+        for group in 0..reader.num_row_groups() {
+            let group = reader.get_row_group(group)?;
+            let is_optional = group.metadata().column(index).column_descr().max_def_level() > 0;
+            let mut from = get_typed_column_reader::<T>(group.get_column_reader(index)?);
+            loop {
+                values.clear();
+                levels.clear();
+                let (read, ..) =
+                    from.read_records(BATCH, is_optional.then_some(&mut levels), None, &mut values)?;
+                if read == 0 {
+                    break;
+                }
+                let levels = is_optional.then_some(&levels[..]);
+                column.typed::<T>().write_batch(&values, levels, None)?;
+            }
+        }
+    }
+    column.close()
 }
 
 fn text(text: &str) -> ByteArray {
@@ -216,9 +306,10 @@ fn push_row(row: &Row, times: &mut RecordWriter, out: &mut Vec<u8>) -> io::Resul
                 out.extend_from_slice(b"{\"pos\":");
                 push_number(out, *position);
             }
-            ("url" | "outcome" | "from" | "final_url", Field::Str(text)) => push_string(out, name, text),
+            ("url" | "outcome" | "final_url", Field::Str(text)) => push_string(out, name, text),
+            ("source" | "from", Field::Str(text)) => push_string(out, "from", text),
             ("status", Field::UShort(status)) => push_raw(out, name, &status.to_string()),
-            ("at", Field::TimestampMillis(at)) => {
+            ("fetched_at" | "at", Field::TimestampMillis(at)) => {
                 out.extend_from_slice(b",\"at\":\"");
                 let since = Duration::from_millis(u64::try_from(*at).unwrap_or(0));
                 times.push_time(out, UNIX_EPOCH + since);

@@ -1,10 +1,14 @@
 //! From full frames to committed ones.
 
+mod merge;
+
 use std::io;
 use std::sync::Arc;
 
 use v6kit_base::{Code, Hint};
 
+pub use self::merge::small_files;
+use self::merge::{MergeAt, Until};
 use crate::disk::{Disk, DiskLow};
 use crate::encoder::Encoder;
 use crate::frame::{Frame, now_milliseconds};
@@ -86,6 +90,9 @@ pub struct Archive {
     segment: Option<Box<dyn SegmentSink>>,
     disk: Disk,
     encoded: Vec<u8>,
+    /// Files of a frame each that are to become one.
+    loose: Vec<CommittedFrame>,
+    merge_at: MergeAt,
     /// A segment is not added to beyond this length.
     roll_at: u64,
 }
@@ -119,6 +126,8 @@ impl Archive {
             segment: None,
             disk,
             encoded: Vec::new(),
+            loose: Vec::new(),
+            merge_at: MergeAt::default(),
             roll_at: SEGMENT_BYTES,
         }
     }
@@ -140,6 +149,12 @@ impl Archive {
         match self.ledger.commit(&frame, &self.leases.fences())? {
             Commit::Recorded | Commit::Already => self.leases.settle(&frame.ordinals),
             Commit::Fenced => return Err(StoreError::Fenced),
+        }
+        if self.format == Format::Parquet {
+            self.loose.push(frame);
+            if low.is_none() {
+                self.merge(Until::Full);
+            }
         }
         Ok(Committed {
             bytes: place.length,
@@ -182,100 +197,4 @@ impl Archive {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::{Duration, SystemTime};
-
-    use super::*;
-    use crate::frame::OpenFrame;
-    use crate::job_directory::JobDirectory;
-    use crate::ledger::Extent;
-    use crate::ledger::contract::leased;
-    use crate::record::Record;
-    use crate::segment::SegmentDirectory;
-    use crate::{Check, KeepFree, Reach, Selection, Storage, cat, check};
-    use v6kit_model::{ErrorKind, Fault};
-
-    const COMPRESSION: Compression = Compression {
-        level: 3,
-        reach: Reach::OfLevel,
-    };
-
-    /// Commits ten frames of one record each, with segments rolled at `roll_at` bytes.
-    fn store_ten(directory: &std::path::Path, format: Format, compression: Compression, roll_at: u64) {
-        let description = serde_json::json!({ "format": format.as_str() });
-        let description = serde_json::from_value(description).unwrap();
-        let extent = Extent {
-            items: 10,
-            visited: 10,
-        };
-        let JobDirectory { ledger, segments } = JobDirectory::open(directory, &description, extent).unwrap();
-        let leases = HeldLeases::default();
-        leases.add(leased(&*ledger, 10));
-        let disk = Disk::new(segments.clone(), KeepFree::Bytes(0), 0);
-        let mut archive = Archive::new(ledger, segments, leases, disk, format, compression);
-        archive.roll_at = roll_at;
-        let open = OpenFrame::new(
-            &Storage {
-                format,
-                ..Storage::default()
-            },
-            1,
-            7,
-        );
-        let fault = Fault::new(ErrorKind::Dns, "no such name");
-        for ordinal in 0..10 {
-            let record = Record {
-                position: ordinal,
-                id: None,
-                url: "http://h/",
-                status: None,
-                from: None,
-                at: SystemTime::now(),
-                took: Duration::ZERO,
-                attempts: 1,
-                final_url: None,
-                sent: None,
-                answer: None,
-                fault: Some(&fault),
-            };
-            open.push(ordinal, &record);
-            archive.commit(&mut open.take()).unwrap();
-        }
-    }
-
-    fn lines(directory: &std::path::Path) -> usize {
-        let mut out = Vec::new();
-        cat(directory, &Selection::default(), &mut out).unwrap();
-        out.iter().filter(|&&byte| byte == b'\n').count()
-    }
-
-    #[test]
-    fn a_full_segment_is_followed_by_another() {
-        for format in [Format::Ndjson, Format::Warc] {
-            for (roll_at, segments) in [(1 << 20, 1), (1, 10)] {
-                let directory = tempfile::tempdir().unwrap();
-                store_ten(directory.path(), format, COMPRESSION, roll_at);
-                let store = SegmentDirectory::new(directory.path(), format);
-                let found = (1..20).filter(|&number| store.path(number).exists()).count();
-                assert_eq!(found, segments, "{format}");
-                assert_eq!(lines(directory.path()), 10);
-                let Check { items, damages, .. } = check(directory.path()).unwrap();
-                assert_eq!((items, damages.len()), (10, 0));
-            }
-        }
-    }
-
-    #[test]
-    fn every_level_and_reach_is_read_again() {
-        for (level, reach) in [(1, Reach::OfLevel), (3, Reach::Long), (22, Reach::Long)] {
-            let directory = tempfile::tempdir().unwrap();
-            store_ten(
-                directory.path(),
-                Format::Ndjson,
-                Compression { level, reach },
-                1 << 20,
-            );
-            assert_eq!(lines(directory.path()), 10, "{level} {reach:?}");
-        }
-    }
-}
+mod tests;

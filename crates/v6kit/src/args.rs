@@ -126,36 +126,49 @@ pub(crate) fn parse() -> Result<Args, Stop> {
     parse_from(&words)
 }
 
-pub(crate) fn parse_from(words: &[OsString]) -> Result<Args, Stop> {
-    // clap stops at the first error, so `--json` is looked for by hand to answer in the right form.
+/// How the result of `words` is to be printed. clap stops at the first error, so `--json` is looked for by hand to
+/// answer in the right form.
+fn output_of(words: &[OsString]) -> OutputArgs {
     let json = words
         .iter()
         .take_while(|word| *word != "--")
         .any(|word| word == "--json");
-    let output = OutputArgs {
+    OutputArgs {
         json,
         ..OutputArgs::default()
-    };
-    let stop = |error: clap::Error| {
-        if error.use_stderr() {
-            let hint = habit(&error, words).unwrap_or_else(|| help_hint(words));
-            Stop::Usage(usage_failure(&error, &hint), output.clone())
-        } else {
-            Stop::Shown(error)
-        }
-    };
+    }
+}
+
+/// What clap's error about `words` ends in.
+fn stop(error: clap::Error, words: &[OsString]) -> Stop {
+    if error.use_stderr() {
+        let hint = habit(&error, words).unwrap_or_else(|| help_hint(words));
+        Stop::Usage(usage_failure(&error, &hint), output_of(words))
+    } else {
+        Stop::Shown(error)
+    }
+}
+
+/// What `words` say, option by option, before anything is made of it.
+pub(crate) fn matches_of(words: &[OsString]) -> Result<clap::ArgMatches, Stop> {
     let command = if words.iter().any(|word| word == "-h") {
         for_short_help(Args::command())
     } else {
         Args::command()
     };
-    let matches = command.try_get_matches_from(words).map_err(stop)?;
+    command
+        .try_get_matches_from(words)
+        .map_err(|error| stop(error, words))
+}
+
+pub(crate) fn parse_from(words: &[OsString]) -> Result<Args, Stop> {
+    let matches = matches_of(words)?;
     match commands::crawl::expanded(&matches) {
         Ok(Some(args)) => Ok(args),
         Ok(None) => {
-            Args::from_arg_matches(&matches).map_err(|error| stop(error.format(&mut Args::command())))
+            Args::from_arg_matches(&matches).map_err(|error| stop(error.format(&mut Args::command()), words))
         }
-        Err(Stop::Usage(failure, _)) => Err(Stop::Usage(failure, output)),
+        Err(Stop::Usage(failure, _)) => Err(Stop::Usage(failure, output_of(words))),
         Err(shown) => Err(shown),
     }
 }

@@ -101,6 +101,27 @@ impl Options {
         }
     }
 
+    /// From now on the option with this key has these values.
+    pub(crate) fn say(&mut self, key: &str, values: Vec<String>) {
+        self.said.retain(|said| said.key != key);
+        self.said.push(Said {
+            key: key.to_owned(),
+            what: What::Values(values),
+            line: None,
+        });
+    }
+
+    /// Replaces every value.
+    pub(crate) fn map_values(&mut self, mut change: impl FnMut(&str, &str) -> String) {
+        for said in &mut self.said {
+            if let What::Values(values) = &mut said.what {
+                values
+                    .iter_mut()
+                    .for_each(|value| *value = change(&said.key, value));
+            }
+        }
+    }
+
     /// These, and of `weaker` what they neither say nor exclude.
     pub(crate) fn over(self, weaker: Self, command: &Command) -> Self {
         let excluded = |key: &str| {

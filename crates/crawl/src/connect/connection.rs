@@ -171,7 +171,8 @@ impl Connection {
                 Some(proxy) => unreachable_proxy(proxy, &error),
             })?;
         let from = target.from.address().unwrap_or_else(|| local_address(&tcp));
-        let lease = SourceLease::begin(from, target.from);
+        let peer = target.proxy.is_none().then(|| *target.to.ip());
+        let lease = SourceLease::begin(from, target.from, peer);
         let tcp = match &target.tunnel {
             None => tcp,
             Some(tunnel) => timeout_at(target.deadline, Box::pin(proxy::pass(tcp, tunnel)))
@@ -229,6 +230,14 @@ impl Connection {
         match &self.0 {
             Kind::One(one) => one.lease.from,
             Kind::Two(stream) => stream.lease().from,
+        }
+    }
+
+    /// The address of the server; `None` through a proxy.
+    pub(crate) fn peer(&self) -> Option<Ipv6Addr> {
+        match &self.0 {
+            Kind::One(one) => one.lease.peer,
+            Kind::Two(stream) => stream.lease().peer,
         }
     }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod connection;
 pub(crate) mod cookies;
+pub(crate) mod internal;
 pub(crate) mod memory;
 pub(crate) mod names;
 pub(crate) mod proxy;

@@ -72,6 +72,8 @@ impl SourcePicker {
 #[derive(Debug)]
 pub(crate) struct SourceLease {
     pub(crate) from: Ipv6Addr,
+    /// Where the connection leads; `None` through a proxy, which alone knows.
+    pub(crate) peer: Option<Ipv6Addr>,
     lease: Option<Lease>,
     born: Instant,
     /// Nothing left from the address before.
@@ -79,14 +81,15 @@ pub(crate) struct SourceLease {
 }
 
 impl SourceLease {
-    /// A connection from `from`, which is `choice` unless the kernel chose.
-    pub(crate) fn begin(from: Ipv6Addr, choice: SourceChoice) -> Self {
+    /// A connection to `peer` from `from`, which is `choice` unless the kernel chose.
+    pub(crate) fn begin(from: Ipv6Addr, choice: SourceChoice, peer: Option<Ipv6Addr>) -> Self {
         let lease = match choice {
             SourceChoice::Leased(lease) => Some(lease),
             SourceChoice::Kernel | SourceChoice::Address(_) => None,
         };
         Self {
             from,
+            peer,
             is_new: lease.as_ref().is_none_or(Lease::connect),
             lease,
             born: Instant::now(),

@@ -5,8 +5,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
-use v6kit_model::ErrorKind;
 use v6kit_model::url::Scheme;
+use v6kit_model::{Counts, ErrorKind};
 use v6kit_net::{PoolError, RateLimit, SourcePool, TurningPool, Wear, cpu_time};
 use v6kit_store::{
     Disk, DiskLow, Forecast, JobDirectory, Ledger, SegmentDirectory, SqliteLedger, Standing, StoreError,
@@ -14,6 +14,7 @@ use v6kit_store::{
 
 use crate::connect::connection::client_tls;
 use crate::connect::memory::Memory;
+use crate::engine::aside::aside;
 use crate::engine::concurrency::{ConcurrencyController, adapt};
 use crate::engine::error::CrawlError;
 use crate::engine::exposition::Exposition;
@@ -48,6 +49,7 @@ pub struct Crawl {
     began: Instant,
     cpu_before: Duration,
     before: Standing,
+    retried: Counts,
     events: Events,
 }
 
@@ -79,25 +81,16 @@ impl Crawl {
         let outage = Arc::new(outage(&settings, Arc::clone(&connects), sink));
         resolve_first(&job, &settings, &destinations, tell).await?;
         let pools = source_pools(&settings)?;
-        let JobDirectory { ledger, segments } =
-            JobDirectory::open(&settings.output, &job.description(), job.extent())?;
-        ledger.set_invocation(&settings.invocation)?;
-        if let Some(list) = job.items.list() {
-            list.keep(&settings.output)
-                .map_err(|source| StoreError::segment(&*segments, source))?;
-        }
-        let disk = Disk::new(
-            segments.clone(),
-            settings.keep_free,
-            shard::memory_budget(&job, &settings).reserve_bytes(),
-        );
-        let low = disk
-            .low()
-            .map_err(|source| StoreError::segment(&*segments, source))?;
-        if let Some(low) = low {
-            return Err(CrawlError::DiskLow(low));
-        }
-        let before = ledger.standing()?;
+        // Reading a large ledger takes time.
+        let (job, settings) = (Arc::new(job), Arc::new(settings));
+        let (of_job, of_settings) = (Arc::clone(&job), Arc::clone(&settings));
+        let opening = aside(move || open(&of_job, &of_settings));
+        let Opened {
+            directory: JobDirectory { ledger, segments },
+            disk,
+            before,
+            retried,
+        } = opening.await.map_err(CrawlError::Thread)??;
         let (ended, running) = watch::channel(());
         let seen = settings
             .sources
@@ -126,13 +119,14 @@ impl Crawl {
             began: Instant::now(),
             cpu_before: cpu_time(),
             before,
+            retried,
             events,
         };
         let descriptors = descriptors(&settings);
         let shared = Shared {
             memory: Memory::new(settings.memory),
-            job: Arc::new(job),
-            settings: Arc::new(settings),
+            job,
+            settings,
             turning,
             disk,
             ended,
@@ -181,13 +175,20 @@ impl Crawl {
             descriptors: shared.descriptors,
             connects: Arc::clone(&shared.connects),
             memory: shared.memory.clone(),
+            // One shard takes care of them.
+            small_files: if index == 0 {
+                v6kit_store::small_files(&self.ledger, shared.job.storage.format)?
+            } else {
+                Vec::new()
+            },
         };
         let ended = shared.ended.clone();
         let thread = std::thread::Builder::new()
             .name(format!("shard-{index}"))
             .spawn(move || {
                 let _ended = ended;
-                run::run(config)
+                let stop = config.stop.clone();
+                stopping_all(&stop, || run::run(config))
             })
             .map_err(CrawlError::Thread)?;
         self.shards.push(thread);
@@ -242,6 +243,12 @@ impl Crawl {
         Forecast::new(&standing, None, &*self.segments)
     }
 
+    /// Items that were opened again, by the outcome of their newest record.
+    #[must_use]
+    pub fn retried(&self) -> Counts {
+        self.retried
+    }
+
     /// Sends nothing new, and ends when what is under way has come in or the grace is over.
     pub fn drain(&self) {
         self.stop.drain.cancel();
@@ -276,11 +283,7 @@ impl Crawl {
             match shard.join() {
                 Ok(Ok(shard)) => latencies.add(&shard),
                 Ok(Err(error)) => result = result.and(Err(error)),
-                Err(panic) => {
-                    result = result.and(Err(CrawlError::Panic {
-                        message: panic_text(&*panic),
-                    }));
-                }
+                Err(panic) => self.stop.panicked(panic_text(&*panic)),
             }
         }
         result?;
@@ -292,6 +295,8 @@ impl Crawl {
             resumed: self.before.done.sum(),
             refused: self.stop.refused.get().cloned(),
             outage: self.outage.ended(),
+            changed_list: self.stop.changed_list.get().cloned(),
+            panicked: self.stop.panicked.get().cloned(),
             concurrency: self.limits.all(),
             concurrency_found: self.adapting.is_some(),
         };
@@ -394,6 +399,60 @@ fn turning_pool(settings: &Settings) -> Option<Arc<TurningPool>> {
     Some(Arc::new(TurningPool::new(sources.addresses?, wear)))
 }
 
+/// What a job directory is opened for.
+struct Opened {
+    directory: JobDirectory,
+    disk: Disk,
+    before: Standing,
+    retried: Counts,
+}
+
+/// Opens the job directory, and those items again that are to be, once nothing else can keep the crawl from starting.
+fn open(job: &Job, settings: &Settings) -> Result<Opened, CrawlError> {
+    let directory = match job.items.list().filter(|_| settings.append) {
+        None => JobDirectory::open(&settings.output, &job.description(), job.extent())?,
+        Some(list) => JobDirectory::append(&settings.output, &job.description(), job.extent(), list)?,
+    };
+    let JobDirectory { ledger, segments } = &directory;
+    ledger.set_invocation(&settings.invocation, &settings.options)?;
+    if let Some(list) = job.items.list() {
+        list.keep(&settings.output)
+            .map_err(|source| StoreError::segment(&**segments, source))?;
+    }
+    let disk = Disk::new(
+        segments.clone(),
+        settings.keep_free,
+        shard::memory_budget(job, settings).reserve_bytes(),
+    );
+    let low = disk
+        .low()
+        .map_err(|source| StoreError::segment(&**segments, source))?;
+    if let Some(low) = low {
+        return Err(CrawlError::DiskLow(low));
+    }
+    let retried = if settings.retry.is_empty() {
+        Counts::default()
+    } else {
+        v6kit_store::reopen_items(&directory, &settings.retry)?
+    };
+    let before = directory.ledger.standing()?;
+    Ok(Opened {
+        directory,
+        disk,
+        before,
+        retried,
+    })
+}
+
+/// What `shard` comes to. One that panics keeps the others from sending anything new: what it held would be missing.
+fn stopping_all<T>(stop: &Stop, shard: impl FnOnce() -> T) -> T {
+    let shard = std::panic::catch_unwind(std::panic::AssertUnwindSafe(shard));
+    shard.unwrap_or_else(|panic| {
+        stop.panicked(panic_text(&*panic));
+        std::panic::resume_unwind(panic)
+    })
+}
+
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned())
@@ -406,4 +465,20 @@ fn descriptors(settings: &Settings) -> usize {
         .unwrap_or(usize::MAX)
         .saturating_sub(other_files(settings.threads))
         .max(settings.concurrency)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shard_that_panics_stops_the_others() {
+        let stop = Stop::new();
+        let other = stop.clone();
+        let thread = std::thread::spawn(move || stopping_all(&stop, || panic!("by itself")));
+        assert!(thread.join().is_err());
+        assert!(other.drain.is_cancelled());
+        assert_eq!(other.panicked.get().map(String::as_str), Some("by itself"));
+        assert_eq!(stopping_all(&Stop::new(), || 7), 7);
+    }
 }

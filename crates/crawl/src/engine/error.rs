@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use v6kit_net::{Code, Hint, PoolError, ResolveError};
-use v6kit_store::{DiskLow, LedgerError, StoreError};
+use v6kit_store::{DiskLow, LedgerError, ReadError, StoreError};
 
 use crate::connect::connection::TrustError;
 
@@ -17,6 +17,9 @@ pub enum CrawlError {
     /// Records cannot be kept.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Records of earlier runs cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
     /// There is too little room to begin.
     #[error("the disk is too full")]
     DiskLow(#[source] DiskLow),
@@ -48,6 +51,7 @@ impl Hint for CrawlError {
         match self {
             Self::Ledger(error) => error.code(),
             Self::Store(error) => error.code(),
+            Self::Read(error) => error.code(),
             Self::DiskLow(error) => error.code(),
             Self::Pool(error) => error.code(),
             Self::Resolve(error) => error.code(),
@@ -61,6 +65,7 @@ impl Hint for CrawlError {
         match self {
             Self::Ledger(error) => error.hint(),
             Self::Store(error) => error.hint(),
+            Self::Read(error) => error.hint(),
             Self::DiskLow(error) => error.hint(),
             Self::Pool(error) => error.hint(),
             Self::Resolve(error) => error.hint(),

@@ -5,8 +5,8 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use v6kit_model::input::{Items, List, RequestSpec, shown};
-use v6kit_model::{Coding, HttpVersion, Order};
+use v6kit_model::input::{BodyForm, Items, List, RequestSpec, shown};
+use v6kit_model::{Coding, HttpVersion, Order, Outcome};
 use v6kit_net::Prefix;
 use v6kit_store::{Compression, Description, Extent, KeepFree, Storage};
 
@@ -140,7 +140,15 @@ impl Job {
                 },
             ),
         ];
-        Description::new(entries.into_iter().map(|(name, value)| (name.to_owned(), value)))
+        let fill = self.request.body_looks_filled().then(|| {
+            let fill = match self.request.body_form {
+                BodyForm::Literal => "no",
+                BodyForm::Filled => "yes",
+            };
+            (Description::FILL, fill.to_owned())
+        });
+        let entries = entries.into_iter().chain(fill);
+        Description::new(entries.map(|(name, value)| (name.to_owned(), value)))
     }
 }
 
@@ -199,6 +207,12 @@ pub struct Settings {
     pub keep_free: KeepFree,
     /// The words of the command, for the job directory to remember.
     pub invocation: Vec<String>,
+    /// The words that say the same from wherever they are said, without a job file and without secrets.
+    pub options: Vec<String>,
+    /// Whether the list may have grown since the job began.
+    pub append: bool,
+    /// Items whose newest records have these outcomes are fetched again.
+    pub retry: Vec<Outcome>,
     /// How long requests that are under way have to come in when the crawl is stopped.
     pub grace: Duration,
     /// Where jitter and the like begin.

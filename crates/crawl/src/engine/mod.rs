@@ -1,9 +1,11 @@
 //! The way of the items: a crawl, its shards, their slots, and what becomes of an item after each attempt.
 
+pub(crate) mod aside;
 mod backlog;
 mod concurrency;
 pub(crate) mod crawl;
 pub(crate) mod error;
+mod examiner;
 mod exposition;
 pub(crate) mod job;
 pub(crate) mod limits;

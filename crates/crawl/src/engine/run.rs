@@ -36,9 +36,10 @@ pub(crate) fn run(config: ShardConfig) -> Result<Latencies, CrawlError> {
         let ledger = Arc::clone(&config.ledger);
         let segments = Arc::clone(&config.segments);
         let disk = config.disk.clone();
+        let small = config.small_files.clone();
         let shard = Rc::new(Shard::new(config));
         let leases = HeldLeases::default();
-        let archive = Archive::new(
+        let mut archive = Archive::new(
             Arc::clone(&ledger),
             segments,
             leases.clone(),
@@ -46,6 +47,7 @@ pub(crate) fn run(config: ShardConfig) -> Result<Latencies, CrawlError> {
             shard.job.storage.format,
             shard.settings.compression,
         );
+        archive.adopt(small);
         let writing = write_frames(&shard, archive);
         let working = work(&shard, &ledger, &leases);
         let (worked, written) = tokio::join!(working, writing);
@@ -186,5 +188,8 @@ async fn write_frames(shard: &Shard, mut archive: Archive) -> Result<(), StoreEr
             }
         }
     }
+    tokio::task::spawn_blocking(move || archive.close())
+        .await
+        .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
     Ok(())
 }

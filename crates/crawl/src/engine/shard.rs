@@ -10,16 +10,19 @@ use std::time::Duration;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 use v6kit_http1::Buffers;
-use v6kit_model::input::{Cursor, Frontier, Overrides, has_placeholders};
+use v6kit_model::input::{Cursor, Frontier, List, Overrides, has_placeholders};
 use v6kit_model::{Fault, HttpVersion, Outcome, Protocol, VisitOrder};
 use v6kit_net::{Leaving, RateLimit, SourcePool, TurningPool};
-use v6kit_store::{Disk, DiskLow, Fill, Ledger, Mark, MemoryBudget, OpenFrame, Pushed, Record, SegmentStore};
+use v6kit_store::{
+    CommittedFrame, Disk, DiskLow, Fill, Ledger, Mark, MemoryBudget, OpenFrame, Pushed, Record, SegmentStore,
+};
 
 use crate::connect::connection::{Connection, LastAnswer, LazyTls};
 use crate::connect::cookies::Jars;
 use crate::connect::memory::Memory;
 use crate::connect::source_lease::{LeaseLimits, SourcePicker};
 use crate::engine::backlog::Backlog;
+use crate::engine::examiner::Examiner;
 use crate::engine::job::{CookiePolicy, Job, Settings, Sources};
 use crate::engine::limits::{Limits, share};
 use crate::engine::queue::Queue;
@@ -79,6 +82,8 @@ pub(crate) struct ShardConfig {
     pub(crate) connects: Arc<RateLimit>,
     /// For bodies and records on their way to the disk.
     pub(crate) memory: Memory,
+    /// Segments of earlier runs that are to be merged with others.
+    pub(crate) small_files: Vec<CommittedFrame>,
 }
 
 /// The addresses that any shard has sent from, where they are few enough to tell apart. Touched for each
@@ -94,6 +99,10 @@ pub(crate) struct Stop {
     pub(crate) disk_low: Arc<OnceLock<DiskLow>>,
     /// Why the site leaves no point in going on.
     pub(crate) refused: Arc<OnceLock<String>>,
+    /// The list that is another than at the start.
+    pub(crate) changed_list: Arc<OnceLock<String>>,
+    /// What a shard said that stopped by an error of its own.
+    pub(crate) panicked: Arc<OnceLock<String>>,
 }
 
 impl Stop {
@@ -102,7 +111,25 @@ impl Stop {
             drain: Drain::default(),
             disk_low: Arc::default(),
             refused: Arc::default(),
+            changed_list: Arc::default(),
+            panicked: Arc::default(),
         }
+    }
+
+    /// A shard has stopped by an error of its own, and nothing new is sent.
+    pub(super) fn panicked(&self, message: String) {
+        let _ = self.panicked.set(message);
+        self.drain.cancel();
+    }
+
+    /// Where the list was seen to be another than at the start, nothing more of it is fetched. Whether it was.
+    pub(super) fn at_changed_list(&self, list: Option<&List>) -> bool {
+        let Some(path) = list.and_then(List::changed) else {
+            return false;
+        };
+        let _ = self.changed_list.set(path.display().to_string());
+        self.drain.cancel();
+        true
     }
 
     /// The site refuses: the first reason counts, and nothing new is sent.
@@ -122,6 +149,7 @@ pub(crate) struct Shard {
     pub(crate) backlog: Backlog,
     pub(crate) progress: Arc<Progress>,
     pub(crate) latencies: RefCell<Latencies>,
+    pub(super) examiner: Examiner,
     /// Where cookies are kept, if they are.
     pub(crate) jars: Option<Jars>,
     pub(crate) stop: Stop,
@@ -203,6 +231,7 @@ impl Shard {
                 buffers: Buffers::new(),
             },
             progress,
+            examiner: Examiner::new(),
             latencies: RefCell::new(Latencies::new()),
             jars: match job.cookies {
                 CookiePolicy::Forget => None,

@@ -5,6 +5,7 @@ mod connect;
 mod context;
 mod follow;
 mod outgoing;
+mod reach;
 mod robots;
 
 use std::net::Ipv6Addr;
@@ -19,6 +20,7 @@ use v6kit_model::{Answer, Fault, HttpVersion, Item, Protocol};
 use self::conclude::{conclude, set_aside};
 use self::context::{Attempt, ItemContext};
 use self::outgoing::{Outgoing, origin_form};
+use self::reach::Reach;
 use self::robots::{Named, Refused};
 use crate::connect::connection::{Connection, Delivery, Failed, LastAnswer, Message, Timer};
 use crate::engine::limits::RunningSlot;
@@ -40,6 +42,8 @@ pub(crate) struct Slot {
     url: String,
     /// The only source address that will do for the next request.
     bound: Option<Ipv6Addr>,
+    /// Who says where the next request goes.
+    reach: Reach,
 }
 
 /// What sending a request once came to.
@@ -58,6 +62,7 @@ impl Slot {
             shard,
             url: String::new(),
             bound: None,
+            reach: Reach::Named,
         }
     }
 
@@ -129,12 +134,14 @@ impl Slot {
         });
         let (site, path, mut overrides) = match found {
             Ok(found) => found,
+            Err(_) if shard.stop.at_changed_list(shard.job.items.list()) => return None,
             Err(fault) => {
                 let record = Attempt::new().record(position, url, item, Some(&fault));
                 shard.finish(item.ordinal, &record);
                 return None;
             }
         };
+        site.named.set(true);
         // No slot waits for a name server while there is other work.
         if site.is_being_looked_up() {
             shard.queue.wait_for_name(item);
@@ -179,7 +186,7 @@ impl Slot {
                 if set_aside(shard, &context, started, &fault).await {
                     return;
                 }
-                return conclude(shard, &context, &outgoing, Err(fault), None);
+                return conclude(shard, &context, &outgoing, Err(fault), None).await;
             }
         };
         let fetched = self.fetch(shard, &site, &outgoing, &mut context.attempt).await;
@@ -200,7 +207,7 @@ impl Slot {
                 // Rare, and large.
                 Box::pin(self.follow(shard, context, carried, first)).await;
             }
-            fetched => conclude(shard, &context, &outgoing, fetched, None),
+            fetched => conclude(shard, &context, &outgoing, fetched, None).await,
         }
     }
 

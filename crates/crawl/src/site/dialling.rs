@@ -16,6 +16,7 @@ use crate::connect::source_lease::{SourceChoice, SourcePicker};
 use crate::site::connects::Connects;
 use crate::site::conntrack::Dialled;
 use crate::site::outage::Outage;
+use crate::site::reach::Bounds;
 use crate::site::{Reached, Site};
 use crate::stats::progress::Progress;
 
@@ -69,10 +70,18 @@ pub(crate) async fn connect(
     dialer: &Dialer,
     site: &Site,
     departing: Departing,
+    bounds: Bounds<'_>,
     mut deadline: Instant,
     trace: &mut Trace,
 ) -> Result<Opened, Fault> {
-    let all = addresses(site, deadline).await?;
+    let mut all = addresses(site, deadline).await?;
+    if let Bounds::Public { .. } = bounds {
+        // A proxy alone knows the addresses of names.
+        match site.destination().proxy() {
+            None => all = bounds.within(site, &all)?.into(),
+            Some(_) => bounds.judge_host(site)?,
+        }
+    }
     let mut order = site.rotation.order(&all, Instant::now()).into_iter();
     let mut left = order.len() as u32;
     loop {
@@ -90,7 +99,7 @@ pub(crate) async fn connect(
             Departing::From(from) => SourceChoice::Address(from),
         };
         trace.from = from.address();
-        let opened = open(dialer, site, to, from, deadline.min(now + part)).await;
+        let opened = open(dialer, site, to, from, bounds, deadline.min(now + part)).await;
         match opened {
             Err(fault) if left > 0 && is_of_address(fault.kind) && Instant::now() < deadline => {
                 tracing::debug!(%to, %fault, "the next address is tried");
@@ -121,7 +130,7 @@ fn is_of_address(kind: ErrorKind) -> bool {
 }
 
 /// The addresses that are dialled: those of the destination, or of the proxy.
-async fn addresses(site: &Site, deadline: Instant) -> Result<Arc<[SocketAddrV6]>, Fault> {
+pub(crate) async fn addresses(site: &Site, deadline: Instant) -> Result<Arc<[SocketAddrV6]>, Fault> {
     let destination = site.destination();
     let Some(proxy) = destination.proxy() else {
         return destination
@@ -157,6 +166,7 @@ async fn open(
     site: &Site,
     to: SocketAddrV6,
     from: SourceChoice,
+    bounds: Bounds<'_>,
     deadline: Instant,
 ) -> Result<Opened, Fault> {
     let tls = match &site.server_name {
@@ -168,7 +178,7 @@ async fn open(
     let tunnel = match reached.filter(|_| !site.is_forwarded) {
         None => None,
         // Its room is for those that need it.
-        Some(reached) => Some(Box::pin(tunnel(site, reached, deadline)).await?),
+        Some(reached) => Some(Box::pin(tunnel(site, reached, bounds, deadline)).await?),
     };
     let source = from.address();
     let target = Target {
@@ -205,7 +215,12 @@ async fn open(
 }
 
 /// What a proxy has to be told before it passes anything on.
-async fn tunnel<'a>(site: &'a Site, reached: &'a Reached, deadline: Instant) -> Result<Tunnel<'a>, Fault> {
+async fn tunnel<'a>(
+    site: &'a Site,
+    reached: &'a Reached,
+    bounds: Bounds<'_>,
+    deadline: Instant,
+) -> Result<Tunnel<'a>, Fault> {
     let destination = site.destination();
     let origin = destination.origin();
     let to = if reached.proxy.resolves() {
@@ -215,6 +230,7 @@ async fn tunnel<'a>(site: &'a Site, reached: &'a Reached, deadline: Instant) -> 
             .addresses(deadline)
             .await
             .map_err(|error| resolve_fault(&error))?;
+        let all = bounds.within(site, &all)?;
         let order = site.far_rotation.order(&all, Instant::now());
         // A name has an address at least.
         let first = order.first().copied();

@@ -50,6 +50,8 @@ pub(crate) struct Site {
     /// Connections that may serve again, among those of the shard.
     kept: Rc<Kept>,
     connections: Rc<IdleConnections>,
+    /// Whether an item of the job is of it, as far as items were met.
+    pub(crate) named: Cell<bool>,
     /// When items of it were met last, in items of the shard.
     pub(super) met: Cell<u64>,
     /// Whose turn it is to wait for the pace: one at a time, in the order of asking.
@@ -127,6 +129,7 @@ impl Site {
             server_name,
             kept: Rc::default(),
             connections: Rc::clone(connections),
+            named: Cell::new(false),
             met: Cell::new(0),
             queue: Semaphore::new(1),
             rotation: AddressRotation::default(),

@@ -14,6 +14,7 @@ mod local;
 pub(crate) mod outage;
 mod permit;
 pub(crate) mod rate;
+pub(crate) mod reach;
 pub(crate) mod robots;
 mod robots_rules;
 mod sites;

@@ -116,6 +116,12 @@ pub struct Summary {
     pub refused: Option<String>,
     /// Why nothing was reached from this host for too long, where the crawl ended early by that.
     pub outage: Option<String>,
+    /// The list that was changed while it was being crawled, where the crawl ended early by that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changed_list: Option<String>,
+    /// What a part of v6kit said that stopped by an error of its own, where the crawl ended early by that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub panicked: Option<String>,
     /// What may be behind connections that failed.
     pub suspicion: Option<Suspicion>,
     /// Requests that might be in flight in the end.
@@ -182,6 +188,8 @@ pub(crate) struct Run {
     pub(crate) resumed: u64,
     pub(crate) refused: Option<String>,
     pub(crate) outage: Option<String>,
+    pub(crate) changed_list: Option<String>,
+    pub(crate) panicked: Option<String>,
     pub(crate) concurrency: usize,
     pub(crate) concurrency_found: bool,
 }
@@ -214,6 +222,8 @@ impl Summary {
             left: run.standing.left(),
             refused: run.refused.clone(),
             outage: run.outage.clone(),
+            changed_list: run.changed_list.clone(),
+            panicked: run.panicked.clone(),
             suspicion: (sample.table_full > 0).then_some(Suspicion::Conntrack),
             concurrency: run.concurrency,
             concurrency_found: run.concurrency_found,

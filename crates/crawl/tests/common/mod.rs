@@ -68,6 +68,9 @@ pub(crate) fn settings(output: &Path) -> Settings {
         commit_every: Duration::from_secs(30),
         keep_free: KeepFree::Bytes(0),
         invocation: Vec::new(),
+        options: Vec::new(),
+        append: false,
+        retry: Vec::new(),
         grace: Duration::from_secs(1),
         seed: 1,
     }

@@ -174,6 +174,16 @@ impl Items {
         }
     }
 
+    /// Whether anything tells the items apart that could be put into a body.
+    #[must_use]
+    pub fn has_values(&self) -> bool {
+        match &self.0 {
+            Kind::Templates { templates, .. } => templates.iter().any(Template::has_values),
+            Kind::Lines(_) => false,
+            Kind::Substituted { .. } => true,
+        }
+    }
+
     /// The list, where the items come from one.
     #[must_use]
     pub fn list(&self) -> Option<&List> {

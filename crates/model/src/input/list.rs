@@ -1,5 +1,6 @@
 //! Items from a list: one per line, found by number without holding the list in memory.
 
+mod derived;
 mod error;
 mod index;
 mod packing;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 pub use self::error::ListError;
 use self::index::Index;
 use self::packing::{Packing, packing, unpack};
+use crate::input::watched::Watched;
 use crate::outcome::{ErrorKind, Fault};
 
 /// Where the lines are.
@@ -31,6 +33,8 @@ pub struct List {
     file: Arc<File>,
     index: Arc<Index>,
     path: Option<PathBuf>,
+    /// What it was like, where it is read from its own file.
+    watched: Option<Arc<Watched>>,
 }
 
 const BUFFER: usize = 1 << 20;
@@ -52,6 +56,11 @@ impl List {
     /// # Errors
     /// [`ListError`].
     pub fn open(source: &ListSource, directory: &Path) -> Result<Self, ListError> {
+        Self::open_copying(source, directory, LARGEST_COPY)
+    }
+
+    /// The same, with the size up to which a file is copied.
+    fn open_copying(source: &ListSource, directory: &Path, largest: u64) -> Result<Self, ListError> {
         let what = match source {
             ListSource::File(path) => path.display().to_string(),
             ListSource::StandardInput => "standard input".to_owned(),
@@ -60,6 +69,7 @@ impl List {
             what: what.clone(),
             source,
         };
+        let mut watched = None;
         let (file, path) = match source {
             ListSource::File(path) => {
                 let file = File::open(path).map_err(unreadable)?;
@@ -69,10 +79,12 @@ impl List {
                     true if !packed => Some(path.canonicalize().map_err(unreadable)?),
                     _ => None,
                 };
-                if path.is_some() && metadata.len() > LARGEST_COPY {
-                    (file, path)
-                } else {
-                    (unpack(file, directory, &what)?, path)
+                match path {
+                    Some(path) if metadata.len() > largest => {
+                        watched = Some(Arc::new(Watched::new(&path, &file).map_err(unreadable)?));
+                        (file, Some(path))
+                    }
+                    path => (unpack(file, directory, &what)?, path),
                 }
             }
             ListSource::StandardInput => (unpack(io::stdin().lock(), directory, &what)?, None),
@@ -85,6 +97,7 @@ impl List {
             file: Arc::new(file),
             index: Arc::new(index),
             path,
+            watched,
         })
     }
 
@@ -99,6 +112,32 @@ impl List {
         if self.index.length > LARGEST_COPY || copy.try_exists()? {
             return Ok(());
         }
+        match self.pack(directory)?.persist_noclobber(&copy) {
+            Ok(_) => File::open(directory)?.sync_all(),
+            Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            Err(error) => Err(error.error),
+        }
+    }
+
+    /// The same in the place of the copy that is there.
+    ///
+    /// # Errors
+    /// What the system said.
+    pub fn replace_copy(&self, directory: &Path) -> io::Result<()> {
+        let copy = directory.join(LIST_COPY);
+        if self.index.length > LARGEST_COPY {
+            return match std::fs::remove_file(copy) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            };
+        }
+        let packed = self.pack(directory)?;
+        packed.persist(&copy).map_err(|error| error.error)?;
+        File::open(directory)?.sync_all()
+    }
+
+    /// A packed copy in a file of `directory` that has no name of its own yet.
+    fn pack(&self, directory: &Path) -> io::Result<tempfile::NamedTempFile> {
         let mut packed = zstd::Encoder::new(tempfile::NamedTempFile::new_in(directory)?, 1)?;
         let mut buffer = vec![0; BUFFER];
         let mut offset = 0;
@@ -115,11 +154,7 @@ impl List {
         // Readable by whoever may read the ledger and the segments.
         file.as_file()
             .set_permissions(std::fs::Permissions::from_mode(0o644))?;
-        match file.persist_noclobber(&copy) {
-            Ok(_) => File::open(directory)?.sync_all(),
-            Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            Err(error) => Err(error.error),
-        }
+        Ok(file)
     }
 
     /// The number of items.
@@ -140,10 +175,26 @@ impl List {
         self.path.as_deref()
     }
 
+    /// The file of a list that is too large to be copied, once it was seen to be another than at the start.
+    #[must_use]
+    pub fn changed(&self) -> Option<&Path> {
+        self.watched.as_ref()?.changed()
+    }
+
+    fn require_as_it_was(&self) -> io::Result<()> {
+        match &self.watched {
+            Some(watched) if !watched.is_as_it_was(&self.file) => {
+                Err(io::Error::other("the list was changed while it was being read"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn block(&self, number: u64) -> io::Result<(Vec<u8>, u64)> {
         let (range, line) = self.index.block(number);
         let mut bytes = vec![0; (range.end - range.start) as usize];
         self.file.read_exact_at(&mut bytes, range.start)?;
+        self.require_as_it_was()?;
         Ok((bytes, line))
     }
 }
@@ -204,10 +255,10 @@ impl Cursor {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn list(text: &[u8]) -> (tempfile::TempDir, List) {
+    pub(in crate::input) fn list(text: &[u8]) -> (tempfile::TempDir, List) {
         let scratch = tempfile::tempdir().unwrap();
         let path = scratch.path().join("list");
         std::fs::write(&path, text).unwrap();
@@ -215,7 +266,7 @@ mod tests {
         (scratch, list)
     }
 
-    fn lines(list: &List) -> Vec<(String, u64)> {
+    pub(in crate::input) fn lines(list: &List) -> Vec<(String, u64)> {
         let mut cursor = Cursor::default();
         (0..list.count())
             .map(|position| {
@@ -309,6 +360,37 @@ mod tests {
         std::fs::write(scratch.path().join("list"), b"http://x/1\nhttp://x/2\n").unwrap();
         assert_eq!(lines(&list)[0].0, "http://h/1");
         assert!(list.path().is_some());
+    }
+
+    #[test]
+    fn a_list_that_is_too_large_to_be_copied_is_read_as_long_as_it_is_as_it_was() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("list");
+        let lines: String = (0..1000).map(|n| format!("http://h/{n:03}\n")).collect();
+        let open = || {
+            std::fs::write(&path, &lines).unwrap();
+            List::open_copying(&ListSource::File(path.clone()), scratch.path(), 100).unwrap()
+        };
+        let written_to = |path: &Path| {
+            // As long as before, and as new as can be.
+            std::fs::write(path, lines.replace('h', "x")).unwrap();
+        };
+        let replaced = |path: &Path| {
+            std::fs::write(path.with_extension("new"), &lines).unwrap();
+            std::fs::rename(path.with_extension("new"), path).unwrap();
+        };
+        let removed = |path: &Path| std::fs::remove_file(path).unwrap();
+        for change in [&written_to as &dyn Fn(&Path), &replaced, &removed] {
+            let list = open();
+            let mut cursor = Cursor::default();
+            assert_eq!(cursor.line(&list, 5).unwrap().0, b"http://h/005");
+            assert_eq!(list.changed(), None);
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            change(&path);
+            assert!(cursor.line(&list, 900).is_err());
+            assert!(list.changed().is_some_and(|changed| changed.ends_with("list")));
+            assert!(cursor.line(&list, 500).is_err(), "it is not trusted again");
+        }
     }
 
     #[test]

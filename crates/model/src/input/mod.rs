@@ -8,6 +8,8 @@ mod list;
 mod placeholders;
 mod request;
 mod template;
+mod unique;
+mod watched;
 
 pub use foreign_form::ForeignForm;
 pub use frontier::{Frontier, Total};
@@ -16,6 +18,7 @@ pub use line::Overrides;
 pub use list::{Cursor, LIST_COPY, LONGEST_LINE, List, ListError, ListSource};
 pub use placeholders::has_placeholders;
 pub use request::{
-    Field, Login, NOT_STORED, RequestError, RequestSpec, Spelling, USER_AGENT, basic, is_secret_header, shown,
+    BodyForm, Field, Login, NOT_STORED, RequestError, RequestSpec, Spelling, USER_AGENT, basic,
+    is_secret_header, shown,
 };
 pub use template::{Template, TemplateError};

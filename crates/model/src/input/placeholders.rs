@@ -1,4 +1,4 @@
-//! Places in headers and in the body that stand for what tells one item from another.
+//! Places in headers, and in a body that is to be filled, that stand for what tells one item from another.
 //!
 //! `{}` is the line of a list, or what the braces of a URL came to, with commas between several; `{1}` to
 //! `{9}` are the single ones. `{{}}` is written as `{}`.
@@ -7,13 +7,26 @@ use bytes::Bytes;
 use http::header::{HeaderValue, InvalidHeaderValue};
 
 use crate::input::line::Overrides;
-use crate::input::request::{Field, RequestSpec};
+use crate::input::request::{BodyForm, Field, RequestSpec};
 
 /// Whether anything of `spec` differs from item to item.
 #[must_use]
 pub fn has_placeholders(spec: &RequestSpec) -> bool {
     let mut texts = spec.headers.values().map(HeaderValue::as_bytes);
-    has_placeholder_in(&spec.body) || texts.any(has_placeholder_in)
+    spec.body_has_places() || texts.any(has_placeholder_in)
+}
+
+impl RequestSpec {
+    /// Whether places in the body are filled, and there are some.
+    fn body_has_places(&self) -> bool {
+        self.body_form == BodyForm::Filled && has_placeholder_in(&self.body)
+    }
+
+    /// Whether the body holds what would be filled in, were it to be filled.
+    #[must_use]
+    pub fn body_looks_filled(&self) -> bool {
+        has_placeholder_in(&self.body)
+    }
 }
 
 /// The headers and the body of `spec` with `values` in their places.
@@ -38,7 +51,7 @@ pub(crate) fn substitute<V: AsRef<[u8]>>(
             });
         }
     }
-    if has_placeholder_in(&spec.body) {
+    if spec.body_has_places() {
         overrides.body = Some(Bytes::from(filled(&spec.body, values)));
     }
     Ok(overrides)
@@ -126,7 +139,21 @@ mod tests {
         spec.body = Bytes::from_static(br#"{"a":{"b":1}}"#);
         assert!(!has_placeholders(&spec));
         spec.body = Bytes::from_static(b"{1}");
+        assert!(!has_placeholders(&spec), "a body is sent as it is");
+        spec.body_form = BodyForm::Filled;
         assert!(has_placeholders(&spec));
+    }
+
+    #[test]
+    fn a_body_is_filled_where_that_is_asked_for_and_headers_always() {
+        let mut spec = RequestSpec::new(http::Method::POST, crate::protocol::Coding::Undo);
+        spec.body = Bytes::from_static(br#"{"query":{"match_all":{}},"id":{1}}"#);
+        spec.headers.insert("x-id", HeaderValue::from_static("{}"));
+        let literal = substitute(&spec, &["7"]).unwrap();
+        assert!(literal.body.is_none() && literal.headers[0].value == "7");
+        spec.body_form = BodyForm::Filled;
+        let filled = substitute(&spec, &["7"]).unwrap().body.unwrap();
+        assert_eq!(filled, &br#"{"query":{"match_all":7},"id":7}"#[..]);
     }
 
     #[test]

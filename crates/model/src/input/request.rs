@@ -34,10 +34,22 @@ pub struct RequestSpec {
     pub headers: HeaderMap,
     /// The body; empty for none.
     pub body: Bytes,
+    /// What becomes of placeholders in it.
+    pub body_form: BodyForm,
     /// Who is said to ask. What proves it is among the headers.
     pub login: Login,
     /// How the names of headers were typed.
     pub spelling: Spelling,
+}
+
+/// What becomes of placeholders in a body.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum BodyForm {
+    /// Nothing: braces are what bodies of JSON are made of.
+    #[default]
+    Literal,
+    /// What tells one item from another takes their places.
+    Filled,
 }
 
 /// A header as it was typed.
@@ -223,6 +235,7 @@ impl RequestSpec {
             method,
             headers,
             body: Bytes::new(),
+            body_form: BodyForm::Literal,
             login: Login::None,
             spelling: Spelling::default(),
         }

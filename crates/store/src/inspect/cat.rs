@@ -1,12 +1,13 @@
 //! Reading a job directory back.
 
+use std::collections::VecDeque;
 use std::io::Write;
 use std::ops::Range;
 use std::path::Path;
 
 use v6kit_model::{Order, Ordinals, Outcome, VisitOrder};
 
-use crate::inspect::reading::{ReadError, for_each_line, visit_order};
+use crate::inspect::reading::{ReadError, for_each_line, is_replaced, visit_order};
 use crate::job_directory::JobDirectory;
 use crate::ledger::{Catalog, CommittedFrame};
 use crate::line::LineHead;
@@ -75,21 +76,33 @@ pub fn cat(directory: &Path, selection: &Selection, out: &mut impl Write) -> Res
     let Some(hull) = wanted.hull() else {
         return Ok(());
     };
-    for (frame, stale) in ledger.frames_within(hull)? {
+    let mut frames: VecDeque<_> = ledger.frames_within(hull.clone())?.into();
+    // What was read of frames, and of those that were merged meanwhile.
+    let (mut read, mut read_before) = (Vec::new(), Ordinals::default());
+    while let Some((frame, mut skipped)) = frames.pop_front() {
         if !is_of_interest(&frame, selection, &wanted) {
             continue;
         }
-        let whole = selection.is_everything() && stale.is_empty();
-        for_each_line(&*segments, description.format(), &frame, &mut |line| {
+        skipped.add(&read_before.intersection(&frame.ordinals));
+        let whole = selection.is_everything() && skipped.is_empty();
+        let written = for_each_line(&*segments, description.format(), &frame, &mut |line| {
             let is_wanted = whole
                 || LineHead::read(line).is_some_and(|head| {
-                    selection.has(head) && !stale.contains(visit_order.ordinal(head.position))
+                    selection.has(head) && !skipped.contains(visit_order.ordinal(head.position))
                 });
             if is_wanted {
                 out.write_all(line).map_err(ReadError::Output)?;
             }
             Ok(())
-        })?;
+        });
+        match written {
+            Ok(()) => read.extend(frame.ordinals.without(&skipped).ranges()),
+            Err(error) if is_replaced(&*ledger, &frame, &error)? => {
+                frames = ledger.frames_within(hull.clone())?.into();
+                read_before.add(&Ordinals::from_ranges(std::mem::take(&mut read)));
+            }
+            Err(error) => return Err(error),
+        }
     }
     out.flush().map_err(ReadError::Output)
 }

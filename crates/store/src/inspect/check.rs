@@ -7,12 +7,15 @@ use std::path::Path;
 use v6kit_base::{Code, Hint};
 use v6kit_model::{Counts, Ordinals, VisitOrder};
 
-use crate::inspect::reading::{ReadError, for_each_line, visit_order};
+use crate::inspect::reading::{ReadError, for_each_line, is_replaced, visit_order};
 use crate::job_directory::JobDirectory;
 use crate::ledger::{BoxError, Catalog, CommittedFrame, FramePlace, LedgerError};
 use crate::line::LineHead;
 use crate::segment::{SegmentSink, SegmentStore};
 use crate::storage::Format;
+
+/// How often a check begins anew because frames were merged meanwhile.
+const MOST_TIMES: u32 = 10;
 
 /// Bytes that a repair copies at once.
 const COPIED_AT_ONCE: u64 = 8 << 20;
@@ -124,6 +127,11 @@ pub fn repair(directory: &Path) -> Result<Check, CheckError> {
 
 fn check_all(job: &JobDirectory) -> Result<Check, CheckError> {
     job.require_format()?;
+    check_once(job, 1)
+}
+
+/// Checks all frames for the `times`th time: a crawl that is running may merge some before they were read.
+fn check_once(job: &JobDirectory, times: u32) -> Result<Check, CheckError> {
     let JobDirectory { ledger, segments } = job;
     ledger.check()?;
     let (visit_order, description) = visit_order(&**ledger)?;
@@ -134,9 +142,16 @@ fn check_all(job: &JobDirectory) -> Result<Check, CheckError> {
     };
     let mut found = Check::default();
     for (frame, _) in ledger.frames_within(0..u64::MAX)? {
+        let result = frames.check(&frame);
+        if let Err(error) = &result
+            && times < MOST_TIMES
+            && is_replaced(&**ledger, &frame, error)?
+        {
+            return check_once(job, times + 1);
+        }
         found.frames += 1;
         found.bytes += frame.place.length;
-        match frames.check(&frame) {
+        match result.map_err(|error| words(&error)) {
             Ok(()) => found.items += frame.counts.sum(),
             Err(what) => found.damages.push(Damage {
                 segment: segments.name(frame.place.segment),
@@ -150,6 +165,14 @@ fn check_all(job: &JobDirectory) -> Result<Check, CheckError> {
     Ok(found)
 }
 
+/// What is wrong with a frame, whose place is told beside it.
+fn words(error: &ReadError) -> String {
+    match error {
+        ReadError::Frame { source, .. } => source.to_string(),
+        error => error.to_string(),
+    }
+}
+
 /// The frames of a job, and what they should hold.
 struct Frames<'a> {
     segments: &'a dyn SegmentStore,
@@ -158,10 +181,17 @@ struct Frames<'a> {
 }
 
 impl Frames<'_> {
-    fn check(&self, frame: &CommittedFrame) -> Result<(), String> {
-        let checksum = self.checksum(frame).map_err(|error| error.to_string())?;
+    fn check(&self, frame: &CommittedFrame) -> Result<(), ReadError> {
+        let failed = |source: io::Error| ReadError::Frame {
+            segment: self.segments.name(frame.place.segment),
+            offset: frame.place.offset,
+            source,
+        };
+        let checksum = self.checksum(frame).map_err(failed)?;
         if checksum != frame.checksum {
-            return Err("its bytes are not those that were written (CRC-32 differs)".to_owned());
+            return Err(failed(io::Error::other(
+                "its bytes are not those that were written (CRC-32 differs)",
+            )));
         }
         let mut ordinals = Vec::new();
         let mut counts = Counts::default();
@@ -175,22 +205,20 @@ impl Frames<'_> {
                 None => unreadable += 1,
             }
             Ok(())
-        })
-        .map_err(|error| match error {
-            ReadError::Frame { source, .. } => source.to_string(),
-            error => error.to_string(),
         })?;
         let records = ordinals.len() as u64;
         if unreadable > 0 {
-            Err(format!("{unreadable} records cannot be read"))
+            Err(failed(io::Error::other(format!(
+                "{unreadable} records cannot be read"
+            ))))
         } else if records != frame.counts.sum()
             || counts != frame.counts
             || Ordinals::from_list(&mut ordinals) != frame.ordinals
         {
-            Err(format!(
+            Err(failed(io::Error::other(format!(
                 "it holds {records} records, and not the {} that the ledger has",
                 frame.counts.sum()
-            ))
+            ))))
         } else {
             Ok(())
         }

@@ -105,6 +105,24 @@ pub(crate) fn for_each_line(
     }
 }
 
+/// Whether `frame` could not be read because a crawl that is running has merged it with others since it was looked
+/// up: its file is gone, and so is its row.
+pub(crate) fn is_replaced(
+    ledger: &dyn Catalog,
+    frame: &CommittedFrame,
+    error: &ReadError,
+) -> Result<bool, LedgerError> {
+    let ReadError::Frame { source, .. } = error else {
+        return Ok(false);
+    };
+    if source.kind() != io::ErrorKind::NotFound {
+        return Ok(false);
+    }
+    let hull = frame.ordinals.hull().unwrap_or(0..0);
+    let found = ledger.frames_within(hull)?;
+    Ok(found.iter().all(|(found, _)| found.place != frame.place))
+}
+
 /// Why a Parquet file is not read to its end.
 enum Interruption {
     Taker(ReadError),

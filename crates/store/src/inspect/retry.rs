@@ -9,32 +9,30 @@ use crate::job_directory::JobDirectory;
 use crate::ledger::Catalog;
 use crate::line::LineHead;
 
-/// What was opened again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Retried {
-    /// Items per outcome of their newest record.
-    pub items: Counts,
-    /// The words of the command that crawled here last; empty when none is known.
-    pub invocation: Vec<String>,
-}
-
-/// Opens the items again whose newest record has one of `outcomes`. Their records stand until the next
-/// crawl has newer ones.
+/// Opens the items of the job in `directory` again whose newest record has one of `outcomes`; how many these are.
+/// Their records stand until the next crawl has newer ones.
 ///
 /// # Errors
 /// [`ReadError`], such as while a crawl is running.
-pub fn retry(directory: &Path, outcomes: &[Outcome]) -> Result<Retried, ReadError> {
-    let job = JobDirectory::reopen(directory)?;
-    job.require_format()?;
-    let JobDirectory { ledger, segments } = job;
-    let (visit_order, description) = visit_order(&*ledger)?;
+pub fn retry(directory: &Path, outcomes: &[Outcome]) -> Result<Counts, ReadError> {
+    reopen_items(&JobDirectory::reopen(directory)?, outcomes)
+}
+
+/// The same in a job directory that is open already.
+///
+/// # Errors
+/// [`ReadError`].
+pub fn reopen_items(directory: &JobDirectory, outcomes: &[Outcome]) -> Result<Counts, ReadError> {
+    directory.require_format()?;
+    let JobDirectory { ledger, segments } = directory;
+    let (visit_order, description) = visit_order(&**ledger)?;
     let open = ledger.open_ordinals()?;
     let mut found: [Vec<u64>; 5] = Default::default();
     for (frame, stale) in ledger.frames_within(0..u64::MAX)? {
         if outcomes.iter().all(|&outcome| frame.counts.of(outcome) == 0) {
             continue;
         }
-        for_each_line(&*segments, description.format(), &frame, &mut |line| {
+        for_each_line(&**segments, description.format(), &frame, &mut |line| {
             if let Some(LineHead { position, outcome }) = LineHead::read(line)
                 && outcomes.contains(&outcome)
             {
@@ -54,8 +52,5 @@ pub fn retry(directory: &Path, outcomes: &[Outcome]) -> Result<Retried, ReadErro
         set_aside.push((outcome, ordinals));
     }
     ledger.retry(set_aside)?;
-    Ok(Retried {
-        items,
-        invocation: ledger.invocation()?,
-    })
+    Ok(items)
 }

@@ -67,6 +67,7 @@ pub fn check<L: Ledger + Catalog>(make: impl Fn(Extent) -> L) {
         visited: 30,
     }));
     the_catalogue_tells_what_was_committed(&make(HUNDRED));
+    one_frame_takes_the_place_of_others(&make(HUNDRED));
 }
 
 fn leases_are_the_lowest_and_disjoint(ledger: &dyn Ledger) {
@@ -178,4 +179,34 @@ fn the_catalogue_tells_what_was_committed<L: Ledger + Catalog>(ledger: &L) {
     assert_eq!(ledger.open_ordinals().unwrap(), missing);
     assert_eq!(ledger.recent_pace().unwrap().records, 40);
     ledger.check().unwrap();
+}
+
+fn one_frame_takes_the_place_of_others<L: Ledger + Catalog>(ledger: &L) {
+    let fence = leased(ledger, 100).fence;
+    let frames = [frame(1, 0, 0..10), frame(2, 0, 10..20), frame(3, 0, 20..30)];
+    for frame in &frames {
+        ledger.commit(frame, &[fence]).unwrap();
+    }
+    let places = [frames[0].place, frames[1].place];
+    let merged = frame(4, 0, 0..20);
+    let unknown = frame(9, 0, 0..10).place;
+    assert!(!ledger.replace(&[places[0], unknown], &merged).unwrap());
+    let all = |ledger: &L| -> Vec<CommittedFrame> {
+        let found = ledger.frames_within(0..u64::MAX).unwrap();
+        found.into_iter().map(|(frame, _)| frame).collect()
+    };
+    assert_eq!(all(ledger), frames, "nothing has changed");
+    assert!(ledger.replace(&places, &merged).unwrap());
+    assert_eq!(all(ledger), [merged, frames[2].clone()]);
+    let standing = ledger.standing().unwrap();
+    assert_eq!(
+        (
+            standing.done.sum(),
+            standing.frames,
+            standing.segments,
+            standing.bytes
+        ),
+        (30, 2, 2, 20)
+    );
+    assert_eq!(ledger.missing().unwrap(), Ordinals::from_range(30..100));
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use v6kit_base::{Code, Hint};
 
-use crate::description::Difference;
+use crate::description::{Description, Difference};
 use crate::storage::{BUILD_WITH_ALL, Format};
 use crate::trouble::Trouble;
 
@@ -86,6 +86,21 @@ pub enum LedgerError {
         /// The segment.
         segment: String,
     },
+    /// The list does not begin with the one that the job began with.
+    #[error("the list does not begin with the list of the job in {}", place)]
+    NotGrown {
+        /// Where it lies, in words.
+        place: String,
+    },
+    /// The order of the items depends on how many there are.
+    #[error(
+        "the items of the job in {} are visited in a shuffled order, which cannot grow",
+        place
+    )]
+    Shuffled {
+        /// Where it lies, in words.
+        place: String,
+    },
     /// Files of a crawl are there, and the ledger knows nothing.
     #[error(
         "the ledger in {} is empty, and there are files of a crawl beside it, such as {file}",
@@ -150,7 +165,7 @@ impl Hint for LedgerError {
             Self::Foreign { .. } => Code::ForeignDirectory,
             Self::Missing { .. } => Code::NoCrawl,
             Self::Locked { .. } => Code::CrawlRunning,
-            Self::OtherJob { .. } => Code::OtherJob,
+            Self::OtherJob { .. } | Self::NotGrown { .. } | Self::Shuffled { .. } => Code::OtherJob,
             Self::Version { .. } => Code::OtherVersion,
             Self::NotBuiltIn { .. } => Code::NotBuiltIn,
             Self::Damaged { .. } => Code::LedgerDamaged,
@@ -181,6 +196,19 @@ impl Hint for LedgerError {
                 format!("start one with -o {place}: `v6kit help crawl` shows how")
             }
             Self::Locked { .. } => "wait for it, or interrupt it: it can be resumed".to_owned(),
+            Self::NotGrown { .. } => {
+                "--append is for lines that were added at the end: put the first lines back as they were, or choose another \
+                 directory (-o DIR)"
+                    .to_owned()
+            }
+            Self::Shuffled { .. } => "crawl what was added into another directory (-o DIR)".to_owned(),
+            Self::OtherJob { differences, .. }
+                if matches!(&differences[..], [Difference { name, .. }] if name == Description::LIST) =>
+            {
+                "put the list back as it was; or add --append, where lines were added at its end; or choose another \
+                 directory"
+                    .to_owned()
+            }
             Self::OtherJob { .. } => {
                 "choose another directory, or repeat the first command to resume it".to_owned()
             }

@@ -79,7 +79,7 @@ impl HeldLeases {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::{Commit, CommittedFrame, Leased, Standing};
+    use crate::ledger::{Commit, CommittedFrame, FramePlace, Leased, Standing};
 
     /// A ledger that knows one lease, and renews it for a minute.
     #[derive(Debug)]
@@ -103,6 +103,10 @@ mod tests {
 
         fn commit(&self, _frame: &CommittedFrame, _fences: &[Fence]) -> Result<Commit, LedgerError> {
             Ok(Commit::Fenced)
+        }
+
+        fn replace(&self, _old: &[FramePlace], _merged: &CommittedFrame) -> Result<bool, LedgerError> {
+            Ok(false)
         }
 
         fn standing(&self) -> Result<Standing, LedgerError> {

@@ -2,11 +2,13 @@
 
 mod bookkeeping;
 mod directory;
+mod grown;
 mod rows;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -82,7 +84,10 @@ impl SqliteLedger {
         let lock = lock(directory)?;
         let sqlite = |source| failed(directory, source);
         let database = Connection::open(directory.join(FILE)).map_err(sqlite)?;
-        rows::configure(&database).map_err(sqlite)?;
+        rows::configure(&database).map_err(|source| match no_room(&database) {
+            Some(full) => LedgerError::directory(directory, full),
+            None => failed(directory, source),
+        })?;
         Ok(Self::on(directory, database, Some(lock)))
     }
 
@@ -118,13 +123,25 @@ impl SqliteLedger {
         Ok(known)
     }
 
-    /// Remembers the words of the command that crawls here.
+    /// Remembers the words of the command that crawls here, and those that say the same from wherever they are said.
     ///
     /// # Errors
     /// [`LedgerError`].
-    pub fn set_invocation(&self, words: &[String]) -> Result<(), LedgerError> {
-        let text = serde_json::json!(words).to_string();
-        self.query(|database| rows::set_invocation(database, &text))
+    pub fn set_invocation(&self, words: &[String], options: &[String]) -> Result<(), LedgerError> {
+        let [words, options] = [words, options].map(|words| serde_json::json!(words).to_string());
+        self.query(|database| rows::set_invocation(database, &words, &options))
+    }
+
+    /// The words that say from wherever they are said what the last crawl here did; those of its command, where an
+    /// earlier release crawled, and empty when none are known.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn options(&self) -> Result<Vec<String>, LedgerError> {
+        match self.query(rows::options)? {
+            None => self.invocation(),
+            Some(text) => serde_json::from_str(&text).map_err(|error| self.damaged(format!("run: {error}"))),
+        }
     }
 
     /// Opens items again whose newest records have these outcomes; their records stand until there are
@@ -165,6 +182,16 @@ impl SqliteLedger {
         }
         self.query(|database| rows::rearrange(database, lost, moved, &retries))?;
         self.load()
+    }
+
+    /// Frames of the present generation with fewer records than `records` and less than `bytes`.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn small_frames(&self, records: u64, bytes: u64) -> Result<Vec<CommittedFrame>, LedgerError> {
+        let generation = self.work().generation;
+        let found = self.query(|database| rows::small_frames(database, generation, records, bytes))?;
+        Ok(found.into_iter().map(|stored| stored.frame).collect())
     }
 
     fn create_or_compare(&self, description: &Description, extent: Extent) -> Result<(), LedgerError> {
@@ -230,8 +257,16 @@ impl SqliteLedger {
 
     fn query<T>(&self, ask: impl FnOnce(&mut Connection) -> rusqlite::Result<T>) -> Result<T, LedgerError> {
         let mut database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
-        ask(&mut database).map_err(|source| match source.sqlite_error_code() {
+        let asked = ask(&mut database);
+        asked.map_err(|source| match source.sqlite_error_code() {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => self.damaged(source.to_string()),
+            Some(ErrorCode::SystemIoFailure) => match no_room(&database) {
+                Some(full) => LedgerError::Database {
+                    place: self.directory.display().to_string(),
+                    source: full.into(),
+                },
+                None => failed(&self.directory, source),
+            },
             _ => failed(&self.directory, source),
         })
     }
@@ -374,9 +409,39 @@ impl Ledger for SqliteLedger {
         Ok(Commit::Recorded)
     }
 
+    fn replace(&self, old: &[FramePlace], merged: &CommittedFrame) -> Result<bool, LedgerError> {
+        let replaced = self.query(|database| rows::replace(database, old, merged))?;
+        if replaced.is_none() {
+            return Ok(false);
+        }
+        let mut work = self.work();
+        let standing = &mut work.standing;
+        for place in old {
+            standing.frames -= 1;
+            standing.bytes -= place.length;
+            standing.segments -= u64::from(place.offset == 0);
+        }
+        standing.frames += 1;
+        standing.bytes += merged.place.length;
+        standing.segments += u64::from(merged.place.offset == 0);
+        for place in old {
+            work.tails.remove(&place.segment);
+        }
+        Ok(true)
+    }
+
     fn standing(&self) -> Result<Standing, LedgerError> {
         Ok(self.work().standing)
     }
+}
+
+/// What the system said of a write that found no room, where SQLite calls it a failure of the disk: it knows of ENOSPC,
+/// and not of quotas and limits on the size of files.
+#[allow(unsafe_code, reason = "rusqlite does not tell the error number of the system")]
+fn no_room(database: &Connection) -> Option<io::Error> {
+    // SAFETY: the handle is that of an open connection, which nobody else uses meanwhile.
+    let number = unsafe { rusqlite::ffi::sqlite3_system_errno(database.handle()) };
+    matches!(number, libc::EDQUOT | libc::EFBIG | libc::ENOSPC).then(|| io::Error::from_raw_os_error(number))
 }
 
 fn failed(directory: &Path, source: rusqlite::Error) -> LedgerError {

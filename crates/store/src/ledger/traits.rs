@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use v6kit_model::Ordinals;
 
-use super::{CommittedFrame, Extent, LedgerError, RecentPace, Standing};
+use super::{CommittedFrame, Extent, FramePlace, LedgerError, RecentPace, Standing};
 use crate::description::Description;
 
 /// The table of a job's items, behind which one machine or many may share it.
@@ -48,6 +48,14 @@ pub trait Ledger: Debug + Send + Sync {
     /// # Errors
     /// [`LedgerError`].
     fn commit(&self, frame: &CommittedFrame, fences: &[Fence]) -> Result<Commit, LedgerError>;
+
+    /// Records that `merged`, which is on the disk, holds the records of the frames at `old` from now on, which must
+    /// be of one generation: either all of it is done afterwards, or nothing. Whether it is: not where one of the old
+    /// ones is not there.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    fn replace(&self, old: &[FramePlace], merged: &CommittedFrame) -> Result<bool, LedgerError>;
 
     /// What is committed and what is not.
     ///

@@ -14,12 +14,13 @@ use v6kit_model::{Fault, is_portable};
 
 use super::json::{push_json, push_milliseconds, push_number, push_text};
 use super::{Payload, Record};
-use crate::storage::{Content, FieldPath, Storage};
+use crate::storage::{Content, FailedBody, FieldPath, Storage};
 
 /// Writes records as ndjson, and remembers what is costly to format.
 #[derive(Debug, Default)]
 pub(crate) struct RecordWriter {
     content: Content,
+    failed: FailedBody,
     extract: Vec<FieldPath>,
     /// The second of `prefix`, since 1970.
     second: u64,
@@ -32,6 +33,7 @@ impl RecordWriter {
     pub(crate) fn new(storage: &Storage) -> Self {
         Self {
             content: storage.content,
+            failed: storage.failed,
             extract: storage.extract.clone(),
             ..Self::default()
         }
@@ -75,7 +77,15 @@ impl RecordWriter {
             push_headers(out, answer.headers);
         }
         match (record.fault, &record.answer) {
-            (Some(fault), _) => push_fault(out, fault),
+            (Some(fault), answer) => {
+                push_fault(out, fault);
+                if let Some(payload) = answer
+                    && self.failed == FailedBody::Kept
+                    && self.content != Content::Meta
+                {
+                    push_payload(out, payload);
+                }
+            }
             (None, Some(_)) if self.content == Content::Meta => {}
             (None, Some(payload)) => self.push_body(out, payload),
             (None, None) => {}

@@ -88,6 +88,7 @@ impl SegmentStore for SegmentDirectory {
                 path: self.path(number),
                 unfinished: self.unfinished(number),
                 directory: self.directory.clone(),
+                file: None,
                 length: 0,
                 is_sealed: false,
             }));
@@ -209,33 +210,38 @@ impl SegmentSink for GrowingFile {
     }
 }
 
-/// A file of one frame that cannot be added to. It is under its name once it is sealed.
+/// A file of one frame that cannot be added to, written in parts or at once. It is under its name once it is sealed.
 #[derive(Debug)]
 struct WholeFile {
     number: u64,
     path: PathBuf,
     unfinished: PathBuf,
     directory: PathBuf,
+    /// There is none until something is written.
+    file: Option<File>,
     length: u64,
     is_sealed: bool,
 }
 
 impl SegmentSink for WholeFile {
     fn append(&mut self, frame: &[u8]) -> io::Result<FramePlace> {
-        if self.length > 0 {
-            return Err(io::Error::other("a segment of this format holds one frame"));
-        }
-        OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(&self.unfinished)
-            .and_then(|mut file| file.write_all(frame).and_then(|()| file.sync_data()))?;
-        self.length = frame.len() as u64;
-        Ok(FramePlace {
+        let file = match &mut self.file {
+            Some(file) => file,
+            vacant => vacant.insert(
+                OpenOptions::new()
+                    .write(true)
+                    .create_new(true)
+                    .open(&self.unfinished)?,
+            ),
+        };
+        file.write_all(frame)?;
+        let place = FramePlace {
             segment: self.number,
-            offset: 0,
-            length: self.length,
-        })
+            offset: self.length,
+            length: frame.len() as u64,
+        };
+        self.length += place.length;
+        Ok(place)
     }
 
     fn number(&self) -> u64 {
@@ -247,6 +253,7 @@ impl SegmentSink for WholeFile {
     }
 
     fn seal(mut self: Box<Self>) -> io::Result<()> {
+        self.file.as_ref().map_or(Ok(()), File::sync_data)?;
         rename_new(&self.unfinished, &self.path)?;
         self.is_sealed = true;
         sync_directory(&self.directory)

@@ -6,6 +6,7 @@ mod check;
 mod display;
 mod habits;
 mod job_file;
+mod limits;
 mod read;
 mod report;
 mod retry;
@@ -15,10 +16,12 @@ mod values;
 mod way_out;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Subcommand;
 use indicatif::{HumanBytes, HumanCount};
-use v6kit_crawl::{Crawl, CrawlError, Summary, Suspicion};
+use v6kit_crawl::{Crawl, CrawlError, Rate, Summary, Suspicion};
+use v6kit_model::Outcome;
 use v6kit_store::DiskLow;
 
 pub(crate) use job_file::expanded;
@@ -26,7 +29,7 @@ pub(crate) use job_file::expanded;
 use crate::command_line::{self, quoted};
 use crate::failure::{Exit, Failure};
 use crate::interrupts::Interrupts;
-use crate::printer::Printer;
+use crate::printer::{Form, Printer};
 use crate::service;
 use crate::stderr;
 
@@ -54,8 +57,8 @@ use crate::stderr;
         v6kit crawl --job items.toml -r 5/s\n  \
         v6kit crawl 'https://api.example.org/{1..500}' -o items \\\n    \
             --bearer-file token --redirects 5 -x 'socks5h://[::1]:1080'\n  \
-        v6kit crawl 'https://api.example.org/search?page={1..500}' -d '{\"page\":{}}' \\\n    \
-            -o pages -c auto --rate-total 50/s\n  \
+        v6kit crawl 'https://api.example.org/search?page={1..500}' -o pages \\\n    \
+            -d '{\"page\":{1}}' --fill -c auto --rate-total 50/s\n  \
         v6kit crawl status items\n  \
         v6kit crawl cat items --outcome ok | jq .body\n  \
         v6kit crawl retry items --outcome transient,blocked"
@@ -112,12 +115,26 @@ pub(crate) fn run(args: CrawlArgs, printer: &Printer) -> Result<Exit, Failure> {
         Some(ReadCommand::Retry(args)) => retry::retry(args, printer),
         Some(ReadCommand::Check(args)) => check::check(args, printer),
         None if args.run.job_file.print_job => job_file::print(command_line::words(), printer),
-        None => super::block_on(crawl(
-            args.run,
-            command_line::without_secrets(command_line::texts()),
-            printer,
-        )),
+        None => {
+            let words = command_line::texts();
+            let command = RunCommand {
+                options: job_file::portable_words(&words),
+                words: command_line::without_secrets(words),
+                retry: Vec::new(),
+            };
+            super::block_on(crawl(args.run, command, printer))
+        }
     }
+}
+
+/// The command that crawls.
+struct RunCommand {
+    /// Its words, without secrets.
+    words: Vec<String>,
+    /// Words that say the same from any directory.
+    options: Vec<String>,
+    /// Items that are fetched again: those whose newest records have these outcomes.
+    retry: Vec<Outcome>,
 }
 
 /// A connection touches a few pages of its buffers. With transparent huge pages, which the allocator asks
@@ -127,11 +144,18 @@ fn keep_pages_small() {
     let _ = nix::sys::prctl::set_thp_disable(true);
 }
 
-/// Crawls; `words` are the command that does so.
-async fn crawl(args: args::RunArgs, words: Vec<String>, printer: &Printer) -> Result<Exit, Failure> {
-    keep_pages_small();
-    stderr::write_in_background();
-    let go_on = quoted(&words);
+/// A crawl that has begun.
+struct Started {
+    crawl: Crawl,
+    metrics: Option<v6kit_metrics::MetricsListener>,
+    rate: Rate,
+    stats_interval: Option<Duration>,
+    /// The command that fetches again what failed.
+    retry: String,
+}
+
+/// Everything up to the first request.
+async fn start(args: args::RunArgs, command: RunCommand, printer: &Printer) -> Result<Started, Failure> {
     let metrics = match args.report.metrics {
         Some(address) => Some(super::metrics::bind(address, printer).await?),
         None => None,
@@ -139,15 +163,44 @@ async fn crawl(args: args::RunArgs, words: Vec<String>, printer: &Printer) -> Re
     let state_dir = args.state.state_dir.clone();
     let mut plan = settings::plan(args, printer).await?;
     way_out::look(&plan.settings, &state_dir).await?;
-    let retry = retry_command(&words, &plan.settings.output);
-    plan.settings.invocation = words;
-    let mut interrupts = Interrupts::listen()?;
+    let retry = retry_command(&command.words, &plan.settings.output);
+    let is_retry = !command.retry.is_empty();
+    plan.settings.invocation = command.words;
+    plan.settings.options = command.options;
+    plan.settings.retry = command.retry;
     let rate = plan.settings.rate;
-    let crawl = tokio::select! {
-        crawl = Crawl::start(plan.job, plan.settings, |wait| printer.note(wait)) => crawl,
+    let crawl = Crawl::start(plan.job, plan.settings, |wait| printer.note(wait))
+        .await
+        .map_err(|error| failed(&error))?;
+    if is_retry {
+        retry::tell(crawl.retried(), printer);
+    }
+    Ok(Started {
+        crawl,
+        metrics,
+        rate,
+        stats_interval: plan.stats_interval,
+        retry,
+    })
+}
+
+/// Crawls.
+async fn crawl(args: args::RunArgs, command: RunCommand, printer: &Printer) -> Result<Exit, Failure> {
+    keep_pages_small();
+    limits::outlive();
+    stderr::write_in_background();
+    let go_on = quoted(&command.words);
+    let mut interrupts = Interrupts::listen()?;
+    let Started {
+        crawl,
+        metrics,
+        rate,
+        stats_interval,
+        retry,
+    } = tokio::select! {
+        started = start(args, command, printer) => started?,
         () = interrupts.next() => return Err(interrupted_before(&go_on)),
     };
-    let crawl = crawl.map_err(|error| failed(&error))?;
     if let Some(metrics) = metrics {
         printer.note(format!("counters at http://{}/metrics", metrics.address()));
         let exposition = crawl.exposition();
@@ -155,7 +208,7 @@ async fn crawl(args: args::RunArgs, words: Vec<String>, printer: &Printer) -> Re
     }
     service::ready();
     let status = || display::status(&crawl);
-    let mut display = display::Display::new(&crawl, plan.stats_interval, printer);
+    let mut display = display::Display::new(&crawl, stats_interval, printer);
     let interrupted = tokio::select! {
         () = crawl.ended() => false,
         () = display.run(&crawl) => false,
@@ -185,6 +238,9 @@ async fn crawl(args: args::RunArgs, words: Vec<String>, printer: &Printer) -> Re
     if let Some(Suspicion::Conntrack) = summary.suspicion {
         printer.warning(TABLE_LOOKS_FULL);
     }
+    if let Some(message) = &summary.panicked {
+        return stopped_by_own_error(message, printer);
+    }
     if let Some(low) = disk_low
         && !summary.complete
     {
@@ -198,6 +254,18 @@ async fn crawl(args: args::RunArgs, words: Vec<String>, printer: &Printer) -> Re
 const TABLE_LOOKS_FULL: &str = "looks like a full connection table: new connections hung while established ones \
      went on; check with `v6kit router check` or `v6kit verify`, or on the router with \
      `sysctl net.netfilter.nf_conntrack_count net.netfilter.nf_conntrack_max; dmesg | grep conntrack`";
+
+/// A shard panicked. What the crawl came to is printed already, so that in JSON this is no second document.
+fn stopped_by_own_error(message: &str, printer: &Printer) -> Result<Exit, Failure> {
+    let error = CrawlError::Panic {
+        message: message.to_owned(),
+    };
+    if printer.form() == Form::Json {
+        printer.warning(&error);
+        return Ok(Exit::Failed);
+    }
+    Err(failed(&error))
+}
 
 fn stopped_for_room(low: &DiskLow, left: u64, go_on: &str) -> String {
     format!(
@@ -231,6 +299,14 @@ fn exit_of(summary: &Summary, interrupted: bool, go_on: &str, retry: &str, print
             summary.left,
         ));
         return Exit::Refused;
+    }
+    if let Some(list) = &summary.changed_list {
+        printer.warning(format!(
+            "stopped: {list} was changed while it was being crawled, and is too large for a copy; {} items are left; put it \
+             back as it was, then: {go_on}; where lines were added at its end: {go_on} --append",
+            summary.left,
+        ));
+        return Exit::Failed;
     }
     if let Some(cause) = &summary.outage
         && !summary.complete
@@ -269,7 +345,7 @@ fn exit_of(summary: &Summary, interrupted: bool, go_on: &str, retry: &str, print
 
 fn interrupted_before(go_on: &str) -> Failure {
     Failure::new(Exit::Interrupted, "stopped before the first request")
-        .why("interrupted while names were looked up: nothing was fetched")
+        .why("interrupted while the list, the job directory and names were looked up: nothing was fetched")
         .hint(format!("to go on: {go_on}"))
 }
 
@@ -280,11 +356,17 @@ fn interrupted_at_once(go_on: &str) -> Failure {
 }
 
 fn failed(error: &CrawlError) -> Failure {
-    use v6kit_store::LedgerError::{Directory, Foreign, Locked, OtherJob, Version};
+    use v6kit_store::LedgerError::{Directory, Foreign, Locked, NotGrown, OtherJob, Shuffled, Version};
     let exit = match error {
         error if error.is_disk() => Exit::DiskFull,
         CrawlError::Ledger(
-            Directory { .. } | Foreign { .. } | Locked { .. } | OtherJob { .. } | Version { .. },
+            Directory { .. }
+            | Foreign { .. }
+            | Locked { .. }
+            | NotGrown { .. }
+            | OtherJob { .. }
+            | Shuffled { .. }
+            | Version { .. },
         )
         | CrawlError::Pool(_)
         | CrawlError::Resolve(_)

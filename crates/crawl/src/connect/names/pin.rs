@@ -108,7 +108,7 @@ impl Pin {
         self.port == port && self.host.as_deref().is_none_or(|own| own == host)
     }
 
-    pub(super) fn addresses(&self) -> &[Ipv6Addr] {
+    pub(crate) fn addresses(&self) -> &[Ipv6Addr] {
         &self.addresses
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Instant, SystemTime};
 
-use v6kit_model::{Answer, Coding, ErrorKind, Fault, retry_after};
+use v6kit_model::{Answer, ErrorKind, Fault, retry_after};
 use v6kit_store::{Payload, Record};
 
 use super::context::{Attempt, ItemContext};
@@ -10,8 +10,6 @@ use super::outgoing::Outgoing;
 use crate::connect::connection::{Connection, LastAnswer};
 use crate::engine::retry_policy::{Address, Decision, Next, Signal};
 use crate::engine::shard::Shard;
-use crate::judge::decode::{decode, undo_transfer};
-use crate::judge::judge;
 use crate::site::breaker::ProbeVerdict;
 use crate::site::dialling::Dialer;
 use crate::site::outage::PROBE_PAUSE;
@@ -20,7 +18,7 @@ use crate::site::{Permit, Site};
 use crate::stats::prefix_stats::Visit;
 
 /// Brings an item to its record, or puts it off. `led_nowhere` is why a redirect was followed no further.
-pub(super) fn conclude(
+pub(super) async fn conclude(
     shard: &Shard,
     context: &ItemContext<'_>,
     outgoing: &Outgoing<'_>,
@@ -35,7 +33,7 @@ pub(super) fn conclude(
         Ok((answer, connection)) => (Ok(answer), Some(connection)),
         Err(fault) => (Err(fault), None),
     };
-    let (answer, judged) = examine(shard, &context.attempt, fetched);
+    let (answer, judged) = examine(shard, &context.attempt, fetched).await;
     let judged = led_nowhere.map_or(judged, Err);
     if answer.is_some() {
         shard.dialer.outage.heard(context.attempt.began);
@@ -171,21 +169,16 @@ fn count(shard: &Shard, attempt: &Attempt, connection: Option<&Connection>, faul
 }
 
 /// The answer with its coding undone, where one came, and whether it is the data.
-fn examine(
+async fn examine(
     shard: &Shard,
     attempt: &Attempt,
     fetched: Result<Answer, Fault>,
 ) -> (Option<Answer>, Result<(), Fault>) {
-    let mut answer = match fetched {
+    let answer = match fetched {
         Ok(answer) => answer,
         Err(fault) => return (None, Err(fault)),
     };
     shard.latencies.borrow_mut().record(attempt.took);
-    let job = &shard.job;
-    let decoded = undo_transfer(&mut answer, job.max_body).and_then(|()| match job.coding {
-        Coding::Undo => decode(&mut answer, job.max_body),
-        Coding::Keep => Ok(()),
-    });
-    let judged = decoded.and_then(|()| judge(&answer, &job.expect));
+    let (answer, judged) = shard.examiner.examine(&shard.job, answer).await;
     (Some(answer), judged)
 }

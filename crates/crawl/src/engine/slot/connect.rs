@@ -35,9 +35,23 @@ impl Slot {
             _ => None,
         };
         match idle {
-            Some(connection) => Ok(connection),
+            Some(connection) => self.judged(shard, site, connection),
             // Rare, and large: most of the time its room is better not held.
             None => Box::pin(self.new_connection(shard, site, attempt)).await,
+        }
+    }
+
+    /// `connection`, which was made for another item, where this one may use it.
+    fn judged(&self, shard: &Shard, site: &Site, connection: Connection) -> Result<Connection, Fault> {
+        let judged = connection
+            .peer()
+            .map_or(Ok(()), |peer| self.bounds(shard, site).judge(site, peer));
+        match judged {
+            Ok(()) => Ok(connection),
+            Err(fault) => {
+                shard.keep(site, connection);
+                Err(fault)
+            }
         }
     }
 
@@ -60,7 +74,7 @@ impl Slot {
                         Fault::new(ErrorKind::ConnectTimeout, "no connection was free in time")
                     })?;
                 match site.take_idle(streams, &shard.lease_limits, Instant::now(), false) {
-                    Some(connection) => break connection,
+                    Some(connection) => break self.judged(shard, site, connection)?,
                     None => continue,
                 }
             }
@@ -82,7 +96,7 @@ impl Slot {
         attempt: &mut Attempt,
     ) -> Result<Connection, Fault> {
         if let Some(connection) = site.take_idle_from(from, shard.settings.streams, &shard.lease_limits) {
-            return Ok(connection);
+            return self.judged(shard, site, connection);
         }
         loop {
             let departing = Departing::From(from);
@@ -106,13 +120,14 @@ impl Slot {
         attempt: &mut Attempt,
     ) -> Result<Option<Connection>, Fault> {
         if let Some(connection) = self.turn(shard, site, departing, attempt).await? {
-            return Ok(Some(connection));
+            return self.judged(shard, site, connection).map(Some);
         }
         let connections = &shard.sites.connections;
         let (room, busy) = (connections.dial(), site.dialling());
         let deadline = self.timer.connect_deadline();
+        let bounds = self.bounds(shard, site);
         let mut trace = Trace::default();
-        let opened = dialling::connect(&shard.dialer, site, departing, deadline, &mut trace).await;
+        let opened = dialling::connect(&shard.dialer, site, departing, bounds, deadline, &mut trace).await;
         attempt.from = trace.from.or(attempt.from);
         if trace.waited > Duration::ZERO {
             attempt.began += trace.waited;

@@ -13,6 +13,7 @@ use super::Slot;
 use super::conclude::{conclude, led_on, set_aside};
 use super::context::ItemContext;
 use super::outgoing::Outgoing;
+use super::reach::Reach;
 use super::robots::{Named, Refused};
 use crate::connect::connection::Connection;
 use crate::engine::shard::Shard;
@@ -97,6 +98,15 @@ impl Slot {
     ) {
         self.follow_to_end(shard, context, carried, first).await;
         self.bound = None;
+        self.reach = Reach::Named;
+    }
+
+    /// Waits until the site may be asked that an answer led to.
+    async fn permit_to(&mut self, shard: &Shard, hop: &Hop) -> Result<Permit, Refused> {
+        let reach = self.require_reach(shard, &hop.site).await;
+        reach.map_err(Refused::Forbidden)?;
+        self.permit(shard, &hop.site, Named::ByRedirect, hop.url.as_str())
+            .await
     }
 
     async fn follow_to_end(
@@ -113,7 +123,7 @@ impl Slot {
                 site: Rc::clone(&context.site),
                 url,
             },
-            Err(fault) => return conclude(shard, &context, &carried.outgoing(""), Err(fault), None),
+            Err(fault) => return conclude(shard, &context, &carried.outgoing(""), Err(fault), None).await,
         };
         let mut fetched = Ok(first);
         for followed in 0.. {
@@ -133,13 +143,14 @@ impl Slot {
                     if followed > 0 || fault.is_some() {
                         context.final_url = Some(hop.url.into());
                     }
-                    return conclude(shard, &context, &carried.outgoing(&hop.path), fetched, fault);
+                    return conclude(shard, &context, &carried.outgoing(&hop.path), fetched, fault).await;
                 }
             };
             let status = answer.status;
             // Its memory is not kept while the next one is waited for.
             drop(answer);
             led_on(shard, &context, &connection);
+            self.be_led_from(&connection);
             // Cookies belong to an address: whoever was given one goes on from there.
             if shard.jars.is_some() && shard.settings.sources.is_some() {
                 self.bound = Some(connection.from());
@@ -157,8 +168,7 @@ impl Slot {
             }
             hop = next;
             context.site = Rc::clone(&hop.site);
-            let permit = self.permit(shard, &hop.site, Named::ByRedirect, hop.url.as_str());
-            context.permit = match permit.await {
+            context.permit = match self.permit_to(shard, &hop).await {
                 Ok(Permit::Stopped) | Err(Refused::Stopped) => return,
                 Ok(permit) => permit,
                 Err(Refused::NoConnection(fault)) => {

@@ -114,8 +114,21 @@ impl Slot {
         site: &Site,
         outgoing: &Outgoing<'_>,
     ) -> Result<Answer, Failed> {
+        let before = self.reach;
+        let fetched = self.fetch_led_robots(shard, site, outgoing).await;
+        self.reach = before;
+        fetched
+    }
+
+    async fn fetch_led_robots(
+        &mut self,
+        shard: &Shard,
+        site: &Site,
+        outgoing: &Outgoing<'_>,
+    ) -> Result<Answer, Failed> {
         let fetched = self.fetch(shard, site, outgoing, &mut Attempt::new()).await;
         let (mut answer, connection) = fetched.map_err(failure)?;
+        self.be_led_from(&connection);
         let mut url = site.url_of(outgoing.path).map_err(Failed::NoConnection)?;
         shard.keep(site, connection);
         let mut carried = CarriedRequest {
@@ -145,6 +158,8 @@ impl Slot {
             } = &mut carried;
             redirect::adapt(answer.status, &url, &hop.url, method, headers, body);
             hop.site.label(headers);
+            let reach = self.require_reach(shard, &hop.site).await;
+            reach.map_err(|fault| Failed::Unreachable(fault, None))?;
             hop.site.wait_for_pace(&shard.stop.drain).await;
             let outgoing = carried.outgoing(&hop.path);
             match self.fetch(shard, &hop.site, &outgoing, &mut Attempt::new()).await {

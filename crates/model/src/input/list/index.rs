@@ -15,7 +15,7 @@ const MARKS: usize = 1 << 20;
 const FIRST_STRIDE: u64 = 64;
 
 /// What stands at the beginning of a text and is no part of it (RFC 3629 section 6).
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Where every so many of the lines that are not blank begin, and what tells this list from others.
 #[derive(Debug)]

@@ -1,9 +1,9 @@
 //! The tables, and every statement about them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use v6kit_model::{Counts, Ordinals, Outcome};
 
 use crate::ledger::accounts::Retry;
@@ -49,6 +49,9 @@ const SCHEMA: &str = "
 /// Ledgers of earlier releases have no such table.
 const RESERVED: &str = "CREATE TABLE IF NOT EXISTS reserved (segment INTEGER PRIMARY KEY)";
 
+/// The options of the crawl that ran last, where it was of a release that knows this table.
+const RUN: &str = "CREATE TABLE IF NOT EXISTS run (options TEXT NOT NULL)";
+
 /// A row of `frame`: one frame, or neighbours that were joined.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct StoredFrame {
@@ -66,6 +69,7 @@ pub(super) fn configure(database: &Connection) -> rusqlite::Result<()> {
     database.pragma_update(None, "journal_size_limit", 400_000)?;
     if version(database)? == VERSION {
         database.execute_batch(RESERVED)?;
+        database.execute_batch(RUN)?;
     }
     Ok(())
 }
@@ -74,12 +78,23 @@ pub(super) fn create(database: &mut Connection, description: &str, extent: Exten
     let transaction = database.transaction()?;
     transaction.execute_batch(SCHEMA)?;
     transaction.execute_batch(RESERVED)?;
+    transaction.execute_batch(RUN)?;
     transaction.execute(
         "INSERT INTO job (description, items, visited) VALUES (?1, ?2, ?3)",
         params![description, extent.items as i64, extent.visited as i64],
     )?;
     transaction.pragma_update(None, "user_version", VERSION)?;
     transaction.commit()
+}
+
+/// From now on the job is this one, and so large.
+pub(super) fn grow(database: &mut Connection, description: &str, extent: Extent) -> rusqlite::Result<()> {
+    database
+        .execute(
+            "UPDATE job SET description = ?1, items = ?2, visited = ?3",
+            params![description, extent.items as i64, extent.visited as i64],
+        )
+        .map(drop)
 }
 
 pub(super) fn version(database: &Connection) -> rusqlite::Result<i64> {
@@ -107,13 +122,25 @@ pub(super) fn invocation(database: &mut Connection) -> rusqlite::Result<String> 
     database.query_row("SELECT invocation FROM job", [], |row| row.get(0))
 }
 
-pub(super) fn set_invocation(database: &mut Connection, words: &str) -> rusqlite::Result<()> {
+pub(super) fn set_invocation(database: &mut Connection, words: &str, options: &str) -> rusqlite::Result<()> {
+    if invocation(database)? == words && self::options(database)?.as_deref() == Some(options) {
+        return Ok(());
+    }
+    let transaction = database.transaction()?;
+    transaction.execute("UPDATE job SET invocation = ?1", params![words])?;
+    transaction.execute("DELETE FROM run", [])?;
+    transaction.execute("INSERT INTO run (options) VALUES (?1)", params![options])?;
+    transaction.commit()
+}
+
+pub(super) fn options(database: &mut Connection) -> rusqlite::Result<Option<String>> {
+    let known = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'run'";
+    if database.query_row(known, [], |row| row.get::<_, i64>(0))? == 0 {
+        return Ok(None);
+    }
     database
-        .execute(
-            "UPDATE job SET invocation = ?1 WHERE invocation <> ?1",
-            params![words],
-        )
-        .map(drop)
+        .query_row("SELECT options FROM run", [], |row| row.get(0))
+        .optional()
 }
 
 pub(super) fn reserve(database: &mut Connection, segment: u64) -> rusqlite::Result<()> {
@@ -132,7 +159,7 @@ pub(super) fn reserved(database: &mut Connection) -> rusqlite::Result<Vec<u64>> 
 }
 
 /// Writes a row, in place of the one that it was joined with.
-pub(super) fn put_frame(database: &mut Connection, row: &StoredFrame) -> rusqlite::Result<()> {
+pub(super) fn put_frame(database: &Connection, row: &StoredFrame) -> rusqlite::Result<()> {
     let StoredFrame { generation, frame } = row;
     let CommittedFrame {
         place,
@@ -166,6 +193,56 @@ pub(super) fn put_frame(database: &mut Connection, row: &StoredFrame) -> rusqlit
             fatal
         ])
         .map(drop)
+}
+
+/// Puts `merged` in the place of the rows at `old`, where all are there and of one generation, which is the result.
+pub(super) fn replace(
+    database: &mut Connection,
+    old: &[FramePlace],
+    merged: &CommittedFrame,
+) -> rusqlite::Result<Option<u32>> {
+    let transaction = database.transaction()?;
+    let mut generations = BTreeSet::new();
+    for place in old {
+        let gone: Option<u32> = transaction
+            .query_row(
+                "DELETE FROM frame WHERE segment = ?1 AND offset = ?2 AND length = ?3 RETURNING generation",
+                params![place.segment as i64, place.offset as i64, place.length as i64],
+                |row| row.get(0),
+            )
+            .optional()?;
+        match gone {
+            Some(generation) => generations.insert(generation),
+            // Dropped, the transaction is rolled back.
+            None => return Ok(None),
+        };
+    }
+    let Some(generation) = generations.pop_first().filter(|_| generations.is_empty()) else {
+        return Ok(None);
+    };
+    let row = StoredFrame {
+        generation,
+        frame: merged.clone(),
+    };
+    put_frame(&transaction, &row)?;
+    transaction.commit()?;
+    Ok(Some(generation))
+}
+
+/// Frames of `generation` with fewer rows and bytes than these.
+pub(super) fn small_frames(
+    database: &mut Connection,
+    generation: u32,
+    rows: u64,
+    bytes: u64,
+) -> rusqlite::Result<Vec<StoredFrame>> {
+    database
+        .prepare(
+            "SELECT * FROM frame WHERE generation = ?1 AND ok + absent + blocked + transient + fatal < ?2
+             AND length < ?3 ORDER BY first, segment, offset",
+        )?
+        .query_map(params![generation, rows as i64, bytes as i64], frame_of)?
+        .collect()
 }
 
 pub(super) fn for_each_frame(

@@ -16,9 +16,9 @@ const HEADER: &str =
 
 /// A crawl's options on the command line and in a job file.
 pub(crate) struct Described {
-    options: Options,
+    pub(super) options: Options,
     job: Option<PathBuf>,
-    command: Command,
+    pub(super) command: Command,
 }
 
 /// What `matches` of the whole command line say about a crawl; `None` for any other command.
@@ -66,6 +66,19 @@ impl Described {
         Some(words)
     }
 
+    /// The command line that says the same from any directory, without a job file. What is printed and how much is
+    /// left out.
+    fn portable_words(mut self) -> Vec<String> {
+        self.options = self.options.without(&["json", "quiet", "verbose", "print-job"]);
+        self.options.map_values(absolute);
+        let words = self.options.words(&self.command).into_iter();
+        let words = words.map(|word| word.to_string_lossy().into_owned());
+        ["v6kit".to_owned(), "crawl".to_owned()]
+            .into_iter()
+            .chain(words)
+            .collect()
+    }
+
     /// Names the line of the job file in a failure about what stands there.
     pub(crate) fn located(&self, failure: Failure) -> Failure {
         let path = self.job.as_deref().unwrap_or(Path::new(""));
@@ -95,6 +108,31 @@ impl Described {
             Form::Text => printer.line(text.trim_end()),
         }
     }
+}
+
+/// The value of the option `key`, where it names a file so that it does from any directory.
+fn absolute(key: &str, value: &str) -> String {
+    const FILES: [&str; 6] = ["input", "output", "bearer-file", "cert", "key", "cacert"];
+    let (before, path) = match value.strip_prefix('@') {
+        Some(path) if key == "data" => ("@", path),
+        None if FILES.contains(&key) && value != "-" => ("", value),
+        Some(_) if FILES.contains(&key) => ("", value),
+        _ => return value.to_owned(),
+    };
+    match std::path::absolute(path) {
+        Ok(path) => format!("{before}{}", path.display()),
+        Err(_) => value.to_owned(),
+    }
+}
+
+/// The command line that says what `words` do from any directory, without a job file and without secrets; empty where
+/// they are no crawl.
+pub(super) fn portable_words(words: &[String]) -> Vec<String> {
+    let words: Vec<OsString> = words.iter().map(OsString::from).collect();
+    let described = crate::args::matches_of(&words).ok();
+    let described = described.and_then(|matches| self::described(&matches).ok().flatten());
+    let words = described.map(Described::portable_words).unwrap_or_default();
+    crate::command_line::without_secrets(words)
 }
 
 /// Whether a value would tell whoever reads the job file a password.

@@ -1,14 +1,18 @@
 //! `v6kit crawl retry`.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use indicatif::HumanCount;
-use v6kit_model::Outcome;
+use v6kit_model::input::LIST_COPY;
+use v6kit_model::{Counts, Outcome};
 
-use super::read::{outcome, unreadable};
+use super::RunCommand;
+use super::job_file::Described;
+use super::read::{exit_of, outcome, unreadable};
 use crate::args::{self, Args, Command};
 use crate::failure::{Exit, Failure};
+use crate::options::Options;
 use crate::printer::Printer;
 
 #[derive(Debug, clap::Args)]
@@ -28,20 +32,39 @@ pub(super) struct RetryArgs {
     /// Only open the items again, and leave the fetching to the next crawl
     #[arg(long)]
     no_run: bool,
-    /// Options of the crawl that shall differ this time, such as -r 20/s
+    /// Options of the crawl that shall differ this time, such as -r 20/s or a header with a new token
     #[arg(value_name = "OPTIONS", last = true)]
     options: Vec<String>,
 }
 
 pub(super) fn retry(args: RetryArgs, printer: &Printer) -> Result<Exit, Failure> {
-    let retried = v6kit_store::retry(&args.directory, &args.outcome).map_err(|error| unreadable(&error))?;
-    let items = retried.items.sum();
+    if args.no_run {
+        let opened =
+            v6kit_store::retry(&args.directory, &args.outcome).map_err(|error| unreadable(&error))?;
+        tell(opened, printer);
+        printer.json(&serde_json::json!({ "opened": opened.sum() }));
+        return Ok(Exit::Done);
+    }
+    let words = words(&args.directory, &args.options)?;
+    let run = parsed(&words)?;
+    let texts = words.iter().map(|word| word.to_string_lossy().into_owned());
+    let words = crate::command_line::without_secrets(texts.collect());
+    let command = RunCommand {
+        options: words.clone(),
+        words,
+        retry: args.outcome,
+    };
+    super::super::block_on(super::crawl(run, command, printer))
+}
+
+/// Says which items are open again.
+pub(super) fn tell(opened: Counts, printer: &Printer) {
     let by_outcome: Vec<String> = Outcome::ALL
         .into_iter()
-        .filter(|&outcome| retried.items.of(outcome) > 0)
-        .map(|outcome| format!("{} {outcome}", HumanCount(retried.items.of(outcome))))
+        .filter(|&outcome| opened.of(outcome) > 0)
+        .map(|outcome| format!("{} {outcome}", HumanCount(opened.of(outcome))))
         .collect();
-    printer.note(match items {
+    printer.note(match opened.sum() {
         0 => "no item ended that way".to_owned(),
         items => format!(
             "{} items are open again: {}",
@@ -49,31 +72,90 @@ pub(super) fn retry(args: RetryArgs, printer: &Printer) -> Result<Exit, Failure>
             by_outcome.join(", ")
         ),
     });
-    if args.no_run {
-        printer.json(&serde_json::json!({ "opened": items }));
-        return Ok(Exit::Done);
-    }
-    let words = words(&args, retried.invocation);
-    let run = parsed(&words)?;
-    let words = crate::command_line::without_secrets(words);
-    super::super::block_on(super::crawl(run, words, printer))
 }
 
-/// The command that crawled here last, with the options that shall differ.
-fn words(args: &RetryArgs, invocation: Vec<String>) -> Vec<String> {
-    let mut words = invocation;
-    let elsewhere = |run: super::args::RunArgs| run.output.as_ref() != Some(&args.directory);
-    if parsed(&words).is_ok_and(elsewhere) {
-        words.push("-o".to_owned());
-        words.push(args.directory.to_string_lossy().into_owned());
+/// The command line of the crawl in `directory`, with `changed` in the place of the options that it replaces.
+fn words(directory: &Path, changed: &[String]) -> Result<Vec<OsString>, Failure> {
+    let failed = |error| Failure::because(exit_of(&error), "the records cannot be read", &error);
+    let ledger = v6kit_store::SqliteLedger::read(directory).map_err(failed)?;
+    let stored = ledger.options().map_err(failed)?;
+    let stored: Vec<OsString> = stored.iter().map(OsString::from).collect();
+    let Some(stored) = described(&stored)? else {
+        return Err(Failure::new(
+            Exit::Usage,
+            "the command that crawled here last is not known",
+        )
+        .why("nothing was opened again")
+        .hint(format!(
+            "open the items with `v6kit crawl retry {} --no-run`, then repeat that command to fetch them",
+            directory.display()
+        )));
+    };
+    // What is required of a crawl may be in a job file, here an empty one.
+    let mut alone: Vec<OsString> = vec!["v6kit".into(), "crawl".into(), "--job=/dev/null".into()];
+    alone.extend(changed.iter().map(OsString::from));
+    let changed = described(&alone)?
+        .map(|described| described.options)
+        .unwrap_or_default();
+    let Described { options, command, .. } = stored;
+    let output = directory.to_string_lossy().into_owned();
+    let mut merged = replacing_headers(changed, &options)
+        .over(options, &command)
+        .without(&["output", "json", "quiet", "verbose", "print-job"]);
+    merged.say("output", vec![output]);
+    // Standard input was read to its end; the job has kept a copy.
+    let copy = directory.join(LIST_COPY);
+    if copy.exists() {
+        let copy = copy.to_string_lossy().into_owned();
+        let is_stdin = |key: &str, value: &str| matches!(key, "input" | "url") && value == "-";
+        let mut from_stdin = false;
+        merged.retain_values(|key, value| {
+            from_stdin |= is_stdin(key, value);
+            !is_stdin(key, value)
+        });
+        if from_stdin {
+            merged.say("input", vec![copy]);
+        }
     }
-    words.extend(args.options.iter().cloned());
-    words
+    let mut words = vec!["v6kit".into(), "crawl".into()];
+    words.extend(merged.words(&command));
+    Ok(words)
 }
 
-fn parsed(words: &[String]) -> Result<super::args::RunArgs, Failure> {
-    let words: Vec<OsString> = words.iter().map(OsString::from).collect();
-    match args::parse_from(&words) {
+/// `changed` with those headers of `stored` whose names it does not give.
+fn replacing_headers(mut changed: Options, stored: &Options) -> Options {
+    let name = |header: &str| {
+        header
+            .split(':')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_ascii_lowercase()
+    };
+    let Some(given) = changed.values("header").map(<[String]>::to_vec) else {
+        return changed;
+    };
+    let replaced: Vec<String> = given.iter().map(|header| name(header)).collect();
+    let kept = stored.values("header").unwrap_or_default().iter();
+    let kept = kept.filter(|header| !replaced.contains(&name(header))).cloned();
+    changed.say("header", kept.chain(given.iter().cloned()).collect());
+    changed
+}
+
+/// What `words` say; `None` where they are no crawl.
+fn described(words: &[OsString]) -> Result<Option<Described>, Failure> {
+    if words.is_empty() {
+        return Ok(None);
+    }
+    match args::matches_of(words) {
+        Ok(matches) => super::job_file::described(&matches),
+        Err(args::Stop::Usage(failure, _)) => Err(failure),
+        Err(args::Stop::Shown(_)) => Ok(None),
+    }
+}
+
+fn parsed(words: &[OsString]) -> Result<super::args::RunArgs, Failure> {
+    match args::parse_from(words) {
         Ok(Args {
             command: Command::Crawl(crawl),
             ..
@@ -81,8 +163,8 @@ fn parsed(words: &[String]) -> Result<super::args::RunArgs, Failure> {
         Err(args::Stop::Usage(failure, _)) => Err(failure),
         Ok(_) | Err(args::Stop::Shown(_)) => Err(Failure::new(
             Exit::Usage,
-            "the command that crawled here last is not known",
+            "the options after -- are not those of a crawl",
         )
-        .hint("the items are open again: repeat that command to fetch them")),
+        .hint("give options such as -r 20/s: `v6kit help crawl` shows them")),
     }
 }

@@ -1,11 +1,14 @@
 //! From arguments to a job and its settings.
 
+use std::path::Path;
 use std::time::Duration;
 
 use v6kit_crawl::{Job, Settings};
+use v6kit_model::input::{BodyForm, RequestSpec};
+use v6kit_store::{Catalog as _, SqliteLedger};
 
 use super::args::{RunArgs, sources};
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::printer::Printer;
 
 /// A crawl that is ready to start.
@@ -15,18 +18,43 @@ pub(super) struct Plan {
     pub(super) stats_interval: Option<Duration>,
 }
 
+/// What is said of a body that may be meant to be filled.
+const UNFILLED: &str = "the body holds {} or the like, and is sent as it is; --fill puts what tells the items apart in its place";
+
+/// A job that an earlier release began has its body filled as it was then.
+fn fill_as_before(request: &mut RequestSpec, output: &Path) {
+    let ledger = SqliteLedger::read(output).ok();
+    let description = ledger.and_then(|ledger| ledger.description().ok());
+    if description.is_some_and(|description| description.fills_body().is_none())
+        && request.body_looks_filled()
+    {
+        request.body_form = BodyForm::Filled;
+    }
+}
+
+fn no_thread(error: std::io::Error) -> Failure {
+    Failure::new(Exit::Failed, "a thread cannot be started").why(error.to_string())
+}
+
 pub(super) async fn plan(args: RunArgs, printer: &Printer) -> Result<Plan, Failure> {
     let coding = args.data.coding();
     let mut request = args.request.resolve(coding)?;
     args.access.log_in(&mut request)?;
     let way = args.access.way()?;
     let output = args.output.expect("clap requires it");
-    let (limit, order) = (args.items.limit, args.items.order());
+    let (limit, order, append) = (args.items.limit, args.items.order(), args.items.append);
     let seed = args.items.seed.unwrap_or_else(rand::random);
     for remark in args.items.remarks() {
         printer.note(remark);
     }
-    let items = args.items.resolve(&output)?;
+    let (list, directory) = (args.items, output.clone());
+    // A long list takes time, and one from a pipe as long as whoever writes it.
+    let items = v6kit_crawl::aside(move || list.resolve(&directory));
+    let items = items.await.map_err(no_thread)??;
+    fill_as_before(&mut request, &output);
+    if request.body_form == BodyForm::Literal && request.body_looks_filled() && items.has_values() {
+        printer.warning(UNFILLED);
+    }
     let storage = args.storage.resolve()?;
     let sources = args.sources.resolve(seed, &args.state.state_dir, printer).await?;
     let delivery = sources.as_ref().map(|sources| sources::delivery(sources.prefix));
@@ -72,6 +100,9 @@ pub(super) async fn plan(args: RunArgs, printer: &Printer) -> Result<Plan, Failu
         commit_every: args.storage.commit_every,
         keep_free: args.storage.keep_free.unwrap_or_default(),
         invocation: Vec::new(),
+        options: Vec::new(),
+        append,
+        retry: Vec::new(),
         grace: args.deadlines.grace,
         seed,
     };

@@ -29,7 +29,7 @@ impl TypedValueParser for Directory {
         let parser = |text: &str| match text {
             "-" => Err(BadValue::new(
                 "records are kept in a directory, from which a crawl goes on",
-                "write -o DIR, then `v6kit crawl cat DIR` for standard output; ./- is a directory of that name",
+                "write -o DIR, then crawl cat DIR for standard output; ./- is a directory of that name",
             )),
             text => Ok(PathBuf::from(text)),
         };

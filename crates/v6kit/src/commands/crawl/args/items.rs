@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use v6kit_model::Order;
-use v6kit_model::input::{Items, List, ListSource, Template};
+use v6kit_model::input::{Items, List, ListError, ListSource, Template};
 
 use crate::commands::crawl::{habits, values};
 use crate::failure::{Exit, Failure};
@@ -24,6 +24,12 @@ pub(crate) struct ItemArgs {
     /// "method", "headers", "body" and "id".
     #[arg(short, long, value_name = "FILE")]
     input: Option<PathBuf>,
+    /// Fetch a line of the list once, however often it is there; the list is sorted on the disk for that
+    #[arg(long, hide_short_help = true)]
+    unique: bool,
+    /// Go on with a list to which lines were added at its end since the job began
+    #[arg(long, hide_short_help = true)]
+    pub(crate) append: bool,
     /// Fetch only the first N items in the order of visiting: --limit 100
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) limit: Option<u64>,
@@ -119,6 +125,14 @@ impl ItemArgs {
             }
         }
         let Some(source) = source else {
+            for (is_given, option) in [(self.unique, "--unique"), (self.append, "--append")] {
+                if is_given {
+                    return wrong(
+                        &format!("{option} is about the lines of a list, and none is given"),
+                        "add -i FILE, or leave it out",
+                    );
+                }
+            }
             if !patterns.is_empty() {
                 return wrong(
                     "a URL holds {}, and no lines are given to put there",
@@ -134,8 +148,11 @@ impl ItemArgs {
                 "give the list alone, or with one URL that holds {}",
             );
         }
-        let list = List::open(&source, output)
-            .map_err(|error| Failure::because(Exit::Usage, "the list cannot be used", &error))?;
+        let unusable = |error: &ListError| Failure::because(Exit::Usage, "the list cannot be used", error);
+        let mut list = List::open(&source, output).map_err(|error| unusable(&error))?;
+        if self.unique {
+            list = list.unique(output).map_err(|error| unusable(&error))?;
+        }
         match patterns.pop() {
             None => {
                 let items = Items::lines(list);

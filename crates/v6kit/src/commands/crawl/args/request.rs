@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use http::header::{CONTENT_TYPE, USER_AGENT};
 use http::{HeaderValue, Method};
 use v6kit_crawl::{CookiePolicy, Trust};
-use v6kit_model::input::{Field, RequestSpec};
+use v6kit_model::input::{BodyForm, Field, RequestSpec};
 use v6kit_model::{Coding, HttpVersion};
 
 use crate::commands::crawl::values;
@@ -22,13 +22,16 @@ pub(crate) struct RequestArgs {
     method: Option<Method>,
     /// A header, several times if needed: -H 'Accept: application/json'
     ///
-    /// In headers and body {} stands for the line, or for what the braces of the URL came to; {1}, {2} for one of
-    /// several; {{}} for {}.
+    /// In headers, and with --fill in the body, {} stands for the line, or for what the braces of the URL came to;
+    /// {1}, {2} for one of several; {{}} for {}.
     #[arg(short = 'H', long = "header", value_name = "'K: V'", value_parser = values::header)]
     headers: Vec<Field>,
     /// The body, or the file that holds it: -d @body.json
     #[arg(short, long, value_name = "BODY|@FILE")]
     data: Option<String>,
+    /// Fill the body as headers are: -d '{"page":{1}}' --fill; without it the body is sent as it is
+    #[arg(long, hide_short_help = true)]
+    fill: bool,
     /// The User-Agent; by default one that says who asks
     #[arg(short = 'A', long, value_name = "UA", value_parser = values::user_agent, hide_short_help = true)]
     user_agent: Option<HeaderValue>,
@@ -69,6 +72,9 @@ impl RequestArgs {
         }
         if let Some(data) = &self.data {
             request.body = body(data)?.into();
+            if self.fill {
+                request.body_form = BodyForm::Filled;
+            }
             let form = HeaderValue::from_static("application/x-www-form-urlencoded");
             request.headers.insert(CONTENT_TYPE, form);
         }

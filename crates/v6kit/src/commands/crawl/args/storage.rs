@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use v6kit_store::{Compression, Content, FieldPath, Format, KeepFree, Reach, Storage};
+use v6kit_store::{Compression, Content, FailedBody, FieldPath, Format, KeepFree, Reach, Storage};
 
 use crate::commands::crawl::values;
 use crate::failure::{Exit, Failure};
@@ -17,8 +17,11 @@ pub(crate) struct StorageArgs {
     #[arg(long, value_name = "FORMAT", default_value = "ndjson", value_parser = values::format)]
     format: Format,
     /// What is kept of an answer: meta; body; or body,headers
-    #[arg(long, value_name = "PARTS", default_value = "body", value_parser = values::content, hide_short_help = true)]
-    store: Content,
+    ///
+    /// By default the body of data. Where it is given, the body of a failure is kept as well: what a site says with
+    /// it.
+    #[arg(long, value_name = "PARTS", value_parser = values::content, hide_short_help = true)]
+    store: Option<Content>,
     /// Keep only these fields of JSON bodies: a.b.c,d
     #[arg(long, value_name = "FIELDS", value_delimiter = ',', value_parser = values::field, hide_short_help = true)]
     extract: Vec<FieldPath>,
@@ -39,7 +42,13 @@ pub(crate) struct StorageArgs {
 impl StorageArgs {
     /// What the job keeps.
     pub(crate) fn resolve(&self) -> Result<Storage, Failure> {
-        storage(self.format, self.store, self.extract.clone())
+        let failed = if self.store.is_some() {
+            FailedBody::Kept
+        } else {
+            FailedBody::Dropped
+        };
+        let storage = storage(self.format, self.store.unwrap_or_default(), self.extract.clone())?;
+        Ok(Storage { failed, ..storage })
     }
 
     /// How it is packed.
@@ -73,5 +82,6 @@ fn storage(format: Format, content: Content, extract: Vec<FieldPath>) -> Result<
         format,
         content,
         extract,
+        ..Storage::default()
     })
 }
