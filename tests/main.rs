@@ -6,6 +6,7 @@ mod docs;
 mod doctor;
 mod echo;
 mod harness;
+mod hints;
 mod house;
 mod http;
 mod lab;

@@ -167,9 +167,10 @@ fn the_aarch64_binary_runs_under_an_emulator_and_names_the_features_that_it_lack
 }
 
 /// Boots the kernel of `tests/install` in an emulator, with busybox, the binary, and a shell script as its first
-/// process, which has a fresh /proc, /sys and /dev. Returns what the script wrote to standard output.
+/// process, which has a fresh /proc, /sys and /dev, and runs `first` itself. Returns what the script wrote to standard
+/// output.
 #[track_caller]
-fn on_a_kernel_of_its_own(script: &str) -> String {
+fn on_a_kernel_of_its_own(first: &str, script: &str) -> String {
     let scratch = tempfile::tempdir().expect("a directory");
     let root = scratch.path().join("root");
     fs::create_dir(&root).expect("a directory");
@@ -177,7 +178,7 @@ fn on_a_kernel_of_its_own(script: &str) -> String {
     let init = format!(
         "#!/bin/busybox sh\n/bin/busybox --install -s /bin\nexport PATH=/bin\n\
          mount -t proc proc /proc\nmount -t sysfs sys /sys\nmount -t devtmpfs dev /dev\n\
-         (set -eu\n{script}\n) >/dev/ttyS1 2>&1\npoweroff -f\n"
+         {first}\n(set -eu\n{script}\n) >/dev/ttyS1 2>&1\npoweroff -f\n"
     );
     fs::write(root.join("init"), init).expect("the first process");
     let boot = r#"
@@ -212,6 +213,7 @@ fn on_a_kernel_of_its_own(script: &str) -> String {
 #[test]
 fn ceilings_of_cgroup_v2_are_seen() {
     let said = on_a_kernel_of_its_own(
+        "",
         r#"
         mount -t cgroup2 none /sys/fs/cgroup
         cd /sys/fs/cgroup
@@ -240,4 +242,59 @@ fn ceilings_of_cgroup_v2_are_seen() {
     // Read from the kernel's own counters: in a fifth of a core, the start alone is throttled.
     assert!(ceilings["cpu"]["throttled"].as_u64() > Some(0), "{said}");
     assert!(ceilings["memory"]["used"].as_u64() > Some(0), "{said}");
+}
+
+#[test]
+fn logins_are_raised_on_a_kernel_whose_first_process_may_open_more_than_they() {
+    let said = on_a_kernel_of_its_own(
+        // In the first namespace of a kernel it may go as high as fs.nr_open.
+        "ulimit -n 1048576",
+        r#"
+        trap 'echo "failed: $?"' EXIT
+        mkdir -p /etc/security/limits.d /var/lib
+        ulimit -Sn 1024
+        ulimit -Hn 4096
+        grep -E '^Max open files +1048576 +1048576 ' /proc/1/limits
+        echo 524288 >/proc/sys/fs/nr_open
+        nofile() { grep -A6 '"id": *"nofile"' "$1" || tr '{' '\n' <"$1" | grep '"id":"nofile"'; }
+        setup() { /v6kit setup --for server --nofile "$1" --json; }
+        setup 600000 >/tmp/first
+        nofile /tmp/first
+        # As far as the kernel was raised for it, and no further than the next boot allows.
+        cat /proc/sys/fs/nr_open
+        cat /etc/security/limits.d/90-v6kit.conf
+        /v6kit status >/tmp/status && echo in order
+        # A line that wins is no success, to setup and to status.
+        echo '* hard nofile 2048' >/etc/security/limits.d/99-site.conf
+        setup 600000 >/tmp/second || echo "setup: $?"
+        nofile /tmp/second
+        /v6kit status >/tmp/status || echo "status: $?"
+        grep nofile /tmp/status
+        rm /etc/security/limits.d/99-site.conf
+        /v6kit status >/tmp/status && echo in order again
+        # More than the next boot's kernel allows is not written: nobody could log in.
+        setup 2000000 >/tmp/third
+        grep '^\* soft' /etc/security/limits.d/90-v6kit.conf
+        /v6kit teardown >/tmp/torn
+        ls /etc/security/limits.d | wc -l
+        cat /proc/sys/fs/nr_open
+        trap - EXIT
+        echo done
+        "#,
+    );
+    let has = |line: &str| said.lines().any(|found| found.trim() == line);
+    let says = |words: &str| said.contains(words);
+    assert!(has("done") && has("in order") && has("in order again"), "{said}");
+    assert!(
+        has("* soft nofile 600000") && has("root soft nofile 600000"),
+        "{said}"
+    );
+    assert!(has("* soft nofile 1048576"), "{said}");
+    assert!(has("setup: 1") && has("status: 1"), "{said}");
+    assert!(
+        says("/etc/security/limits.d/99-site.conf:1 gives everybody 2048 (hard)"),
+        "{said}"
+    );
+    // As it was.
+    assert!(said.trim_end().ends_with("0\n524288\ndone"), "{said}");
 }

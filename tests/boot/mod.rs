@@ -2,6 +2,7 @@
 
 mod job;
 mod machine;
+mod network;
 mod persist;
 mod services;
 mod units;

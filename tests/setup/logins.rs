@@ -42,6 +42,15 @@ fn a_line_that_wins_is_named_with_its_file_and_the_step_is_a_conflict() {
                 same "$(nofile .state "$T/log/report")" conflict
                 nofile .reason "$T/log/report" | has -F "$1:2 gives $3"
                 nofile .hint "$T/log/report" | has -F "$1:2"
+                # The same judgement everywhere.
+                ends 1 $V6KIT status --json >"$T/log/status"
+                same "$(nofile .state "$T/log/status")" drifted
+                nofile .found "$T/log/status" | has -F "$1:2 gives $3"
+                nofile .hint "$T/log/status" | has -F "$1:2"
+                ends 1 $V6KIT doctor >"$T/log/doctor" 2>&1
+                has 'nofile drifted' "$T/log/doctor"
+                ends 1 unshare --user -- $V6KIT doctor >"$T/log/doctor" 2>&1
+                has 'nofile drifted' "$T/log/doctor"
                 if [ $run = first ]; then
                     same "$(nofile .reason "$T/log/plan")" "$(nofile .reason "$T/log/report")"
                 fi
@@ -73,6 +82,23 @@ fn lines_that_are_high_enough_or_come_before_ours_are_no_obstacle() {
         $LIMITED --json >"$T/log/report"
         same "$(nofile .state "$T/log/report")" unchanged
         test ! -e /etc/security/limits.d/90-v6kit.conf
+        $V6KIT teardown"#
+    ));
+}
+
+#[test]
+fn a_line_that_comes_after_setup_is_drift_even_where_setup_had_nothing_to_write() {
+    on_host(&format!(
+        r#"{LOGIN}
+        printf '%s\n' '* - nofile 20000' 'root - nofile 20000' >/etc/security/limits.d/10-site.conf
+        $LIMITED >/dev/null
+        test ! -e /etc/security/limits.d/90-v6kit.conf
+        $V6KIT status
+        echo '@backup hard nofile 4096' >/etc/security/limits.d/99-later.conf
+        ends 1 $V6KIT status --json >"$T/log/status"
+        nofile .found "$T/log/status" | has -F '/etc/security/limits.d/99-later.conf:1 gives group backup 4096'
+        rm /etc/security/limits.d/99-later.conf
+        $V6KIT status
         $V6KIT teardown"#
     ));
 }

@@ -1,15 +1,21 @@
 //! setup, status and teardown on a host of its own, with a peer on the other end of a cable.
 
+mod bars;
 mod crash;
+mod damage;
 mod firewall;
+mod hanging;
 mod identity;
 mod inside;
 mod logins;
 mod own;
+mod quoting;
 mod refusals;
 mod restore;
+mod server;
 mod shared;
 mod untracked;
+mod unwritable;
 
 use crate::harness::{Run, in_namespace};
 

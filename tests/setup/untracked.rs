@@ -96,3 +96,47 @@ NFT
         $V6KIT teardown"#
     ));
 }
+
+#[test]
+fn without_a_gateway_that_answers_the_hooks_of_this_host_are_tried_by_themselves() {
+    for (chain, found) in [
+        (
+            "chain a { type filter hook output priority 0; policy drop; meta l4proto ipv6-icmp accept; ct state new,established accept; }",
+            "conflict",
+        ),
+        (
+            "chain a { type filter hook input priority 0; ct state untracked meta l4proto tcp drop; }",
+            "conflict",
+        ),
+        (
+            "chain a { type filter hook input priority 0; tcp dport 9 counter; }",
+            "changed",
+        ),
+    ] {
+        on_host(&format!(
+            r#"
+            snapshot >"$T/log/before"
+            ip -6 route del default
+            printf 'table inet guard {{\n%s\n}}\n' '{chain}' | nft -f -
+            {FETCH}
+            code=0
+            $SETUP --conntrack notrack --json >"$T/log/report" || code=$?
+            same "$(state)" {found}
+            case {found} in
+                conflict)
+                    same $code 1
+                    reason | has 'untracked, this host does not answer itself by lo; tracked, it does: taken back'
+                    nft list table inet v6kit | fails has notrack ;;
+                changed)
+                    same $code 0
+                    reason | has 'not tried, as no default gateway answers' ;;
+            esac
+            $V6KIT status
+            $V6KIT teardown
+            nft delete table inet guard
+            ip -6 route add default via $PEER
+            snapshot >"$T/log/after"
+            diff "$T/log/before" "$T/log/after""#
+        ));
+    }
+}

@@ -1,14 +1,16 @@
 //! What every crate stands on, whether it opens sockets or not: codes and hints of errors, an error with its sources
-//! on one line, addresses as text, secrets that hide themselves, the processor time of this process.
+//! on one line, addresses as text, words for a shell, secrets that hide themselves, the processor time of this process.
 
 mod address_text;
 mod code;
 mod secret;
+mod shell;
 mod usage;
 
 pub use address_text::push_address;
 pub use code::Code;
 pub use secret::Secret;
+pub use shell::{shell_path, shell_word};
 pub use usage::cpu_time;
 
 /// What somebody should type or change after an error.

@@ -191,16 +191,18 @@ impl Ledger {
         }
     }
 
-    /// Undoes what a killed run left unfinished, and returns the names of those steps.
-    pub(crate) async fn settle(&mut self) -> Result<Vec<String>, ResourceError> {
+    /// Undoes what a killed run left unfinished. Returns the names of those steps, and those that could not be undone.
+    pub(crate) async fn settle(&mut self) -> (Vec<String>, Vec<(HoldKey, ResourceError)>) {
         let unfinished = self.journal.state().holds(|holder| holder.phase != Phase::Done);
-        let mut names = Vec::new();
+        let (mut names, mut failed) = (Vec::new(), Vec::new());
         for key in unfinished {
             let previous = self.want_before(&key);
-            self.revert(&key, previous.as_ref()).await?;
-            names.push(key.step);
+            match self.revert(&key, previous.as_ref()).await {
+                Ok(()) => names.push(key.step),
+                Err(error) => failed.push((key, error)),
+            }
         }
-        Ok(names)
+        (names, failed)
     }
 
     /// What the holder of `key` wanted before a change that is under way.

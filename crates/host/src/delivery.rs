@@ -67,6 +67,22 @@ impl Placement {
     }
 }
 
+/// Why packets from a prefix do not leave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Bar {
+    /// What bars them, on one line.
+    pub(crate) why: String,
+    /// The command that takes it away.
+    pub(crate) removal: String,
+}
+
+impl Bar {
+    /// What to do.
+    pub(crate) fn hint(&self) -> String {
+        format!("remove it if it is not meant: `{}`", self.removal)
+    }
+}
+
 /// What decides where packets go.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tables<'a> {
@@ -77,7 +93,7 @@ pub(crate) struct Tables<'a> {
 }
 
 /// [`Tables`] as they were read.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Routing {
     pub(crate) links: Vec<Link>,
     pub(crate) addresses: Vec<Address>,
@@ -181,7 +197,7 @@ impl Tables<'_> {
                         .is_none_or(|length| length < route.destination.prefix_len())
             }),
             RuleTarget::Vrf => self.is_in_vrf(device),
-            RuleTarget::Nowhere => true,
+            RuleTarget::Nowhere(_) => true,
             RuleTarget::On => false,
         };
         may_match && leads && rule.target != RuleTarget::Table(LOCAL_TABLE)
@@ -235,6 +251,64 @@ impl Tables<'_> {
             .any(|link| link.name == device && link.is_in_vrf)
     }
 
+    /// What keeps every packet from `prefix`, or from a part of it, from leaving this host, wherever it goes: the
+    /// first rule that takes it, and the default route of its table.
+    pub(crate) fn bar(&self, prefix: Prefix) -> Option<Bar> {
+        for rule in self.rules {
+            let part = rule.source.filter(|net| Ipv6Net::from(prefix).contains(net));
+            let from = match part {
+                Some(part) if !rule.is_inverted && takes_own(rule, part) => part,
+                _ if takes_own(rule, prefix.into()) => prefix.into(),
+                _ => continue,
+            };
+            match rule.target {
+                RuleTarget::Nowhere(_) => {
+                    return Some(Bar {
+                        why: format!("packets from {from} do not leave: the policy rule `{rule}`"),
+                        removal: rule.removal(),
+                    });
+                }
+                RuleTarget::Table(table) if table != LOCAL_TABLE => {
+                    let Some(route) = self.default_of(table, rule.suppressed) else {
+                        continue;
+                    };
+                    let kind = match route.kind {
+                        RouteType::BlackHole => "blackhole",
+                        RouteType::Unreachable => "unreachable",
+                        RouteType::Prohibit => "prohibit",
+                        RouteType::Throw => continue,
+                        // They leave; what is below in the list is not looked at, but a part may be barred.
+                        _ if from == Ipv6Net::from(prefix) => return None,
+                        _ => continue,
+                    };
+                    // Without any default route that is how the kernel says so.
+                    if table == MAIN_TABLE {
+                        return None;
+                    }
+                    return Some(Bar {
+                        why: format!(
+                            "packets from {from} do not leave: the policy rule `{rule}` leads them to `{kind} default` of table {table}"
+                        ),
+                        removal: rule.removal(),
+                    });
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+
+    /// The default route of a table that is used, unless the rule passes it over.
+    fn default_of(&self, table: u32, suppressed: Option<u8>) -> Option<&Route> {
+        let defaults = self
+            .routes
+            .iter()
+            .filter(|route| route.table == table && route.destination.prefix_len() == 0);
+        defaults
+            .min_by_key(|route| route.metric)
+            .filter(|_| suppressed.is_none())
+    }
+
     /// The routes to exactly `prefix`.
     pub(crate) fn equal(&self, prefix: Prefix) -> impl Iterator<Item = &Route> {
         self.routes
@@ -283,4 +357,20 @@ impl Tables<'_> {
             None => format!("{destination} dev {device}"),
         }
     }
+}
+
+/// Whether the rule goes for all that sockets of this host, marked by nobody and bound to no device, send from
+/// `net`.
+fn takes_own(rule: &Rule, net: Ipv6Net) -> bool {
+    let of_source = rule.source.is_none_or(|source| source.contains(&net));
+    let of_device = rule.incoming.as_ref().is_none_or(|name| name == "lo") && rule.outgoing.is_none();
+    let is_unmarked = rule.mark.is_none_or(|(mark, _)| mark == 0);
+    if rule.is_inverted {
+        let is_elsewhere = rule
+            .source
+            .is_some_and(|source| !source.contains(&net) && !net.contains(&source));
+        return is_elsewhere || !of_device || !is_unmarked;
+    }
+    let of_everybody = rule.users.is_none() && rule.destination.is_none() && !rule.has_more;
+    of_source && of_device && is_unmarked && of_everybody
 }

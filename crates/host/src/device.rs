@@ -1,6 +1,6 @@
 //! What became of the device that a prefix was set up on.
 
-use v6kit_net::Prefix;
+use v6kit_net::{Prefix, shell_word};
 
 use crate::netlink::Link;
 
@@ -32,7 +32,8 @@ impl Device {
         match self {
             Self::Present => None,
             Self::Renamed(now) => Some(format!(
-                "{name} is called {now} now: `sudo v6kit setup --prefix {prefix} --dev {now}`"
+                "{name} is called {now} now: `sudo v6kit setup --prefix {prefix} --dev {}`",
+                shell_word(now)
             )),
             Self::Gone => Some(format!(
                 "there is no device {name} any more, which {prefix} was set up on: run setup again with the one that it arrives on"

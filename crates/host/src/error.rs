@@ -5,7 +5,7 @@ mod journal;
 use std::error::Error;
 use std::io;
 
-use v6kit_net::{Code, Hint};
+use v6kit_net::{Code, Hint, shell_word};
 
 pub use self::journal::JournalError;
 use crate::boot::BootError;
@@ -241,13 +241,18 @@ impl Hint for HostError {
             Self::NoDevice { devices, .. } | Self::Loopback { devices, .. } => {
                 Some(format!("there are: {}", devices.join(", ")))
             }
-            Self::BridgePort { above, .. } => {
-                Some(format!("the prefix arrives on the device above: --dev {above}"))
-            }
-            Self::DeviceDown { device } => Some(format!("bring it up: `sudo ip link set {device} up`")),
+            Self::BridgePort { above, .. } => Some(format!(
+                "the prefix arrives on the device above: --dev {}",
+                shell_word(above)
+            )),
+            Self::DeviceDown { device } => Some(format!(
+                "bring it up: `sudo ip link set {} up`",
+                shell_word(device)
+            )),
             Self::NoIpv6 => Some("boot without `ipv6.disable=1`, or give the container IPv6".to_owned()),
             Self::Ipv6Off { device } => Some(format!(
-                "switch it on: `sudo sysctl -w net/ipv6/conf/{device}/disable_ipv6=0`"
+                "switch it on: `sudo sysctl -w {}`",
+                shell_word(&format!("net/ipv6/conf/{device}/disable_ipv6=0"))
             )),
             Self::NotPrivileged { command, is_root, .. } => Some(privilege_hint(command, *is_root)),
             Self::Step { hint, source, .. } => hint.clone().or_else(|| source.hint()),

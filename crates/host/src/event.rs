@@ -82,6 +82,9 @@ pub(crate) struct Ready {
     pub(crate) route_device: String,
     /// What was in order before us and must stay so.
     pub(crate) met: Vec<Met>,
+    /// Open files that each login is to get, where logins are given limits at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) logins: Option<u64>,
     /// The steps that could not be done.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) left_out: Vec<String>,

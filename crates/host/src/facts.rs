@@ -5,6 +5,7 @@ use std::io;
 use std::net::Ipv6Addr;
 use std::path::Path;
 
+use nix::errno::Errno;
 use v6kit_net::Prefix;
 
 use crate::delivery::Tables;
@@ -66,6 +67,8 @@ pub(crate) struct Facts {
     pub(crate) logins: Option<Logins>,
     /// Our limits file.
     pub(crate) limits_file: Value,
+    /// Why that file cannot be written.
+    pub(crate) limits_refusal: Option<Errno>,
     pub(crate) firewall: Firewall,
     /// Whether iptables' older half has rules that nft cannot see.
     pub(crate) has_legacy_rules: bool,
@@ -91,10 +94,38 @@ pub(crate) enum Firewall {
     },
 }
 
+/// What decides where packets of a prefix go.
+#[derive(Default)]
+struct Routing {
+    addresses: Vec<Address>,
+    routes: Vec<Route>,
+    rules: Vec<Rule>,
+    neighbours: Vec<Neighbour>,
+}
+
+impl Routing {
+    async fn gather(system: &System, prefix: Prefix) -> Result<Self, HostError> {
+        let netlink = &system.netlink;
+        Ok(Self {
+            addresses: netlink.addresses().await?,
+            routes: netlink
+                .routes(|route| {
+                    route.overlaps(prefix) || route.gateways.iter().any(|gateway| prefix.contains(*gateway))
+                })
+                .await?,
+            rules: netlink.rules().await?,
+            neighbours: netlink
+                .neighbours(|neighbour| prefix.contains(neighbour.address))
+                .await?,
+        })
+    }
+}
+
 impl Facts {
     /// Reads everything that the plan for `prefix` depends on.
     pub(crate) async fn gather(system: &System, prefix: Prefix) -> Result<Self, HostError> {
-        if !Path::new("/proc/sys/net/ipv6").exists() {
+        let is_about_ipv6 = !prefix.is_this_host();
+        if is_about_ipv6 && !Path::new("/proc/sys/net/ipv6").exists() {
             return Err(HostError::NoIpv6);
         }
         let mut sysctls = BTreeMap::new();
@@ -107,6 +138,10 @@ impl Facts {
             let names = links.iter().map(|link| link.name.clone());
             names.filter(|name| what(name)).collect()
         };
+        let routing = match is_about_ipv6 {
+            true => Routing::gather(system, prefix).await?,
+            false => Routing::default(),
+        };
         let firewall = firewall();
         // The capability of a user namespace below the one that this network namespace belongs to.
         let is_denied = matches!(firewall, Firewall::Unusable { is_denied: true, .. });
@@ -114,24 +149,17 @@ impl Facts {
             without_ipv6: names_of(is_without_ipv6),
             without_advertisements: names_of(is_without_advertisements),
             links,
-            addresses: system.netlink.addresses().await?,
-            routes: system
-                .netlink
-                .routes(|route| {
-                    route.overlaps(prefix) || route.gateways.iter().any(|gateway| prefix.contains(*gateway))
-                })
-                .await?,
-            rules: system.netlink.rules().await?,
-            neighbours: system
-                .netlink
-                .neighbours(|neighbour| prefix.contains(neighbour.address))
-                .await?,
+            addresses: routing.addresses,
+            routes: routing.routes,
+            rules: routing.rules,
+            neighbours: routing.neighbours,
             peers: listeners::peers(|address| prefix.contains(address)),
             resolvers: resolvers().filter(|address| prefix.contains(*address)).collect(),
             sysctls,
             listeners: listeners::listeners(),
             logins: Logins::gather().map_err(HostError::facts("/etc/security"))?,
             limits_file: crate::limits::read().map_err(HostError::facts("/etc/security"))?,
+            limits_refusal: crate::limits::refusal(),
             firewall,
             has_legacy_rules: has_legacy_rules(),
             cores: std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64),
@@ -146,6 +174,7 @@ impl Facts {
         if self.may_administer_network {
             return self;
         }
+        self.limits_refusal = self.limits_refusal.filter(|errno| *errno != Errno::EACCES);
         for sysctl in self.sysctls.values_mut() {
             if sysctl.access == Access::NeedsRoot {
                 sysctl.access = Access::Writable;

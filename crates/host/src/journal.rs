@@ -13,6 +13,7 @@ use crate::namespace::{self, Presence};
 use crate::place::Place;
 use crate::state::State;
 use crate::state_dir;
+use crate::summary::{Summary, SummaryError};
 use crate::system::System;
 
 /// The file in the state directory: one JSON object a line.
@@ -40,6 +41,13 @@ fn first_version() -> u32 {
     1
 }
 
+/// What is in the file.
+struct Contents {
+    state: State,
+    /// Octets of whole lines.
+    whole: u64,
+}
+
 /// The journal on disk and what it adds up to.
 #[derive(Debug)]
 pub(crate) struct Journal {
@@ -55,40 +63,10 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// Reads the journal in `state_dir`; a missing one is empty. A last line that was cut off by a kill
-    /// announced a change that was never made, and is ignored.
+    /// Reads the journal in `state_dir`; a missing one is empty.
     pub(crate) fn read(state_dir: &Path, place: Place) -> Result<Self, JournalError> {
         let path = state_dir.join(FILE);
-        let text = match fs::read(&path) {
-            Ok(text) => text,
-            Err(source) if source.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(source) => return Err(JournalError::Read { path, source }),
-        };
-        let whole = text
-            .iter()
-            .rposition(|byte| *byte == b'\n')
-            .map_or(0, |last| last + 1);
-        let mut state = State::default();
-        for (index, line) in text[..whole].split(|byte| *byte == b'\n').enumerate() {
-            if line.is_empty() {
-                continue;
-            }
-            let damaged = |source| JournalError::Damaged {
-                path: path.clone(),
-                line: index + 1,
-                source,
-            };
-            let Versioned { version } = serde_json::from_slice(line).map_err(damaged)?;
-            if version > VERSION {
-                return Err(JournalError::OtherVersion {
-                    known: VERSION,
-                    path,
-                    version,
-                });
-            }
-            let line: Line = serde_json::from_slice(line).map_err(damaged)?;
-            state.record(&line);
-        }
+        let Contents { state, whole } = contents(state_dir)?;
         for elsewhere in state.other_namespaces(&place) {
             let presence = namespace::presence(elsewhere, &place);
             if presence != Presence::Gone {
@@ -99,11 +77,25 @@ impl Journal {
         Ok(Self {
             path,
             file: None,
-            whole: whole as u64,
+            whole,
             place,
             state,
             error: None,
         })
+    }
+
+    /// What the journal in `state_dir` adds up to, wherever it was written. `None` where there is none.
+    pub(crate) fn state_in(state_dir: &Path) -> Result<Option<State>, JournalError> {
+        let Contents { state, whole } = contents(state_dir)?;
+        Ok((whole > 0).then_some(state))
+    }
+
+    /// What other commands may know of it, with how long the journal is that says so.
+    pub(crate) fn summary(&self) -> Summary {
+        Summary {
+            journal_bytes: Some(self.whole),
+            ..self.state.summary()
+        }
     }
 
     /// Reads the journal in `state_dir` for this process, wherever that runs.
@@ -204,6 +196,73 @@ impl Journal {
     }
 }
 
+/// Reads the file, and compares it with what the summary beside it says of its length. A last line that was cut off by
+/// a kill announced a change that was never made, and is ignored.
+fn contents(state_dir: &Path) -> Result<Contents, JournalError> {
+    let path = state_dir.join(FILE);
+    loop {
+        // The summary first: what is written later can only be longer.
+        let before = Summary::of_file(state_dir);
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(source) if source.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(source) => return Err(JournalError::Read { path, source }),
+        };
+        let whole = text
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |last| last + 1);
+        let text = &text[..whole];
+        let state = folded(&path, text)?;
+        let whole = whole as u64;
+        let summary = match before {
+            Ok(Some(summary)) => summary,
+            Err(SummaryError::Damaged { .. }) if whole == 0 => {
+                return Err(JournalError::Cut {
+                    path,
+                    prefixes: Vec::new(),
+                });
+            }
+            _ => return Ok(Contents { state, whole }),
+        };
+        // A build before this one wrote no length: there was a line at least.
+        if whole >= summary.journal_bytes.unwrap_or(1) {
+            return Ok(Contents { state, whole });
+        }
+        // A teardown that ran meanwhile has removed both.
+        if matches!(Summary::of_file(state_dir), Ok(Some(now)) if now == summary) {
+            let prefixes = summary.setups.iter().map(|setup| setup.prefix).collect();
+            return Err(JournalError::Cut { path, prefixes });
+        }
+    }
+}
+
+/// What the lines add up to.
+fn folded(path: &Path, text: &[u8]) -> Result<State, JournalError> {
+    let mut state = State::default();
+    for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
+        if line.is_empty() {
+            continue;
+        }
+        let damaged = |source| JournalError::Damaged {
+            path: path.to_owned(),
+            line: index + 1,
+            source,
+        };
+        let Versioned { version } = serde_json::from_slice(line).map_err(damaged)?;
+        if version > VERSION {
+            return Err(JournalError::OtherVersion {
+                known: VERSION,
+                path: path.to_owned(),
+                version,
+            });
+        }
+        let line: Line = serde_json::from_slice(line).map_err(damaged)?;
+        state.record(&line);
+    }
+    Ok(state)
+}
+
 /// Opens the journal for appending. A new one is on disk, name and all, before it is written to.
 fn open(path: &Path) -> io::Result<File> {
     let file = File::options().append(true).create(true).open(path)?;
@@ -245,6 +304,7 @@ mod tests {
             prefix: prefix.parse().unwrap(),
             device: "eth0".to_owned(),
             index: None,
+            logins: None,
             left_out: Vec::new(),
             route_device: "lo".to_owned(),
             met: Vec::new(),

@@ -65,5 +65,5 @@ pub use status::status;
 pub use summary::{SetUp, Summary, SummaryError};
 pub use system::ResourceError;
 pub use teardown::teardown;
-pub use uplink::{Uplink, device_of, uplinks};
+pub use uplink::{Uplink, addressed, device_of, uplinks};
 pub use wanted::{Conntrack, CutOff, Inbound, Purpose, Wanted};

@@ -4,6 +4,9 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, Write as _};
 
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, AtFlags};
+use nix::unistd::{AccessFlags, faccessat};
 use serde::{Deserialize, Serialize};
 
 use crate::value::Value;
@@ -133,6 +136,19 @@ pub(crate) fn read() -> io::Result<Value> {
     }
 }
 
+/// Why our file cannot be written, as far as that can be told without writing: a read-only or an immutable
+/// directory (access(2)).
+pub(crate) fn refusal() -> Option<Errno> {
+    faccessat(
+        AT_FDCWD,
+        DIRECTORY,
+        AccessFlags::W_OK | AccessFlags::X_OK,
+        AtFlags::AT_EACCESS,
+    )
+    .err()
+    .filter(|errno| *errno != Errno::ENOENT)
+}
+
 /// Replaces our file in one step, or removes it and what a killed run left beside it.
 pub(crate) fn write(value: &Value) -> io::Result<()> {
     remove(NEW_FILE)?;
@@ -150,7 +166,11 @@ pub(crate) fn write(value: &Value) -> io::Result<()> {
     fs::File::open(DIRECTORY)?.sync_all()
 }
 
+/// A read-only file system refuses to remove even what is not there.
 fn remove(path: &str) -> io::Result<()> {
+    if fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+        return Ok(());
+    }
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),

@@ -59,6 +59,21 @@ impl Logins {
         }))
     }
 
+    /// Whether logins are given limits by files at all, which is what PAM does.
+    pub(crate) fn are_limited() -> bool {
+        lines::exist()
+    }
+
+    /// What keeps somebody below `nofile` as the files are now, ours among them. The one judgement of setup, status
+    /// and doctor.
+    pub(crate) fn obstacle_now(nofile: u64) -> io::Result<Option<Obstacle>> {
+        let Some(logins) = Self::gather()? else {
+            return Ok(None);
+        };
+        let ours = limits::read()?.as_text().map(Limits::parse).unwrap_or_default();
+        Ok(logins.obstacle(nofile, &ours))
+    }
+
     /// The lines of ours that let every login open `nofile` files, and lower nothing. `held` are those that
     /// are in force: what it was like without them cannot be seen.
     pub(crate) fn raising(&self, nofile: u64, held: &Limits) -> Limits {

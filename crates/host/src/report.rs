@@ -80,6 +80,9 @@ pub struct StatusStep {
     pub found: Option<String>,
     /// Which prefix needs it.
     pub prefix: Prefix,
+    /// What to do, where running setup again does not help.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
 }
 
 /// How a step is.

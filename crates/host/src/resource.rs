@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::Ipv6Addr;
 
 use serde::{Deserialize, Serialize};
-use v6kit_net::Prefix;
+use v6kit_net::{Prefix, shell_word};
 
 use crate::delivery::{METRIC, RouteTable};
 use crate::limits::Limits;
@@ -157,8 +157,8 @@ impl Resource {
         }
     }
 
-    /// The command that makes it `original` by hand.
-    pub(crate) fn by_hand(&self, original: &Value) -> String {
+    /// The command that makes it `original` by hand where `found` is there.
+    pub(crate) fn by_hand(&self, found: &Value, original: &Value) -> String {
         match self {
             Self::Table => "sudo nft delete table inet v6kit".to_owned(),
             Self::LimitsFile => format!("sudo rm {}", crate::limits::FILE),
@@ -168,7 +168,14 @@ impl Resource {
                 table,
             } => {
                 let table = if table.is_local() { "local" } else { "main" };
-                format!("sudo ip -6 route del local {prefix} dev {device} table {table}")
+                let mut words = found.as_text().unwrap_or_default().split(' ');
+                // That of whoever made the route what it is now.
+                let protocol = words.by_ref().skip_while(|word| *word != "proto").nth(1);
+                let protocol = protocol.map_or_else(String::new, |number| format!(" proto {number}"));
+                format!(
+                    "sudo ip -6 route del local {prefix} dev {} table {table}{protocol}",
+                    shell_word(device)
+                )
             }
             Self::Neighbour {
                 address,
@@ -177,7 +184,10 @@ impl Resource {
                 ..
             } => {
                 let table = if table.is_local() { "local" } else { "main" };
-                format!("sudo ip -6 route del {address} dev {device} table {table} proto {PROTOCOL}")
+                format!(
+                    "sudo ip -6 route del {address} dev {} table {table} proto {PROTOCOL}",
+                    shell_word(device)
+                )
             }
             Self::Sysctl { name } => {
                 format!(

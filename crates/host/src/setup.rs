@@ -14,7 +14,6 @@ use crate::error::{HostError, privilege_hint};
 use crate::event::{Event, Met, Ready};
 use crate::facts::Facts;
 use crate::journal::Journal;
-use crate::limits::{self, Limits};
 use crate::logins::Logins;
 use crate::plan::{Action, Importance, Plan, Step, plan};
 use crate::report::{SetupReport, SetupState, SetupStep};
@@ -139,8 +138,8 @@ impl Run<'_> {
         // Answers arrive all the while.
         self.let_go(moved).await?;
         let was_set_up = self.ledger.journal.state().setup(self.wanted.prefix).is_some();
-        self.announce().await?;
-        if let Err(error) = self.ledger.journal.state().summary().write(dir.path()) {
+        self.announce(plan.login_limit).await?;
+        if let Err(error) = self.ledger.journal.summary().write(dir.path()) {
             if !was_set_up {
                 let prefix = self.wanted.prefix;
                 self.ledger.journal.note(Event::Gone { prefix });
@@ -158,7 +157,10 @@ impl Run<'_> {
     }
 
     async fn finish_earlier_runs(&mut self) -> Result<Vec<String>, HostError> {
-        let names = self.ledger.settle().await?;
+        let (names, failed) = self.ledger.settle().await;
+        if let Some((_, error)) = failed.into_iter().next() {
+            return Err(error.into());
+        }
         Ok(names
             .iter()
             .map(|name| format!("an earlier run was cut off in the step `{name}`; that was undone first"))
@@ -329,7 +331,7 @@ impl Run<'_> {
     }
 
     /// Puts the prefix first among those that are set up.
-    async fn announce(&mut self) -> Result<(), HostError> {
+    async fn announce(&mut self, login_limit: u64) -> Result<(), HostError> {
         let links = self.ledger.system.netlink.links().await?;
         let skipped = self.steps.iter().filter(|step| step.state == SetupState::Skipped);
         let ready = Ready {
@@ -340,6 +342,7 @@ impl Run<'_> {
                 .find(|link| link.name == self.wanted.device)
                 .map(|link| link.index),
             route_device: self.wanted.route_device.clone(),
+            logins: Logins::are_limited().then_some(login_limit),
             left_out: skipped.map(|step| step.id.clone()).collect(),
             met: std::mem::take(&mut self.met),
         };
@@ -409,12 +412,8 @@ fn refusal(plan: &Plan, wanted: &Wanted) -> Result<Option<SetupReport>, HostErro
 
 /// What logins get now that the file is written, as pam_limits reads it.
 fn look_again_at_logins(login_limit: u64, report: &mut SetupStep) -> Result<(), HostError> {
-    let unreadable = HostError::facts("/etc/security");
-    let (logins, ours) = Logins::gather()
-        .and_then(|logins| Ok((logins, limits::read()?)))
-        .map_err(unreadable)?;
-    let ours = ours.as_text().map(Limits::parse).unwrap_or_default();
-    if let Some(obstacle) = logins.and_then(|logins| logins.obstacle(login_limit, &ours)) {
+    let found = Logins::obstacle_now(login_limit).map_err(HostError::facts("/etc/security"))?;
+    if let Some(obstacle) = found {
         *report = in_conflict(report.clone(), &obstacle.why, &obstacle.hint);
     }
     Ok(())

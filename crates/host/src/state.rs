@@ -123,6 +123,7 @@ impl State {
     pub(crate) fn summary(&self) -> Summary {
         let setups = self
             .setups()
+            .filter(|(_, ready)| !ready.prefix.is_this_host())
             .map(|(place, ready)| SetUp {
                 prefix: ready.prefix,
                 device: ready.device.clone(),
@@ -131,7 +132,10 @@ impl State {
                 boot_id: place.boot_id.clone(),
             })
             .collect();
-        Summary { setups }
+        Summary {
+            setups,
+            journal_bytes: None,
+        }
     }
 
     pub(crate) fn held(&self, resource: &Resource) -> Option<&Held> {

@@ -16,7 +16,7 @@ use nix::sys::statfs::{
 use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, faccessat};
 use tokio::time::Instant;
-use v6kit_net::{Code, Hint};
+use v6kit_net::{Code, Hint, shell_path};
 
 /// How long another v6kit may hold the lock before this one gives up.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -95,7 +95,7 @@ impl Hint for StateDirError {
         Some(match self {
             Self::Open { source, path } if source.kind() == io::ErrorKind::NotFound => format!(
                 "make its parent first: `mkdir -p {}`",
-                path.parent().unwrap_or(path).display()
+                shell_path(path.parent().unwrap_or(path))
             ),
             Self::Open { source, .. }
                 if matches!(
@@ -113,7 +113,7 @@ impl Hint for StateDirError {
             }
             Self::NoTarget { target, .. } => format!(
                 "mount what is missing, or make it: `mkdir -p {}`; or name another directory: --state-dir DIR",
-                target.display()
+                shell_path(target)
             ),
             Self::Busy { .. } => {
                 "wait for it to end, then run this again: `pgrep -a v6kit` shows it".to_owned()

@@ -8,10 +8,11 @@ use v6kit_net::Prefix;
 use crate::delivery::{Placement, RouteTable, Routing};
 use crate::device::Device;
 use crate::error::HostError;
-use crate::event::Met;
+use crate::event::{Met, Ready};
 use crate::facts::may_administer_network;
 use crate::journal::Journal;
 use crate::listeners;
+use crate::logins::Logins;
 use crate::nft::{self, InboundRules, OwnAddresses, REVISION};
 use crate::report::{StatusReport, StatusState, StatusStep};
 use crate::resource::{Resource, Want};
@@ -33,44 +34,78 @@ pub async fn status(state_dir: &Path, prefix: Option<Prefix>) -> Result<Option<S
         return Ok(None);
     }
     let prefixes = chosen(&state.prefixes(), prefix)?;
-    let mut keys = state.holds(|holder| prefixes.contains(&holder.prefix));
-    keys.reverse();
+    let needs_firewall = state
+        .holds(|holder| prefixes.contains(&holder.prefix))
+        .iter()
+        .any(|key| key.resource == Resource::Table);
     let sees_firewall = may_administer_network().map_err(HostError::facts("/proc/self/status"))?;
-    if !sees_firewall && keys.iter().any(|key| key.resource == Resource::Table) {
+    if !sees_firewall && needs_firewall {
         return Err(HostError::not_privileged("look at the firewall", "status"));
     }
+    compare_all(&journal, &system, prefixes, Sight::Everything)
+        .await
+        .map(Some)
+}
+
+/// [`status`] as far as a plain user can tell: our firewall table is left out.
+pub(crate) async fn status_without_firewall(
+    state_dir: &Path,
+    prefix: Prefix,
+) -> Result<StatusReport, HostError> {
     let system = System::open()?;
-    let routing = Routing::read(&system.netlink, &prefixes).await?;
-    let mut now = Now {
-        own: OwnAddresses::of(&routing.addresses, &routing.links),
-        known: None,
-        table: None,
-        routing,
-    };
+    let journal = Journal::open(state_dir, &system).await?;
+    let prefixes = chosen(&journal.state().prefixes(), Some(prefix))?;
+    compare_all(&journal, &system, prefixes, Sight::NoFirewall).await
+}
+
+/// What this process may look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sight {
+    Everything,
+    NoFirewall,
+}
+
+async fn compare_all(
+    journal: &Journal,
+    system: &System,
+    prefixes: Vec<Prefix>,
+    sight: Sight,
+) -> Result<StatusReport, HostError> {
+    let state = journal.state();
+    let mut keys = state.holds(|holder| prefixes.contains(&holder.prefix));
+    keys.retain(|key| sight == Sight::Everything || key.resource != Resource::Table);
+    keys.reverse();
+    let mut now = Now::read_routing(system, &prefixes).await?;
     let mut steps = Vec::new();
     for key in &keys {
-        let found = now.read(&system, &key.resource).await?;
+        let found = now.read(system, &key.resource).await?;
         let step = held_step(state, key, &found);
         steps.push(match now.fault(state, key)? {
             Some(fault) if step.state == StatusState::InOrder => drifted(step, &fault),
             _ => step,
         });
     }
-    for prefix in &prefixes {
-        for met in state
-            .setup(*prefix)
-            .map(|ready| ready.met.as_slice())
-            .unwrap_or_default()
-        {
+    for ready in prefixes.iter().filter_map(|prefix| state.setup(*prefix)) {
+        for met in &ready.met {
+            if sight == Sight::NoFirewall && met.resource == Resource::Table {
+                continue;
+            }
             let found = system.read(&met.resource).await?;
-            steps.push(met_step(met, *prefix, &found));
+            steps.push(met_step(met, ready.prefix, &found));
         }
     }
-    let mut remarks = remarks(&journal, &prefixes);
+    let mut remarks = remarks(journal, &prefixes);
     remarks.extend(left_out(state, &prefixes));
+    for ready in prefixes.iter().filter_map(|prefix| state.setup(*prefix)) {
+        now.look_at_bars(ready, &mut steps);
+        look_at_logins(ready, &mut steps)?;
+    }
     let links = system.netlink.links().await?;
     let mut has_devices = true;
     for ready in prefixes.iter().filter_map(|prefix| state.setup(*prefix)) {
+        if ready.prefix.is_this_host() {
+            continue;
+        }
         let present = Device::find(&ready.device, ready.index, &links);
         if let Some(remark) = present.remark(&ready.device, ready.prefix) {
             has_devices = false;
@@ -82,12 +117,62 @@ pub async fn status(state_dir: &Path, prefix: Option<Prefix>) -> Result<Option<S
             .filter_map(|key| now.of_an_earlier_version(state, key)),
     );
     let is_complete = prefixes.iter().all(|prefix| state.setup(*prefix).is_some());
-    Ok(Some(StatusReport {
+    Ok(StatusReport {
         in_order: is_complete && has_devices && steps.iter().all(|step| step.state == StatusState::InOrder),
         steps,
         prefixes,
         remarks,
-    }))
+    })
+}
+
+/// What logins get, judged as setup does.
+fn look_at_logins(ready: &Ready, steps: &mut Vec<StatusStep>) -> Result<(), HostError> {
+    let Some(limit) = ready.logins else {
+        return Ok(());
+    };
+    let Some(obstacle) = Logins::obstacle_now(limit).map_err(HostError::facts("/etc/security"))? else {
+        return Ok(());
+    };
+    let wanted = format!("{limit} or more");
+    amend(
+        steps,
+        ready.prefix,
+        "nofile",
+        (obstacle.why, obstacle.hint),
+        wanted,
+    );
+    Ok(())
+}
+
+/// Says of a step what stands against it and what to do, though the step itself may be in order or never have been
+/// needed.
+fn amend(
+    steps: &mut Vec<StatusStep>,
+    prefix: Prefix,
+    id: &str,
+    (fault, hint): (String, String),
+    wanted: String,
+) {
+    let step = steps
+        .iter_mut()
+        .find(|step| step.prefix == prefix && step.id == id);
+    match step {
+        Some(step) if step.state == StatusState::InOrder => {
+            *step = StatusStep {
+                hint: Some(hint),
+                ..drifted(step.clone(), &fault)
+            };
+        }
+        Some(_) => {}
+        None => steps.push(StatusStep {
+            id: id.to_owned(),
+            state: StatusState::Drifted,
+            expected: Some(wanted),
+            found: Some(fault),
+            hint: Some(hint),
+            prefix,
+        }),
+    }
 }
 
 /// What is there now, as far as a listing of what was changed does not show it.
@@ -101,6 +186,42 @@ struct Now {
 }
 
 impl Now {
+    async fn read_routing(system: &System, prefixes: &[Prefix]) -> Result<Self, HostError> {
+        let routed: Vec<Prefix> = prefixes
+            .iter()
+            .copied()
+            .filter(|prefix| !prefix.is_this_host())
+            .collect();
+        let routing = if routed.is_empty() {
+            Routing::default()
+        } else {
+            Routing::read(&system.netlink, &routed).await?
+        };
+        Ok(Self {
+            own: OwnAddresses::of(&routing.addresses, &routing.links),
+            known: None,
+            table: None,
+            routing,
+        })
+    }
+
+    /// What keeps packets of the prefix from leaving.
+    fn look_at_bars(&self, ready: &Ready, steps: &mut Vec<StatusStep>) {
+        if ready.prefix.is_this_host() {
+            return;
+        }
+        if let Some(bar) = self.routing.tables().bar(ready.prefix) {
+            let hint = bar.hint();
+            amend(
+                steps,
+                ready.prefix,
+                "route",
+                (bar.why, hint),
+                "packets leave".to_owned(),
+            );
+        }
+    }
+
     async fn read(&mut self, system: &System, resource: &Resource) -> Result<Value, HostError> {
         if *resource != Resource::Table {
             return Ok(system.read(resource).await?);
@@ -211,6 +332,7 @@ fn held_step(state: &State, key: &HoldKey, found: &Value) -> StatusStep {
         state: compare(&key.resource, &expected, found),
         found: describe_against(&key.resource, found, &expected),
         expected: key.resource.describe(&expected),
+        hint: None,
         prefix: key.prefix,
     }
 }
@@ -257,6 +379,7 @@ fn met_step(met: &Met, prefix: Prefix, found: &Value) -> StatusStep {
         state,
         expected,
         found: found_text,
+        hint: None,
         prefix,
     }
 }

@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use v6kit_net::{Code, Hint, Prefix};
 
+use crate::error::JournalError;
+use crate::journal::Journal;
 use crate::state_dir::{self, StateDirError};
 
 /// The file beside the journal.
-const FILE: &str = "summary.json";
+pub(crate) const FILE: &str = "summary.json";
 /// Written first and renamed, so that a reader never sees half a summary.
 const NEW_FILE: &str = "summary.json.new";
 
@@ -24,6 +26,9 @@ const NEW_FILE: &str = "summary.json.new";
 pub struct Summary {
     /// The prefixes that are set up, the latest first.
     pub setups: Vec<SetUp>,
+    /// How many octets the journal had when this was written, by which one that was cut is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal_bytes: Option<u64>,
 }
 
 /// One prefix that is set up.
@@ -66,6 +71,15 @@ pub enum SummaryError {
         #[source]
         source: io::Error,
     },
+    /// The journal that it is made from cannot be used.
+    #[error(transparent)]
+    Journal(JournalError),
+    /// The only setup was cut off before its end.
+    #[error("the setup of {prefix} was cut off before its end")]
+    CutOff {
+        /// The prefix.
+        prefix: Prefix,
+    },
     /// The file is not what setup writes.
     #[error("{} is damaged", .path.display())]
     Damaged {
@@ -81,6 +95,8 @@ impl Hint for SummaryError {
     fn code(&self) -> Code {
         match self {
             Self::Away(error) => error.code(),
+            Self::Journal(error) => error.code(),
+            Self::CutOff { .. } => Code::Drifted,
             Self::Read { .. } | Self::Write { .. } | Self::Damaged { .. } => Code::Summary,
         }
     }
@@ -88,6 +104,10 @@ impl Hint for SummaryError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Away(error) => return error.hint(),
+            Self::Journal(error) => return error.hint(),
+            Self::CutOff { prefix } => format!(
+                "run that setup again, or take back what it did: `sudo v6kit teardown --prefix {prefix}`"
+            ),
             Self::Read { path, .. } => {
                 format!("give --prefix, or check the permissions of {}", path.display())
             }
@@ -98,20 +118,40 @@ impl Hint for SummaryError {
 }
 
 impl Summary {
-    /// Reads the summary in `state_dir`. `None` when nothing is set up. Needs no privileges.
+    /// What is set up according to the journal in `state_dir`, by which every command judges. `None` when nothing
+    /// is set up. Needs no privileges.
     ///
     /// # Errors
-    /// [`SummaryError`] when there is a summary that cannot be read or understood.
+    /// [`SummaryError`] when there is a journal that cannot be understood, or a setup that was cut off.
     pub fn read(state_dir: &Path) -> Result<Option<Self>, SummaryError> {
+        let state = match Journal::state_in(state_dir) {
+            Ok(Some(state)) => state,
+            Ok(None) => {
+                state_dir::require_target(state_dir).map_err(SummaryError::Away)?;
+                return Ok(None);
+            }
+            // What a later version says of it is good for this one, and so is what may be read.
+            Err(JournalError::OtherVersion { .. } | JournalError::Read { .. }) => {
+                return Self::of_file(state_dir);
+            }
+            Err(error) => return Err(SummaryError::Journal(error)),
+        };
+        let summary = state.summary();
+        if !summary.setups.is_empty() {
+            return Ok(Some(summary));
+        }
+        match state.prefixes().into_iter().find(|prefix| !prefix.is_this_host()) {
+            Some(prefix) => Err(SummaryError::CutOff { prefix }),
+            None => Ok(None),
+        }
+    }
+
+    /// What the file says.
+    pub(crate) fn of_file(state_dir: &Path) -> Result<Option<Self>, SummaryError> {
         let path = state_dir.join(FILE);
         let text = match fs::read(&path) {
             Ok(text) => text,
-            Err(source) if source.kind() == io::ErrorKind::NotFound => {
-                return match state_dir::require_target(state_dir) {
-                    Ok(()) => Ok(None),
-                    Err(error) => Err(SummaryError::Away(error)),
-                };
-            }
+            Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(SummaryError::Read { path, source }),
         };
         let summary: Self =
@@ -188,12 +228,13 @@ mod tests {
     #[test]
     fn a_summary_is_read_as_it_was_written_and_readable_by_all() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(Summary::read(dir.path()).unwrap(), None);
+        assert_eq!(Summary::of_file(dir.path()).unwrap(), None);
         let summary = Summary {
             setups: vec![set_up("2001:db8:2::/64"), set_up("2001:db8:1::/64")],
+            journal_bytes: None,
         };
         summary.write(dir.path()).unwrap();
-        assert_eq!(Summary::read(dir.path()).unwrap().as_ref(), Some(&summary));
+        assert_eq!(Summary::of_file(dir.path()).unwrap().as_ref(), Some(&summary));
         assert_eq!(summary.latest(), summary.setups.first());
         let mode = fs::metadata(dir.path().join(FILE)).unwrap().permissions();
         assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777, 0o644);
@@ -204,6 +245,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let summary = Summary {
             setups: vec![set_up("2001:db8::/64")],
+            journal_bytes: None,
         };
         summary.write(dir.path()).unwrap();
         Summary::default().write(dir.path()).unwrap();
@@ -216,7 +258,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join(FILE), "{\"setups\":[{").unwrap();
         assert!(matches!(
-            Summary::read(dir.path()),
+            Summary::of_file(dir.path()),
             Err(SummaryError::Damaged { .. })
         ));
     }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use v6kit_net::{Prefix, chain};
+use v6kit_net::{Hint, Prefix, chain};
 
 use crate::change::{Ledger, Release};
 use crate::error::HostError;
@@ -46,7 +46,24 @@ pub async fn teardown(state_dir: &Path, prefix: Option<Prefix>) -> Result<Teardo
         release(&mut ledger, &key, &mut report).await;
     }
     // What a killed run left unfinished for other prefixes.
-    let settled = ledger.settle().await;
+    let (_, failed) = ledger.settle().await;
+    for (key, error) in failed {
+        let is_told = report
+            .steps
+            .iter()
+            .any(|step| step.id == key.step && step.prefix == key.prefix);
+        if !is_told {
+            report.steps.push(TeardownStep {
+                id: key.step.clone(),
+                state: TeardownState::Failed,
+                prefix: key.prefix,
+                before: None,
+                after: None,
+                reason: Some(chain(&error)),
+                hint: error.hint(),
+            });
+        }
+    }
     for prefix in &report.prefixes {
         let is_held = !ledger
             .journal
@@ -58,7 +75,6 @@ pub async fn teardown(state_dir: &Path, prefix: Option<Prefix>) -> Result<Teardo
         }
     }
     tidy_up(&mut ledger.journal, &dir)?;
-    settled?;
     Ok(report)
 }
 
@@ -96,18 +112,22 @@ async fn release(ledger: &mut Ledger, key: &HoldKey, report: &mut TeardownReport
             return;
         }
         Ok(Release::ChangedByOther { found, original }) => {
-            let found = describe(&found);
+            let found_value = found;
+            let found = describe(&found_value);
             let was = describe(&original).unwrap_or_else(|| "absent".to_owned());
             let reason = format!("somebody changed it since setup: left alone; before setup it was {was}");
             TeardownStep {
                 hint: Some(format!(
                     "if nobody needs it as it is: `{}`",
-                    key.resource.by_hand(&original)
+                    key.resource.by_hand(&found_value, &original)
                 )),
                 ..step(TeardownState::ChangedByOther, found.clone(), found, Some(reason))
             }
         }
-        Err(error) => step(TeardownState::Failed, None, None, Some(chain(&error))),
+        Err(error) => TeardownStep {
+            hint: error.hint(),
+            ..step(TeardownState::Failed, None, None, Some(chain(&error)))
+        },
     };
     report.steps.push(step);
 }

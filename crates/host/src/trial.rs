@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use nix::sys::socket::{MsgFlags, SockaddrIn6, recvmsg, setsockopt, sockopt};
-use tokio::net::TcpSocket;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::time::timeout;
 use v6kit_net::{Prefix, SourcePool};
 
@@ -24,6 +24,8 @@ pub(crate) struct Trial {
     pub(crate) prefix: Prefix,
     /// Each default gateway with the index of its link.
     pub(crate) gateways: Vec<(Ipv6Addr, u32)>,
+    /// An address of this host that is none of the prefix.
+    pub(crate) own: Ipv6Addr,
     /// Addresses that are no new ones.
     pub(crate) not_from: Vec<Ipv6Addr>,
     pub(crate) suspects: Vec<Chain>,
@@ -62,6 +64,19 @@ impl Trial {
             false
         };
         timeout(PATIENCE, any).await.unwrap_or(false)
+    }
+
+    /// Whether this host itself answers a connection from a new address of the prefix to one of its own, by lo. It
+    /// passes the hooks for what is sent and for what arrives here, but as a packet of lo: true does not say that what
+    /// comes in by another device passes too.
+    pub(crate) async fn is_answered_here(&self) -> bool {
+        let attempt = async {
+            let mut pool = SourcePool::new(self.prefix, seed(), self.not_from.iter().copied()).ok()?;
+            let listener = TcpListener::bind(SocketAddr::from((self.own, 0))).await.ok()?;
+            let port = listener.local_addr().ok()?.port();
+            Some(answers(pool.draw(), SocketAddrV6::new(self.own, port, 0, 0)).await)
+        };
+        timeout(PATIENCE, attempt).await.ok().flatten().unwrap_or(false)
     }
 
     /// Whether something on this host may drop untracked packets.
@@ -156,6 +171,7 @@ mod tests {
         Trial {
             prefix: "2001:db8:1::/64".parse().unwrap(),
             gateways: vec![(Ipv6Addr::LOCALHOST, 1)],
+            own: Ipv6Addr::LOCALHOST,
             not_from: Vec::new(),
             suspects: Vec::new(),
             has_legacy_rules: false,

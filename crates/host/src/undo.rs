@@ -28,8 +28,8 @@ pub(crate) fn tidy_up(journal: &mut Journal, dir: &StateDir) -> Result<(), HostE
         return Ok(());
     }
     journal.take_error()?;
-    let summary = journal.state().summary();
-    if Summary::read(dir.path()).ok().flatten().unwrap_or_default() != summary {
+    let summary = journal.summary();
+    if Summary::of_file(dir.path()).ok().flatten().unwrap_or_default() != summary {
         summary.write(dir.path())?;
     }
     Ok(())

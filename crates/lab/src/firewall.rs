@@ -1,10 +1,11 @@
 //! Rules of the lab's router, loaded with nft(8).
 
 use std::fs;
-use std::io::{self, Write};
-use std::process::{Child, Command, Stdio};
+use std::io;
+use std::process::Command;
+use std::time::Duration;
 
-use v6kit_net::Prefix;
+use v6kit_net::{Prefix, run_program};
 
 use crate::error::LabError;
 use crate::netns::NetNs;
@@ -12,6 +13,8 @@ use crate::topology::Topology;
 
 /// Settings and counts of connection tracking, per network namespace.
 const CONNTRACK: &str = "/proc/sys/net/netfilter";
+/// How long nft may take.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// The table that holds the router's forward chain.
 const TABLE: &str = "lab";
 
@@ -93,48 +96,30 @@ fn conntrack_setting(router: &NetNs, name: &str) -> Result<u64, LabError> {
 
 /// Loads `ruleset` into the namespace.
 pub(crate) fn load(namespace: &NetNs, ruleset: &str) -> Result<(), LabError> {
-    let failed = |source| LabError::system("run `nft`", source);
-    namespace.run(|| {
-        let mut nft = start_nft(&["-f", "-"])?;
-        if let Some(mut stdin) = nft.stdin.take() {
-            stdin.write_all(ruleset.as_bytes()).map_err(failed)?;
-        }
-        output_of(nft).map(drop)
-    })
+    namespace.run(|| nft(&["-f", "-"], ruleset).map(drop))
 }
 
 /// The whole ruleset of the namespace as text.
 pub(crate) fn list(namespace: &NetNs) -> Result<String, LabError> {
-    namespace.run(|| output_of(start_nft(&["list", "ruleset"])?))
+    namespace.run(|| nft(&["list", "ruleset"], ""))
 }
 
-fn output_of(nft: Child) -> Result<String, LabError> {
-    let output = nft
-        .wait_with_output()
-        .map_err(|source| LabError::system("run `nft`", source))?;
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(LabError::Nft {
-        said: said.lines().next().unwrap_or("it says nothing").to_owned(),
-    })
-}
-
-/// Starts `nft`. Plain users often do not have /usr/sbin in their PATH.
-fn start_nft(arguments: &[&str]) -> Result<Child, LabError> {
+/// Runs `nft`. Plain users often do not have /usr/sbin in their PATH.
+fn nft(arguments: &[&str], input: &str) -> Result<String, LabError> {
     let mut missing = io::Error::from(io::ErrorKind::NotFound);
     for program in ["nft", "/usr/sbin/nft", "/sbin/nft"] {
-        let started = Command::new(program)
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn();
-        match started {
-            Ok(child) => return Ok(child),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => missing = error,
-            Err(error) => return Err(LabError::system(format!("run `{program}`"), error)),
+        match run_program(Command::new(program).args(arguments), input.as_bytes(), PATIENCE) {
+            Ok(output) if output.status.success() => {
+                return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+            }
+            Ok(output) => {
+                let said = String::from_utf8_lossy(&output.stderr);
+                return Err(LabError::Nft {
+                    said: said.lines().next().unwrap_or("it says nothing").to_owned(),
+                });
+            }
+            Err(error) if error.is_missing() => missing = error.into_io(),
+            Err(error) => return Err(LabError::system(format!("run `{program}`"), error.into_io())),
         }
     }
     Err(LabError::NoNft(missing))

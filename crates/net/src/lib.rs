@@ -12,6 +12,7 @@ mod packet;
 mod pem;
 mod pool;
 mod prefix;
+mod program;
 mod rate;
 mod resolve;
 mod turning;
@@ -25,7 +26,8 @@ pub use packet::{link_address, link_address_of_every_protocol, receive_all_multi
 pub use pem::{read_certificates, read_private_key};
 pub use pool::{PoolError, SourcePool};
 pub use prefix::{Prefix, PrefixError};
+pub use program::{ProgramError, run_program};
 pub use rate::RateLimit;
 pub use resolve::{ResolveError, descriptor_shortage, is_shortage, name_servers, own_addresses, resolve};
 pub use turning::{COOL_DOWN, HOLD, Lease, TurningPool, Wear};
-pub use v6kit_base::{Code, Hint, Secret, chain, cpu_time, push_address};
+pub use v6kit_base::{Code, Hint, Secret, chain, cpu_time, push_address, shell_path, shell_word};

@@ -80,6 +80,10 @@ impl Hint for PrefixError {
 }
 
 impl Prefix {
+    /// No prefix at all: what is wanted of a host whatever its addresses. `::/128` in files; no text that a user
+    /// gives is read as it.
+    pub const THIS_HOST: Self = Self(Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 128));
+
     /// The shortest prefix length that is accepted.
     pub const MIN_LENGTH: u8 = 16;
 
@@ -99,6 +103,12 @@ impl Prefix {
             return Err(PrefixError::HostBits { given: net });
         }
         Ok(Self(net))
+    }
+
+    /// Whether this is [`Prefix::THIS_HOST`].
+    #[must_use]
+    pub fn is_this_host(self) -> bool {
+        self == Self::THIS_HOST
     }
 
     /// The network address.
@@ -194,6 +204,9 @@ impl TryFrom<String> for Prefix {
     type Error = PrefixError;
 
     fn try_from(text: String) -> Result<Self, PrefixError> {
+        if text == Self::THIS_HOST.to_string() {
+            return Ok(Self::THIS_HOST);
+        }
         text.parse()
     }
 }
@@ -241,6 +254,14 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Prefix>().unwrap().to_string(), text);
         }
+    }
+
+    #[test]
+    fn no_prefix_at_all_comes_from_files_and_not_from_users() {
+        let written = String::from(Prefix::THIS_HOST);
+        assert_eq!(written, "::/128");
+        assert!(matches!(error(&written), PrefixError::NotRoutable { .. }));
+        assert!(Prefix::try_from(written).unwrap().is_this_host());
     }
 
     #[test]

@@ -2,12 +2,13 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::io::{self, Write};
+use std::io;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::str::FromStr;
+use std::time::Duration;
 
-use v6kit_net::{Code, Hint};
+use v6kit_net::{Code, Hint, ProgramError, run_program};
 
 use crate::values::ValueError;
 
@@ -38,6 +39,12 @@ impl fmt::Display for Destination {
     }
 }
 
+/// How long a script on the router may take, the connection included. A small router needs half a minute to load
+/// its firewall anew.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long ssh may take to read its configuration.
+const PATIENCE_FOR_CONFIG: Duration = Duration::from_secs(15);
+
 /// How the router is reached.
 #[derive(Debug, Clone)]
 pub struct Ssh {
@@ -56,6 +63,15 @@ pub enum SshError {
         /// What the system said.
         #[source]
         source: io::Error,
+    },
+    /// It did not end.
+    #[error("ssh to {destination} failed")]
+    TooLong {
+        /// The router.
+        destination: String,
+        /// How long it had.
+        #[source]
+        source: ProgramError,
     },
     /// The connection was not made or broke (exit code 255 of ssh).
     #[error("ssh to {destination} failed: {said}")]
@@ -79,13 +95,18 @@ pub enum SshError {
 impl Hint for SshError {
     fn code(&self) -> Code {
         match self {
-            Self::Start { .. } | Self::Connection { .. } | Self::Broken { .. } => Code::Ssh,
+            Self::Start { .. } | Self::TooLong { .. } | Self::Connection { .. } | Self::Broken { .. } => {
+                Code::Ssh
+            }
         }
     }
 
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Start { .. } => "install OpenSSH's client (openssh-client)".to_owned(),
+            Self::TooLong { destination, .. } => {
+                format!("see where it stands still: `timeout 60 ssh -v {destination} true`")
+            }
             Self::Connection { destination, said } if said.contains("Host key verification") => {
                 format!("run `ssh {destination}` once to look at its key and accept it")
             }
@@ -118,31 +139,25 @@ impl Ssh {
     /// # Errors
     /// [`SshError`] when the router was not reached; what the script ends with is not an error.
     pub(crate) fn run(&self, script: &str, arguments: &[String]) -> Result<Ran, SshError> {
-        let mut child = self
-            .command()
-            .args(["sh", "-s", "--"])
-            .args(arguments)
-            .spawn()
-            .map_err(|source| SshError::Start { source })?;
-        let written = write_script(&mut child, script);
-        let output = child.wait_with_output().map_err(|source| self.broken(source))?;
+        let mut command = self.command();
+        command.args(["sh", "-s", "--"]).args(arguments);
+        let output = run_program(&mut command, script.as_bytes(), PATIENCE).map_err(|e| self.failed(e))?;
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
         match output.status.code() {
             Some(255) | None => Err(SshError::Connection {
                 destination: self.destination.to_string(),
                 said: last_line(&stderr),
             }),
-            Some(code) => {
-                // A script that ended early does not read its rest: only a success must have read it all.
-                if code == 0 {
-                    written.map_err(|source| self.broken(source))?;
-                }
-                Ok(Ran {
-                    code,
-                    stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-                    stderr,
-                })
-            }
+            // A script that ended early does not read its rest: only a success must have read it all.
+            Some(0) if !output.took_input => Err(SshError::Broken {
+                destination: self.destination.to_string(),
+                source: io::ErrorKind::BrokenPipe.into(),
+            }),
+            Some(code) => Ok(Ran {
+                code,
+                stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+                stderr,
+            }),
         }
     }
 
@@ -163,10 +178,7 @@ impl Ssh {
         command
             .args(self.config_arguments())
             .arg("--")
-            .arg(&self.destination.0)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+            .arg(&self.destination.0);
         command
     }
 
@@ -182,14 +194,13 @@ impl Ssh {
     /// # Errors
     /// [`SshError`] when ssh cannot say.
     pub(crate) fn host_name(&self) -> Result<String, SshError> {
-        let output = Command::new("ssh")
+        let mut command = Command::new("ssh");
+        command
             .arg("-G")
             .args(self.config_arguments())
             .arg("--")
-            .arg(&self.destination.0)
-            .stdin(Stdio::null())
-            .output()
-            .map_err(|source| SshError::Start { source })?;
+            .arg(&self.destination.0);
+        let output = run_program(&mut command, b"", PATIENCE_FOR_CONFIG).map_err(|e| self.failed(e))?;
         String::from_utf8_lossy(&output.stdout)
             .lines()
             .find_map(|line| line.strip_prefix("hostname "))
@@ -200,20 +211,13 @@ impl Ssh {
             })
     }
 
-    fn broken(&self, source: io::Error) -> SshError {
-        SshError::Broken {
-            destination: self.destination.to_string(),
-            source,
+    fn failed(&self, error: ProgramError) -> SshError {
+        let destination = self.destination.to_string();
+        match error {
+            ProgramError::Start { source, .. } => SshError::Start { source },
+            ProgramError::Pipe { source, .. } => SshError::Broken { destination, source },
+            source @ ProgramError::TooLong { .. } => SshError::TooLong { destination, source },
         }
-    }
-}
-
-/// Hands the script over and closes the pipe. The answer is some kilobytes at most and fits the pipe that
-/// nobody reads meanwhile.
-fn write_script(child: &mut Child, script: &str) -> io::Result<()> {
-    match child.stdin.take() {
-        Some(mut stdin) => stdin.write_all(script.as_bytes()),
-        None => Ok(()),
     }
 }
 

@@ -44,5 +44,6 @@ pub(crate) fn hide_secrets() -> io::Result<()> {
 
 /// `words` as a line for a shell.
 pub(crate) fn quoted(words: &[String]) -> String {
-    shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_nul| words.join(" "))
+    let typed: Vec<_> = words.iter().map(|word| v6kit_net::shell_word(word)).collect();
+    typed.join(" ")
 }

@@ -7,6 +7,8 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use v6kit_net::{shell_path, shell_word};
+
 use crate::command_line::{texts, without_secrets};
 
 /// Where sudo looks for programs (`secure_path` of sudoers(5), as Debian and Fedora set it).
@@ -64,7 +66,7 @@ fn program() -> String {
     if is_found {
         "v6kit".to_owned()
     } else {
-        quoted(&path.to_string_lossy()).into_owned()
+        shell_path(&path)
     }
 }
 
@@ -81,19 +83,14 @@ fn typed() -> String {
     let mut text = String::new();
     for word in words {
         text.push(' ');
-        text.push_str(&quoted(word));
+        text.push_str(&shell_word(word));
     }
     match state_dir {
         Some(directory) if !words.iter().any(|word| word.starts_with("--state-dir")) => {
-            format!("{text} --state-dir {}", quoted(&directory.to_string_lossy()))
+            format!("{text} --state-dir {}", shell_path(&directory))
         }
         _ => text,
     }
-}
-
-fn quoted(word: &str) -> Cow<'_, str> {
-    // A NUL, which no argument has, is all that cannot be quoted.
-    shlex::try_quote(word).unwrap_or(Cow::Borrowed(word))
 }
 
 #[cfg(test)]

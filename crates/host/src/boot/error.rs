@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use v6kit_net::{Code, Hint};
+use v6kit_net::{Code, Hint, shell_path};
 
 use super::HOST_FILE;
 use crate::state_dir::StateDirError;
@@ -112,7 +112,7 @@ impl Hint for BootError {
             ),
             Self::Binary { path, .. } => format!(
                 "install it first: `sudo install {} /usr/local/bin/v6kit`, then run that",
-                path.display()
+                shell_path(path)
             ),
             Self::ForeignUnit { path } => {
                 format!(

@@ -5,6 +5,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, AtFlags};
+use nix::unistd::{AccessFlags, faccessat, geteuid};
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table};
 use v6kit_net::Prefix;
 
@@ -22,6 +25,23 @@ pub(super) fn read(path: &Path) -> Result<Option<String>, BootError> {
         Ok(text) => Ok(Some(text)),
         Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(BootError::read(path)(source)),
+    }
+}
+
+/// Fails where the file cannot be replaced, as on a read-only file system; changes nothing. A plain user who asks what
+/// root would do is not refused.
+pub(super) fn check(path: &Path) -> Result<(), BootError> {
+    let directory = path.ancestors().skip(1).find(|part| part.exists());
+    let directory = directory.unwrap_or(Path::new("/"));
+    let refused = faccessat(
+        AT_FDCWD,
+        directory,
+        AccessFlags::W_OK | AccessFlags::X_OK,
+        AtFlags::AT_EACCESS,
+    );
+    match refused {
+        Err(Errno::EACCES) if !geteuid().is_root() => Ok(()),
+        refused => refused.map_err(|errno| BootError::write(path)(errno.into())),
     }
 }
 

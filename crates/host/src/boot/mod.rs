@@ -105,7 +105,11 @@ pub fn at_boot(state_dir: &Path) -> Result<Option<AtBoot>, BootError> {
 /// [`BootError`] when the file there is cannot be used, or the running binary is no place for a service.
 pub fn check(wish: &Wish) -> Result<(), BootError> {
     let (_, _) = file::with(file::read(Path::new(HOST_FILE))?.as_deref(), wish)?;
-    units::needed().map(|_| ())
+    file::check(Path::new(HOST_FILE))?;
+    for unit in units::needed()? {
+        file::check(&unit.path)?;
+    }
+    Ok(())
 }
 
 /// Writes the wish for the next boot, and has systemd carry it out.

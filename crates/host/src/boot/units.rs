@@ -3,11 +3,17 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use v6kit_net::run_program;
 
 use super::{BootError, file};
+
+/// How long systemd may take to start or stop the units: as long as it gives a unit itself, and a little
+/// (DefaultTimeoutStartSec of systemd-system.conf(5)).
+const PATIENCE: Duration = Duration::from_secs(100);
 
 /// Where an administrator's units lie.
 const OWN: &str = "/etc/systemd/system";
@@ -173,12 +179,10 @@ fn systemctl(words: &[&str]) -> Result<(), BootError> {
         words: words.join(" "),
         said,
     };
-    let output = Command::new("systemctl")
-        .args(words)
-        .env("SYSTEMD_COLORS", "0")
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| failed(error.to_string()))?;
+    let mut command = Command::new("systemctl");
+    command.args(words).env("SYSTEMD_COLORS", "0");
+    let output =
+        run_program(&mut command, b"", PATIENCE).map_err(|error| failed(v6kit_net::chain(&error)))?;
     if output.status.success() {
         return Ok(());
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde::Serialize;
-use v6kit_net::{Code, InboundFilter, Prefix, chain};
+use v6kit_net::{Code, InboundFilter, Prefix, chain, shell_word};
 
 use super::finding::{Finding, FindingState};
 use super::text::count;
@@ -17,7 +17,7 @@ use crate::facts::{
 use crate::netlink::{Link, Netlink, NetlinkError, PROTOCOL, Route};
 use crate::nft::{self, NftError};
 use crate::place::Place;
-use crate::report::{StatusReport, StatusState};
+use crate::report::{StatusReport, StatusState, StatusStep};
 use crate::sysctl;
 use crate::{SetUp, Summary};
 
@@ -241,8 +241,9 @@ fn without_advertisements(links: &[Link], setups: &[SetUp]) -> Option<String> {
         .find(|name| setups.iter().any(|setup| setup.device == **name))
         .or(deaf.first())?;
     Some(format!(
-        "this host forwards (forwarding=1), so router advertisements are not taken on {} (accept_ra=1); where the uplink is {uplink}: `sudo sysctl -w net/ipv6/conf/{uplink}/accept_ra=2`",
-        deaf.join(", ")
+        "this host forwards (forwarding=1), so router advertisements are not taken on {} (accept_ra=1); where the uplink is {uplink}: `sudo sysctl -w {}`",
+        deaf.join(", "),
+        shell_word(&format!("net/ipv6/conf/{uplink}/accept_ra=2"))
     ))
 }
 
@@ -272,7 +273,10 @@ async fn setup_finding(state: &PrefixState, present: &Device, state_dir: &Path) 
         return Finding::failed(ID, format!("{prefix} was set up on {device}, which is not there"))
             .hint(Code::Drifted, remark);
     }
-    let again = format!("run it again: `sudo v6kit setup --prefix {prefix} --dev {device}`");
+    let again = format!(
+        "run it again: `sudo v6kit setup --prefix {prefix} --dev {}`",
+        shell_word(device)
+    );
     if !state.this_boot {
         return Finding::failed(ID, format!("{prefix} was set up before this host was booted"))
             .hint(Code::Drifted, again);
@@ -281,19 +285,39 @@ async fn setup_finding(state: &PrefixState, present: &Device, state_dir: &Path) 
         return Finding::failed(ID, format!("{prefix} on {device}: its route is gone"))
             .hint(Code::Drifted, again);
     }
+    let drifted = |report: &StatusReport| {
+        let is_off = |step: &&StatusStep| step.state != StatusState::InOrder;
+        let hint = report
+            .steps
+            .iter()
+            .filter(is_off)
+            .find_map(|step| step.hint.clone());
+        Finding::failed(ID, format!("{prefix} on {device}: {}", faults(report)))
+            .hint(Code::Drifted, hint.unwrap_or_else(|| again.clone()))
+    };
     match crate::status(state_dir, Some(*prefix)).await {
         Ok(Some(report)) if report.in_order => Finding::ok(
             ID,
             format!("{prefix} on {device}: {} steps in order", report.steps.len()),
         ),
-        Ok(Some(report)) => Finding::failed(ID, format!("{prefix} on {device}: {}", faults(&report)))
-            .hint(Code::Drifted, again),
+        Ok(Some(report)) => drifted(&report),
         Ok(None) => Finding::failed(ID, format!("{prefix} on {device}: the journal does not know it"))
-            .hint(Code::Drifted, again),
-        Err(HostError::NotPrivileged { .. }) => Finding::ok(
-            ID,
-            format!("{prefix} on {device}: delivered to this host (the firewall is visible to root only)"),
-        ),
+            .hint(Code::Drifted, again.clone()),
+        Err(HostError::NotPrivileged { .. }) => {
+            match crate::status::status_without_firewall(state_dir, *prefix).await {
+                Ok(report) if report.in_order => Finding::ok(
+                    ID,
+                    format!(
+                        "{prefix} on {device}: delivered to this host, {} steps in order (the firewall is visible to root only)",
+                        report.steps.len()
+                    ),
+                ),
+                Ok(report) => drifted(&report),
+                Err(error) => {
+                    Finding::unknown(ID, format!("{prefix} on {device}: {}", chain(&error))).hint_of(&error)
+                }
+            }
+        }
         Err(error) => {
             Finding::unknown(ID, format!("{prefix} on {device}: {}", chain(&error))).hint_of(&error)
         }
@@ -346,7 +370,8 @@ fn conntrack(tracking: Option<Tracking>, setups: &[PrefixState]) -> Finding {
     let raise = format!("`sudo sysctl -w {CONNTRACK_MAX}={}`", max.saturating_mul(2));
     let hint = match setups.first() {
         Some(PrefixState { prefix, device, .. }) => format!(
-            "keep the prefix out of the table: `sudo v6kit setup --prefix {prefix} --dev {device} --conntrack notrack`; or raise it: {raise}"
+            "keep the prefix out of the table: `sudo v6kit setup --prefix {prefix} --dev {} --conntrack notrack`; or raise it: {raise}",
+            shell_word(device)
         ),
         None => format!("raise it: {raise}"),
     };

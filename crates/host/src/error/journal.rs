@@ -1,9 +1,12 @@
 //! Why the journal cannot be used.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use v6kit_net::{Code, Hint};
+use v6kit_net::{Code, Hint, Prefix, shell_path};
+
+use crate::netlink::PROTOCOL;
+use crate::summary;
 
 /// Why the journal cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +40,14 @@ pub enum JournalError {
         #[source]
         source: serde_json::Error,
     },
+    /// It is shorter than it was when setup finished.
+    #[error("the journal {} was emptied, cut or removed: setup of {} had written more", .path.display(), listed(.prefixes))]
+    Cut {
+        /// The file.
+        path: PathBuf,
+        /// What the summary beside it says is set up.
+        prefixes: Vec<Prefix>,
+    },
     /// It was written in another network namespace of this boot.
     #[error("{} belongs to another network namespace{}", .path.display(), if *.is_held { ", which is still there" } else { "" })]
     OtherNamespace {
@@ -60,7 +71,7 @@ pub enum JournalError {
 impl Hint for JournalError {
     fn code(&self) -> Code {
         match self {
-            Self::Read { .. } | Self::Write { .. } | Self::Damaged { .. } => Code::Journal,
+            Self::Read { .. } | Self::Write { .. } | Self::Damaged { .. } | Self::Cut { .. } => Code::Journal,
             Self::OtherNamespace { .. } => Code::OtherNamespace,
             Self::OtherVersion { .. } => Code::OtherVersion,
         }
@@ -74,16 +85,17 @@ impl Hint for JournalError {
             Self::Read { .. } => "run it as root: `sudo v6kit …`".to_owned(),
             Self::Write { path, .. } => format!("check the disk and the permissions of {}", path.display()),
             Self::Damaged { path, .. } => format!(
-                "it holds the original values: read them there, put them back by hand, then remove {}",
-                path.display()
+                "the values before setup are in what is left of {}; {}",
+                path.display(),
+                without_journal(path)
             ),
+            Self::Cut { path, .. } => without_journal(path),
             Self::OtherNamespace { is_held: true, .. } => {
                 "run v6kit in that namespace, or use another --state-dir".to_owned()
             }
             Self::OtherNamespace { path, .. } => format!(
-                "run v6kit in that namespace, or use another --state-dir; whether it is still there cannot be seen from here, and if it is not: `sudo rm -f {} {}`",
-                path.display(),
-                crate::limits::FILE
+                "run v6kit in that namespace, or use another --state-dir; whether it is still there cannot be seen from here, and if it is not: `{}`",
+                removal(path)
             ),
             Self::OtherVersion { known, .. } => format!(
                 "use the v6kit that set this host up, or a later one: this is {} and knows formats up to {known}",
@@ -91,4 +103,30 @@ impl Hint for JournalError {
             ),
         })
     }
+}
+
+fn listed(prefixes: &[Prefix]) -> String {
+    if prefixes.is_empty() {
+        return "a prefix that cannot be told any more".to_owned();
+    }
+    let texts: Vec<String> = prefixes.iter().map(ToString::to_string).collect();
+    texts.join(", ")
+}
+
+/// The command that removes the files of a setup.
+fn removal(journal: &Path) -> String {
+    format!(
+        "sudo rm -f {} {} {}",
+        shell_path(journal),
+        shell_path(&journal.with_file_name(summary::FILE)),
+        crate::limits::FILE
+    )
+}
+
+/// What is left to do where nobody knows any more what setup changed.
+fn without_journal(path: &Path) -> String {
+    format!(
+        "this removes its routes, its firewall table and its files, after which setup can be run again (sysctls stay as they are until the next boot): `sudo ip -6 route flush table all proto {PROTOCOL}; sudo nft 'add table inet v6kit; delete table inet v6kit'; {}`",
+        removal(path)
+    )
 }

@@ -17,6 +17,8 @@ use v6kit_net::{Code, Hint};
 
 pub(crate) use neighbour::Neighbour;
 pub(crate) use route::{LOCAL_TABLE, MAIN_TABLE, OurRoute, PROTOCOL, Route};
+#[cfg(test)]
+pub(crate) use rule::Refusal;
 pub(crate) use rule::{Rule, RuleTarget};
 
 /// A connection to the kernel's routing subsystem. Its driver ends when this is dropped.

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use ipnet::Ipv6Net;
 use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleFlags, RuleMessage};
+use v6kit_net::shell_word;
 
 use super::{LOCAL_TABLE, MAIN_TABLE};
 
@@ -40,13 +41,41 @@ pub(crate) enum RuleTarget {
     /// The table of the VRF that the device is a part of.
     Vrf,
     /// Nothing: the packet is refused or dropped.
-    Nowhere,
+    Nowhere(Refusal),
     /// The rules after it, or another rule.
     #[default]
     On,
 }
 
+/// How a rule keeps a packet from going anywhere (ip-rule(8)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    Blackhole,
+    Unreachable,
+    Prohibit,
+}
+
+impl Refusal {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Blackhole => "blackhole",
+            Self::Unreachable => "unreachable",
+            Self::Prohibit => "prohibit",
+        }
+    }
+}
+
 impl Rule {
+    /// The command that removes this rule and no other.
+    pub(crate) fn removal(&self) -> String {
+        let text = self.to_string();
+        let selectors = text
+            .split_once(": ")
+            .map_or(text.as_str(), |(_, selectors)| selectors);
+        let words: Vec<_> = selectors.split(' ').map(shell_word).collect();
+        format!("sudo ip -6 rule del pref {} {}", self.priority, words.join(" "))
+    }
+
     pub(super) fn read(message: &RuleMessage) -> Option<Self> {
         let header = &message.header;
         let mut rule = Self {
@@ -86,7 +115,9 @@ impl Rule {
         rule.target = match header.action {
             _ if is_vrf => RuleTarget::Vrf,
             RuleAction::ToTable => RuleTarget::Table(table),
-            RuleAction::Blackhole | RuleAction::Unreachable | RuleAction::Prohibit => RuleTarget::Nowhere,
+            RuleAction::Blackhole => RuleTarget::Nowhere(Refusal::Blackhole),
+            RuleAction::Unreachable => RuleTarget::Nowhere(Refusal::Unreachable),
+            RuleAction::Prohibit => RuleTarget::Nowhere(Refusal::Prohibit),
             _ => RuleTarget::On,
         };
         Some(rule)
@@ -125,7 +156,7 @@ impl fmt::Display for Rule {
             RuleTarget::Table(LOCAL_TABLE) => f.write_str(" lookup local")?,
             RuleTarget::Table(id) => write!(f, " lookup {id}")?,
             RuleTarget::Vrf => f.write_str(" lookup [l3mdev-table]")?,
-            RuleTarget::Nowhere => f.write_str(" unreachable")?,
+            RuleTarget::Nowhere(refusal) => write!(f, " {}", refusal.name())?,
             RuleTarget::On => {}
         }
         match self.suppressed {

@@ -5,10 +5,11 @@ mod own;
 mod rules;
 pub(crate) mod ruleset;
 
-use std::io::{self, Write as _};
-use std::process::{Command, Stdio};
+use std::io;
+use std::process::Command;
+use std::time::Duration;
 
-use v6kit_net::{Code, Hint};
+use v6kit_net::{Code, Hint, ProgramError, run_program};
 
 pub(crate) use listing::{closing_prefix, describe_listing, is_same_listing};
 pub(crate) use own::OwnAddresses;
@@ -20,6 +21,9 @@ use crate::value::Value;
 /// Where nft is looked for after `PATH`, which lacks the last two for plain users.
 const PROGRAMS: [&str; 3] = ["nft", "/usr/sbin/nft", "/sbin/nft"];
 
+/// How long nft may take. A listing without the elements of sets takes a second where there are very many rules.
+const PATIENCE: Duration = Duration::from_secs(15);
+
 /// Why nft did not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NftError {
@@ -29,6 +33,9 @@ pub(crate) enum NftError {
     /// It cannot be run, for another reason.
     #[error("nft cannot be run")]
     Run(#[source] io::Error),
+    /// It did not end.
+    #[error("{0}")]
+    TooLong(String),
     /// It ran and failed.
     #[error("nft: {message}")]
     Failed {
@@ -56,7 +63,7 @@ impl Hint for NftError {
     fn code(&self) -> Code {
         match self {
             Self::Missing => Code::NoNft,
-            Self::Run(_) | Self::Failed { .. } | Self::Output(_) => Code::Nft,
+            Self::Run(_) | Self::TooLong(_) | Self::Failed { .. } | Self::Output(_) => Code::Nft,
         }
     }
 
@@ -64,6 +71,9 @@ impl Hint for NftError {
         Some(match self {
             Self::Missing => "install it: `sudo apt install nftables`".to_owned(),
             Self::Run(_) => "check the nft program: `nft --version`".to_owned(),
+            Self::TooLong(_) => {
+                "see whether it ends by itself: `sudo timeout 60 nft -t list ruleset`; which one is run: `command -v nft`".to_owned()
+            }
             Self::Failed { .. } | Self::Output(_) => {
                 "see what nft says by itself: `sudo nft list ruleset`".to_owned()
             }
@@ -130,30 +140,21 @@ fn document(output: &str) -> Result<serde_json::Value, NftError> {
 /// Runs nft with `input`. It inherits the lock on the state directory, so that nobody else starts while
 /// an nft of a killed run is still at work.
 fn run(arguments: &[&str], input: &str) -> Result<String, NftError> {
-    let mut child = PROGRAMS
+    let output = PROGRAMS
         .iter()
-        .map(|program| {
-            Command::new(program)
-                .args(arguments)
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .spawn()
+        .map(|program| run_program(Command::new(program).args(arguments), input.as_bytes(), PATIENCE))
+        .find(|ran| !matches!(ran, Err(error) if error.is_missing()))
+        .unwrap_or_else(|| {
+            Err(ProgramError::Start {
+                program: "nft".to_owned(),
+                source: io::ErrorKind::NotFound.into(),
+            })
         })
-        .find(|child| !matches!(child, Err(error) if error.kind() == io::ErrorKind::NotFound))
-        .unwrap_or(Err(io::ErrorKind::NotFound.into()))
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => NftError::Missing,
-            _ => NftError::Run(error),
+        .map_err(|error| match error {
+            error if error.is_missing() => NftError::Missing,
+            ProgramError::TooLong { .. } => NftError::TooLong(error.to_string()),
+            error => NftError::Run(error.into_io()),
         })?;
-    if let Some(mut stdin) = child.stdin.take() {
-        match stdin.write_all(input.as_bytes()) {
-            // It says why it went away.
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(NftError::Run(error)),
-            _ => {}
-        }
-    }
-    let output = child.wait_with_output().map_err(NftError::Run)?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }

@@ -1,5 +1,7 @@
 //! Connection tracking: left alone, given room, or kept away from the prefix.
 
+use std::net::Ipv6Addr;
+
 use super::{Action, Importance, Step, View};
 use crate::facts::{CONNTRACK_BUCKETS, CONNTRACK_COUNT, CONNTRACK_MAX, Firewall};
 use crate::nft::{NotrackRules, REVISION};
@@ -22,6 +24,9 @@ impl View<'_> {
     pub(super) fn conntrack(&self) -> Vec<Step> {
         match self.wanted.conntrack {
             Conntrack::Keep => vec![self.untouched_conntrack("left alone as asked")],
+            Conntrack::Notrack if self.wanted.prefix.is_this_host() => {
+                vec![self.untouched_conntrack("there is no prefix to keep out of it")]
+            }
             Conntrack::Notrack => vec![self.notrack()],
             Conntrack::Max(max) => self.conntrack_room(max, max),
             Conntrack::Auto => self.conntrack_auto(),
@@ -124,6 +129,17 @@ impl View<'_> {
             gateways: defaults
                 .filter_map(|route| Some((*route.gateways.first()?, route.link?)))
                 .collect(),
+            own: self
+                .facts
+                .addresses
+                .iter()
+                .map(|address| address.net.addr())
+                .find(|address| {
+                    !self.wanted.prefix.contains(*address)
+                        && !address.is_unicast_link_local()
+                        && !address.is_loopback()
+                })
+                .unwrap_or(Ipv6Addr::LOCALHOST),
             not_from: self.own_addresses(),
             suspects,
             has_legacy_rules: self.facts.has_legacy_rules,

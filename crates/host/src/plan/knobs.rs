@@ -35,8 +35,11 @@ const BACKLOG: u64 = 65_535;
 
 impl View<'_> {
     pub(super) fn knobs(&self) -> Vec<Step> {
-        let mut steps = vec![
-            self.nonlocal_bind(),
+        let mut steps = Vec::new();
+        if !self.wanted.prefix.is_this_host() {
+            steps.push(self.nonlocal_bind());
+        }
+        steps.extend([
             // Before the range is widened over them.
             self.reserved_ports(),
             self.sysctl(
@@ -61,7 +64,7 @@ impl View<'_> {
                 2 * HIGHEST,
                 "open files of all processes together",
             ),
-        ];
+        ]);
         if self.wanted.purpose != Purpose::Crawl {
             steps.extend(self.listener_knobs());
         }
@@ -220,7 +223,7 @@ impl View<'_> {
         } else {
             (Some(Resource::LimitsFile), self.limits_action(limits))
         };
-        let is_conflict = matches!(action, Action::Conflict { .. });
+        let is_conflict = matches!(action, Action::Conflict { .. } | Action::Skip { .. });
         match logins.obstacle(nofile, &limits).filter(|_| !is_conflict) {
             None => step(resource, action),
             Some(obstacle) => step(
@@ -281,6 +284,16 @@ impl View<'_> {
             return Action::Keep {
                 want: Some(want),
                 value: before,
+            };
+        }
+        if let Some(errno) = self.facts.limits_refusal {
+            return Action::Skip {
+                value: before,
+                why: format!("/etc/security/limits.d cannot be written: {}", errno.desc()),
+                hint: format!(
+                    "where a service needs it, give its unit LimitNOFILE={}; for logins, make /etc writable and run setup again",
+                    self.login_limit()
+                ),
             };
         }
         let after = resource.describe(&target);

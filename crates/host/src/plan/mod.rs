@@ -100,6 +100,9 @@ pub(crate) fn plan(facts: &Facts, state: &State, here: &Place, wanted: &Wanted) 
         wanted,
         placement: facts.tables().placement(wanted.prefix, &wanted.device),
     };
+    if wanted.prefix.is_this_host() {
+        return Ok(view.plan_without_prefix());
+    }
     for device in [&wanted.device, &wanted.route_device] {
         view.require_device(device)?;
     }
@@ -154,6 +157,22 @@ impl View<'_> {
             });
         }
         Ok(())
+    }
+
+    /// What is done for a host that has no part in IPv6, or none that can be told.
+    fn plan_without_prefix(&self) -> Plan {
+        let mut steps = self.conntrack();
+        steps.extend(self.knobs());
+        steps.extend(self.limits());
+        Plan {
+            steps,
+            remarks: vec![
+                "no device has an IPv6 address that others reach, so nothing is done for IPv6: once it has one, run setup again"
+                    .to_owned(),
+            ],
+            login_limit: self.login_limit(),
+            trial: self.trial(),
+        }
     }
 
     /// The devices that packets from others come in by.

@@ -2,6 +2,7 @@
 
 use ipnet::Ipv6Net;
 use netlink_packet_route::route::RouteType;
+use v6kit_net::shell_word;
 
 use super::{Action, Importance, Step, View};
 use crate::delivery::{Placement, RouteTable};
@@ -60,6 +61,14 @@ impl View<'_> {
                     });
                 (resource, action)
             }
+        };
+        let action = match (self.facts.tables().bar(prefix), action) {
+            (Some(bar), action @ (Action::Change { .. } | Action::Keep { .. })) => Action::Partly {
+                action: Box::new(action),
+                hint: bar.hint(),
+                why: bar.why,
+            },
+            (_, action) => action,
         };
         Ok(Step {
             id: "route".to_owned(),
@@ -188,10 +197,16 @@ impl View<'_> {
         let leads_to_others = self.facts.link(device).is_some_and(|link| !link.is_loopback);
         let hint = if elsewhere.gateways.is_empty() && leads_to_others {
             format!(
-                "if the prefix arrives on {device}: `--dev {device}`; else set up a part that is not its subnet"
+                "if the prefix arrives on {device}: `--dev {}`; else set up a part that is not its subnet",
+                shell_word(device)
             )
         } else {
-            format!("set up a part that is not routed on, or remove that route: `sudo ip -6 route del {via}`")
+            let words: Vec<_> = via.split(' ').map(shell_word).collect();
+            format!(
+                "set up a part that is not routed on, or remove that route: `sudo ip -6 route del {} table main metric {}`",
+                words.join(" "),
+                elsewhere.metric
+            )
         };
         Some(Action::Conflict {
             value: Some(via.clone()),
@@ -211,7 +226,10 @@ impl View<'_> {
         let device = &self.wanted.device;
         let mut remarks = Vec::new();
         if self.facts.link(device).is_some_and(|link| !link.is_up) {
-            remarks.push(format!("{device} is down: `sudo ip link set {device} up`"));
+            remarks.push(format!(
+                "{device} is down: `sudo ip link set {} up`",
+                shell_word(device)
+            ));
         }
         let defaults: Vec<&Route> = self.facts.routes.iter().filter(|r| r.is_default()).collect();
         if defaults.is_empty() {
@@ -219,7 +237,8 @@ impl View<'_> {
         }
         if self.is_on_link_prefix() {
             remarks.push(format!(
-                "{prefix} lies in the subnet of {device}. Whether the router has a route for it or asks for each address cannot be seen from here, `v6kit verify` tells; where it asks, run `v6kit ndp --prefix {prefix} --dev {device}` beside it"
+                "{prefix} lies in the subnet of {device}. Whether the router has a route for it or asks for each address cannot be seen from here, `v6kit verify` tells; where it asks, run `sudo v6kit ndp --prefix {prefix} --dev {}` beside it",
+                shell_word(device)
             ));
         }
         remarks.extend(self.placement_remarks());

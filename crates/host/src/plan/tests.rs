@@ -1,5 +1,6 @@
 //! Plans for made-up hosts.
 
+mod barred;
 mod delivery;
 mod limits;
 mod network;
@@ -128,6 +129,7 @@ fn debian() -> Facts {
             lines: Vec::new(),
         }),
         limits_file: Value::ABSENT,
+        limits_refusal: None,
         firewall: Firewall::Rules(Ruleset::default()),
         has_legacy_rules: false,
         cores: 2,

@@ -22,18 +22,7 @@ impl Run<'_> {
         trial: &Trial,
     ) -> Result<SetupStep, HostError> {
         if !trial.is_answered().await {
-            if trial.has_suspects() {
-                let why = format!(
-                    "untracked packets are likely dropped by {}, and no default gateway answers by which that could be tried",
-                    trial.named()
-                );
-                return Ok(not_done(step, before, why, trial.hint()));
-            }
-            let made = self.make(step, want, before).await?;
-            return Ok(SetupStep {
-                reason: format!("{}; not tried, as no default gateway answers", made.reason),
-                ..made
-            });
+            return self.make_if_it_works_here(step, want, before, trial).await;
         }
         let made = self.make(step, want, before.clone()).await?;
         if made.state != SetupState::Changed {
@@ -59,6 +48,68 @@ impl Run<'_> {
             )
         } else {
             "untracked, the default gateway's answers do not arrive; tracked, they do: taken back. What drops them was not found among the rules of nft".to_owned()
+        };
+        Ok(not_done(step, before, why, trial.hint()))
+    }
+
+    /// Where no default gateway answers, the hooks of this host are tried alone: what does not work by lo works by no
+    /// other device.
+    async fn make_if_it_works_here(
+        &mut self,
+        step: &Step,
+        want: &Want,
+        before: Option<String>,
+        trial: &Trial,
+    ) -> Result<SetupStep, HostError> {
+        let worked = trial.is_answered_here().await;
+        let has_suspects = trial.has_suspects();
+        let likely = || {
+            format!(
+                "untracked packets are likely dropped by {}, and no default gateway answers by which that could be tried",
+                trial.named()
+            )
+        };
+        if has_suspects && !worked {
+            return Ok(not_done(step, before, likely(), trial.hint()));
+        }
+        let made = self.make(step, want, before.clone()).await?;
+        if made.state != SetupState::Changed {
+            return Ok(made);
+        }
+        let works = trial.is_answered_here().await || trial.is_answered_here().await;
+        if works && !has_suspects {
+            return Ok(SetupStep {
+                reason: format!(
+                    "{}; packets of lo pass untracked, and what comes in by other devices was not tried, as no default gateway answers",
+                    made.reason
+                ),
+                ..made
+            });
+        }
+        if !worked {
+            return Ok(SetupStep {
+                reason: format!("{}; not tried, as no default gateway answers", made.reason),
+                ..made
+            });
+        }
+        if let Some((key, previous)) = self.made.pop() {
+            self.ledger.revert(&key, previous.as_ref()).await?;
+        }
+        let why = if works {
+            format!(
+                "packets of lo pass untracked, and others not for sure: {}",
+                likely()
+            )
+        } else if !trial.is_answered_here().await {
+            "this host stopped answering itself by lo while it was tried, with and without it: taken back"
+                .to_owned()
+        } else if has_suspects {
+            format!(
+                "untracked, this host does not answer itself by lo; tracked, it does: taken back. Untracked packets are likely dropped by {}",
+                trial.named()
+            )
+        } else {
+            "untracked, this host does not answer itself by lo; tracked, it does: taken back. What drops the packets was not found among the rules of nft".to_owned()
         };
         Ok(not_done(step, before, why, trial.hint()))
     }

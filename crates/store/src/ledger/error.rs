@@ -185,7 +185,7 @@ impl Hint for LedgerError {
                 Trouble::ReadOnly | Trouble::Gone | Trouble::Other => "choose another directory (-o DIR)".to_owned(),
             },
             Self::SegmentLost { place, .. } => {
-                format!("put the file back, or fetch its items again: `v6kit crawl check {place} --repair`")
+                format!("put the file back, or fetch its items again: `v6kit crawl check {} --repair`", v6kit_base::shell_word(place))
             }
             Self::LedgerLost { .. } => "put ledger.sqlite back with the ledger.sqlite-wal beside it, or choose another \
                                         directory: the segments are as they were, and any reader of their format reads \

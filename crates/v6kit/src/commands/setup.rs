@@ -16,8 +16,9 @@ use v6kit_host::{FailureKind, HostError, SetupReport};
 
 pub(crate) use self::args::{OnDriftArg, SetupArgs};
 use self::config::Config;
-pub(crate) use self::report::shown;
-use self::report::{Document, print};
+use self::report::{Document, named, print};
+pub(crate) use self::report::{heading, shown};
+pub(crate) use self::uplink::other_way_out;
 use super::block_on;
 use crate::failure::{Exit, Failure};
 use crate::printer::{Form, Printer, Tone};
@@ -112,7 +113,7 @@ fn may_persist(wish: &Wish, state_dir: &Path) -> Result<(), Failure> {
 
 /// Sets one prefix up.
 pub(crate) fn set_up(args: &SetupArgs, is_dry_run: bool) -> Result<SetupReport, Failure> {
-    let what = format!("setup of {} failed", args.prefix());
+    let what = format!("setup of {} failed", named(args.prefix()));
     block_on(async {
         let wanted = args.wanted_here().await?;
         let report = if is_dry_run {
@@ -122,7 +123,9 @@ pub(crate) fn set_up(args: &SetupArgs, is_dry_run: bool) -> Result<SetupReport, 
             v6kit_host::setup(&wanted, &args.state.state_dir, &stop).await
         };
         let mut report = report.map_err(|error| failure(what, &error))?;
-        report.remarks.extend(uplink::other_way_out(&wanted).await);
+        report
+            .remarks
+            .extend(other_way_out(wanted.prefix, &wanted.device).await);
         Ok(report)
     })
 }

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use v6kit_net::Prefix;
+use v6kit_net::{Prefix, shell_word};
 use v6kit_verify::Delivery;
 
 use crate::failure::Failure;
@@ -42,11 +42,18 @@ pub(super) fn addresses(
 
 /// The command that has `prefix` delivered to this host, as the last setup did it. It is good without a device as well.
 pub(super) fn setup_command(prefix: Prefix, state_dir: &Path) -> String {
-    let summary = v6kit_host::Summary::read(state_dir).ok().flatten();
-    let device = summary
-        .as_ref()
-        .and_then(|summary| summary.setups.iter().find(|set_up| set_up.prefix == prefix))
-        .map_or_else(String::new, |set_up| format!(" --dev {}", set_up.device));
+    let state_dir = state_dir.to_owned();
+    let look = move || {
+        super::block_on(async move {
+            // By the name that it has now.
+            Ok::<_, Failure>(v6kit_host::device_of(&state_dir, prefix).await.ok().flatten())
+        })
+    };
+    let device = std::thread::spawn(look).join();
+    let device = match device {
+        Ok(Ok(Some(device))) => format!(" --dev {}", shell_word(&device)),
+        _ => String::new(),
+    };
     format!("sudo v6kit setup --prefix {prefix}{device}")
 }
 

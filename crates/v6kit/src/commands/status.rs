@@ -10,7 +10,7 @@ use v6kit_net::{Code, Prefix};
 
 use super::block_on;
 use super::setup::config::Config;
-use super::setup::{OnDriftArg, failure, set_up, shown};
+use super::setup::{OnDriftArg, failure, other_way_out, set_up, shown};
 use crate::args::StateArgs;
 use crate::failure::{Exit, Failure};
 use crate::options::Options;
@@ -104,7 +104,15 @@ fn told(renewal: &Renewal, printer: &Printer) {
 fn found(state_dir: &Path, prefix: Option<Prefix>) -> Result<Option<Document>, Failure> {
     let failed = |error: HostError| failure("cannot tell the status", &error);
     let at_boot = boot::at_boot(state_dir).map_err(|error| failed(error.into()))?;
-    let report = block_on(async { v6kit_host::status(state_dir, prefix).await.map_err(failed) })?;
+    let report = block_on(async {
+        let mut report = v6kit_host::status(state_dir, prefix).await.map_err(failed)?;
+        if let Some(report) = &mut report {
+            report
+                .remarks
+                .extend(other_ways_out(state_dir, &report.prefixes).await);
+        }
+        Ok(report)
+    })?;
     if report.is_none() && at_boot.is_none() {
         return Ok(None);
     }
@@ -132,6 +140,17 @@ fn found(state_dir: &Path, prefix: Option<Prefix>) -> Result<Option<Document>, F
         at_boot,
         repaired: None,
     }))
+}
+
+/// What setup says as well where packets of a prefix leave by another device than they arrive on.
+async fn other_ways_out(state_dir: &Path, prefixes: &[Prefix]) -> Vec<String> {
+    let mut remarks = Vec::new();
+    for prefix in prefixes {
+        if let Ok(Some(device)) = v6kit_host::device_of(state_dir, *prefix).await {
+            remarks.extend(other_way_out(*prefix, &device).await);
+        }
+    }
+    remarks
 }
 
 /// What there is, against what `path` wishes for; drift is repaired where that is wanted.
@@ -200,7 +219,7 @@ fn against(state_dir: &Path, wished: &[Prefix]) -> Result<Document, Failure> {
 
 fn print(document: &Document, printer: &Printer) {
     for prefix in &document.prefixes {
-        printer.line(printer.paint(prefix, Tone::Strong));
+        printer.line(printer.paint(super::setup::heading(*prefix), Tone::Strong));
         let steps = document.steps.iter().filter(|step| step.prefix == *prefix);
         printer.table(steps.map(|step| row(step, printer)));
     }
@@ -216,7 +235,15 @@ fn print(document: &Document, printer: &Printer) {
         (true, None) => "Everything is in order. Next: v6kit verify. Undo: sudo v6kit teardown",
         (false, _) => "Not in order. Undo: sudo v6kit teardown",
     });
-    if !document.in_order {
+    let is_off = |step: &&StatusStep| step.state != StatusState::InOrder;
+    let off: Vec<&StatusStep> = document.steps.iter().filter(is_off).collect();
+    for step in &off {
+        if let Some(hint) = &step.hint {
+            printer.hint(format_args!("{}: {hint}", step.id), Some(Code::Drifted));
+        }
+    }
+    let setup_helps = off.is_empty() || off.iter().any(|step| step.hint.is_none());
+    if !document.in_order && setup_helps {
         printer.hint(
             "run the same setup again: it does what is missing",
             Some(Code::Drifted),

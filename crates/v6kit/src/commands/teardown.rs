@@ -9,7 +9,7 @@ use super::block_on;
 use super::setup::{failure, shown};
 use crate::args::StateArgs;
 use crate::failure::{Exit, Failure};
-use crate::printer::{Printer, Tone};
+use crate::printer::{Form, Printer, Tone};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
@@ -40,6 +40,8 @@ struct Document {
 
 pub(crate) fn run(args: &TeardownArgs, printer: &Printer) -> Result<Exit, Failure> {
     let failed = |error: HostError| failure("teardown failed", &error);
+    // What was undone until then is told all the same.
+    let mut unforgotten = None;
     let document = block_on(async {
         if !args.persist {
             let report = v6kit_host::teardown(&args.state.state_dir, args.prefix).await;
@@ -55,21 +57,38 @@ pub(crate) fn run(args: &TeardownArgs, printer: &Printer) -> Result<Exit, Failur
             Err(HostError::NotSetUp { .. }) => TeardownReport::default(),
             report => report.map_err(failed)?,
         };
-        let forgotten = boot::forget(args.prefix)
-            .await
-            .map_err(|error| failed(error.into()))?;
-        Ok(Document {
-            report,
-            at_boot: Some(forgotten),
-        })
+        match boot::forget(args.prefix).await {
+            Ok(forgotten) => Ok(Document {
+                report,
+                at_boot: Some(forgotten),
+            }),
+            Err(error) => {
+                unforgotten = Some(failure(
+                    "what was arranged for the next boot could not be taken back",
+                    &error.into(),
+                ));
+                Ok(Document {
+                    report,
+                    at_boot: None,
+                })
+            }
+        }
     })?;
     printer.json(&document);
     let report = &document.report;
     print(report, printer);
     match &document.at_boot {
         Some(forgotten) => print_forgotten(forgotten, printer),
+        None if unforgotten.is_some() => {}
         None if !report.prefixes.is_empty() => remind(args, printer),
         None => {}
+    }
+    if let Some(failure) = unforgotten {
+        if printer.form() == Form::Json {
+            printer.warning(failure.on_one_line());
+            return Ok(failure.exit);
+        }
+        return Err(failure);
     }
     let failed = report
         .steps

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use indicatif::{HumanBytes, HumanCount};
+use v6kit_net::shell_path;
 use v6kit_store::{Check, CheckError, Damage};
 
 use super::read::exit_of;
@@ -111,7 +112,7 @@ fn print(found: &Check, args: &CheckArgs, printer: &Printer) {
     } else {
         printer.note(format!(
             "hint: `v6kit crawl check {} --repair` opens their {} items again",
-            args.directory.display(),
+            shell_path(&args.directory),
             HumanCount(lost)
         ));
     }

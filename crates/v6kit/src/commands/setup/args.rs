@@ -1,13 +1,13 @@
 //! The options of `v6kit setup`.
 
 use std::net::Ipv6Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use ipnet::Ipv6Net;
 use v6kit_host::boot::Wish;
-use v6kit_host::{Conntrack, CutOff, Inbound, Purpose, Uplink, Wanted};
-use v6kit_net::Prefix;
+use v6kit_host::{Conntrack, CutOff, HostError, Inbound, Purpose, Uplink, Wanted};
+use v6kit_net::{Prefix, shell_word};
 
 use super::{config, failure, uplink};
 use crate::args::{BadValue, StateArgs};
@@ -156,7 +156,7 @@ impl SetupArgs {
     /// What is wanted, on the device that is named or that there is.
     pub(super) async fn wanted_here(&self) -> Result<Wanted, Failure> {
         let mut wanted = self.wanted();
-        if self.dev.is_none() {
+        if self.dev.is_none() && !wanted.prefix.is_this_host() {
             wanted.device = uplink::device(wanted.prefix, &self.state.state_dir).await?;
         }
         Ok(wanted)
@@ -169,7 +169,20 @@ impl SetupArgs {
     /// Takes the address of this host for the prefix where a server is set up without one.
     pub(super) fn fill_in(&mut self) -> Result<(), Failure> {
         const WHAT: &str = "no prefix is given";
-        let found = block_on(async { v6kit_host::uplinks().await.map_err(|error| failure(WHAT, &error)) })?;
+        let has_ipv6 = Path::new("/proc/sys/net/ipv6").exists();
+        let is_server = matches!(self.purpose, PurposeArg::Server);
+        let found = block_on(async {
+            let failed = |error: HostError| failure(WHAT, &error);
+            let found = match has_ipv6 {
+                true => v6kit_host::uplinks().await.map_err(failed)?,
+                false => Vec::new(),
+            };
+            // A server behind no default route is one for its neighbours.
+            if is_server && found.iter().all(|uplink| uplink.addresses.is_empty()) {
+                return v6kit_host::addressed().await.map_err(failed);
+            }
+            Ok(found)
+        })?;
         let uplinks: Vec<&Uplink> = found
             .iter()
             .filter(|uplink| self.dev.as_ref().is_none_or(|dev| *dev == uplink.device))
@@ -178,14 +191,18 @@ impl SetupArgs {
             .iter()
             .find_map(|uplink| Some((uplink.device.clone(), *uplink.addresses.first()?)));
         let Some((device, address)) = own else {
+            if is_server {
+                return self.go_without_prefix();
+            }
             return Err(Failure::new(Exit::Usage, WHAT)
                 .why("no device of an IPv6 default route has an address that tells one")
                 .hint("give the prefix that is routed to this host, and the device that it arrives on: `v6kit help setup`"));
         };
-        if !matches!(self.purpose, PurposeArg::Server) {
+        if !is_server {
             return Err(Failure::new(Exit::Usage, WHAT).why(uplink::seen(&uplinks)).hint(format!(
-                "the prefix that is routed to this host; where it is that of {device}: `sudo v6kit setup --prefix {} --dev {device}`",
-                address.trunc()
+                "the prefix that is routed to this host; where it is that of {device}: `sudo v6kit setup --prefix {} --dev {}`",
+                address.trunc(),
+                shell_word(&device)
             )));
         }
         if self.persist {
@@ -200,6 +217,21 @@ impl SetupArgs {
         self.prefix = Some(Prefix::new(whole).map_err(|error| Failure::because(Exit::Usage, WHAT, &error))?);
         self.dev.get_or_insert(device);
         // The address is open as it is; a table would shut nothing.
+        if self.wish.values("inbound").is_none() {
+            self.inbound = InboundArg::Allow;
+        }
+        Ok(())
+    }
+
+    /// A server without an address that tells a prefix gets what goes for any address.
+    fn go_without_prefix(&mut self) -> Result<(), Failure> {
+        if self.persist {
+            return Err(Failure::new(Exit::Usage, "no prefix is given")
+                .why("what is set up at every boot is known by its prefix, and this host has no IPv6 address to take it from")
+                .hint("leave --persist out, and have your init run `v6kit setup --for server` at boot"));
+        }
+        self.prefix = Some(Prefix::THIS_HOST);
+        self.dev.get_or_insert_default();
         if self.wish.values("inbound").is_none() {
             self.inbound = InboundArg::Allow;
         }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use v6kit_host::boot::Persisted;
 use v6kit_host::{SetupReport, SetupState, SetupStep};
-use v6kit_net::Code;
+use v6kit_net::{Code, Prefix, shell_path};
 
 use crate::failure::{Exit, Failure};
 use crate::printer::{Form, Printer, Tone};
@@ -70,7 +70,8 @@ fn print_at_boot(at_boot: &Persisted, printer: &Printer) -> Result<(), Failure> 
     )
     .why(format!("this system does not run systemd; {file} is written"))
     .hint(format!(
-        "have your init run `v6kit setup --config {file}` once the network is up"
+        "have your init run `v6kit setup --config {}` once the network is up",
+        shell_path(&at_boot.file)
     )))
 }
 
@@ -86,7 +87,7 @@ fn blocked_exit(report: &SetupReport, step: &SetupStep, printer: &Printer) -> Re
     }
     let failure = Failure::new(
         Exit::Failed,
-        format!("{} was not set up, and nothing was changed", report.prefix),
+        format!("{} was not set up, and nothing was changed", named(report.prefix)),
     )
     .code(Code::NotDone);
     Err(match &step.hint {
@@ -124,6 +125,33 @@ pub(crate) fn shown(value: Option<&str>) -> String {
     }
 }
 
+fn set_up_as(prefix: Prefix) -> String {
+    let next = if prefix.is_this_host() {
+        ""
+    } else {
+        " Next: v6kit verify."
+    };
+    format!("{} is set up.{next} Undo: sudo v6kit teardown", named(prefix))
+}
+
+/// What stands above the steps of a prefix.
+pub(crate) fn heading(prefix: Prefix) -> String {
+    if prefix.is_this_host() {
+        "this host".to_owned()
+    } else {
+        prefix.to_string()
+    }
+}
+
+/// A prefix as people read it.
+pub(super) fn named(prefix: Prefix) -> String {
+    if prefix.is_this_host() {
+        "this host, without a prefix,".to_owned()
+    } else {
+        prefix.to_string()
+    }
+}
+
 fn conclusion(report: &SetupReport) -> String {
     match (report.dry_run, report.changed) {
         (true, 0) => "Nothing to change.".to_owned(),
@@ -132,13 +160,7 @@ fn conclusion(report: &SetupReport) -> String {
                 "{changed} to change. Nothing was changed: this is the plan. Run it without --dry-run, as root."
             )
         }
-        (false, 0) => format!(
-            "Nothing to change: {} is set up. Next: v6kit verify. Undo: sudo v6kit teardown",
-            report.prefix
-        ),
-        (false, changed) => format!(
-            "{changed} changed: {} is set up. Next: v6kit verify. Undo: sudo v6kit teardown",
-            report.prefix
-        ),
+        (false, 0) => format!("Nothing to change: {}", set_up_as(report.prefix)),
+        (false, changed) => format!("{changed} changed: {}", set_up_as(report.prefix)),
     }
 }

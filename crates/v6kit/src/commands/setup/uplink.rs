@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use v6kit_host::{Uplink, Wanted};
-use v6kit_net::Prefix;
+use v6kit_host::Uplink;
+use v6kit_net::{Prefix, shell_word};
 
 use super::failure;
 use crate::failure::{Exit, Failure};
@@ -45,16 +45,18 @@ pub(super) async fn device(prefix: Prefix, state_dir: &Path) -> Result<String, F
             let names: Vec<&str> = uplinks.iter().map(|uplink| uplink.device.as_str()).collect();
             Err(Failure::new(Exit::Usage, what)
                 .why(format!("default routes leave by {}", names.join(", ")))
-                .hint(format!("name one of them: --dev {}", first.device)))
+                .hint(format!("name one of them: --dev {}", shell_word(&first.device))))
         }
     }
 }
 
 /// What is to be said where packets of the prefix leave by another device than they are to arrive on.
-pub(super) async fn other_way_out(wanted: &Wanted) -> Option<String> {
-    let Wanted { prefix, device, .. } = wanted;
-    let other = v6kit_verify::leaves_by(*prefix).await?;
-    (other != *device).then(|| {
+pub(crate) async fn other_way_out(prefix: Prefix, device: &str) -> Option<String> {
+    if prefix.is_this_host() {
+        return None;
+    }
+    let other = v6kit_verify::leaves_by(prefix).await?;
+    (other != device).then(|| {
         format!(
             "packets from {prefix} leave by {other}, not by {device}: where the network of {other} takes none from it, lead them out by {device}: `sudo ip -6 rule add from {prefix} lookup 100`, with a default route by {device} in that table"
         )

@@ -1,0 +1,284 @@
+//! Every command that the sources print in backticks, executed as it is printed, in a namespace with an uplink, a
+//! prefix that is set up and a finished crawl. What cannot be executed there stands in a table with the reason.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use regex::{Captures, Regex};
+
+use crate::harness::{in_namespace, repository};
+
+/// What begins like this is not executed, for this reason.
+const NOT_EXECUTED: [(&str, &str); 21] = [
+    ("apt install", "it fetches from a mirror"),
+    (
+        "install {}",
+        "it writes to /usr/local/bin, which is this machine's",
+    ),
+    ("systemctl", "no systemd runs in a namespace; tests/boot has one"),
+    ("journalctl", "no systemd runs in a namespace; tests/boot has one"),
+    ("modprobe", "it loads a module into this machine's kernel"),
+    ("ssh", "there is no router to log in to; tests/openwrt has one"),
+    (
+        "timeout 60 ssh",
+        "there is no router to log in to; tests/openwrt has one",
+    ),
+    ("df -h /overlay", "it is for the router"),
+    (
+        "nft -a list chain ...",
+        "it is a pattern for each chain, on the router",
+    ),
+    (
+        "v6kit router check",
+        "it asks a router over ssh; tests/openwrt has one",
+    ),
+    ("openssl pkey", "KEY and PLAIN stand for the user's files"),
+    (
+        "dmesg",
+        "the kernel's log is this machine's, and not for a user namespace",
+    ),
+    (
+        "sysctl net.netfilter",
+        "the module may not be loaded on this machine",
+    ),
+    (
+        "sysctl -w fs.",
+        "only root of the first user namespace may set it",
+    ),
+    (
+        "sysctl -w {CONNTRACK_MAX}",
+        "only the first network namespace may set it",
+    ),
+    (
+        "ip6tables",
+        "a table of its own is loaded by the first namespace that asks for it",
+    ),
+    ("ip xfrm policy", "the kernel may be built without"),
+    (
+        "v6kit …",
+        "it stands for what was typed: tests of runnable.rs and of each refusal run it",
+    ),
+    (
+        "v6kit {command} …",
+        "it stands for what was typed: tests of runnable.rs and of each refusal run it",
+    ),
+    (
+        "v6kit lab run -- {argument}",
+        "a lab inside of this one; tests/lab.rs runs it",
+    ),
+    ("v6kit lab run -- bash", "it opens a shell; tests/lab.rs runs it"),
+];
+
+/// Names in a text, and patterns: nothing that somebody is told to type.
+const NAMES: [&str; 19] = [
+    "nft",
+    "ssh",
+    "systemctl {words}",
+    "curl --interface",
+    "v6kit setup",
+    "v6kit teardown",
+    "v6kit setup --config",
+    "v6kit setup --persist",
+    "v6kit crawl --job FILE",
+    "v6kit explain NAME",
+    "v6kit explain {}",
+    "v6kit explain {code}",
+    "v6kit {}",
+    "v6kit help{path}",
+    "v6kit help",
+    "v6kit crawl --help",
+    "v6kit lab demo",
+    "ip rule",
+    "command",
+];
+
+/// What has to be there before.
+const PREPARED: [(&str, &str); 8] = [
+    (
+        "ip -6 route del {kind} {prefix} table local",
+        "ip -6 route add blackhole 2001:db8:1::/64 table local",
+    ),
+    (
+        "ip -6 route del {} table main metric {}",
+        "ip -6 route add 2001:db8:9::/64 via 2001:db8:ffff::1 dev up0 metric 7",
+    ),
+    (
+        "ip -6 route add {prefix} via {}",
+        "ip -6 route flush 2001:db8:1::/64",
+    ),
+    ("nft delete table inet v6kit", "nft add table inet v6kit"),
+    ("nft list table inet v6kit", "nft add table inet v6kit"),
+    ("rm {}", "touch /etc/security/limits.d/90-v6kit.conf"),
+    ("pgrep -a v6kit", "\"$V6KIT\" echo --listen '[::1]:0' & sleep 0.2"),
+    (
+        "ip -6 rule add from {prefix} lookup 100",
+        "ip -6 rule flush table 100",
+    ),
+];
+
+/// Exit codes of v6kit that say how it went, not that it was typed wrong.
+const ANSWERS: [i32; 4] = [0, 1, 18, 75];
+
+/// Those that go on until they are ended: they have begun when they are still there after a while.
+const ENDLESS: [&str; 2] = ["v6kit ndp", "v6kit proxy"];
+
+/// Programs whose name at the beginning makes it a command.
+const PROGRAMS: &str = "v6kit|ip6?|nft|sysctl|mkdir|rm|ssh|systemctl|journalctl|pgrep|ip6tables|ls|kill|timeout|dmesg|\
+                        install|apt|openssl|ulimit|df|modprobe|curl|command|chmod|chown";
+
+/// The text of a source without its tests and comments.
+fn printed(text: &str) -> String {
+    let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+    let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let text = lines.collect::<Vec<_>>().join("\n");
+    Regex::new(r"\\\n\s*")
+        .unwrap()
+        .replace_all(&text, "")
+        .into_owned()
+}
+
+fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|e| e == "rs") && !path.ends_with("tests.rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// Every command of the sources, without its sudo.
+fn commands() -> BTreeSet<String> {
+    let mut files = Vec::new();
+    for found in fs::read_dir(repository().join("crates")).unwrap() {
+        sources(&found.unwrap().path().join("src"), &mut files);
+    }
+    let command = Regex::new(&format!(r"`((?:sudo )?(?:{PROGRAMS})(?: [^`\n]*)?)`")).unwrap();
+    let mut commands = BTreeSet::new();
+    for path in files {
+        let text = printed(&fs::read_to_string(&path).unwrap());
+        for found in command.captures_iter(&text) {
+            commands.insert(found[1].trim_start_matches("sudo ").trim().to_owned());
+        }
+    }
+    commands
+}
+
+/// The command with what the sources put in.
+fn filled(command: &str) -> String {
+    let place = Regex::new(r"\{(\w*)(?::\?)?\}").unwrap();
+    place
+        .replace_all(command, |found: &Captures<'_>| {
+            let before = &command[..found.get(0).unwrap().start()];
+            let ends = |text| before.ends_with(text);
+            match &found[1] {
+                "prefix" | "network" => "2001:db8:1::/64",
+                "kind" => "blackhole",
+                "PROTOCOL" => "86",
+                "HOST_FILE" => "\"$T/host.toml\"",
+                "device" | "home" | "now" => "up0",
+                _ if ends("--dev ") || ends("link set ") => "up0",
+                _ if ends("--prefix ") => "2001:db8:1::/64",
+                _ if ends("sysctl -w ") => "net/ipv6/conf/up0/accept_ra=1",
+                _ if ends("--config ") => "\"$T/host.toml\"",
+                _ if ends("crawl check ") => "\"$T/a crawl\"",
+                _ if ends("mkdir -p ") => "\"$T/new/one\"",
+                _ if ends("route get ") => "2001:db8:ffff::1",
+                _ if ends(" via ") => "2001:db8:ffff::9",
+                _ if ends("route del ") => "2001:db8:9::/64 via 2001:db8:ffff::1 dev up0",
+                _ if ends("metric ") => "7",
+                _ if ends("rm ") => "/etc/security/limits.d/90-v6kit.conf",
+                _ if ends("; ") => "sudo rm -f \"$T/nothing\"",
+                other => panic!("`{command}`: what stands for {{{other}}}?"),
+            }
+        })
+        .into_owned()
+}
+
+#[test]
+fn every_command_in_a_hint_runs_as_it_is_printed() {
+    let all = commands();
+    assert!(all.len() > 60, "only {} commands found: {all:#?}", all.len());
+    for (start, _) in NOT_EXECUTED {
+        assert!(
+            all.iter().any(|command| command.starts_with(start)),
+            "no source prints `{start}` any more"
+        );
+    }
+    let is_excused = |command: &str| NOT_EXECUTED.iter().any(|(start, _)| command.starts_with(start));
+    let mut script = String::new();
+    let mut executed = 0;
+    for command in all.iter().filter(|command| !NAMES.contains(&command.as_str())) {
+        if is_excused(command) {
+            continue;
+        }
+        executed += 1;
+        let prepare = PREPARED
+            .iter()
+            .find(|(of, _)| of == command)
+            .map_or("true", |(_, prepare)| *prepare);
+        let codes = if ENDLESS.iter().any(|start| command.starts_with(start)) {
+            "124".to_owned()
+        } else if command.starts_with("v6kit") {
+            ANSWERS.map(|code| code.to_string()).join("|")
+        } else {
+            "0".to_owned()
+        };
+        script.push_str(&format!(
+            "execute '{codes}' {} {}\n",
+            quoted(prepare),
+            quoted(&filled(command))
+        ));
+    }
+    assert!(executed > 40, "only {executed} were executed");
+    in_namespace(&format!(
+        "{FIXTURE}\n{script}\n[ ! -s \"$T/failed\" ] || {{ cat \"$T/failed\" >&2; exit 1; }}"
+    ))
+    .expect(0);
+}
+
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// `execute CODES PREPARATION COMMAND`: each in a shell of its own, which must end with one of the codes.
+const FIXTURE: &str = r#"
+P=2001:db8:1::/64
+ip link add up0 type veth peer name down0
+sysctl -qw net.ipv6.conf.up0.accept_dad=0 net.ipv6.conf.down0.accept_dad=0
+ip link set up0 up
+ip link set down0 up
+ip addr add 2001:db8:ffff::2/64 dev up0 nodad
+ip -6 route add default via 2001:db8:ffff::1
+mkdir "$T/bin"
+ln -s "$V6KIT" "$T/bin/v6kit"
+printf '#!/bin/sh\nexec "$@"\n' >"$T/bin/sudo"
+chmod 755 "$T/bin/sudo"
+export PATH="$T/bin:$PATH" V6KIT T
+printf '[[setup]]\nprefix = "%s"\ndev = "up0"\n' $P >"$T/host.toml"
+"$V6KIT" crawl 'http://[::1]:9/{1..3}' -o "$T/a crawl" -r max --retries 0 --keep-free 1M -q >/dev/null 2>&1 || true
+cp -a "$T/a crawl" "$T/kept crawl"
+execute() {
+    # Each meets the same host: a prefix that is set up, and nothing else.
+    if ! "$V6KIT" setup --prefix $P --dev up0 -q >"$T/said" 2>&1; then
+        { echo "no host for: $3"; cat "$T/said"; } >>"$T/failed"
+    fi
+    bash -c "$2" >/dev/null 2>&1 || true
+    local code=0
+    timeout 5 bash -c "$3" >"$T/said" 2>&1 </dev/null || code=$?
+    case "|$1|" in
+        *"|$code|"*) ;;
+        *) { echo "$code instead of $1: $3"; sed 's/^/    /' "$T/said"; } >>"$T/failed" ;;
+    esac
+    ip link set up0 up
+    "$V6KIT" teardown -q >/dev/null 2>&1 || true
+    ip -6 rule del pref 32765 2>/dev/null || true
+    ip -6 route del blackhole $P table local 2>/dev/null || true
+    while ip -6 route del $P table main 2>/dev/null; do :; done
+    ip -6 route replace default via 2001:db8:ffff::1
+    rm -f /etc/security/limits.d/90-v6kit.conf
+    nft 'add table inet v6kit; delete table inet v6kit'
+}
+"#;
