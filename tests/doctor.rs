@@ -68,7 +68,7 @@ fn doctor_finds_a_setup_in_order_and_names_what_drifted() {
         "$V6KIT" doctor --json >"$T/flushed.json" && exit 1
         ip -6 route del local "$V6KIT_LAB_PREFIX" dev lo table main
         "$V6KIT" doctor --json >"$T/gone.json" && exit 1
-        sed -i 's/"boot_id":"[^"]*"/"boot_id":"another"/' "$V6KIT_STATE_DIR/summary.json"
+        sed -i 's/"boot":"[^"]*"/"boot":"another"/' "$V6KIT_STATE_DIR/journal.jsonl"
         "$V6KIT" doctor --json >"$T/boot.json" && exit 1
         "$V6KIT" doctor >"$T/text" && exit 1
         grep -q '^hint: setup: .*(more: `v6kit explain drifted`)$' "$T/text"

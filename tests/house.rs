@@ -66,7 +66,7 @@ const ROOMS: &[(&str, &[&[&str]])] = &[
             &["event", "system"],
             &["error", "state"],
             &["addresses", "facts", "journal", "uplink"],
-            &["change", "exposure", "plan", "undo"],
+            &["change", "exposure", "plan", "reading", "undo"],
             &["setup", "status", "teardown"],
             &["doctor"],
         ],

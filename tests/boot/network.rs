@@ -41,7 +41,7 @@ fn the_unit_tries_its_gateway_and_the_rules_follow_the_addresses_of_the_machine(
         if web 2001:db8:1::1234; then fail 'the prefix is open'; fi
         # An address event: on another device, so that the rule of the incoming one does not know it.
         same "$(state v6kit-addresses.service)" active
-        ip link add inner type dummy
+        ip link add inner type veth peer name inner-end
         ip link set inner up
         ip addr add 2001:db8:1::77/128 dev inner nodad
         eventually web 2001:db8:1::77

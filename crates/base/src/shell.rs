@@ -8,6 +8,11 @@ use std::path::Path;
 /// Every command in a hint puts foreign text (paths, names of devices) through it.
 #[must_use]
 pub fn shell_word(word: &str) -> Cow<'_, str> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_@%+=:,./-".contains(&byte);
+    // `=` begins a command's path in zsh, and an assignment in none of these places.
+    if !word.is_empty() && !word.starts_with('=') && word.bytes().all(is_plain) {
+        return Cow::Borrowed(word);
+    }
     // A NUL, which no argument has, is all that cannot be quoted.
     shlex::try_quote(word).unwrap_or(Cow::Borrowed(word))
 }

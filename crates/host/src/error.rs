@@ -1,6 +1,7 @@
 //! Why setup, status or teardown stopped.
 
 mod journal;
+mod reading;
 
 use std::error::Error;
 use std::io;
@@ -8,6 +9,7 @@ use std::io;
 use v6kit_net::{Code, Hint, shell_word};
 
 pub use self::journal::JournalError;
+pub use self::reading::ReadError;
 use crate::boot::BootError;
 use crate::netlink::NetlinkError;
 use crate::state_dir::StateDirError;
@@ -109,6 +111,9 @@ pub enum HostError {
     /// The summary.
     #[error(transparent)]
     Summary(#[from] SummaryError),
+    /// What is set up cannot be told.
+    #[error(transparent)]
+    Reading(#[from] ReadError),
     /// What shall be at the next boot.
     #[error(transparent)]
     Boot(#[from] BootError),
@@ -231,6 +236,7 @@ impl Hint for HostError {
             Self::Journal(error) => error.code(),
             Self::StateDir(error) => error.code(),
             Self::Summary(error) => error.code(),
+            Self::Reading(error) => error.code(),
             Self::Boot(error) => error.code(),
             Self::NotSetUp { .. } => Code::NotSetUp,
         }
@@ -263,6 +269,7 @@ impl Hint for HostError {
             Self::Journal(error) => error.hint(),
             Self::StateDir(error) => error.hint(),
             Self::Summary(error) => error.hint(),
+            Self::Reading(error) => error.hint(),
             Self::Boot(error) => error.hint(),
             Self::NotSetUp { others, .. } if others.is_empty() => Some("nothing is set up here".to_owned()),
             Self::NotSetUp { others, .. } => {

@@ -46,6 +46,8 @@ struct Contents {
     state: State,
     /// Octets of whole lines.
     whole: u64,
+    /// How many those are.
+    lines: u64,
 }
 
 /// The journal on disk and what it adds up to.
@@ -56,6 +58,8 @@ pub(crate) struct Journal {
     file: Option<File>,
     /// The length up to the last whole line.
     whole: u64,
+    /// How many those are.
+    lines: u64,
     place: Place,
     state: State,
     /// The first event that is in the state and not on disk.
@@ -66,7 +70,7 @@ impl Journal {
     /// Reads the journal in `state_dir`; a missing one is empty.
     pub(crate) fn read(state_dir: &Path, place: Place) -> Result<Self, JournalError> {
         let path = state_dir.join(FILE);
-        let Contents { state, whole } = contents(state_dir)?;
+        let Contents { state, whole, lines } = contents(state_dir)?;
         for elsewhere in state.other_namespaces(&place) {
             let presence = namespace::presence(elsewhere, &place);
             if presence != Presence::Gone {
@@ -78,6 +82,7 @@ impl Journal {
             path,
             file: None,
             whole,
+            lines,
             place,
             state,
             error: None,
@@ -86,14 +91,14 @@ impl Journal {
 
     /// What the journal in `state_dir` adds up to, wherever it was written. `None` where there is none.
     pub(crate) fn state_in(state_dir: &Path) -> Result<Option<State>, JournalError> {
-        let Contents { state, whole } = contents(state_dir)?;
-        Ok((whole > 0).then_some(state))
+        let Contents { state, lines, .. } = contents(state_dir)?;
+        Ok((lines > 0).then_some(state))
     }
 
     /// What other commands may know of it, with how long the journal is that says so.
     pub(crate) fn summary(&self) -> Summary {
         Summary {
-            journal_bytes: Some(self.whole),
+            journal_lines: Some(self.lines),
             ..self.state.summary()
         }
     }
@@ -178,6 +183,7 @@ impl Journal {
         file.write_all(&text)?;
         file.sync_data()?;
         self.whole += text.len() as u64;
+        self.lines += 1;
         Ok(())
     }
 
@@ -185,6 +191,7 @@ impl Journal {
     pub(crate) fn remove(&mut self) -> Result<(), JournalError> {
         self.file = None;
         self.whole = 0;
+        self.lines = 0;
         self.state = State::default();
         match fs::remove_file(&self.path) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => Err(JournalError::Write {
@@ -213,21 +220,24 @@ fn contents(state_dir: &Path) -> Result<Contents, JournalError> {
             .rposition(|byte| *byte == b'\n')
             .map_or(0, |last| last + 1);
         let text = &text[..whole];
-        let state = folded(&path, text)?;
-        let whole = whole as u64;
+        let found = Contents {
+            state: folded(&path, text)?,
+            whole: whole as u64,
+            lines: text.iter().filter(|byte| **byte == b'\n').count() as u64,
+        };
         let summary = match before {
             Ok(Some(summary)) => summary,
-            Err(SummaryError::Damaged { .. }) if whole == 0 => {
+            Err(SummaryError::Damaged { .. }) if found.lines == 0 => {
                 return Err(JournalError::Cut {
                     path,
                     prefixes: Vec::new(),
                 });
             }
-            _ => return Ok(Contents { state, whole }),
+            _ => return Ok(found),
         };
-        // A build before this one wrote no length: there was a line at least.
-        if whole >= summary.journal_bytes.unwrap_or(1) {
-            return Ok(Contents { state, whole });
+        // A build before this one wrote no number: there was a line at least.
+        if found.lines >= summary.journal_lines.unwrap_or(1) {
+            return Ok(found);
         }
         // A teardown that ran meanwhile has removed both.
         if matches!(Summary::of_file(state_dir), Ok(Some(now)) if now == summary) {

@@ -28,6 +28,7 @@ mod nft;
 mod place;
 mod plan;
 mod ports;
+mod reading;
 mod report;
 mod reserved;
 mod resource;
@@ -51,7 +52,7 @@ pub use doctor::{
     Ceilings, CpuCeiling, Examination, Finding, FindingState, Machine, MemoryCeiling, Network, PrefixState,
     TaskCeiling, Tracking, examine, memory,
 };
-pub use error::{FailureKind, HostError, JournalError};
+pub use error::{FailureKind, HostError, JournalError, ReadError};
 pub use exposure::exposure;
 pub use netlink::NetlinkError;
 pub use report::{

@@ -134,7 +134,7 @@ impl State {
             .collect();
         Summary {
             setups,
-            journal_bytes: None,
+            journal_lines: None,
         }
     }
 

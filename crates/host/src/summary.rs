@@ -8,10 +8,6 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use v6kit_net::{Code, Hint, Prefix};
 
-use crate::error::JournalError;
-use crate::journal::Journal;
-use crate::state_dir::{self, StateDirError};
-
 /// The file beside the journal.
 pub(crate) const FILE: &str = "summary.json";
 /// Written first and renamed, so that a reader never sees half a summary.
@@ -26,9 +22,9 @@ const NEW_FILE: &str = "summary.json.new";
 pub struct Summary {
     /// The prefixes that are set up, the latest first.
     pub setups: Vec<SetUp>,
-    /// How many octets the journal had when this was written, by which one that was cut is known.
+    /// How many lines the journal had when this was written, by which one that was cut is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub journal_bytes: Option<u64>,
+    pub journal_lines: Option<u64>,
 }
 
 /// One prefix that is set up.
@@ -59,9 +55,6 @@ pub enum SummaryError {
         #[source]
         source: io::Error,
     },
-    /// The state directory is behind a symbolic link whose target is not there.
-    #[error(transparent)]
-    Away(StateDirError),
     /// The file cannot be written.
     #[error("{} cannot be written", .path.display())]
     Write {
@@ -70,15 +63,6 @@ pub enum SummaryError {
         /// What the system said.
         #[source]
         source: io::Error,
-    },
-    /// The journal that it is made from cannot be used.
-    #[error(transparent)]
-    Journal(JournalError),
-    /// The only setup was cut off before its end.
-    #[error("the setup of {prefix} was cut off before its end")]
-    CutOff {
-        /// The prefix.
-        prefix: Prefix,
     },
     /// The file is not what setup writes.
     #[error("{} is damaged", .path.display())]
@@ -94,20 +78,12 @@ pub enum SummaryError {
 impl Hint for SummaryError {
     fn code(&self) -> Code {
         match self {
-            Self::Away(error) => error.code(),
-            Self::Journal(error) => error.code(),
-            Self::CutOff { .. } => Code::Drifted,
             Self::Read { .. } | Self::Write { .. } | Self::Damaged { .. } => Code::Summary,
         }
     }
 
     fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Away(error) => return error.hint(),
-            Self::Journal(error) => return error.hint(),
-            Self::CutOff { prefix } => format!(
-                "run that setup again, or take back what it did: `sudo v6kit teardown --prefix {prefix}`"
-            ),
             Self::Read { path, .. } => {
                 format!("give --prefix, or check the permissions of {}", path.display())
             }
@@ -118,34 +94,6 @@ impl Hint for SummaryError {
 }
 
 impl Summary {
-    /// What is set up according to the journal in `state_dir`, by which every command judges. `None` when nothing
-    /// is set up. Needs no privileges.
-    ///
-    /// # Errors
-    /// [`SummaryError`] when there is a journal that cannot be understood, or a setup that was cut off.
-    pub fn read(state_dir: &Path) -> Result<Option<Self>, SummaryError> {
-        let state = match Journal::state_in(state_dir) {
-            Ok(Some(state)) => state,
-            Ok(None) => {
-                state_dir::require_target(state_dir).map_err(SummaryError::Away)?;
-                return Ok(None);
-            }
-            // What a later version says of it is good for this one, and so is what may be read.
-            Err(JournalError::OtherVersion { .. } | JournalError::Read { .. }) => {
-                return Self::of_file(state_dir);
-            }
-            Err(error) => return Err(SummaryError::Journal(error)),
-        };
-        let summary = state.summary();
-        if !summary.setups.is_empty() {
-            return Ok(Some(summary));
-        }
-        match state.prefixes().into_iter().find(|prefix| !prefix.is_this_host()) {
-            Some(prefix) => Err(SummaryError::CutOff { prefix }),
-            None => Ok(None),
-        }
-    }
-
     /// What the file says.
     pub(crate) fn of_file(state_dir: &Path) -> Result<Option<Self>, SummaryError> {
         let path = state_dir.join(FILE);
@@ -231,7 +179,7 @@ mod tests {
         assert_eq!(Summary::of_file(dir.path()).unwrap(), None);
         let summary = Summary {
             setups: vec![set_up("2001:db8:2::/64"), set_up("2001:db8:1::/64")],
-            journal_bytes: None,
+            journal_lines: None,
         };
         summary.write(dir.path()).unwrap();
         assert_eq!(Summary::of_file(dir.path()).unwrap().as_ref(), Some(&summary));
@@ -245,7 +193,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let summary = Summary {
             setups: vec![set_up("2001:db8::/64")],
-            journal_bytes: None,
+            journal_lines: None,
         };
         summary.write(dir.path()).unwrap();
         Summary::default().write(dir.path()).unwrap();

@@ -6,9 +6,9 @@ use ipnet::Ipv6Net;
 use v6kit_net::Prefix;
 
 use crate::device::Device;
-use crate::error::HostError;
+use crate::error::{HostError, ReadError};
 use crate::netlink::{Address, Netlink, Route};
-use crate::summary::{Summary, SummaryError};
+use crate::summary::Summary;
 
 /// A device that an IPv6 default route leaves by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +78,7 @@ fn own_addresses(addresses: &[Address], link: u32) -> Vec<Ipv6Net> {
 /// [`HostError`] when the summary or the devices cannot be read.
 pub async fn device_of(state_dir: &Path, prefix: Prefix) -> Result<Option<String>, HostError> {
     let summary = match Summary::read(state_dir) {
-        Err(SummaryError::CutOff { .. }) => None,
+        Err(ReadError::CutOff { .. }) => None,
         read => read?,
     };
     let summary = summary.unwrap_or_default();

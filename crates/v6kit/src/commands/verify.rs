@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use v6kit_host::{NetlinkError, Summary, SummaryError};
+use v6kit_host::{NetlinkError, ReadError, Summary};
 use v6kit_net::Prefix;
 use v6kit_verify::{Check, Endpoint, EndpointError, Outcome, Report, VerifyError, VerifySettings};
 
@@ -87,7 +87,7 @@ fn endpoints(args: &VerifyArgs) -> Vec<Endpoint> {
 }
 
 fn prefix_of_last_setup(args: &VerifyArgs) -> Result<Prefix, Failure> {
-    let summary = Summary::read(&args.state.state_dir).map_err(|error: SummaryError| {
+    let summary = Summary::read(&args.state.state_dir).map_err(|error: ReadError| {
         Failure::because(Exit::Usage, "the prefix of the last setup is not known", &error)
     })?;
     let last = summary.as_ref().and_then(Summary::latest).ok_or_else(|| {
