@@ -57,11 +57,11 @@ const NOT_EXECUTED: [(&str, &str); 21] = [
     ("ip xfrm policy", "the kernel may be built without"),
     (
         "v6kit …",
-        "it stands for what was typed: tests of runnable.rs and of each refusal run it",
+        "it stands for what was typed: tests of each refusal run it",
     ),
     (
-        "v6kit {command} …",
-        "it stands for what was typed: tests of runnable.rs and of each refusal run it",
+        "v6kit {command}",
+        "it is put together, or stands for what was typed: tests/verify and each refusal run it",
     ),
     (
         "v6kit lab run -- {argument}",
@@ -141,6 +141,9 @@ fn printed(text: &str) -> String {
 fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         let path = entry.path();
+        if path.ends_with("tests") {
+            continue;
+        }
         if path.is_dir() {
             sources(&path, found);
         } else if path.extension().is_some_and(|e| e == "rs") && !path.ends_with("tests.rs") {
@@ -179,6 +182,7 @@ fn filled(command: &str) -> String {
                 "PROTOCOL" => "86",
                 "HOST_FILE" => "\"$T/host.toml\"",
                 "device" | "home" | "now" => "up0",
+                "to" => "2001:db8:ffff::1",
                 _ if ends("--dev ") || ends("link set ") => "up0",
                 _ if ends("--prefix ") => "2001:db8:1::/64",
                 _ if ends("sysctl -w ") => "net/ipv6/conf/up0/accept_ra=1",
