@@ -133,7 +133,7 @@ fn printed(text: &str) -> String {
     let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
     let text = lines.collect::<Vec<_>>().join("\n");
     Regex::new(r"\\\n\s*")
-        .unwrap()
+        .expect("it is there, and well-formed")
         .replace_all(&text, "")
         .into_owned()
 }
@@ -155,13 +155,17 @@ fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
 /// Every command of the sources, without its sudo.
 fn commands() -> BTreeSet<String> {
     let mut files = Vec::new();
-    for found in fs::read_dir(repository().join("crates")).unwrap() {
-        sources(&found.unwrap().path().join("src"), &mut files);
+    for found in fs::read_dir(repository().join("crates")).expect("it is there, and well-formed") {
+        sources(
+            &found.expect("it is there, and well-formed").path().join("src"),
+            &mut files,
+        );
     }
-    let command = Regex::new(&format!(r"`((?:sudo )?(?:{PROGRAMS})(?: [^`\n]*)?)`")).unwrap();
+    let command = Regex::new(&format!(r"`((?:sudo )?(?:{PROGRAMS})(?: [^`\n]*)?)`"))
+        .expect("it is there, and well-formed");
     let mut commands = BTreeSet::new();
     for path in files {
-        let text = printed(&fs::read_to_string(&path).unwrap());
+        let text = printed(&fs::read_to_string(&path).expect("it is there, and well-formed"));
         for found in command.captures_iter(&text) {
             commands.insert(found[1].trim_start_matches("sudo ").trim().to_owned());
         }
@@ -171,10 +175,10 @@ fn commands() -> BTreeSet<String> {
 
 /// The command with what the sources put in.
 fn filled(command: &str) -> String {
-    let place = Regex::new(r"\{(\w*)(?::\?)?\}").unwrap();
+    let place = Regex::new(r"\{(\w*)(?::\?)?\}").expect("it is there, and well-formed");
     place
         .replace_all(command, |found: &Captures<'_>| {
-            let before = &command[..found.get(0).unwrap().start()];
+            let before = &command[..found.get(0).expect("it is there, and well-formed").start()];
             let ends = |text| before.ends_with(text);
             match &found[1] {
                 "prefix" | "network" => "2001:db8:1::/64",
