@@ -202,7 +202,8 @@ fn filled(command: &str) -> String {
                 other => panic!("`{command}`: what stands for {{{other}}}?"),
             }
         })
-        .into_owned()
+        // A crawl's directory.
+        .replace(" DIR", " \"$T/a crawl\"")
 }
 
 #[test]
