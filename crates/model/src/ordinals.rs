@@ -201,7 +201,7 @@ impl Ordinals {
     /// # Errors
     /// [`NotOrdinals`].
     pub fn decode(mut bytes: &[u8]) -> Result<Self, NotOrdinals> {
-        let mut ranges = VecDeque::new();
+        let mut ranges = VecDeque::<Range<u64>>::new();
         let mut last: u64 = 0;
         while !bytes.is_empty() {
             let start = last.checked_add(pull_number(&mut bytes)?).ok_or(NotOrdinals)?;
@@ -209,7 +209,10 @@ impl Ordinals {
             if end == start {
                 return Err(NotOrdinals);
             }
-            ranges.push_back(start..end);
+            match ranges.back_mut() {
+                Some(Range { end: before, .. }) if *before == start => *before = end,
+                _ => ranges.push_back(start..end),
+            }
             last = end;
         }
         Ok(Self(ranges))
@@ -253,6 +256,9 @@ mod tests {
         assert!(
             ordinals.contains(3) && !ordinals.contains(4) && ordinals.contains(7) && !ordinals.contains(10)
         );
+        assert!(!ordinals.contains(0), "below the first");
+        assert_eq!((ordinals.range_count(), ordinals.is_empty()), (2, false));
+        assert_eq!((set(&[]).range_count(), set(&[]).is_empty()), (0, true));
     }
 
     #[test]
@@ -260,6 +266,7 @@ mod tests {
         for ordinals in [
             set(&[]),
             set(&[0]),
+            set(&[128]),
             set(&[5, 6, 900, 1_000_000_000_000]),
             Ordinals::from_range(0..u64::MAX),
         ] {
@@ -267,6 +274,7 @@ mod tests {
         }
         assert_eq!(Ordinals::decode(&[0x80]), Err(NotOrdinals));
         assert_eq!(Ordinals::decode(&[1, 0]), Err(NotOrdinals));
+        assert_eq!(Ordinals::decode(&[0, 1, 0, 2]), Ok(Ordinals::from_range(0..3)));
     }
 
     #[test]

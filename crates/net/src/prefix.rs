@@ -296,6 +296,13 @@ mod tests {
     }
 
     #[test]
+    fn a_prefix_is_the_same_network_for_messages_and_for_the_kernel() {
+        let prefix: Prefix = "2001:db8:1::/48".parse().unwrap();
+        assert_eq!(Ipv6Net::from(prefix), "2001:db8:1::/48".parse().unwrap());
+        assert_eq!(format!("{prefix:?}"), "2001:db8:1::/48");
+    }
+
+    #[test]
     fn overlap_is_symmetric() {
         let wide: Prefix = "2001:db8::/48".parse().unwrap();
         let inside: Prefix = "2001:db8:0:7::/64".parse().unwrap();

@@ -150,6 +150,8 @@ pub use parse::TemplateError;
 
 #[cfg(test)]
 mod tests {
+    use v6kit_base::Hint as _;
+
     use super::*;
 
     fn all(text: &str) -> Vec<String> {
@@ -169,6 +171,47 @@ mod tests {
             all("http://h/{9..11}"),
             ["http://h/9", "http://h/10", "http://h/11"]
         );
+    }
+
+    #[test]
+    fn a_template_is_written_as_it_was_read_and_knows_what_its_braces_come_to() {
+        let text = "http://h/{0..9}/x{a..b}?{red,green,blue}#{1..2}";
+        let template: Template = text.parse().unwrap();
+        assert_eq!((template.as_str(), template.to_string().as_str()), (text, text));
+        assert!(format!("{template:?}").contains(text));
+        assert!(template.has_values());
+        // The fragment is never sent, and counts all the same.
+        assert_eq!(template.count(), 120);
+        assert_eq!(template.values(0), ["0", "a", "red"]);
+        assert_eq!(template.values(2 * (3 * (2 * 7 + 1) + 2)), ["7", "b", "blue"]);
+        let fixed: Template = "http://h/".parse().unwrap();
+        assert_eq!((fixed.has_values(), fixed.values(0)), (false, Vec::new()));
+    }
+
+    #[test]
+    fn a_missing_scheme_is_told_about_the_template() {
+        let error = "h/{1..2}".parse::<Template>().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            crate::url::split("h/{1..2}").unwrap_err().to_string()
+        );
+        assert_eq!(error.hint().as_deref(), Some("write https://h/{1..2}"));
+        let open = "http://h/{1..}".parse::<Template>().unwrap_err();
+        assert_eq!(
+            open.hint().as_deref(),
+            Some("write both ends, such as {1..1000000}")
+        );
+    }
+
+    #[test]
+    fn a_single_zero_pads_nothing_and_letters_go_in_steps() {
+        assert_eq!(all("http://h/{0..10..10}"), ["http://h/0", "http://h/10"]);
+        assert_eq!(
+            all("http://h/{a..e..2}"),
+            ["http://h/a", "http://h/c", "http://h/e"]
+        );
+        assert_eq!(all("http://h/{a..b..3}"), ["http://h/a"]);
+        assert_eq!(all("http://h/{1..2}/x#y{1..1}"), ["http://h/1/x", "http://h/2/x"]);
     }
 
     #[test]
