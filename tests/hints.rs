@@ -191,7 +191,7 @@ fn filled(command: &str) -> String {
                 _ if ends("--prefix ") => "2001:db8:1::/64",
                 _ if ends("sysctl -w ") => "net/ipv6/conf/up0/accept_ra=1",
                 _ if ends("--config ") => "\"$T/host.toml\"",
-                _ if ends("crawl check ") => "\"$T/a crawl\"",
+                _ if ends("crawl check ") || ends("crawl retry ") => "\"$T/a crawl\"",
                 _ if ends("mkdir -p ") => "\"$T/new/one\"",
                 _ if ends("route get ") => "2001:db8:ffff::1",
                 _ if ends(" via ") => "2001:db8:ffff::9",
