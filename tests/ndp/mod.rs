@@ -315,9 +315,7 @@ fn a_wrong_device_is_named_with_what_to_use_instead() {
 fn prefix_and_device_come_from_the_last_setup() {
     let run = on_link(
         r#"
-        mkdir -p "$T/state"
-        printf '{"setups":[{"prefix":"%s","device":"%s","route_device":"lo","boot_id":"x"}]}' \
-            "$V6KIT_LAB_PREFIX" "$DEV" >"$T/state/summary.json"
+        "$V6KIT" setup --prefix "$V6KIT_LAB_PREFIX" --dev "$DEV" --state-dir "$T/state" --yes >&2
         start_verbose --state-dir "$T/state"
         stop
         "#,

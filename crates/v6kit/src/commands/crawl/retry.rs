@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use indicatif::HumanCount;
 use v6kit_model::input::LIST_COPY;
 use v6kit_model::{Counts, Outcome};
+use v6kit_store::JobDirectory;
 
 use super::RunCommand;
 use super::job_file::Described;
@@ -77,8 +78,9 @@ pub(super) fn tell(opened: Counts, printer: &Printer) {
 /// The command line of the crawl in `directory`, with `changed` in the place of the options that it replaces.
 fn words(directory: &Path, changed: &[String]) -> Result<Vec<OsString>, Failure> {
     let failed = |error| Failure::because(exit_of(&error), "the records cannot be read", &error);
-    let ledger = v6kit_store::SqliteLedger::read(directory).map_err(failed)?;
-    let stored = ledger.options().map_err(failed)?;
+    let job = JobDirectory::read(directory).map_err(failed)?;
+    job.require_format().map_err(failed)?;
+    let stored = job.ledger.options().map_err(failed)?;
     let stored: Vec<OsString> = stored.iter().map(OsString::from).collect();
     let Some(stored) = described(&stored)? else {
         return Err(Failure::new(
