@@ -167,7 +167,7 @@ TOML
             "$V6KIT" crawl retry "$job" --outcome fatal -- --no-such-option 2>/dev/null && exit 9
             left
             "$V6KIT" crawl retry "$job" --outcome fatal -- -H 'x-auth-token: A' >/dev/null 2>"$T/said" || cat "$T/said" >&2
-            "$V6KIT" crawl cat "$job" --outcome ok | jq -c '[.body.body, .body.page]'
+            "$V6KIT" crawl cat "$job" --outcome ok | jq -c '[.body.body, .body.page]' | sort
             "#
         ),
     )
