@@ -7,6 +7,7 @@
 )]
 
 mod access;
+mod beside_curl;
 mod certificates;
 mod cookies;
 mod names;

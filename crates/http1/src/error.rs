@@ -56,6 +56,10 @@ pub enum Violation {
     /// No status of three digits, or a version that is none.
     #[error("the status line cannot be read")]
     StatusLine,
+    /// A CR at the beginning of a line that does not end there (RFC 9112 section 2.2): some readers see the end of the head
+    /// in it, others a field.
+    #[error("a line begins like the end of the head and is none, so that the end of the head is not known")]
+    HeadEnd,
     /// A head, or interim answers, without end.
     #[error("the head is larger than {limit} bytes")]
     HeadTooLarge {

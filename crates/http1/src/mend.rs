@@ -13,7 +13,7 @@ const UNREADABLE: u8 = b'?';
 /// Rewrites a head, and tells what is in doubt afterwards.
 ///
 /// # Errors
-/// The status line cannot be read.
+/// The status line cannot be read, or it is not known where the head ends.
 pub(crate) fn mend(text: &[u8]) -> Result<(Vec<u8>, Doubts), Violation> {
     let mut lines = text
         .split(|byte| *byte == b'\n')
@@ -30,6 +30,9 @@ pub(crate) fn mend(text: &[u8]) -> Result<(Vec<u8>, Doubts), Violation> {
         // The blank line, and what split() sees behind it.
         if line.is_empty() {
             break;
+        }
+        if line.starts_with(b"\r") {
+            return Err(Violation::HeadEnd);
         }
         logical.clear();
         logical.extend_from_slice(line);
@@ -129,6 +132,16 @@ fn letters(text: &[u8]) -> Vec<u8> {
 mod tests {
     use super::*;
 
+    #[test]
+    fn a_line_that_some_take_for_the_end_of_the_head_is_none_for_nobody() {
+        for line in ["\r5", "\r\r", "\rContent-Length: 5", "\r "] {
+            let text = format!("HTTP/1.1 200 OK\r\nA: b\r\n{line}\r\nC: d\r\n\r\n");
+            assert_eq!(mend(text.as_bytes()), Err(Violation::HeadEnd), "{line:?}");
+        }
+        // Elsewhere in a line it ends nothing.
+        assert!(mend(b"HTTP/1.1 200 OK\r\nA: b\rc\r\n\r\n").is_ok());
+    }
+
     fn mend_fields(fields: &str) -> (String, Doubts) {
         let (mended, doubts) = mend(format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n").as_bytes()).unwrap();
         let text = String::from_utf8(mended).unwrap();
@@ -170,7 +183,6 @@ mod tests {
             "X-A: b\r\n Transfer-Encoding: chunked",
             "Transfer-Encoding: chunked\x01",
             "Content-Length: 7\x0b",
-            "\r\r",
         ] {
             let (_, doubts) = mend_fields(odd);
             assert!(
