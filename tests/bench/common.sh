@@ -41,33 +41,42 @@ enter_namespace() {
     server_core=${server_core:-${SERVER_CORE:-1}}
 }
 
-# nginx with one worker, or $server_workers, on the server's core: 320 bytes of JSON on [::1]:8080, and with TLS on 8443.
+# nginx with one worker, or $server_workers, on the server's core: 320 bytes of JSON, or $BODY, on [::1]:8080, and with TLS
+# on 8443. $tls is what else is set for TLS, and $work/resumed gets a line for each request: r for a resumed session.
 start_nginx() {
     need nginx openssl
-    local body='{"id":1234567,"name":"item 1234567","price":64208,"stock":2816,"rating":4,"text":"'
-    body+=$(printf 'x%.0s' $(seq 1 $((318 - ${#body}))))'"}'
-    [[ ${#body} == 320 ]]
+    local body='{"id":1234567,"name":"item 1234567","price":64208,"stock":2816,"rating":4,"text":"' size=${BODY:-320} location
+    body+=$(head -c $((size - 2 - ${#body})) /dev/zero | tr '\0' x)'"}'
+    [[ ${#body} == "$size" ]]
+    # A longer one than 4 KB has no place in the file.
+    mkdir "$work/www"
+    echo -n "$body" > "$work/www/body"
+    location="return 200 '$body';"
+    ((size < 4000)) || location="root $work/www; rewrite ^ /body break;"
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost \
-        -addext 'subjectAltName=DNS:localhost,IP:::1' -addext basicConstraints=critical,CA:FALSE -keyout "$work/key.pem" -out "$work/cert.pem" 2>/dev/null
+        -addext 'subjectAltName=DNS:localhost,DNS:*.bench.test,IP:::1' -addext basicConstraints=critical,CA:FALSE -keyout "$work/key.pem" -out "$work/cert.pem" 2>/dev/null
     cat > "$work/nginx.conf" <<CONF
 user root;
 daemon on;
 pid $work/nginx.pid;
 error_log $work/error.log;
 worker_processes ${server_workers:-1};
-worker_rlimit_nofile 20000;
-events { worker_connections 8192; }
+worker_rlimit_nofile 60000;
+events { worker_connections 25000; }
 http {
-    access_log off;
+    log_format resumed '\$ssl_session_reused';
+    access_log ${log:-off} ${log:+resumed buffer=64k};
     keepalive_requests 1000000000;
     default_type application/json;
     server {
         listen [::]:8080 backlog=4096;
         listen [::]:8443 ssl http2 backlog=4096;
         http2_max_concurrent_streams 1000;
+        ssl_protocols TLSv1.2 TLSv1.3;
         ssl_certificate $work/cert.pem;
         ssl_certificate_key $work/key.pem;
-        location / { return 200 '$body'; }
+        ${tls:-}
+        location / { $location }
     }
 }
 CONF
@@ -87,14 +96,18 @@ median() { sort -n | awk '{ a[NR] = $1 } END { print (a[int((NR + 1) / 2)] + a[i
 
 per_request() { awk -v cpu="$1" -v n="$2" 'BEGIN { printf "%.2f\n", cpu * 1e6 / n }'; }
 
-# crawl_all URL REQUESTS OPTION...: a crawl with everything on, whose CPU per request joins $work/v6kit.
+# crawl_all URL REQUESTS OPTION...: a crawl with everything on, whose CPU per request joins $work/v6kit. With $repeat, of
+# one URL.
 crawl_all() {
-    local url=$1 requests=$2 used
+    local url=$1 requests=$2 used what
     shift 2
+    what=("$url/items/{1..$requests}")
+    [[ -z ${repeat:-} ]] || what=("$url/items/1" --repeat "$requests")
     rm -rf "$work/job"
-    used=$(cpu "$v6kit" crawl "$url/items/{1..$requests}" -o "$work/job" --prefix 2001:db8:7::/64 -r 1000000/s \
+    used=$(cpu "$v6kit" crawl "${what[@]}" -o "$work/job" --prefix 2001:db8:7::/64 -r 1000000/s \
         --threads 1 --cacert "$work/cert.pem" --json "$@")
     [[ $(jq .ok "$work/out") == "$requests" ]] || fail "items were lost: $(cat "$work/out")"
+    bytes_v6kit=$(jq ".bytes_in / .requests | round" "$work/out")
     per_request "$used" "$requests" >> "$work/v6kit"
     jq -c '{requests, rate, connections, addresses, bytes_stored}' "$work/out" > "$work/notes"
 }
@@ -113,3 +126,21 @@ compare() {
 row() { printf '%-76s %10s %8s\n' "$@"; }
 
 ratio() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f\n", a / b }'; }
+
+# wrk_all URL SECONDS CONNECTIONS: the same by wrk, whose CPU per request joins $work/wrk; $requests is how many it made.
+wrk_all() {
+    local used
+    used=$(cpu wrk -t1 -c"$3" -d"$2s" "$1/items/1")
+    ! grep -E 'Non-2xx|Socket errors' "$work/out" || fail "wrk did not get what it asked for"
+    requests=$(awk '/requests in/ { print $1 }' "$work/out")
+    bytes_wrk=$(awk '/requests in/ { unit = $5; sub(/[0-9.]+/, "", unit); split("B 1 KB 1024 MB 1048576 GB 1073741824", u)
+        for (i = 1; i < 8; i += 2) if (u[i] == unit) printf "%.0f", ($5 + 0) * u[i + 1] / $1 }' "$work/out")
+    per_request "$used" "$requests" >> "$work/wrk"
+}
+
+# Both sides read the same, as far as wrk's two decimals tell.
+same_bytes() { awk -v a="$bytes_wrk" -v b="$bytes_v6kit" 'BEGIN { exit !(a > 0.97 * b && a < 1.03 * b) }' ||
+    fail "wrk read $bytes_wrk bytes per answer, v6kit $bytes_v6kit"; }
+
+# range FILE: the least and the most of some numbers.
+range() { sort -n "$1" | awk 'NR == 1 { least = $1 } { most = $1 } END { print least " to " most }'; }
