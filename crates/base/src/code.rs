@@ -138,6 +138,8 @@ codes! {
     NotBuiltIn => "not-built-in",
     /// A step of setup is not possible or not permitted here, or something that is not of v6kit stands against it. It was left out; `skipped` says that the rest works without it.
     NotDone => "not-done",
+    /// The crawl was told to keep no records (`--store none`): there are none to be read, or to choose items by.
+    NotKept => "not-kept",
     /// A capability is missing; the message says which.
     NotPermitted => "not-permitted",
     /// The prefix named is not one that setup has set up on this host.

@@ -52,7 +52,7 @@ pub fn store(
         leases.add(lease);
     }
     let disk = Disk::new(segments.clone(), KeepFree::Bytes(1), 0);
-    let mut archive = Archive::new(ledger, segments, leases, disk, storage.format, compression);
+    let mut archive = Archive::new(ledger, segments, leases, disk, storage, compression);
     let open = OpenFrame::new(storage, frame_bytes, 7);
     let mut headers = HeaderMap::new();
     headers.insert("content-type", HeaderValue::from_static("application/json"));

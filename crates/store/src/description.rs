@@ -10,7 +10,7 @@ use v6kit_model::input::{
     Items, ItemsError, LIST_COPY, List, ListSource, NOT_STORED, Template, TemplateError, is_secret_header,
 };
 
-use crate::storage::Format;
+use crate::storage::{Content, Format};
 
 /// The identity of a job, as its directory remembers it: named values.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,6 +85,9 @@ impl Description {
     /// some, but for jobs of earlier releases, which filled them always.
     pub const FILL: &str = "fill";
 
+    /// The name of the value that says how often each item is fetched; `none` for once.
+    pub const REPEAT: &str = "repeat";
+
     /// What may be another when a job goes on: where the list lies, and how many redirects are followed, since whoever
     /// meets redirects adds them then.
     const MAY_CHANGE: [&str; 2] = [Self::LIST_FILE, "redirects"];
@@ -134,6 +137,12 @@ impl Description {
             .unwrap_or_default()
     }
 
+    /// Whether anything is kept of what is fetched.
+    #[must_use]
+    pub fn keeps_records(&self) -> bool {
+        self.get("store") != Some(Content::Nothing.to_string().as_str())
+    }
+
     /// The order of visiting.
     #[must_use]
     pub fn order(&self) -> Order {
@@ -147,6 +156,15 @@ impl Description {
     /// # Errors
     /// [`ItemsError`], such as when the list is gone, or is another one than at the start.
     pub fn items(&self, directory: &Path) -> Result<Items, ItemsError> {
+        let items = self.items_of_a_round(directory)?;
+        let rounds = self.get(Self::REPEAT).and_then(|rounds| rounds.parse().ok());
+        Ok(match rounds {
+            Some(rounds) => items.repeated(rounds)?,
+            None => items,
+        })
+    }
+
+    fn items_of_a_round(&self, directory: &Path) -> Result<Items, ItemsError> {
         if let Some(identity) = self.get("list").filter(|list| *list != "none") {
             let list = self.list(directory, identity)?;
             return match self.get("url").unwrap_or_default() {

@@ -9,7 +9,7 @@ use rand_xoshiro::rand_core::SeedableRng;
 use v6kit_model::Ordinals;
 
 use crate::record::{Record, RecordWriter};
-use crate::storage::{Format, Storage};
+use crate::storage::{Content, Format, Storage};
 use crate::warc::WarcWriter;
 use v6kit_model::{Counts, Outcome};
 
@@ -76,10 +76,15 @@ enum Writer {
     /// For ndjson and for tables.
     Lines(RecordWriter),
     Warc(WarcWriter),
+    /// Where nothing is kept.
+    Nothing,
 }
 
 impl Writer {
     fn new(storage: &Storage, seed: u64) -> Self {
+        if storage.content == Content::Nothing {
+            return Self::Nothing;
+        }
         match storage.format {
             Format::Ndjson | Format::Parquet => Self::Lines(RecordWriter::new(storage)),
             Format::Warc => Self::Warc(WarcWriter::new(Xoshiro256PlusPlus::seed_from_u64(seed))),
@@ -90,6 +95,7 @@ impl Writer {
         match self {
             Self::Lines(writer) => writer.write(record, &mut frame.records),
             Self::Warc(writer) => writer.write(record, &mut frame.records, &mut frame.members),
+            Self::Nothing => {}
         }
     }
 }
@@ -152,7 +158,8 @@ impl OpenFrame {
             frame.since = Some(Instant::now());
             frame.began = now_milliseconds();
         }
-        let fill = if frame.records.len() >= self.limit {
+        let size = frame.records.len() + size_of_val(frame.ordinals.as_slice());
+        let fill = if size >= self.limit {
             Fill::Full
         } else {
             Fill::Room
@@ -281,7 +288,8 @@ mod tests {
     fn a_frame_is_full_at_its_limit_and_knows_its_ordinals_whatever_their_order() {
         let bytes = OpenFrame::new(&Storage::default(), 1 << 20, 7)
             .push(1, &record(1))
-            .bytes;
+            .bytes
+            + 8;
         let open = OpenFrame::new(&Storage::default(), 2 * bytes as usize + 1, 7);
         assert!(open.since().is_none());
         let fills = [5, 3, 4].map(|n| open.push(n, &record(n)).fill);
@@ -330,6 +338,27 @@ mod tests {
         let mark = open.push(9, &record(9)).mark;
         open.retract(mark);
         assert!(open.since().is_none() && open.take().records.is_empty());
+    }
+
+    #[test]
+    fn where_nothing_is_kept_items_are_counted_and_their_numbers_fill_the_frame() {
+        let storage = Storage {
+            content: Content::Nothing,
+            ..Storage::default()
+        };
+        let open = OpenFrame::new(&storage, 24, 7);
+        let mut pushed = [5, 3, 4].map(|n| open.push(n, &record(n)));
+        assert_eq!(pushed.each_ref().map(|pushed| pushed.bytes), [0; 3]);
+        assert_eq!(
+            pushed.each_ref().map(|pushed| pushed.fill),
+            [Fill::Room, Fill::Room, Fill::Full]
+        );
+        let [.., last] = &mut pushed;
+        assert_eq!(open.retract(last.mark.clone()), Some(Outcome::Ok));
+        let mut frame = open.take();
+        assert_eq!((frame.counts.sum(), frame.records.len()), (2, 0));
+        let mut expected = vec![3, 5];
+        assert_eq!(frame.ordinals(), Ordinals::from_list(&mut expected));
     }
 
     #[test]

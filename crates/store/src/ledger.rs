@@ -20,12 +20,30 @@ pub use self::traits::{Catalog, Commit, Fence, Lease, Leased, Ledger, Renewal};
 /// Where a frame lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FramePlace {
-    /// The segment.
+    /// The segment. They are numbered from 1; 0 is none, for a frame of which nothing is kept.
     pub segment: u64,
-    /// The first byte.
+    /// The first byte, or the first ordinal of a frame of which nothing is kept.
     pub offset: u64,
     /// How many bytes.
     pub length: u64,
+}
+
+impl FramePlace {
+    /// The place in the ledger of a frame of which nothing is kept, whose first ordinal is `first`.
+    #[must_use]
+    pub fn nowhere(first: u64) -> Self {
+        Self {
+            segment: 0,
+            offset: first,
+            length: 0,
+        }
+    }
+
+    /// Whether nothing is kept of the frame.
+    #[must_use]
+    pub fn is_nowhere(&self) -> bool {
+        self.segment == 0
+    }
 }
 
 /// A frame that is on the disk.

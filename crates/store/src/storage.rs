@@ -60,6 +60,8 @@ impl fmt::Display for Format {
 /// How much of an answer is kept.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Content {
+    /// Nothing: the ledger knows which items are done, and how many ended in which way.
+    Nothing,
     /// Only what became of the item.
     Meta,
     /// The body too.
@@ -72,6 +74,7 @@ pub enum Content {
 impl fmt::Display for Content {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
+            Self::Nothing => "none",
             Self::Meta => "meta",
             Self::Body => "body",
             Self::BodyAndHeaders => "body,headers",

@@ -14,7 +14,7 @@ use crate::encoder::Encoder;
 use crate::frame::{Frame, now_milliseconds};
 use crate::ledger::{BoxError, Commit, CommittedFrame, FramePlace, HeldLeases, Ledger, LedgerError};
 use crate::segment::{SegmentSink, SegmentStore};
-use crate::storage::{Compression, Format};
+use crate::storage::{Compression, Content, Format, Storage};
 use crate::trouble::Trouble;
 
 /// Why records cannot be kept.
@@ -86,6 +86,7 @@ pub struct Archive {
     segments: Arc<dyn SegmentStore>,
     leases: HeldLeases,
     format: Format,
+    content: Content,
     encoder: Encoder,
     segment: Option<Box<dyn SegmentSink>>,
     disk: Disk,
@@ -114,14 +115,16 @@ impl Archive {
         segments: Arc<dyn SegmentStore>,
         leases: HeldLeases,
         disk: Disk,
-        format: Format,
+        storage: &Storage,
         compression: Compression,
     ) -> Self {
+        let &Storage { format, content, .. } = storage;
         Self {
             ledger,
             segments,
             leases,
             format,
+            content,
             encoder: Encoder::new(format, compression),
             segment: None,
             disk,
@@ -137,11 +140,18 @@ impl Archive {
     /// # Errors
     /// [`StoreError`]; the frame is not committed then.
     pub fn commit(&mut self, frame: &mut Frame) -> Result<Committed, StoreError> {
-        let written = self.write(frame);
+        let ordinals = frame.ordinals();
+        let written = match self.content {
+            Content::Nothing => {
+                let first = ordinals.hull().map_or(0, |hull| hull.start);
+                self.disk.low().map(|low| (FramePlace::nowhere(first), low))
+            }
+            Content::Meta | Content::Body | Content::BodyAndHeaders => self.write(frame),
+        };
         let (place, low) = written.map_err(|source| StoreError::segment(&*self.segments, source))?;
         let frame = CommittedFrame {
             place,
-            ordinals: frame.ordinals(),
+            ordinals,
             counts: frame.counts,
             span: frame.began..now_milliseconds().max(frame.began),
             checksum: crc32fast::hash(&self.encoded),
@@ -150,7 +160,7 @@ impl Archive {
             Commit::Recorded | Commit::Already => self.leases.settle(&frame.ordinals),
             Commit::Fenced => return Err(StoreError::Fenced),
         }
-        if self.format == Format::Parquet {
+        if self.format == Format::Parquet && !place.is_nowhere() {
             self.loose.push(frame);
             if low.is_none() {
                 self.merge(Until::Full);

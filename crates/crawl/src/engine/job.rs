@@ -103,6 +103,13 @@ impl Job {
                     .map(|path| path.display().to_string())
                     .unwrap_or_default(),
             ),
+            (
+                Description::REPEAT,
+                match self.items.rounds().get() {
+                    1 => "none".to_owned(),
+                    rounds => rounds.to_string(),
+                },
+            ),
             ("method", self.request.method.to_string()),
             ("headers", headers.join("\n")),
             ("body", String::from_utf8_lossy(&self.request.body).into_owned()),

@@ -44,7 +44,7 @@ pub(crate) fn run(config: ShardConfig) -> Result<Latencies, CrawlError> {
             segments,
             leases.clone(),
             disk,
-            shard.job.storage.format,
+            &shard.job.storage,
             shard.settings.compression,
         );
         archive.adopt(small);

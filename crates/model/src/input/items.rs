@@ -1,6 +1,7 @@
 //! Where the items of a job come from.
 
 use std::fmt;
+use std::num::NonZeroU64;
 
 use v6kit_base::{Code, Hint};
 
@@ -17,7 +18,11 @@ pub const PLACEHOLDER: &str = "{}";
 
 /// All items of a job, one behind the other, found by position.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Items(Kind);
+pub struct Items {
+    kind: Kind,
+    /// How often all of them come, one round after another.
+    rounds: NonZeroU64,
+}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Kind {
@@ -99,13 +104,13 @@ impl Items {
                 })?;
             ends.push(end);
         }
-        Ok(Self(Kind::Templates { templates, ends }))
+        Ok(Self::once(Kind::Templates { templates, ends }))
     }
 
     /// The lines of a list: URLs, or JSON objects with `url` and perhaps `method`, `headers`, `body`, `id`.
     #[must_use]
     pub fn lines(list: List) -> Self {
-        Self(Kind::Lines(list))
+        Self::once(Kind::Lines(list))
     }
 
     /// Looks at the first lines of a list of URLs: a file given by mistake is no list of bad items.
@@ -115,7 +120,9 @@ impl Items {
     pub fn check_first_lines(&self) -> Result<(), ItemsError> {
         const ENOUGH: u64 = 5;
         const LOOKED_AT: u64 = 100;
-        let Kind::Lines(list) = &self.0 else { return Ok(()) };
+        let Kind::Lines(list) = &self.kind else {
+            return Ok(());
+        };
         let lines = list.count().min(LOOKED_AT);
         let (mut cursor, mut url, mut first) = (Cursor::default(), String::new(), None);
         for position in 0..lines {
@@ -138,16 +145,47 @@ impl Items {
     pub fn substituted(list: List, url: &str) -> Result<Self, UrlError> {
         let sample = url.replace(PLACEHOLDER, "0");
         Origin::parse(url::split(&sample)?.0)?;
-        Ok(Self(Kind::Substituted {
+        Ok(Self::once(Kind::Substituted {
             list,
             url: url.to_owned(),
         }))
     }
 
+    fn once(kind: Kind) -> Self {
+        Self {
+            kind,
+            rounds: NonZeroU64::MIN,
+        }
+    }
+
+    /// The same items so many times, one round after another: each time at a position of its own.
+    ///
+    /// # Errors
+    /// [`TemplateError::TooMany`].
+    pub fn repeated(self, rounds: NonZeroU64) -> Result<Self, TemplateError> {
+        let items = Self { rounds, ..self };
+        match items.in_a_round().checked_mul(rounds.get()) {
+            Some(_) => Ok(items),
+            None => Err(TemplateError::TooMany {
+                text: items.to_string(),
+            }),
+        }
+    }
+
+    /// How often each item comes.
+    #[must_use]
+    pub fn rounds(&self) -> NonZeroU64 {
+        self.rounds
+    }
+
     /// The number of items.
     #[must_use]
     pub fn count(&self) -> u64 {
-        match &self.0 {
+        self.in_a_round() * self.rounds.get()
+    }
+
+    fn in_a_round(&self) -> u64 {
+        match &self.kind {
             Kind::Templates { ends, .. } => ends.last().copied().unwrap_or(0),
             Kind::Lines(list) | Kind::Substituted { list, .. } => list.count(),
         }
@@ -156,7 +194,7 @@ impl Items {
     /// The origin of all items, where it is the same for all.
     #[must_use]
     pub fn origin(&self) -> Option<Origin> {
-        match &self.0 {
+        match &self.kind {
             Kind::Templates { templates, .. } => {
                 let first = templates.first()?.origin()?;
                 let same = templates.iter().all(|template| template.origin() == Some(first));
@@ -177,7 +215,7 @@ impl Items {
     /// Whether anything tells the items apart that could be put into a body.
     #[must_use]
     pub fn has_values(&self) -> bool {
-        match &self.0 {
+        match &self.kind {
             Kind::Templates { templates, .. } => templates.iter().any(Template::has_values),
             Kind::Lines(_) => false,
             Kind::Substituted { .. } => true,
@@ -187,7 +225,7 @@ impl Items {
     /// The list, where the items come from one.
     #[must_use]
     pub fn list(&self) -> Option<&List> {
-        match &self.0 {
+        match &self.kind {
             Kind::Templates { .. } => None,
             Kind::Lines(list) | Kind::Substituted { list, .. } => Some(list),
         }
@@ -214,7 +252,11 @@ impl Items {
         spec: Option<&RequestSpec>,
         out: &mut String,
     ) -> Result<Overrides, Fault> {
-        match &self.0 {
+        let position = match self.rounds {
+            NonZeroU64::MIN => position,
+            _ => position % self.in_a_round().max(1),
+        };
+        match &self.kind {
             Kind::Templates { templates, ends } => {
                 let index = ends.partition_point(|&end| end <= position);
                 let template = &templates[index];
@@ -252,7 +294,7 @@ impl Items {
 /// The templates, a line each, or the URL that lines are put into.
 impl fmt::Display for Items {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
+        match &self.kind {
             Kind::Templates { templates, .. } => {
                 for (index, template) in templates.iter().enumerate() {
                     let separator = if index == 0 { "" } else { "\n" };
@@ -295,6 +337,31 @@ mod tests {
             ]
         );
         assert_eq!(items.origin(), None);
+    }
+
+    #[test]
+    fn all_items_come_again_in_each_round() {
+        let rounds = |rounds| NonZeroU64::new(rounds).unwrap();
+        let items = items(&["http://a/{1..2}", "http://a/x"])
+            .repeated(rounds(3))
+            .unwrap();
+        assert_eq!(
+            (items.count(), items.origin().unwrap().to_string().as_str()),
+            (9, "http://a")
+        );
+        let url = |position| {
+            let mut url = String::new();
+            items.write(position, &mut url);
+            url
+        };
+        assert_eq!(
+            [0, 2, 3, 8].map(url),
+            ["http://a/1", "http://a/x", "http://a/1", "http://a/x"]
+        );
+        assert!(matches!(
+            items.repeated(rounds(u64::MAX)),
+            Err(TemplateError::TooMany { .. })
+        ));
     }
 
     #[test]

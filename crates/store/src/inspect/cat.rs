@@ -72,6 +72,9 @@ pub fn cat(directory: &Path, selection: &Selection, out: &mut impl Write) -> Res
     job.require_format()?;
     let JobDirectory { ledger, segments } = job;
     let (visit_order, description) = visit_order(&*ledger)?;
+    if !description.keeps_records() {
+        return Err(ReadError::NotKept);
+    }
     let wanted = selection.ordinals(description.order(), &visit_order, ledger.extent()?.items);
     let Some(hull) = wanted.hull() else {
         return Ok(());

@@ -29,6 +29,9 @@ pub enum ReadError {
         #[source]
         source: io::Error,
     },
+    /// The job was asked to keep none.
+    #[error("the job keeps no records (--store none)")]
+    NotKept,
     /// Whoever reads the records does not take them.
     #[error("the records cannot be written")]
     Output(#[source] io::Error),
@@ -39,6 +42,7 @@ impl Hint for ReadError {
         match self {
             Self::Ledger(error) => error.code(),
             Self::Frame { .. } => Code::RecordsDamaged,
+            Self::NotKept => Code::NotKept,
             Self::Output(_) => Code::Output,
         }
     }
@@ -48,6 +52,11 @@ impl Hint for ReadError {
             Self::Ledger(error) => error.hint(),
             Self::Frame { .. } => Some(
                 "crawl check says what is damaged, and with --repair it is fetched again: `v6kit help crawl check`".to_owned(),
+            ),
+            Self::NotKept => Some(
+                "crawl status says how many ended in which way: `v6kit help crawl status`; to keep records, crawl into \
+                 another directory without --store none"
+                    .to_owned(),
             ),
             Self::Output(_) => None,
         }

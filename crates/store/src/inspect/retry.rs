@@ -26,6 +26,9 @@ pub fn reopen_items(directory: &JobDirectory, outcomes: &[Outcome]) -> Result<Co
     directory.require_format()?;
     let JobDirectory { ledger, segments } = directory;
     let (visit_order, description) = visit_order(&**ledger)?;
+    if !description.keeps_records() {
+        return Err(ReadError::NotKept);
+    }
     let open = ledger.open_ordinals()?;
     let mut found: [Vec<u64>; 5] = Default::default();
     for (frame, stale) in ledger.frames_within(0..u64::MAX)? {

@@ -65,7 +65,9 @@ impl Accounts {
         self.standing.done.add_all(&frame.counts);
         self.standing.frames += 1;
         self.standing.bytes += frame.place.length;
-        self.segments.insert(frame.place.segment, ());
+        if !frame.place.is_nowhere() {
+            self.segments.insert(frame.place.segment, ());
+        }
     }
 
     pub(super) fn add_retry(&mut self, retry: Retry) {

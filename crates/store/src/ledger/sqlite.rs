@@ -386,7 +386,7 @@ impl Ledger for SqliteLedger {
     fn commit(&self, frame: &CommittedFrame, fences: &[Fence]) -> Result<Commit, LedgerError> {
         let (row, joined) = {
             let work = self.work();
-            if work.is_committed(frame.place) {
+            if work.is_committed(frame) {
                 return Ok(Commit::Already);
             }
             if !work.holds(&frame.ordinals, fences) {
@@ -405,7 +405,7 @@ impl Ledger for SqliteLedger {
         standing.done.add_all(&frame.counts);
         standing.frames += u64::from(!joined);
         standing.bytes += frame.place.length;
-        standing.segments += u64::from(frame.place.offset == 0);
+        standing.segments += u64::from(frame.place.offset == 0 && !frame.place.is_nowhere());
         Ok(Commit::Recorded)
     }
 

@@ -16,6 +16,13 @@ const COMPRESSION: Compression = Compression {
     reach: Reach::OfLevel,
 };
 
+fn kept_as(format: Format) -> Storage {
+    Storage {
+        format,
+        ..Storage::default()
+    }
+}
+
 /// Commits ten frames of one record each, with an archive as `prepare` makes it.
 fn store_ten(
     directory: &std::path::Path,
@@ -33,16 +40,10 @@ fn store_ten(
     let leases = HeldLeases::default();
     leases.add(leased(&*ledger, 10));
     let disk = Disk::new(segments.clone(), KeepFree::Bytes(0), 0);
-    let mut archive = Archive::new(ledger, segments, leases, disk, format, compression);
+    let storage = kept_as(format);
+    let mut archive = Archive::new(ledger, segments, leases, disk, &storage, compression);
     prepare(&mut archive);
-    let open = OpenFrame::new(
-        &Storage {
-            format,
-            ..Storage::default()
-        },
-        1,
-        7,
-    );
+    let open = OpenFrame::new(&storage, 1, 7);
     let fault = Fault::new(ErrorKind::Dns, "no such name");
     for ordinal in 0..10 {
         let record = Record {
@@ -144,7 +145,14 @@ fn tables_of_an_earlier_run_are_merged_with_those_of_this_one() {
     let small = small_files(&ledger, Format::Parquet).unwrap();
     let disk = Disk::new(segments.clone(), KeepFree::Bytes(0), 0);
     let leases = HeldLeases::default();
-    let mut archive = Archive::new(ledger, segments, leases, disk, Format::Parquet, COMPRESSION);
+    let mut archive = Archive::new(
+        ledger,
+        segments,
+        leases,
+        disk,
+        &kept_as(Format::Parquet),
+        COMPRESSION,
+    );
     archive.adopt(small);
     archive.close();
     assert_eq!(files(directory.path(), Format::Parquet), [11]);
@@ -185,7 +193,7 @@ fn a_merge_that_came_to_no_end_leaves_every_record_where_it_was() {
         segments,
         HeldLeases::default(),
         disk,
-        Format::Parquet,
+        &kept_as(Format::Parquet),
         COMPRESSION,
     );
     archive.adopt(small);

@@ -31,9 +31,14 @@ pub(super) struct Bookkeeping {
 }
 
 impl Bookkeeping {
-    /// Whether a frame that was committed since the ledger was opened lies there. Segments only grow.
-    pub(super) fn is_committed(&self, place: FramePlace) -> bool {
+    /// Whether the frame was committed since the ledger was opened: segments only grow, and where nothing is kept, the
+    /// ordinals tell.
+    pub(super) fn is_committed(&self, frame: &CommittedFrame) -> bool {
+        let place = frame.place;
         self.tails.get(&place.segment).is_some_and(|tail| {
+            if place.is_nowhere() {
+                return frame.ordinals.without(&tail.frame.ordinals).is_empty();
+            }
             let end = tail.frame.place.offset + tail.frame.place.length;
             place.offset + place.length <= end
         })
@@ -83,7 +88,8 @@ impl StoredFrame {
     fn joined_with(&self, next: &CommittedFrame) -> Option<Self> {
         let mut row = self.clone();
         let FramePlace { offset, length, .. } = row.frame.place;
-        let is_neighbour = offset + length == next.place.offset && length + next.place.length <= ROW_BYTES;
+        let is_neighbour = row.frame.place.is_nowhere()
+            || offset + length == next.place.offset && length + next.place.length <= ROW_BYTES;
         if !is_neighbour || row.frame.ordinals.range_count() > ROW_RANGES {
             return None;
         }

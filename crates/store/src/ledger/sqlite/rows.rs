@@ -286,7 +286,7 @@ pub(super) fn recent(database: &mut Connection, rows: u64) -> rusqlite::Result<V
 
 pub(super) fn segment_lengths(database: &mut Connection) -> rusqlite::Result<BTreeMap<u64, u64>> {
     database
-        .prepare("SELECT segment, max(offset + length) FROM frame GROUP BY segment")?
+        .prepare("SELECT segment, max(offset + length) FROM frame WHERE segment > 0 GROUP BY segment")?
         .query_map([], |row| Ok((number(row, 0)?, number(row, 1)?)))?
         .collect()
 }

@@ -171,15 +171,16 @@ pub(super) fn format(text: &str) -> Result<Format, BadValue> {
     Ok(format)
 }
 
-/// Parses `meta`, `body` or `body,headers`.
+/// Parses `none`, `meta`, `body` or `body,headers`.
 pub(super) fn content(text: &str) -> Result<Content, BadValue> {
     match text {
+        "none" => Ok(Content::Nothing),
         "meta" => Ok(Content::Meta),
         "body" => Ok(Content::Body),
         "body,headers" | "headers,body" => Ok(Content::BodyAndHeaders),
         _ => Err(BadValue::new(
             "it is not what can be kept of an answer",
-            "use meta, body or body,headers",
+            "use none, meta, body or body,headers",
         )),
     }
 }

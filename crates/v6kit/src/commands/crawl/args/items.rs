@@ -1,10 +1,11 @@
 //! What to fetch, and in which order.
 
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use v6kit_model::Order;
-use v6kit_model::input::{Items, List, ListError, ListSource, Template};
+use v6kit_model::input::{Items, List, ListError, ListSource, Template, TemplateError};
 
 use crate::commands::crawl::{habits, values};
 use crate::failure::{Exit, Failure};
@@ -30,6 +31,11 @@ pub(crate) struct ItemArgs {
     /// Go on with a list to which lines were added at its end since the job began
     #[arg(long, hide_short_help = true)]
     pub(crate) append: bool,
+    /// Fetch everything N times, one round after another: --repeat 1000000
+    ///
+    /// Each time is an item with a position of its own; --store none keeps only their number.
+    #[arg(long, value_name = "N", conflicts_with = "append", hide_short_help = true)]
+    repeat: Option<NonZeroU64>,
     /// Fetch only the first N items in the order of visiting: --limit 100
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) limit: Option<u64>,
@@ -98,6 +104,15 @@ impl ItemArgs {
 
     /// The items: templates, or the lines of a list, of which the job in `output` keeps a copy.
     pub(crate) fn resolve(self, output: &Path) -> Result<Items, Failure> {
+        let repeat = self.repeat;
+        let items = self.items_of_a_round(output)?;
+        match repeat {
+            None => Ok(items),
+            Some(rounds) => items.repeated(rounds).map_err(|error| too_much(&error)),
+        }
+    }
+
+    fn items_of_a_round(self, output: &Path) -> Result<Items, Failure> {
         let wrong = |what: &str, hint: &str| {
             Err(Failure::new(Exit::Usage, "it is not clear what to fetch")
                 .why(what)
@@ -139,8 +154,7 @@ impl ItemArgs {
                     "add -i FILE, or - for standard input",
                 );
             }
-            return Items::templates(templates)
-                .map_err(|error| Failure::because(Exit::Usage, "too much to crawl", &error));
+            return Items::templates(templates).map_err(|error| too_much(&error));
         };
         if !templates.is_empty() || patterns.len() > 1 {
             return wrong(
@@ -165,4 +179,8 @@ impl ItemArgs {
                 .map_err(|error| Failure::because(Exit::Usage, format!("`{url}` cannot be crawled"), &error)),
         }
     }
+}
+
+fn too_much(error: &TemplateError) -> Failure {
+    Failure::because(Exit::Usage, "too much to crawl", error)
 }

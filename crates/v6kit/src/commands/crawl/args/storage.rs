@@ -16,10 +16,11 @@ pub(crate) struct StorageArgs {
     /// The form of the records: --format warc, parquet or ndjson
     #[arg(long, value_name = "FORMAT", default_value = "ndjson", value_parser = values::format)]
     format: Format,
-    /// What is kept of an answer: meta; body; or body,headers
+    /// What is kept of an answer: body; body,headers; meta; or none
     ///
     /// By default the body of data. Where it is given, the body of a failure is kept as well: what a site says with
-    /// it.
+    /// it. meta keeps a record without body. none keeps no records: only which items are done, so that the crawl can
+    /// go on, and how many ended in which way. Which failed, and why, is not known afterwards.
     #[arg(long, value_name = "PARTS", value_parser = values::content, hide_short_help = true)]
     store: Option<Content>,
     /// Keep only these fields of JSON bodies: a.b.c,d
@@ -71,10 +72,10 @@ fn storage(format: Format, content: Content, extract: Vec<FieldPath>) -> Result<
             "leave out --store and --extract, or use --format ndjson or parquet",
         );
     }
-    if content == Content::Meta && !extract.is_empty() {
+    if matches!(content, Content::Meta | Content::Nothing) && !extract.is_empty() {
         return refused(
             "there is nothing to extract from",
-            "--store meta keeps no bodies",
+            &format!("--store {content} keeps no bodies"),
             "use --store body",
         );
     }
