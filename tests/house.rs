@@ -22,8 +22,8 @@ use crate::harness::{repository, run};
 /// The crates, floor by floor: each may use those on floors below its own.
 const CRATES: &[&[&str]] = &[
     &["base"],
-    &["net"],
-    &["echo", "http1", "metrics", "model"],
+    &["http1", "net"],
+    &["echo", "metrics", "model"],
     &["store"],
     &["crawl", "host", "ndp", "proxy", "router", "verify"],
     &["lab"],

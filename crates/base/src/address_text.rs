@@ -3,8 +3,6 @@
 use std::net::Ipv6Addr;
 use std::ops::Range;
 
-const HEX: &[u8; 16] = b"0123456789abcdef";
-
 /// The longest text: eight groups of four digits.
 const LONGEST: usize = 8 * 4 + 7;
 
@@ -16,27 +14,34 @@ pub fn push_address(out: &mut Vec<u8>, address: Ipv6Addr) {
     let groups = address.segments();
     let gap = longest_gap(&groups);
     // Every group is followed by a colon, and so is the gap.
-    let (mut text, mut end) = ([b':'; LONGEST + 1], 0);
+    let (mut text, mut end) = ([b':'; LONGEST + 4], 0);
     for (index, group) in groups.into_iter().enumerate() {
         if index == gap.start && !gap.is_empty() {
+            text[end] = b':';
             end += if index == 0 { 2 } else { 1 };
         }
         if gap.contains(&index) {
             continue;
         }
         let digits = (4 - group.leading_zeros() as usize / 4).max(1);
-        for (place, shift) in text[end..]
-            .iter_mut()
-            .zip([12, 8, 4, 0].into_iter().skip(4 - digits))
-        {
-            *place = HEX[usize::from(group >> shift & 15)];
-        }
+        let shown = hex(group) >> (8 * (4 - digits));
+        text[end..end + 4].copy_from_slice(&shown.to_le_bytes());
+        text[end + digits] = b':';
         end += digits + 1;
     }
     if gap.end < groups.len() {
         end -= 1;
     }
     out.extend_from_slice(&text[..end]);
+}
+
+/// Four digits at once, the first of them in the lowest byte.
+fn hex(group: u16) -> u32 {
+    let group = u32::from(group);
+    let digits = group >> 12 | (group & 0x0f00) | (group & 0x00f0) << 12 | (group & 0x000f) << 24;
+    // From ten on a digit is a letter, and `a` stands 39 places behind where it would come after `9`.
+    let letters = (digits + 0x0606_0606) >> 4 & 0x0101_0101;
+    digits + 0x3030_3030 + letters * 39
 }
 
 /// The first of the longest runs of two or more groups of zeros.

@@ -33,10 +33,40 @@ pub struct Head {
     version: Version,
     raw: Bytes,
     /// The same in lines that anybody can read, where `raw` is not.
-    mended: Option<Bytes>,
+    mended: Option<Box<[u8]>>,
+    names: Names,
+}
+
+/// Which names are not among the fields: a bit for each length and first letter, so that most fields that are looked
+/// for and are not there cost no look at the lines.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Names(u64);
+
+impl Names {
+    fn add(&mut self, name: &str) {
+        self.0 |= Self::bit(name);
+    }
+
+    fn may_have(self, name: &str) -> bool {
+        self.0 & Self::bit(name) != 0
+    }
+
+    fn bit(name: &str) -> u64 {
+        let first = name.bytes().next().unwrap_or_default().to_ascii_lowercase();
+        1 << ((name.len() ^ (usize::from(first) << 1)) % 64)
+    }
 }
 
 impl Head {
+    /// A head from its status line to its blank line.
+    ///
+    /// # Errors
+    /// [`Violation`], where `text` is none.
+    pub fn parse(text: &[u8]) -> Result<Self, Violation> {
+        let read = read(Bytes::copy_from_slice(text), Asked::Head);
+        read.map(|(head, _)| head).map_err(|(_, violation)| violation)
+    }
+
     /// The status, from 100 to 999.
     #[must_use]
     pub fn status(&self) -> u16 {
@@ -59,7 +89,7 @@ impl Head {
     /// read are only in [`Head::raw`].
     #[must_use]
     pub fn fields(&self) -> Fields<'_> {
-        let text = self.mended.as_ref().unwrap_or(&self.raw);
+        let text = self.mended.as_deref().unwrap_or(&self.raw);
         let first = memchr::memchr(b'\n', text).map_or(text.len(), |at| at + 1);
         Fields(&text[first..])
     }
@@ -67,7 +97,12 @@ impl Head {
     /// The value of the first field of that name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&[u8]> {
-        self.fields()
+        if !self.names.may_have(name) {
+            return None;
+        }
+        let Fields(mut lines) = self.fields();
+        let name = name.as_bytes();
+        std::iter::from_fn(|| next_field(&mut lines))
             .find(|(found, _)| found.eq_ignore_ascii_case(name))
             .map(|(_, value)| value)
     }
@@ -81,15 +116,20 @@ impl<'h> Iterator for Fields<'h> {
     type Item = (&'h str, &'h [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let end = memchr::memchr(b'\n', self.0)?;
-        let (line, rest) = self.0.split_at(end);
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        // The blank line has none.
-        let colon = memchr::memchr(b':', line)?;
-        self.0 = &rest[1..];
-        let name = std::str::from_utf8(&line[..colon]).unwrap_or_default();
-        Some((name, trim(&line[colon + 1..])))
+        let (name, value) = next_field(&mut self.0)?;
+        Some((std::str::from_utf8(name).unwrap_or_default(), value))
     }
+}
+
+/// Takes the next line off.
+fn next_field<'h>(lines: &mut &'h [u8]) -> Option<(&'h [u8], &'h [u8])> {
+    let end = memchr::memchr(b'\n', lines)?;
+    let (line, rest) = lines.split_at(end);
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    // The blank line has none.
+    let colon = memchr::memchr(b':', line)?;
+    *lines = &rest[1..];
+    Some((&line[..colon], trim(&line[colon + 1..])))
 }
 
 /// What is known of a head that has not come to its end.
@@ -182,10 +222,15 @@ pub(crate) fn read(raw: Bytes, asked: Asked) -> Result<(Head, Framing), (Option<
         None => {
             let (text, doubts) = mend(&raw).map_err(|violation| (None, violation))?;
             let parsed = parse(&text).ok_or((None, Violation::StatusLine))?;
-            (parsed, Some(Bytes::from(text)), doubts)
+            (parsed, Some(text.into_boxed_slice()), doubts)
         }
     };
-    let (status, version, collected) = parsed;
+    let Parsed {
+        status,
+        version,
+        collected,
+        names,
+    } = parsed;
     if !(100..=999).contains(&status) {
         return Err((None, Violation::StatusLine));
     }
@@ -197,12 +242,21 @@ pub(crate) fn read(raw: Bytes, asked: Asked) -> Result<(Head, Framing), (Option<
         version,
         raw,
         mended,
+        names,
     };
     Ok((head, framing))
 }
 
+/// What the lines of a head say.
+struct Parsed {
+    status: u16,
+    version: Version,
+    collected: Collected,
+    names: Names,
+}
+
 /// A head that is written as it should be, or `None`.
-fn parse(text: &[u8]) -> Option<(u16, Version, Collected)> {
+fn parse(text: &[u8]) -> Option<Parsed> {
     let mut few = [const { MaybeUninit::uninit() }; FEW_FIELDS];
     match parse_with(text, &mut few) {
         Err(httparse::Error::TooManyHeaders) => {
@@ -217,7 +271,7 @@ fn parse(text: &[u8]) -> Option<(u16, Version, Collected)> {
 fn parse_with<'t>(
     text: &'t [u8],
     room: &mut [MaybeUninit<Header<'t>>],
-) -> Result<Option<(u16, Version, Collected)>, httparse::Error> {
+) -> Result<Option<Parsed>, httparse::Error> {
     let mut response = Response::new(&mut []);
     let parsed = ParserConfig::default().parse_response_with_uninit_headers(&mut response, text, room)?;
     let (Status::Complete(length), Some(status), Some(minor)) = (parsed, response.code, response.version)
@@ -227,8 +281,9 @@ fn parse_with<'t>(
     if length != text.len() {
         return Ok(None);
     }
-    let mut collected = Collected::default();
+    let (mut collected, mut names) = (Collected::default(), Names::default());
     for field in response.headers.iter() {
+        names.add(field.name);
         collected.add(field.name, trim(field.value));
     }
     let version = if minor == 0 {
@@ -236,7 +291,12 @@ fn parse_with<'t>(
     } else {
         Version::Http11
     };
-    Ok(Some((status, version, collected)))
+    Ok(Some(Parsed {
+        status,
+        version,
+        collected,
+        names,
+    }))
 }
 
 #[cfg(test)]
@@ -322,7 +382,9 @@ mod tests {
         assert_eq!(&head.raw()[..], text);
         assert_eq!(values(&head, "x-key"), ["a b", "c"]);
         assert_eq!(head.get("CONTENT-length"), Some(&b"7"[..]));
-        assert_eq!(head.get("absent"), None);
+        for absent in ["absent", "", "x-kez", "content-lengtH-"] {
+            assert_eq!(head.get(absent), None);
+        }
         assert_eq!((framing.length, framing.persists), (Length::Exact(7), true));
         let names: Vec<&str> = head.fields().map(|(name, _)| name).collect();
         assert_eq!(names, ["X-Key", "x-kEY", "Content-Length"]);

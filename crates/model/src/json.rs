@@ -12,7 +12,11 @@ const DEPTH: u8 = 100;
 /// Whether `text` is one JSON document within the bounds of RFC 7493: UTF-8 without half a surrogate pair, numbers
 /// that a double holds, no name twice in an object; and nested no deeper than the readers follow.
 pub fn is_portable(text: &[u8]) -> bool {
-    let mut document = serde_json::Deserializer::from_slice(text);
+    // Once for all of it: else each string is checked by itself.
+    let Ok(text) = std::str::from_utf8(text) else {
+        return false;
+    };
+    let mut document = serde_json::Deserializer::from_str(text);
     Portable { depth: DEPTH }.deserialize(&mut document).is_ok() && document.end().is_ok()
 }
 

@@ -8,6 +8,7 @@
 mod counter;
 mod counts;
 mod date;
+mod headers;
 pub mod input;
 mod item;
 mod json;
@@ -21,6 +22,7 @@ pub mod url;
 pub use counter::Counter;
 pub use counts::Counts;
 pub use date::lenient_date;
+pub use headers::Headers;
 pub use item::Item;
 pub use json::is_portable;
 pub use order::{Order, VisitOrder};

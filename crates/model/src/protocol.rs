@@ -1,7 +1,8 @@
 //! The words of HTTP that several rooms share.
 
 use bytes::Bytes;
-use http::HeaderMap;
+
+use crate::headers::Headers;
 
 /// Which version of HTTP is spoken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +42,7 @@ pub struct Answer {
     /// The status.
     pub status: http::StatusCode,
     /// The headers.
-    pub headers: HeaderMap,
+    pub headers: Headers,
     /// The whole body as it came.
     pub body: Bytes,
     /// The transfer codings that the body still has, in the order in which they were applied.

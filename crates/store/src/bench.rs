@@ -56,6 +56,7 @@ pub fn store(
     let open = OpenFrame::new(storage, frame_bytes, 7);
     let mut headers = HeaderMap::new();
     headers.insert("content-type", HeaderValue::from_static("application/json"));
+    let came = headers.clone().into();
     let mut url = String::new();
     let mut sum = Stored {
         cpu: Duration::ZERO,
@@ -89,10 +90,7 @@ pub fn store(
                     headers: &headers,
                     body: b"",
                 }),
-                answer: Some(Payload {
-                    headers: &headers,
-                    body,
-                }),
+                answer: Some(Payload { headers: &came, body }),
                 fault: None,
             },
         );

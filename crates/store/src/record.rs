@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
 use serde_json::value::RawValue;
-use v6kit_model::{Fault, Outcome};
+use v6kit_model::{Fault, Headers, Outcome};
 
 #[cfg(feature = "parquet")]
 pub(crate) use self::json::{push_milliseconds, push_number, push_text};
@@ -68,7 +68,7 @@ pub struct Sent<'a> {
 #[derive(Debug, Clone, Copy)]
 pub struct Payload<'a> {
     /// The headers that came with it.
-    pub headers: &'a HeaderMap,
+    pub headers: &'a Headers,
     /// The body.
     pub body: &'a [u8],
 }

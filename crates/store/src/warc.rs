@@ -76,6 +76,7 @@ impl WarcWriter {
         let length = HeaderValue::from(answer.body.len());
         let headers = answer
             .headers
+            .map()
             .iter()
             // The body is whole here and in one piece.
             .filter(|(name, _)| !is_framing(name))
@@ -316,7 +317,7 @@ impl WarcReader {
             attempts: fields.parse("V6kit-Attempts")?,
             sent: None,
             answer: Some(Payload {
-                headers: &headers,
+                headers: &headers.into(),
                 body,
             }),
             fault: fault.as_ref(),

@@ -2,6 +2,7 @@
 
 pub(crate) mod aside;
 mod backlog;
+mod clock;
 mod concurrency;
 pub(crate) mod crawl;
 pub(crate) mod error;

@@ -22,6 +22,7 @@ use crate::connect::cookies::Jars;
 use crate::connect::memory::Memory;
 use crate::connect::source_lease::{LeaseLimits, SourcePicker};
 use crate::engine::backlog::Backlog;
+use crate::engine::clock::Clock;
 use crate::engine::examiner::Examiner;
 use crate::engine::job::{CookiePolicy, Job, Settings, Sources};
 use crate::engine::limits::{Limits, share};
@@ -166,6 +167,7 @@ pub(crate) struct Shard {
     has_placeholders: bool,
     /// For items that come in their turn, and for those that had to wait.
     cursors: [RefCell<Cursor>; 2],
+    pub(crate) clock: Clock,
     pub(super) frame: OpenFrame,
     /// Bytes of the open frame.
     recorded: Cell<usize>,
@@ -248,6 +250,7 @@ impl Shard {
             cursors: Default::default(),
             recorded: Cell::new(0),
             memory,
+            clock: Clock::new(),
             frame: OpenFrame::new(&job.storage, limit, random_seed()),
             used,
             lease_limits: lease_limits(settings.sources.as_ref()),

@@ -9,6 +9,7 @@ mod reach;
 mod robots;
 
 use std::net::Ipv6Addr;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -136,7 +137,7 @@ impl Slot {
             Ok(found) => found,
             Err(_) if shard.stop.at_changed_list(shard.job.items.list()) => return None,
             Err(fault) => {
-                let record = Attempt::new().record(position, url, item, Some(&fault));
+                let record = Attempt::new(&shard.clock).record(position, url, item, Some(&fault));
                 shard.finish(item.ordinal, &record);
                 return None;
             }
@@ -158,7 +159,7 @@ impl Slot {
             id: overrides.id.take(),
             site: Rc::clone(&site),
             permit: Permit::Stopped,
-            attempt: Attempt::new(),
+            attempt: Attempt::new(&shard.clock),
             final_url: None,
         };
         let span = context.span();
@@ -169,9 +170,14 @@ impl Slot {
     /// The phases of an item at its site: permit, connection, exchange; then judged, decided upon and recorded.
     async fn send(&mut self, shard: &Shard, mut context: ItemContext<'_>, path: &str, overrides: Overrides) {
         let site = Rc::clone(&context.site);
-        let started = Instant::now();
-        let permit = self.permit(shard, &site, Named::ByJob, context.url).await;
-        context.attempt = Attempt::new();
+        let started = context.attempt.began;
+        let (permit, has_waited) = {
+            let permit = pin!(self.permit(shard, &site, Named::ByJob, context.url));
+            noting_waits(permit).await
+        };
+        if has_waited {
+            context.attempt = Attempt::new(&shard.clock);
+        }
         context.attempt.is_retry = context.item.attempts > 0;
         let outgoing = Outgoing::new(&shard.job.request, &site, path, overrides, shard.job.max_body);
         context.permit = match permit {
@@ -309,7 +315,7 @@ impl Slot {
         attempt: &mut Attempt,
         choice: Choice,
     ) -> Result<Exchange, Fault> {
-        let target = origin_form(outgoing.path)?;
+        let target = outgoing.target(site)?;
         let mut connection = self
             .connection(shard, site, attempt, choice, outgoing.method.is_idempotent())
             .await?;
@@ -335,7 +341,7 @@ impl Slot {
             Protocol::Http1 => {
                 let request = v6kit_http1::Request {
                     method: outgoing.method.as_str(),
-                    target: &outgoing.target(site, &target),
+                    target: &target,
                     host: outgoing.host(site),
                     fields: &*outgoing.block(site, own.as_ref())?,
                     more: None,
@@ -346,14 +352,14 @@ impl Slot {
                     .await
             }
             Protocol::Http2 => {
-                let request = outgoing.request(site, target, own);
+                let request = outgoing.request(site, origin_form(outgoing.path)?, own);
                 let message = Message::Two(request);
                 Box::pin(connection.exchange(message, max_body, &shard.memory, &mut self.timer)).await
             }
         };
         drop(flight);
         if let (Some((jars, url)), Ok(answer)) = (jar, &result) {
-            jars.keep(connection.from(), &url, &answer.headers);
+            jars.keep(connection.from(), &url, answer.headers.map());
         }
         if result.is_ok() && connection.served() > 1 {
             site.conntrack.answered(connection.last_read());
@@ -366,6 +372,18 @@ impl Slot {
             Err(failed) => Exchange::Failed(failed, connection),
         })
     }
+}
+
+/// The result of a future, and whether it had to be waited for.
+async fn noting_waits<F: Future>(mut future: Pin<&mut F>) -> (F::Output, bool) {
+    let mut has_waited = false;
+    let polled = std::future::poll_fn(|cx| {
+        let polled = future.as_mut().poll(cx);
+        has_waited |= polled.is_pending();
+        polled
+    });
+    let output = polled.await;
+    (output, has_waited)
 }
 
 /// How often a request was sent again that the server most likely never looked at.

@@ -2,10 +2,9 @@
 
 use std::sync::LazyLock;
 
-use http::HeaderMap;
 use http::header::{CONTENT_TYPE, HeaderName};
 use regex::bytes::RegexSet;
-use v6kit_model::{Answer, ErrorKind, Fault};
+use v6kit_model::{Answer, ErrorKind, Fault, Headers};
 
 /// Headers that services set on challenges, as their documentation says.
 static HEADERS: [(HeaderName, &[&str], &str); 3] = [
@@ -81,24 +80,20 @@ pub(crate) fn judge(answer: &Answer) -> Result<(), Fault> {
     }
 }
 
-fn by_header(headers: &HeaderMap) -> Option<&'static str> {
-    // An answer has few headers: to go through them takes less than to look up each name.
-    headers.iter().find_map(|(name, value)| {
-        let (_, values, what) = HEADERS.iter().find(|(known, ..)| name == known)?;
+fn by_header(headers: &Headers) -> Option<&'static str> {
+    HEADERS.iter().find_map(|(name, values, what)| {
+        let value = headers.get(name)?;
         values
             .iter()
-            .any(|expected| value.as_bytes().eq_ignore_ascii_case(expected.as_bytes()))
+            .any(|expected| value.eq_ignore_ascii_case(expected.as_bytes()))
             .then_some(*what)
     })
 }
 
 /// Data is hardly ever HTML; where it is, only the marks tell.
 fn is_page(answer: &Answer) -> bool {
-    match answer.headers.get(CONTENT_TYPE) {
-        Some(kind) => kind
-            .as_bytes()
-            .windows(4)
-            .any(|part| part.eq_ignore_ascii_case(b"html")),
+    match answer.headers.get(&CONTENT_TYPE) {
+        Some(kind) => kind.windows(4).any(|part| part.eq_ignore_ascii_case(b"html")),
         None => answer.body.trim_ascii_start().first() == Some(&b'<'),
     }
 }
@@ -113,6 +108,8 @@ fn by_mark(body: &[u8]) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderMap;
+
     use super::*;
 
     fn judged(kind: &str, header: Option<(&'static str, &str)>, body: &'static str) -> Result<(), ErrorKind> {
@@ -123,7 +120,7 @@ mod tests {
         }
         let answer = Answer {
             status: http::StatusCode::OK,
-            headers,
+            headers: headers.into(),
             body: body.into(),
             ..Answer::default()
         };

@@ -278,7 +278,7 @@ fn meets(expectation: &Expectation, answer: &Answer, document: &mut Option<Value
             range.end()
         )),
         Expectation::Header(name, pattern) => {
-            let mut values = answer.headers.get_all(name).iter();
+            let mut values = answer.headers.map().get_all(name).iter();
             let found = match pattern {
                 None => values.next().is_some(),
                 Some(pattern) => values.any(|value| pattern.is_match(value.as_bytes())),
@@ -318,7 +318,7 @@ mod tests {
         headers.insert("content-type", "application/json".parse().unwrap());
         Answer {
             status: StatusCode::OK,
-            headers,
+            headers: headers.into(),
             body: Bytes::from_static(body),
             ..Answer::default()
         }

@@ -198,9 +198,12 @@ fn whole_lines(body: &[u8]) -> &[u8] {
 
 /// The path and query of a URL, by which rules are matched.
 fn target(url: &str) -> &str {
-    let behind = url.split_once("://").map_or(url, |(_, behind)| behind);
-    let target = behind.find(['/', '?', '#']).map_or("", |at| &behind[at..]);
-    let target = target.split('#').next().unwrap_or_default();
+    // Each request comes by here: memchr takes a fraction of what searching for text does.
+    let behind = memchr::memchr(b':', url.as_bytes())
+        .and_then(|colon| url[colon..].strip_prefix("://"))
+        .unwrap_or(url);
+    let target = memchr::memchr3(b'/', b'?', b'#', behind.as_bytes()).map_or("", |at| &behind[at..]);
+    let target = memchr::memchr(b'#', target.as_bytes()).map_or(target, |at| &target[..at]);
     if target.is_empty() { "/" } else { target }
 }
 

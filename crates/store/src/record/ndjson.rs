@@ -10,7 +10,7 @@ use http::HeaderMap;
 use http::header::{CONTENT_TYPE, SET_COOKIE};
 use serde_json::value::RawValue;
 use v6kit_base::push_address;
-use v6kit_model::{Fault, is_portable};
+use v6kit_model::{Fault, Headers, is_portable};
 
 use super::json::{push_json, push_milliseconds, push_number, push_text};
 use super::{Payload, Record};
@@ -74,19 +74,19 @@ impl RecordWriter {
         if let Some(answer) = &record.answer
             && self.content == Content::BodyAndHeaders
         {
-            push_headers(out, answer.headers);
+            push_headers(out, answer.headers.map());
         }
         match (record.fault, &record.answer) {
             (Some(fault), answer) => {
                 push_fault(out, fault);
                 if let Some(payload) = answer
                     && self.failed == FailedBody::Kept
-                    && self.content != Content::Meta
+                    && !matches!(self.content, Content::Meta | Content::Nothing)
                 {
                     push_payload(out, payload);
                 }
             }
-            (None, Some(_)) if self.content == Content::Meta => {}
+            (None, Some(_)) if matches!(self.content, Content::Meta | Content::Nothing) => {}
             (None, Some(payload)) => self.push_body(out, payload),
             (None, None) => {}
         }
@@ -216,14 +216,12 @@ fn without_mark(body: &[u8]) -> &[u8] {
 
 /// By its type, or, where the type says otherwise or nothing, by its first character: no text begins like
 /// an object or an array and is valid JSON to its end by accident.
-fn looks_like_json(body: &[u8], headers: &HeaderMap) -> bool {
+fn looks_like_json(body: &[u8], headers: &Headers) -> bool {
     let first = body.trim_ascii_start().first();
     matches!(first, Some(b'{' | b'['))
-        || headers.get(CONTENT_TYPE).is_some_and(|kind| {
-            kind.as_bytes()
-                .windows(4)
-                .any(|part| part.eq_ignore_ascii_case(b"json"))
-        })
+        || headers
+            .get(&CONTENT_TYPE)
+            .is_some_and(|kind| kind.windows(4).any(|part| part.eq_ignore_ascii_case(b"json")))
 }
 
 #[cfg(test)]
@@ -267,7 +265,7 @@ mod tests {
             headers.insert(CONTENT_TYPE, kind.parse().unwrap());
         }
         let text = line(&record(Ok(Payload {
-            headers: &headers,
+            headers: &headers.into(),
             body,
         })));
         let parsed: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -284,7 +282,7 @@ mod tests {
 
     #[test]
     fn a_record_has_its_fixed_form() {
-        let headers = HeaderMap::new();
+        let headers = Headers::default();
         let body = br#"{"id": 8}"#;
         assert_eq!(
             line(&record(Ok(Payload {
@@ -375,7 +373,7 @@ mod tests {
         headers.append("x-a", "2".parse().unwrap());
         let mut out = Vec::new();
         let payload = Payload {
-            headers: &headers,
+            headers: &headers.into(),
             body,
         };
         RecordWriter::new(storage).write(&record(Ok(payload)), &mut out);

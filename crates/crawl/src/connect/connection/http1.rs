@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::task::Context;
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::StatusCode;
 use v6kit_http1::{Buffers, Coding, Error, Request, Standing, Violation};
 use v6kit_model::{Answer, ErrorKind, Fault, TransferCoding};
 
@@ -138,7 +138,7 @@ impl Http1 {
 fn fill(answer: &mut Answer, came: v6kit_http1::Answer) {
     // The exchange takes no others.
     answer.status = StatusCode::from_u16(came.head.status()).unwrap_or_default();
-    answer.headers = header_map(&came.head);
+    answer.headers = came.head.into();
     answer.body = came.body;
     answer.transfer_codings = came
         .codings
@@ -148,18 +148,6 @@ fn fill(answer: &mut Answer, came: v6kit_http1::Answer) {
             Coding::Deflate => TransferCoding::Deflate,
         })
         .collect();
-}
-
-fn header_map(head: &v6kit_http1::Head) -> HeaderMap {
-    let mut map = HeaderMap::with_capacity(8);
-    for (name, value) in head.fields() {
-        let name = HeaderName::from_bytes(name.as_bytes());
-        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value)) {
-            // Beyond what a map can hold nobody looks for a field.
-            let _ = map.try_append(name, value);
-        }
-    }
-    map
 }
 
 pub(super) fn elapsed_fault(elapsed: Elapsed) -> Fault {

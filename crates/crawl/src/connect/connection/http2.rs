@@ -226,7 +226,7 @@ impl Http2Stream {
         let (head, incoming) = response.into_parts();
         *status = Some(head.status);
         answer.status = head.status;
-        answer.headers = head.headers;
+        answer.headers = head.headers.into();
         let mut grant = memory.grant();
         let next = async |body: &mut Incoming, bytes| {
             poll_fn(|cx| {

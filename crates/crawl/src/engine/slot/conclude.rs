@@ -48,7 +48,7 @@ pub(super) async fn conclude(
     watch(shard, &context.site, context.permit, fault);
     let wait = fault
         .and(answer.as_ref())
-        .and_then(|answer| retry_after(&answer.headers, SystemTime::now()));
+        .and_then(|answer| retry_after(answer.headers.map(), SystemTime::now()));
     let Decision {
         next,
         address,

@@ -10,6 +10,7 @@ use tracing::{Level, Span, field};
 use v6kit_model::{Fault, Item};
 use v6kit_store::Record;
 
+use crate::engine::clock::Clock;
 use crate::site::{Permit, Site};
 
 /// An item on its way: from the queue to its record.
@@ -63,10 +64,12 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
-    pub(super) fn new() -> Self {
+    /// One that begins now.
+    pub(super) fn new(clock: &Clock) -> Self {
+        let began = Instant::now();
         Self {
-            at: SystemTime::now(),
-            began: Instant::now(),
+            at: clock.time_of_day(began),
+            began,
             took: Duration::ZERO,
             from: None,
             status: None,

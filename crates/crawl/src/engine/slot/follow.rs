@@ -76,7 +76,7 @@ impl Hop {
 
     /// Where `answer`, behind so many redirects, leads on to; nowhere, where it is the end.
     fn next(&self, shard: &Shard, answer: &Answer, followed: u32) -> Result<Option<Self>, Fault> {
-        match redirect::target(&self.url, answer.status, &answer.headers)? {
+        match redirect::target(&self.url, answer.status, answer.headers.map())? {
             Some(_) if followed == shard.job.redirects => Err(Fault::new(
                 ErrorKind::TooManyRedirects,
                 format!("it is led on after {followed} redirects"),

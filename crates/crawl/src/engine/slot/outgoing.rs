@@ -76,14 +76,21 @@ impl<'a> Outgoing<'a> {
     }
 
     /// The target of HTTP/1.1: `/path?query`, or the whole URL for a proxy.
-    pub(super) fn target<'t>(&self, site: &Site, target: &'t PathAndQuery) -> Cow<'t, str> {
-        if site.is_forwarded {
-            absolute_form(site, site.authority.clone(), target.clone())
+    ///
+    /// # Errors
+    /// [`ErrorKind::BadItem`].
+    pub(super) fn target(&self, site: &Site) -> Result<Cow<'a, str>, Fault> {
+        if !site.is_forwarded && is_origin_form(self.path) {
+            return Ok(Cow::Borrowed(self.path));
+        }
+        let target = origin_form(self.path)?;
+        Ok(if site.is_forwarded {
+            absolute_form(site, site.authority.clone(), target)
                 .to_string()
                 .into()
         } else {
-            target.as_str().into()
-        }
+            target.as_str().to_owned().into()
+        })
     }
 
     /// What Host says.
@@ -131,6 +138,14 @@ fn absolute_form(site: &Site, authority: Authority, target: PathAndQuery) -> Uri
     Uri::from_parts(parts).unwrap_or_default()
 }
 
+/// Whether a path is an origin form as it stands, as nearly all are: characters that need no second thought
+/// (RFC 3986 sections 3.3 and 3.4).
+fn is_origin_form(path: &str) -> bool {
+    let is_plain =
+        |byte: u8| matches!(byte, b'a'..=b'z' | b'$'..=b';' | b'@'..=b'Z' | b'?' | b'=' | b'_' | b'~' | b'!');
+    path.starts_with('/') && path.bytes().all(is_plain)
+}
+
 /// `/path?query` (RFC 9112 section 3.2.1).
 pub(super) fn origin_form(path: &str) -> Result<PathAndQuery, Fault> {
     let bytes = if path.starts_with('/') {
@@ -139,4 +154,22 @@ pub(super) fn origin_form(path: &str) -> Result<PathAndQuery, Fault> {
         Bytes::from(format!("/{path}"))
     };
     PathAndQuery::from_maybe_shared(bytes).map_err(|error| Fault::from_error(ErrorKind::BadItem, &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_is_sent_as_it_stands_is_the_same_by_the_types_of_http() {
+        for path in ["/", "/items/1?a=b&c=%20", "/a;b,c/@~!$'()*+:", "/?q=1/2?3", "//x"] {
+            assert!(is_origin_form(path), "{path}");
+            assert_eq!(origin_form(path).unwrap().as_str(), path);
+        }
+        for path in [
+            "", "x", "?a", "/a b", "/a#b", "/a\r\nb", "/\u{e4}", "/[", "/\"", "/\\", "/a\0",
+        ] {
+            assert!(!is_origin_form(path), "{path:?}");
+        }
+    }
 }

@@ -98,7 +98,7 @@ impl Slot {
             .and_then(|agent| agent.to_str().ok())
             .unwrap_or_default();
         Rules::of(answer.status, &answer.body, robots::product(agent)).ok_or_else(|| {
-            let wait = retry_after(&answer.headers, SystemTime::now());
+            let wait = retry_after(answer.headers.map(), SystemTime::now());
             let why = Fault::new(
                 ErrorKind::Unavailable,
                 format!("status {}", answer.status.as_u16()),
@@ -126,7 +126,9 @@ impl Slot {
         site: &Site,
         outgoing: &Outgoing<'_>,
     ) -> Result<Answer, Failed> {
-        let fetched = self.fetch(shard, site, outgoing, &mut Attempt::new()).await;
+        let fetched = self
+            .fetch(shard, site, outgoing, &mut Attempt::new(&shard.clock))
+            .await;
         let (mut answer, connection) = fetched.map_err(failure)?;
         self.be_led_from(&connection);
         let mut url = site.url_of(outgoing.path).map_err(Failed::NoConnection)?;
@@ -139,7 +141,7 @@ impl Slot {
             max_body: outgoing.max_body,
         };
         for _ in 0..ROBOTS_REDIRECTS {
-            let next = match redirect::target(&url, answer.status, &answer.headers) {
+            let next = match redirect::target(&url, answer.status, answer.headers.map()) {
                 Ok(Some(next)) => next,
                 Ok(None) => break,
                 Err(fault) => return Err(Failed::Unreachable(fault, None)),
@@ -162,7 +164,10 @@ impl Slot {
             reach.map_err(|fault| Failed::Unreachable(fault, None))?;
             hop.site.wait_for_pace(&shard.stop.drain).await;
             let outgoing = carried.outgoing(&hop.path);
-            match self.fetch(shard, &hop.site, &outgoing, &mut Attempt::new()).await {
+            match self
+                .fetch(shard, &hop.site, &outgoing, &mut Attempt::new(&shard.clock))
+                .await
+            {
                 Ok((next, connection)) => {
                     shard.keep(&hop.site, connection);
                     (answer, url) = (next, hop.url);

@@ -238,7 +238,7 @@ pub(super) fn small_frames(
 ) -> rusqlite::Result<Vec<StoredFrame>> {
     database
         .prepare(
-            "SELECT * FROM frame WHERE generation = ?1 AND ok + absent + blocked + transient + fatal < ?2
+            "SELECT * FROM frame WHERE segment > 0 AND generation = ?1 AND ok + absent + blocked + transient + fatal < ?2
              AND length < ?3 ORDER BY first, segment, offset",
         )?
         .query_map(params![generation, rows as i64, bytes as i64], frame_of)?
