@@ -105,7 +105,7 @@ crawl_all() {
     [[ -z ${repeat:-} ]] || what=("$url/items/1" --repeat "$requests")
     rm -rf "$work/job"
     used=$(cpu "$v6kit" crawl "${what[@]}" -o "$work/job" --prefix 2001:db8:7::/64 -r 1000000/s \
-        --threads 1 --cacert "$work/cert.pem" --json "$@")
+        --threads 1 --cacert "$work/cert.pem" --keep-free 0 --json "$@")
     [[ $(jq .ok "$work/out") == "$requests" ]] || fail "items were lost: $(cat "$work/out")"
     bytes_v6kit=$(jq ".bytes_in / .requests | round" "$work/out")
     per_request "$used" "$requests" >> "$work/v6kit"

@@ -11,7 +11,7 @@ requests=${REQUESTS:-1500}
 
 used=$(cpu curl --silent --show-error --fail --rate 150/s --output /dev/null "http://[::1]:8080/items/[1-$requests]")
 per_request "$used" "$requests" > "$work/curl"
-used=$(cpu "$v6kit" crawl "http://[::1]:8080/items/{1..$requests}" -o "$work/job" --prefix 2001:db8:7::/64 --threads 1 --json)
+used=$(cpu "$v6kit" crawl "http://[::1]:8080/items/{1..$requests}" -o "$work/job" --prefix 2001:db8:7::/64 --threads 1 --keep-free 0 --json)
 [[ $(jq .ok "$work/out") == "$requests" ]] || fail "items were lost: $(cat "$work/out")"
 per_request "$used" "$requests" > "$work/v6kit"
 jq -c '{requests, rate, connections, addresses, bytes_stored}' "$work/out" > "$work/notes"
