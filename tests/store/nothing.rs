@@ -5,14 +5,14 @@ use super::*;
 /// Crawls with `$options` into `$job`, is killed once some of it is committed, and goes on to the end. The requests that
 /// the server saw are in `$T/seen`.
 const KILLED_AND_RESUMED: &str = r#"
-    crawl() { "$V6KIT" crawl "${what[@]}" -o "$job" -r max -c 32 --keep-free 0 --commit-every 20ms "$@"; }
-    crawl 2>/dev/null & pid=$!
+    crawl=("$V6KIT" crawl "${what[@]}" -o "$job" -r max -c 32 --keep-free 0 --commit-every 20ms)
+    "${crawl[@]}" 2>/dev/null & pid=$!
     until [ "$(committed)" -gt 0 ]; do :; done
     kill -KILL $pid
     wait $pid || true
     before=$(committed)
     [ "$before" -lt 60000 ]
-    crawl --json 2>"$T/said"
+    "${crawl[@]}" --json 2>"$T/said"
     [ "$(committed)" = 60000 ]
 "#;
 
