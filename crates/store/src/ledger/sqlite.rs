@@ -384,18 +384,19 @@ impl Ledger for SqliteLedger {
     }
 
     fn commit(&self, frame: &CommittedFrame, fences: &[Fence]) -> Result<Commit, LedgerError> {
-        let (row, joined) = {
-            let work = self.work();
-            if work.is_committed(frame) {
-                return Ok(Commit::Already);
-            }
-            if !work.holds(&frame.ordinals, fences) {
-                return Ok(Commit::Fenced);
-            }
-            work.row_for(frame)
-        };
+        let work = self.work();
+        if work.is_committed(frame) {
+            return Ok(Commit::Already);
+        }
+        if !work.holds(&frame.ordinals, fences) {
+            return Ok(Commit::Fenced);
+        }
+        let (row, joined) = work.row_for(frame);
+        // A segment is one shard's, but the row of frames of which nothing is kept is everybody's: nobody else may build upon
+        // what it was before.
+        let held = frame.place.is_nowhere().then_some(work);
         self.query(|database| rows::put_frame(database, &row))?;
-        let mut work = self.work();
+        let mut work = held.unwrap_or_else(|| self.work());
         work.settle(&frame.ordinals, fences);
         work.tails.insert(frame.place.segment, row);
         if work.tails.len() > MOST_TAILS {

@@ -158,3 +158,35 @@ fn a_billion_items_in_chunks_of_a_hundred_stay_a_small_ledger() {
         Ordinals::from_range(100_000..100_100)
     );
 }
+
+#[test]
+fn what_several_shards_commit_at_once_and_keep_nothing_of_is_there_afterwards() {
+    const SHARDS: u64 = 4;
+    const FRAMES: u64 = 50;
+    let directory = tempfile::tempdir().unwrap();
+    let extent = Extent {
+        items: SHARDS * FRAMES,
+        visited: SHARDS * FRAMES,
+    };
+    let ledger = SqliteLedger::open(directory.path(), &description("a"), extent).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..SHARDS {
+            let lease = leased(&ledger, FRAMES);
+            let ledger = &ledger;
+            scope.spawn(move || {
+                for ordinal in lease.ordinals.ranges().flatten() {
+                    let frame = CommittedFrame {
+                        place: FramePlace::nowhere(ordinal),
+                        ..frame(0, 0, ordinal..ordinal + 1)
+                    };
+                    assert_eq!(ledger.commit(&frame, &[lease.fence]).unwrap(), Commit::Recorded);
+                    assert_eq!(ledger.segment_lengths().unwrap().len(), 0);
+                }
+            });
+        }
+    });
+    drop(ledger);
+    let ledger = SqliteLedger::open(directory.path(), &description("a"), extent).unwrap();
+    let standing = ledger.standing().unwrap();
+    assert_eq!((standing.left(), standing.segments, standing.bytes), (0, 0, 0));
+}
