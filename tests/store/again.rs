@@ -1,6 +1,7 @@
 //! What is missing, what is fetched again, and which record counts.
 
 use super::{FORMATS, cat, check, found_by_others, scratch, status, with_server};
+use crate::harness::Run;
 
 /// 20 items that refuse the connection until a second server is there, and 100 that answer.
 #[test]
@@ -201,6 +202,16 @@ const LISTENING: &str = r#"
     }
 "#;
 
+/// Fails the test unless the script of `run` printed the exit code and the words of a crawl that began nothing.
+#[track_caller]
+fn assert_stopped_before_the_first_request(run: Run) {
+    let run = run.expect(0);
+    assert!(
+        run.stdout.starts_with("130\n") && run.stdout.contains("stopped before the first request"),
+        "{run}"
+    );
+}
+
 #[test]
 fn a_signal_is_heard_while_the_list_is_read() {
     let scratch = scratch();
@@ -216,12 +227,8 @@ fn a_signal_is_heard_while_the_list_is_read() {
             cat "$T/said"
             "#
         ),
-    )
-    .expect(0);
-    assert!(
-        run.stdout.starts_with("130\n") && run.stdout.contains("stopped before the first request"),
-        "{run}"
     );
+    assert_stopped_before_the_first_request(run);
 }
 
 #[test]
@@ -234,20 +241,23 @@ fn a_signal_is_heard_while_the_ledger_is_opened() {
             unset LD_LIBRARY_PATH
             crawl=("$V6KIT" crawl "$url/items/{{1..3}}" -o "$job" -r max --keep-free 0 -q)
             "${{crawl[@]}}"
-            # The ledger is as slow as one of many gigabytes: a minute for the first read of it.
-            strace -f -qq -P "$job/ledger.sqlite" -o "$T/trace" -e trace=openat                 -e inject=openat:delay_exit=60000000:when=2+ "${{crawl[@]}}" 2>"$T/said" & tracer=$!
-            until grep -q ledger "$T/trace" 2>/dev/null && pid=$(pgrep -P $tracer) && listens "$pid"; do :; done
-            kill -TERM "$pid"
-            wait $tracer || echo $?
+            # The ledger is as slow as one of many gigabytes: a minute for each look at it.
+            strace -D -f -qq -P "$job/ledger.sqlite" -o "$T/trace" -e trace=openat \
+                -e inject=openat:delay_exit=60000000 "${{crawl[@]}}" 2>"$T/said" & pid=$!
+            until grep -q ledger "$T/trace" 2>/dev/null && listens $pid; do :; done
+            tracer=$(sed -n 's/^TracerPid:\t//p' "/proc/$pid/status")
+            kill -TERM $pid
+            # What is said now is said while the ledger is looked at; the minute itself is not waited for.
+            until [ -s "$T/said" ] || ! kill -0 $tracer; do :; done
+            kill -KILL $tracer || true
+            wait $pid || echo $?
             cat "$T/said"
+            # It was heard during the first look, not between two.
+            [ "$(grep -c openat "$T/trace")" = 1 ]
             "#
         ),
-    )
-    .expect(0);
-    assert!(
-        run.stdout.starts_with("130\n") && run.stdout.contains("stopped before the first request"),
-        "{run}"
     );
+    assert_stopped_before_the_first_request(run);
 }
 
 #[test]

@@ -21,15 +21,19 @@ pub(super) struct Plan {
 /// What is said of a body that may be meant to be filled.
 const UNFILLED: &str = "the body holds {} or the like, and is sent as it is; --fill puts what tells the items apart in its place";
 
-/// A job that an earlier release began has its body filled as it was then.
-fn fill_as_before(request: &mut RequestSpec, output: &Path) {
-    let ledger = SqliteLedger::read(output).ok();
-    let description = ledger.and_then(|ledger| ledger.description().ok());
-    if description.is_some_and(|description| description.fills_body().is_none())
-        && request.body_looks_filled()
-    {
+/// A job that an earlier release began has its body filled as it was then. Its ledger, which may be a large one, is
+/// read only where the body would show the difference.
+async fn fill_as_before(request: &mut RequestSpec, output: &Path) -> Result<(), Failure> {
+    if request.body_form == BodyForm::Filled || !request.body_looks_filled() {
+        return Ok(());
+    }
+    let directory = output.to_owned();
+    let description = v6kit_crawl::aside(move || SqliteLedger::read(&directory).ok()?.description().ok());
+    let description = description.await.map_err(no_thread)?;
+    if description.is_some_and(|description| description.fills_body().is_none()) {
         request.body_form = BodyForm::Filled;
     }
+    Ok(())
 }
 
 fn no_thread(error: std::io::Error) -> Failure {
@@ -51,7 +55,7 @@ pub(super) async fn plan(args: RunArgs, printer: &Printer) -> Result<Plan, Failu
     // A long list takes time, and one from a pipe as long as whoever writes it.
     let items = v6kit_crawl::aside(move || list.resolve(&directory));
     let items = items.await.map_err(no_thread)??;
-    fill_as_before(&mut request, &output);
+    fill_as_before(&mut request, &output).await?;
     if request.body_form == BodyForm::Literal && request.body_looks_filled() && items.has_values() {
         printer.warning(UNFILLED);
     }
