@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use v6kit_net::{Code, Exposure, Hint, Ipv6, PoolError, Prefix, SourcePool, name_servers};
+use v6kit_net::{Code, Exposure, Hint, Ipv6, PoolError, Prefix, SourcePool, name_servers, shell_word};
 
 use crate::advice::{self, Surroundings};
 use crate::attempt::{self, Attempt};
@@ -51,9 +51,7 @@ impl VerifySettings {
     fn command(&self) -> String {
         let mut words = format!("verify --prefix {}", self.prefix);
         let mut add = |option: &str, value: &str| {
-            // A NUL, which neither has, is all that cannot be quoted.
-            let quoted = shlex::try_quote(value).unwrap_or_default();
-            words.push_str(&format!(" {option} {quoted}"));
+            words.push_str(&format!(" {option} {}", shell_word(value)));
         };
         if self.endpoints != Endpoint::public() {
             for endpoint in &self.endpoints {
