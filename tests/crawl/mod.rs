@@ -16,7 +16,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::harness::{Run, in_lab_with, in_namespace_with, run};
+use crate::harness::{Run, assert_each_once, in_lab_with, in_namespace_with, run};
 
 /// The lab with replies to the prefix delivered here, as after setup.
 #[track_caller]
@@ -54,16 +54,6 @@ fn records(directory: &Path) -> Vec<Value> {
         .lines()
         .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
         .collect()
-}
-
-#[track_caller]
-fn assert_each_once(records: &[Value], count: u64) {
-    let positions: HashSet<u64> = records
-        .iter()
-        .map(|record| record["pos"].as_u64().unwrap())
-        .collect();
-    assert_eq!(records.len() as u64, count, "as many records as items");
-    assert_eq!(positions, (0..count).collect(), "each position once");
 }
 
 fn scratch() -> tempfile::TempDir {

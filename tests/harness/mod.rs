@@ -5,12 +5,14 @@
     reason = "each module of the suite uses another part of the harness"
 )]
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nix::fcntl::{Flock, FlockArg};
+use serde_json::Value;
 
 /// The binary under test.
 pub(crate) const V6KIT: &str = env!("CARGO_BIN_EXE_v6kit");
@@ -38,7 +40,7 @@ impl Run {
 
     /// Standard output as JSON.
     #[track_caller]
-    pub(crate) fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("no JSON ({error}): {self}"))
     }
 }
@@ -193,4 +195,15 @@ pub(crate) fn steady_conntrack_max() -> Option<Flock<File>> {
 pub(crate) fn room_for_neighbours() -> MutexGuard<'static, ()> {
     static TABLE: Mutex<()> = Mutex::new(());
     TABLE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Fails the test unless `records` are one for each position below `count`.
+#[track_caller]
+pub(crate) fn assert_each_once(records: &[Value], count: u64) {
+    let positions: HashSet<u64> = records
+        .iter()
+        .map(|record| record["pos"].as_u64().expect("a position"))
+        .collect();
+    assert_eq!(records.len() as u64, count, "as many records as items");
+    assert_eq!(positions, (0..count).collect(), "each position once");
 }

@@ -16,13 +16,12 @@ mod older;
 mod readers;
 mod resume;
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
 
-use crate::harness::{Run, in_namespace_with, repository, run, v6kit};
+use crate::harness::{Run, assert_each_once, in_namespace_with, repository, run, v6kit};
 
 /// Every form that records can be stored in.
 const FORMATS: [&str; 3] = ["ndjson", "warc", "parquet"];
@@ -102,16 +101,6 @@ fn reader(name: &str) -> PathBuf {
         path.display()
     );
     path
-}
-
-#[track_caller]
-fn assert_each_once(records: &[Value], count: u64) {
-    let positions: HashSet<u64> = records
-        .iter()
-        .map(|record| record["pos"].as_u64().unwrap())
-        .collect();
-    assert_eq!(records.len() as u64, count, "as many records as items");
-    assert_eq!(positions, (0..count).collect(), "each position once");
 }
 
 fn status(directory: &Path) -> Value {
