@@ -13,6 +13,7 @@ mod cookies;
 mod names;
 mod proxies;
 mod redirects;
+mod timing;
 mod versions;
 
 use std::process::Command;

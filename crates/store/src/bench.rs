@@ -11,7 +11,7 @@ use crate::disk::{Disk, KeepFree};
 use crate::frame::{Fill, OpenFrame, Pushed};
 use crate::job_directory::JobDirectory;
 use crate::ledger::{Extent, HeldLeases, Leased, Ledger};
-use crate::record::{Payload, Record, Sent};
+use crate::record::{Payload, Record, Sent, Timing};
 use crate::storage::{Compression, Storage};
 use crate::writer::{Archive, StoreError};
 
@@ -83,6 +83,7 @@ pub fn store(
                 at: UNIX_EPOCH + Duration::from_micros(1_767_225_600_000_000 + ordinal * 50),
                 took: Duration::from_micros(900 + ordinal * 7919 % 5000),
                 attempts: 1,
+                timing: Timing::default(),
                 final_url: None,
                 sent: Some(Sent {
                     method: &Method::GET,

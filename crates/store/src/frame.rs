@@ -87,7 +87,7 @@ impl Writer {
         }
         match storage.format {
             Format::Ndjson | Format::Parquet => Self::Lines(RecordWriter::new(storage)),
-            Format::Warc => Self::Warc(WarcWriter::new(Xoshiro256PlusPlus::seed_from_u64(seed))),
+            Format::Warc => Self::Warc(WarcWriter::new(storage, Xoshiro256PlusPlus::seed_from_u64(seed))),
         }
     }
 
@@ -265,6 +265,7 @@ mod tests {
             at: SystemTime::now(),
             took: Duration::ZERO,
             attempts: 1,
+            timing: crate::record::Timing::default(),
             final_url: None,
             sent: None,
             answer: None,

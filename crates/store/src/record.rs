@@ -12,7 +12,7 @@ use v6kit_model::{Fault, Headers, Outcome};
 
 #[cfg(feature = "parquet")]
 pub(crate) use self::json::{push_milliseconds, push_number, push_text};
-pub(crate) use self::ndjson::RecordWriter;
+pub(crate) use self::ndjson::{RecordWriter, push_timing};
 
 /// What is known about an item at its end.
 #[derive(Debug)]
@@ -31,6 +31,8 @@ pub struct Record<'a> {
     pub at: SystemTime,
     /// How long it took.
     pub took: Duration,
+    /// How long its parts took.
+    pub timing: Timing,
     /// How many there were.
     pub attempts: u32,
     /// Where redirects led to, where they were followed.
@@ -49,6 +51,20 @@ impl Record<'_> {
     pub fn outcome(&self) -> Outcome {
         self.fault.map_or(Outcome::Ok, |fault| fault.kind.outcome())
     }
+}
+
+/// How long the parts of the last request took, each by itself. A part that there was not is `None`: a kept connection
+/// has only a first byte.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Timing {
+    /// Looking up the name.
+    pub name: Option<Duration>,
+    /// The TCP handshake, and what a proxy had to be told.
+    pub connect: Option<Duration>,
+    /// The TLS handshake.
+    pub tls: Option<Duration>,
+    /// From sending the request to the first byte of what answers it.
+    pub first_byte: Option<Duration>,
 }
 
 /// A request as it was sent.

@@ -103,6 +103,8 @@ pub struct Storage {
     pub failed: FailedBody,
     /// Only these fields of JSON bodies; empty for whole bodies.
     pub extract: Vec<FieldPath>,
+    /// Whether a record says how long the parts of its request took.
+    pub timing: bool,
 }
 
 impl Storage {

@@ -24,10 +24,9 @@ use self::line::Line;
 use crate::record::{RecordWriter, push_milliseconds, push_number, push_text};
 
 /// One column per field of a record, where `source` and `fetched_at` stand for `from` and `at`, which are words of SQL;
-/// files of earlier releases have these. `id` and `headers` hold JSON. A body is in `body` when it is text, JSON as it came
+/// files of earlier releases have these. `id`, `headers` and `timing`, a column that is there where it is asked for, hold JSON. A body is in `body` when it is text, JSON as it came
 /// included, and in `body_binary` otherwise; `body_type` says `json`, `text` or `binary`.
 const SCHEMA: &str = "
-    message record {
         REQUIRED INT64 pos (INTEGER(64,false));
         OPTIONAL BYTE_ARRAY id (UTF8);
         REQUIRED BYTE_ARRAY url (UTF8);
@@ -44,8 +43,10 @@ const SCHEMA: &str = "
         OPTIONAL BYTE_ARRAY body_type (UTF8);
         OPTIONAL BYTE_ARRAY body (UTF8);
         OPTIONAL BYTE_ARRAY body_binary;
-    }
 ";
+
+/// The columns behind those of [`SCHEMA`].
+const TIMING: &str = "OPTIONAL BYTE_ARRAY timing (UTF8);";
 
 /// The columns of one file, in the order of the schema.
 #[derive(Default)]
@@ -66,6 +67,7 @@ struct Columns {
     body_type: Optional<ByteArray>,
     body: Optional<ByteArray>,
     body_binary: Optional<ByteArray>,
+    timing: Optional<ByteArray>,
 }
 
 /// A column with gaps: the values, and for every row 1 or, for a gap, 0.
@@ -111,6 +113,7 @@ impl Columns {
         self.error_kind.push(error.map(|error| text(&error.kind)));
         self.error_message.push(error.map(|error| text(&error.message)));
         self.headers.push(line.headers.map(|headers| text(headers.get())));
+        self.timing.push(line.timing.map(|timing| text(timing.get())));
         self.push_body(line)
     }
 
@@ -134,7 +137,8 @@ impl Columns {
     }
 
     fn write(&self, level: i32, out: &mut Vec<u8>) -> Result<(), ParquetError> {
-        let mut file = file_writer(level, out)?;
+        let has_timing = !self.timing.values.is_empty();
+        let mut file = file_writer(level, has_timing, out)?;
         let mut rows = file.next_row_group()?;
         put::<Int64Type, _>(&mut rows, &self.pos, None)?;
         put_optional::<ByteArrayType, _>(&mut rows, &self.id)?;
@@ -156,18 +160,28 @@ impl Columns {
         ] {
             put_optional::<ByteArrayType, _>(&mut rows, column)?;
         }
+        if has_timing {
+            put_optional::<ByteArrayType, _>(&mut rows, &self.timing)?;
+        }
         rows.close()?;
         file.close().map(drop)
     }
 }
 
-fn file_writer<W: io::Write + Send>(level: i32, out: W) -> Result<SerializedFileWriter<W>, ParquetError> {
+fn file_writer<W: io::Write + Send>(
+    level: i32,
+    has_timing: bool,
+    out: W,
+) -> Result<SerializedFileWriter<W>, ParquetError> {
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(level.clamp(1, 22))?))
         .set_writer_version(WriterVersion::PARQUET_1_0)
         .set_created_by(concat!("v6kit version ", env!("CARGO_PKG_VERSION")).to_owned())
         .build();
-    let schema = Arc::new(parse_message_type(SCHEMA)?);
+    let timing = if has_timing { TIMING } else { "" };
+    let schema = Arc::new(parse_message_type(&format!(
+        "message record {{ {SCHEMA} {timing} }}"
+    ))?);
     SerializedFileWriter::new(out, schema, Arc::new(properties))
 }
 
@@ -177,9 +191,9 @@ pub(crate) fn merge(files: Vec<Bytes>, level: i32, out: impl io::Write + Send) -
     let readers: Result<Vec<_>, _> = files.into_iter().map(SerializedFileReader::new).collect();
     let readers = readers.map_err(invalid)?;
     let written = || -> Result<(), ParquetError> {
-        let mut file = file_writer(level, out)?;
-        let mut rows = file.next_row_group()?;
         let columns: Vec<_> = file_columns(&readers)?;
+        let mut file = file_writer(level, has_timing(&readers), out)?;
+        let mut rows = file.next_row_group()?;
         for (index, kind) in columns.into_iter().enumerate() {
             match kind {
                 Type::INT32 => copy_column::<Int32Type, _>(&readers, index, &mut rows)?,
@@ -200,6 +214,14 @@ pub(crate) fn merge(files: Vec<Bytes>, level: i32, out: impl io::Write + Send) -
         },
         error => io::Error::other(error),
     })
+}
+
+fn has_timing(readers: &[SerializedFileReader<Bytes>]) -> bool {
+    let columns = |reader: &SerializedFileReader<Bytes>| {
+        let schema = reader.metadata().file_metadata().schema_descr_ptr();
+        schema.columns().iter().any(|column| column.name() == "timing")
+    };
+    readers.first().is_some_and(columns)
 }
 
 /// The types of the columns, which all `readers` have in common.
@@ -329,7 +351,7 @@ fn push_row(row: &Row, times: &mut RecordWriter, out: &mut Vec<u8>) -> io::Resul
                 push_string(out, "message", message);
                 out.push(b'}');
             }
-            ("id" | "headers", Field::Str(json)) => push_raw(out, name, json),
+            ("id" | "headers" | "timing", Field::Str(json)) => push_raw(out, name, json),
             ("body_type", Field::Str(kind)) => {
                 body_type = if kind == "json" { "json" } else { "text" };
             }

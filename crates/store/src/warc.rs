@@ -4,6 +4,7 @@
 //! holds the line that ndjson would have. What a record of HTTP cannot tell is in `V6kit-` fields of the
 //! response, and the outcome of an item in the field of its first record.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::{self, BufRead};
 use std::time::{Duration, SystemTime};
@@ -17,7 +18,8 @@ use sha1::{Digest, Sha1};
 use v6kit_model::input::shown;
 use v6kit_model::{ErrorKind, Fault};
 
-use crate::record::{Payload, Record, RecordWriter, Sent};
+use crate::record::{Payload, Record, RecordWriter, Sent, Timing, push_timing};
+use crate::storage::Storage;
 
 const CRLF: &[u8] = b"\r\n";
 
@@ -30,9 +32,9 @@ pub(crate) struct WarcWriter {
 }
 
 impl WarcWriter {
-    pub(crate) fn new(random: Xoshiro256PlusPlus) -> Self {
+    pub(crate) fn new(storage: &Storage, random: Xoshiro256PlusPlus) -> Self {
         Self {
-            lines: RecordWriter::default(),
+            lines: RecordWriter::new(storage),
             random,
             block: Vec::new(),
         }
@@ -155,6 +157,11 @@ impl WarcWriter {
             let _ = write!(fields, "V6kit-Error: {} {message}\r\n", fault.kind);
         }
         out.extend_from_slice(fields.as_bytes());
+        if self.lines.timing {
+            out.extend_from_slice(b"V6kit-Timing: ");
+            push_timing(out, &record.timing);
+            out.extend_from_slice(CRLF);
+        }
     }
 
     /// The rest of a record whose block is [`WarcWriter::block`].
@@ -303,6 +310,8 @@ impl WarcReader {
             Some(json) => Some(serde_json::from_str(json)?),
             None => None,
         };
+        let timing = fields.get("V6kit-Timing").map(read_timing).transpose()?;
+        self.lines.timing = timing.is_some();
         let target = fields.require("WARC-Target-URI")?;
         let asked = fields.get("V6kit-Url");
         let record = Record {
@@ -314,6 +323,7 @@ impl WarcReader {
             from: from.transpose()?,
             at: at.into(),
             took: Duration::from_micros(fields.parse("V6kit-Microseconds")?),
+            timing: timing.unwrap_or_default(),
             attempts: fields.parse("V6kit-Attempts")?,
             sent: None,
             answer: Some(Payload {
@@ -326,6 +336,20 @@ impl WarcReader {
         self.lines.write(&record, &mut self.line);
         Ok(())
     }
+}
+
+fn read_timing(json: &str) -> io::Result<Timing> {
+    let parts: HashMap<String, f64> = serde_json::from_str(json)?;
+    let part = |name| {
+        let milliseconds = parts.get(name)?;
+        Duration::try_from_secs_f64(milliseconds / 1000.0).ok()
+    };
+    Ok(Timing {
+        name: part("name"),
+        connect: part("connect"),
+        tls: part("tls"),
+        first_byte: part("first_byte"),
+    })
 }
 
 fn read_fields(records: &mut impl BufRead) -> io::Result<Option<Fields>> {

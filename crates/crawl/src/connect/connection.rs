@@ -28,7 +28,7 @@ use tokio_rustls::client::TlsStream;
 use v6kit_http1::Buffers;
 use v6kit_model::{Answer, Counter, ErrorKind, Fault, Item, Protocol};
 use v6kit_net::{DialError, dial_to_speak};
-use v6kit_store::Mark;
+use v6kit_store::{Mark, Timing};
 
 pub use self::deadline::Deadlines;
 pub(crate) use self::deadline::Timer;
@@ -129,6 +129,8 @@ pub(crate) struct Target<'a> {
     pub(crate) streams: u64,
     /// What is read into.
     pub(crate) buffers: Rc<Buffers>,
+    /// Is told how long handshakes took.
+    pub(crate) timing: &'a mut Timing,
 }
 
 /// A connection that was just made.
@@ -164,6 +166,7 @@ impl Connection {
     /// # Errors
     /// The failure of the first part that failed.
     pub(crate) async fn open(target: Target<'_>, open_connections: &Arc<Counter>) -> Result<Opened, Fault> {
+        let began = Instant::now();
         let tcp = dial_to_speak(target.to, target.from.address(), target.deadline)
             .await
             .map_err(|error| match target.proxy {
@@ -181,11 +184,14 @@ impl Connection {
                     Fault::new(ErrorKind::ConnectTimeout, "the proxy did not connect in time")
                 })??,
         };
+        let connected = Instant::now();
+        target.timing.connect = Some(connected - began);
         let meter = Meter::new();
         let (stream, protocol) = match target.tls {
             None => (Stream::plain(tcp, Rc::clone(&meter)), target.otherwise),
             Some((tls, name)) => {
                 let tls = Box::pin(shake_hands(tls, name, tcp, target.deadline)).await?;
+                target.timing.tls = Some(connected.elapsed());
                 let protocol = match tls.get_ref().1.alpn_protocol() {
                     Some(b"h2") => Protocol::Http2,
                     Some(_) => Protocol::Http1,

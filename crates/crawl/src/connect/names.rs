@@ -5,8 +5,8 @@ mod lookup;
 mod pin;
 
 use std::net::{Ipv6Addr, SocketAddrV6};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::{self, UnboundedSender};
@@ -40,6 +40,10 @@ pub(crate) struct Name {
     known: watch::Sender<Known>,
     /// Whether somebody is asking for it.
     asked: AtomicBool,
+    /// Since when.
+    began: Mutex<Option<Instant>>,
+    /// How long it took where nothing was known before, in microseconds, until that is told; 0 for nothing to tell.
+    took: AtomicU64,
 }
 
 /// What is known about a name.
@@ -107,6 +111,8 @@ impl Names {
             port,
             known: watch::Sender::new(known),
             asked: AtomicBool::new(false),
+            began: Mutex::default(),
+            took: AtomicU64::new(0),
         })
     }
 
@@ -162,6 +168,7 @@ impl Names {
         if name.asked.swap(true, Ordering::AcqRel) {
             return;
         }
+        *name.began() = Some(Instant::now());
         if let Err(source) = self.put(name) {
             name.learn(Found::Unknown(ResolveError::Resources {
                 host: name.host.clone(),
@@ -192,9 +199,29 @@ impl Name {
         &self.host
     }
 
+    fn began(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.began.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How long it took to look the name up, where somebody had to wait for it; told once.
+    pub(crate) fn take_look_up(&self) -> Option<Duration> {
+        if self.took.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        match self.took.swap(0, Ordering::Relaxed) {
+            0 => None,
+            took => Some(Duration::from_micros(took)),
+        }
+    }
+
     /// Takes in what came of asking.
     fn learn(&self, found: Found) {
         let now = Instant::now();
+        let began = self.began().take();
+        if let Some(began) = began.filter(|_| !matches!(*self.known.borrow(), Known::Addresses { .. })) {
+            let took = u64::try_from((now - began).as_micros()).unwrap_or(u64::MAX);
+            self.took.store(took.max(1), Ordering::Relaxed);
+        }
         self.known.send_if_modified(|known| {
             *known = match (found, &*known) {
                 (Found::Addresses { all, until }, _) => Known::Addresses {

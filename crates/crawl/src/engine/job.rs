@@ -129,6 +129,10 @@ impl Job {
             ("format", self.storage.format.to_string()),
             ("store", self.storage.content.to_string()),
             ("extract", self.storage.extract_text()),
+            (
+                "timing",
+                if self.storage.timing { "kept" } else { "none" }.to_owned(),
+            ),
             ("expect", self.expect.to_string()),
             ("redirects", self.redirects.to_string()),
             (

@@ -17,6 +17,7 @@ use http::{HeaderMap, StatusCode};
 use tracing::{Instrument, Level};
 use v6kit_model::input::Overrides;
 use v6kit_model::{Answer, Fault, HttpVersion, Item, Protocol};
+use v6kit_store::Timing;
 
 use self::conclude::{conclude, set_aside};
 use self::context::{Attempt, ItemContext};
@@ -315,6 +316,7 @@ impl Slot {
         attempt: &mut Attempt,
         choice: Choice,
     ) -> Result<Exchange, Fault> {
+        attempt.timing = Timing::default();
         let target = outgoing.target(site)?;
         let mut connection = self
             .connection(shard, site, attempt, choice, outgoing.method.is_idempotent())
@@ -358,6 +360,7 @@ impl Slot {
             }
         };
         drop(flight);
+        attempt.timing.first_byte = self.timer.first_byte();
         if let (Some((jars, url)), Ok(answer)) = (jar, &result) {
             jars.keep(connection.from(), &url, answer.headers.map());
         }

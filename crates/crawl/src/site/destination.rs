@@ -102,6 +102,12 @@ impl Destination {
         }
     }
 
+    /// How long the look-up of what is dialled took, told once to whoever dials first after it.
+    pub(crate) fn take_look_up(&self) -> Option<Duration> {
+        let dialled = self.proxy().map_or(&self.name, |reached| &reached.name);
+        dialled.take_look_up()
+    }
+
     /// The addresses of a name.
     pub(crate) async fn look_up(
         &self,

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use v6kit_http1::Buffers;
 use v6kit_model::{ErrorKind, Fault, HttpVersion, Protocol};
 use v6kit_net::ResolveError;
+use v6kit_store::Timing;
 
-use crate::connect::connection::LazyTls;
-use crate::connect::connection::{Connection, Far, Opened, Target, Tunnel};
+use crate::connect::connection::{Connection, Far, LazyTls, Opened, Target, Tunnel};
 use crate::connect::source_lease::{SourceChoice, SourcePicker};
 use crate::site::connects::Connects;
 use crate::site::conntrack::Dialled;
@@ -60,6 +60,8 @@ pub(crate) struct Trace {
     pub(crate) from: Option<Ipv6Addr>,
     /// How long it waited until a further connection might be begun, for which nobody but this host is to blame.
     pub(crate) waited: Duration,
+    /// How long its parts took.
+    pub(crate) timing: Timing,
 }
 
 /// A connection to `site`, ready for a request. Whoever calls it has waited for the first turn of [`Connects`].
@@ -75,6 +77,7 @@ pub(crate) async fn connect(
     trace: &mut Trace,
 ) -> Result<Opened, Fault> {
     let mut all = addresses(site, deadline).await?;
+    trace.timing.name = site.destination().take_look_up();
     if let Bounds::Public { .. } = bounds {
         // A proxy alone knows the addresses of names.
         match site.destination().proxy() {
@@ -99,7 +102,16 @@ pub(crate) async fn connect(
             Departing::From(from) => SourceChoice::Address(from),
         };
         trace.from = from.address();
-        let opened = open(dialer, site, to, from, bounds, deadline.min(now + part)).await;
+        let deadline_of_one = deadline.min(now + part);
+        let opened = open(
+            dialer,
+            site,
+            (to, from),
+            bounds,
+            deadline_of_one,
+            &mut trace.timing,
+        )
+        .await;
         match opened {
             Err(fault) if left > 0 && is_of_address(fault.kind) && Instant::now() < deadline => {
                 tracing::debug!(%to, %fault, "the next address is tried");
@@ -164,10 +176,10 @@ fn resolve_fault(error: &ResolveError) -> Fault {
 async fn open(
     dialer: &Dialer,
     site: &Site,
-    to: SocketAddrV6,
-    from: SourceChoice,
+    (to, from): (SocketAddrV6, SourceChoice),
     bounds: Bounds<'_>,
     deadline: Instant,
+    timing: &mut Timing,
 ) -> Result<Opened, Fault> {
     let tls = match &site.server_name {
         Some(name) if site.wants_http1() => Some((dialer.tls_of_http1.get()?, name)),
@@ -195,6 +207,7 @@ async fn open(
         changed: Rc::clone(&site.changed),
         streams: dialer.streams,
         buffers: Rc::clone(&dialer.buffers),
+        timing,
     };
     let began = Instant::now();
     dialer.tried.set(Some(to));

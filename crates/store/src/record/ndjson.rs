@@ -13,7 +13,7 @@ use v6kit_base::push_address;
 use v6kit_model::{Fault, Headers, is_portable};
 
 use super::json::{push_json, push_milliseconds, push_number, push_text};
-use super::{Payload, Record};
+use super::{Payload, Record, Timing};
 use crate::storage::{Content, FailedBody, FieldPath, Storage};
 
 /// Writes records as ndjson, and remembers what is costly to format.
@@ -22,6 +22,8 @@ pub(crate) struct RecordWriter {
     content: Content,
     failed: FailedBody,
     extract: Vec<FieldPath>,
+    /// Whether the parts of requests are told.
+    pub(crate) timing: bool,
     /// The second of `prefix`, since 1970.
     second: u64,
     /// `2026-01-01T00:00:00.`
@@ -35,6 +37,7 @@ impl RecordWriter {
             content: storage.content,
             failed: storage.failed,
             extract: storage.extract.clone(),
+            timing: storage.timing,
             ..Self::default()
         }
     }
@@ -65,6 +68,10 @@ impl RecordWriter {
         self.push_time(out, record.at);
         out.extend_from_slice(b"\",\"ms\":");
         push_milliseconds(out, record.took);
+        if self.timing {
+            out.extend_from_slice(b",\"timing\":");
+            push_timing(out, &record.timing);
+        }
         out.extend_from_slice(b",\"attempts\":");
         push_number(out, record.attempts.into());
         if let Some(url) = record.final_url {
@@ -129,6 +136,27 @@ impl RecordWriter {
         out.extend([100, 10, 1].map(|unit| b'0' + (milliseconds / unit % 10) as u8));
         out.push(b'Z');
     }
+}
+
+/// An object of milliseconds.
+pub(crate) fn push_timing(out: &mut Vec<u8>, timing: &Timing) {
+    let parts = [
+        ("name", timing.name),
+        ("connect", timing.connect),
+        ("tls", timing.tls),
+        ("first_byte", timing.first_byte),
+    ];
+    out.push(b'{');
+    let mut before: &[u8] = b"\"";
+    for (name, took) in parts {
+        let Some(took) = took else { continue };
+        out.extend_from_slice(before);
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(b"\":");
+        push_milliseconds(out, took);
+        before = b",\"";
+    }
+    out.push(b'}');
 }
 
 /// The field of `document` that `path` leads to.
@@ -252,6 +280,7 @@ mod tests {
             at: UNIX_EPOCH + Duration::from_millis(1_767_225_600_123),
             took: Duration::from_micros(12_345),
             attempts: 1,
+            timing: Timing::default(),
             final_url: None,
             sent: None,
             answer,

@@ -25,6 +25,8 @@ pub(super) struct Line<'a> {
     #[serde(borrow)]
     pub(super) final_url: Option<Cow<'a, str>>,
     #[serde(borrow)]
+    pub(super) timing: Option<&'a RawValue>,
+    #[serde(borrow)]
     pub(super) headers: Option<&'a RawValue>,
     /// `null` is a body.
     #[serde(borrow, default, deserialize_with = "present")]

@@ -6,7 +6,7 @@ use crate::job_directory::JobDirectory;
 use crate::ledger::Extent;
 use crate::ledger::SqliteLedger;
 use crate::ledger::contract::leased;
-use crate::record::Record;
+use crate::record::{Record, Timing};
 use crate::segment::SegmentDirectory;
 use crate::{Check, KeepFree, Reach, Selection, Storage, cat, check};
 use v6kit_model::{ErrorKind, Fault};
@@ -55,6 +55,7 @@ fn store_ten(
             at: SystemTime::now(),
             took: Duration::ZERO,
             attempts: 1,
+            timing: Timing::default(),
             final_url: None,
             sent: None,
             answer: None,

@@ -46,6 +46,8 @@ pub(crate) struct Timer {
     /// When the request was sent, or a moment before, and the bytes read until then.
     sent: Instant,
     read_before: u64,
+    /// How long the first byte took, of the request that was sent last.
+    first_byte: Option<Duration>,
 }
 
 /// Which deadline passed.
@@ -68,6 +70,7 @@ impl Timer {
             total: now,
             sent: now,
             read_before: 0,
+            first_byte: None,
         }
     }
 
@@ -101,7 +104,13 @@ impl Timer {
     /// The request is sent over the connection of `meter`.
     pub(crate) fn sending(&mut self, meter: &Meter) {
         self.read_before = meter.read();
+        self.first_byte = None;
         meter.begin();
+    }
+
+    /// How long the first byte took, of the request that was sent last; `None` where none came.
+    pub(crate) fn first_byte(&self) -> Option<Duration> {
+        self.first_byte
     }
 
     /// Whether the answer has begun.
@@ -117,13 +126,16 @@ impl Timer {
         meter: &Meter,
         mut exchange: Pin<&mut F>,
     ) -> Result<F::Output, Elapsed> {
-        std::future::poll_fn(|cx| {
+        let ended = std::future::poll_fn(|cx| {
             if let Poll::Ready(output) = exchange.as_mut().poll(cx) {
                 return Poll::Ready(Ok(output));
             }
             self.poll_elapsed(meter, cx).map(Err)
         })
-        .await
+        .await;
+        let first = meter.first_read();
+        self.first_byte = first.map(|first| first.saturating_duration_since(self.sent));
+        ended
     }
 
     fn poll_elapsed(&mut self, meter: &Meter, cx: &mut Context<'_>) -> Poll<Elapsed> {

@@ -21,6 +21,8 @@ pub(crate) struct Meter {
     read: Cell<u64>,
     written: Cell<u64>,
     last_read: Cell<Instant>,
+    /// When the first byte came since a request was sent.
+    first_read: Cell<Option<Instant>>,
     told: Cell<(u64, u64)>,
     /// Since when nothing is read although something may have come, and how long that was so before.
     paused: Cell<Option<Instant>>,
@@ -38,6 +40,7 @@ impl Meter {
             read: Cell::new(0),
             written: Cell::new(0),
             last_read: Cell::new(Instant::now()),
+            first_read: Cell::new(None),
             told: Cell::new((0, 0)),
             paused: Cell::new(None),
             held: Cell::new(Duration::ZERO),
@@ -46,8 +49,16 @@ impl Meter {
 
     /// A sign of life.
     pub(crate) fn beat(&self) {
-        self.read.set(self.read.get() + 1);
-        self.last_read.set(Instant::now());
+        self.count_read(1);
+    }
+
+    fn count_read(&self, bytes: usize) {
+        let now = Instant::now();
+        self.read.set(self.read.get() + bytes as u64);
+        self.last_read.set(now);
+        if self.first_read.get().is_none() {
+            self.first_read.set(Some(now));
+        }
     }
 
     /// Nothing is read for want of memory, or something is again. The clock is asked where that changes.
@@ -79,6 +90,7 @@ impl Meter {
     pub(crate) fn begin(&self) {
         self.paused.set(None);
         self.held.set(Duration::ZERO);
+        self.first_read.set(None);
     }
 
     /// Bytes read and written since this was asked last.
@@ -91,6 +103,11 @@ impl Meter {
     /// Bytes read.
     pub(crate) fn read(&self) -> u64 {
         self.read.get()
+    }
+
+    /// When the first byte was read since a request was sent.
+    pub(crate) fn first_read(&self) -> Option<Instant> {
+        self.first_read.get()
     }
 
     /// When the last byte was read.
@@ -212,8 +229,7 @@ impl AsyncRead for Stream {
         };
         let read = buffer.filled().len() - before;
         if read > 0 {
-            self.meter.read.set(self.meter.read.get() + read as u64);
-            self.meter.last_read.set(Instant::now());
+            self.meter.count_read(read);
         }
         result
     }

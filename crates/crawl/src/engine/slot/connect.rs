@@ -129,6 +129,7 @@ impl Slot {
         let mut trace = Trace::default();
         let opened = dialling::connect(&shard.dialer, site, departing, bounds, deadline, &mut trace).await;
         attempt.from = trace.from.or(attempt.from);
+        attempt.timing = trace.timing;
         if trace.waited > Duration::ZERO {
             attempt.began += trace.waited;
             self.timer.extend(trace.waited);

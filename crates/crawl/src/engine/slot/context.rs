@@ -8,7 +8,7 @@ use http::StatusCode;
 use serde_json::value::RawValue;
 use tracing::{Level, Span, field};
 use v6kit_model::{Fault, Item};
-use v6kit_store::Record;
+use v6kit_store::{Record, Timing};
 
 use crate::engine::clock::Clock;
 use crate::site::{Permit, Site};
@@ -55,6 +55,8 @@ pub(super) struct Attempt {
     pub(super) at: SystemTime,
     pub(super) began: Instant,
     pub(super) took: Duration,
+    /// How long the parts of its last request took.
+    pub(super) timing: Timing,
     pub(super) from: Option<Ipv6Addr>,
     pub(super) status: Option<StatusCode>,
     /// Its first request is still to be counted as one that follows others for the item.
@@ -71,6 +73,7 @@ impl Attempt {
             at: clock.time_of_day(began),
             began,
             took: Duration::ZERO,
+            timing: Timing::default(),
             from: None,
             status: None,
             is_retry: false,
@@ -101,6 +104,7 @@ impl Attempt {
             from: self.from,
             at: self.at,
             took: self.took,
+            timing: self.timing,
             attempts: item.attempts + 1,
             final_url: None,
             id: None,

@@ -26,6 +26,9 @@ pub(crate) struct StorageArgs {
     /// Keep only these fields of JSON bodies: a.b.c,d
     #[arg(long, value_name = "FIELDS", value_delimiter = ',', value_parser = values::field, hide_short_help = true)]
     extract: Vec<FieldPath>,
+    /// Say in each record how long its parts took: look-up of the name, TCP and TLS handshake, first byte
+    #[arg(long, hide_short_help = true)]
+    timing: bool,
     /// The level of zstd, 1 to 22
     #[arg(long, value_name = "N", default_value_t = LEVEL, value_parser = clap::value_parser!(i32).range(1..=22), hide_short_help = true)]
     level: i32,
@@ -49,7 +52,11 @@ impl StorageArgs {
             FailedBody::Dropped
         };
         let storage = storage(self.format, self.store.unwrap_or_default(), self.extract.clone())?;
-        Ok(Storage { failed, ..storage })
+        Ok(Storage {
+            failed,
+            timing: self.timing,
+            ..storage
+        })
     }
 
     /// How it is packed.
