@@ -335,3 +335,67 @@ fn each_hint_of_verify_runs_as_it_is_printed_and_leads_on() {
         );
     }
 }
+
+/// An nft in `$T/bin` that never ends, and leaves its process id in `$T/nft.pid`.
+const ENDLESS: &str = r#"
+    mkdir "$T/bin"
+    printf '#!/bin/sh\necho $$ >"%s/nft.pid"\nexec sleep 1000\n' "$T" > "$T/bin/nft"
+    chmod 755 "$T/bin/nft"
+"#;
+
+#[test]
+fn a_program_that_never_ends_holds_nobody_up() {
+    let all = in_words(
+        "routed",
+        &format!(
+            r#"
+            set_up
+            patience=1s
+            nft add table ip6 guard
+            nft "add chain ip6 guard out {{ type filter hook output priority 0; }}"
+            nft add rule ip6 guard out ip6 saddr "$V6KIT_LAB_PREFIX" drop
+            {ENDLESS}
+            PATH=$T/bin:$PATH
+            say
+            "#
+        ),
+    );
+    assert_said(
+        &all[0],
+        "dropped-here",
+        &["which rule is not known (nftables: `nft` did not end within "],
+    );
+}
+
+#[test]
+fn a_program_that_is_waited_for_ends_with_whoever_waits() {
+    let run = super::in_prepared_lab(
+        "routed",
+        &format!(
+            r#"
+            set_up
+            {ENDLESS}
+            nft add table ip6 guard
+            nft "add chain ip6 guard out {{ type filter hook output priority 0; }}"
+            nft add rule ip6 guard out ip6 saddr "$V6KIT_LAB_PREFIX" drop
+            until_so() {{ for _ in $(seq 1200); do ! eval "$1" || return 0; sleep 0.05; done; echo "never: $1" >&2; return 1; }}
+            for signal in INT KILL; do
+                rm -f "$T/nft.pid"
+                # A shell gives what it starts in the background a deaf ear for INT.
+                PATH=$T/bin:$PATH setsid env --default-signal=INT "$V6KIT" verify --prefix "$V6KIT_LAB_PREFIX" \
+                    --endpoint "$V6KIT_LAB_TARGET" --timeout 1s >"$T/verify" 2>&1 &
+                verify=$!
+                until_so '[ -s "$T/nft.pid" ]'
+                nft=$(<"$T/nft.pid")
+                kill -0 "$nft"
+                kill -$signal $verify
+                wait $verify || true
+                until_so '! kill -0 "$nft" 2>/dev/null'
+                echo "$signal: both are gone"
+            done
+            "#
+        ),
+    )
+    .expect(0);
+    assert_eq!(run.stdout, "INT: both are gone\nKILL: both are gone\n", "{run}");
+}

@@ -2,10 +2,9 @@
 
 use std::fs;
 use std::io;
-use std::process::Command;
 use std::time::Duration;
 
-use v6kit_net::{Prefix, run_program};
+use v6kit_net::{Prefix, run_system_program};
 
 use crate::error::LabError;
 use crate::netns::NetNs;
@@ -106,21 +105,15 @@ pub(crate) fn list(namespace: &NetNs) -> Result<String, LabError> {
 
 /// Runs `nft`. Plain users often do not have /usr/sbin in their PATH.
 fn nft(arguments: &[&str], input: &str) -> Result<String, LabError> {
-    let mut missing = io::Error::from(io::ErrorKind::NotFound);
-    for program in ["nft", "/usr/sbin/nft", "/sbin/nft"] {
-        match run_program(Command::new(program).args(arguments), input.as_bytes(), PATIENCE) {
-            Ok(output) if output.status.success() => {
-                return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-            }
-            Ok(output) => {
-                let said = String::from_utf8_lossy(&output.stderr);
-                return Err(LabError::Nft {
-                    said: said.lines().next().unwrap_or("it says nothing").to_owned(),
-                });
-            }
-            Err(error) if error.is_missing() => missing = error.into_io(),
-            Err(error) => return Err(LabError::system(format!("run `{program}`"), error.into_io())),
+    match run_system_program("nft", arguments, input.as_bytes(), PATIENCE) {
+        Ok(output) if output.status.success() => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            Err(LabError::Nft {
+                said: said.lines().next().unwrap_or("it says nothing").to_owned(),
+            })
         }
+        Err(error) if error.is_missing() => Err(LabError::NoNft(error.into_io())),
+        Err(error) => Err(LabError::system("run `nft`", error.into_io())),
     }
-    Err(LabError::NoNft(missing))
 }

@@ -26,7 +26,7 @@ pub use packet::{link_address, link_address_of_every_protocol, receive_all_multi
 pub use pem::{read_certificates, read_private_key};
 pub use pool::{PoolError, SourcePool};
 pub use prefix::{Prefix, PrefixError};
-pub use program::{ProgramError, run_program};
+pub use program::{Finished, ProgramError, run_program, run_system_program};
 pub use rate::RateLimit;
 pub use resolve::{ResolveError, descriptor_shortage, is_shortage, name_servers, own_addresses, resolve};
 pub use turning::{COOL_DOWN, HOLD, Lease, TurningPool, Wear};

@@ -9,9 +9,14 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
+use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, getppid};
+
+/// Where programs of the system are looked for after `PATH`, which lacks these for plain users.
+const DIRECTORIES: [&str; 3] = ["", "/usr/sbin/", "/sbin/"];
 
 /// For how long a program that did not end is not started again.
 const REST: Duration = Duration::from_secs(60);
@@ -85,9 +90,34 @@ enum News {
     Ended,
 }
 
+/// [`run_program`] for `name` as it is found in `PATH`, or else where the system keeps its programs for root.
+///
+/// # Errors
+/// [`ProgramError`].
+pub fn run_system_program(
+    name: &str,
+    arguments: &[&str],
+    input: &[u8],
+    limit: Duration,
+) -> Result<Finished, ProgramError> {
+    let mut missing = None;
+    for directory in DIRECTORIES {
+        let mut command = Command::new(format!("{directory}{name}"));
+        match run_program(command.args(arguments), input, limit) {
+            Err(error) if error.is_missing() => missing = missing.or(Some(error)),
+            ran => return ran,
+        }
+    }
+    Err(missing.unwrap_or_else(|| ProgramError::Start {
+        program: name.to_owned(),
+        source: io::ErrorKind::NotFound.into(),
+    }))
+}
+
 /// Runs `command` with `input` on its standard input and returns what it printed, whatever it ended with. It has a
-/// process group of its own, which is killed after `limit`. A program that had to be killed is not started again
-/// for a minute: whoever asks gets the same answer at once.
+/// process group of its own, so that a key on the terminal does not cut it off, which is killed after `limit`; when
+/// this process dies, the program does too. A program that had to be killed is not started again for a minute: whoever
+/// asks gets the same answer at once.
 ///
 /// # Errors
 /// [`ProgramError`]. A program that ends without reading all its input is no error.
@@ -97,7 +127,7 @@ pub fn run_program(command: &mut Command, input: &[u8], limit: Duration) -> Resu
         return Err(ProgramError::TooLong { program, limit });
     }
     let deadline = Instant::now() + limit;
-    let mut child = command
+    let mut child = dying_with_us(command)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -133,6 +163,28 @@ pub fn run_program(command: &mut Command, input: &[u8], limit: Duration) -> Resu
     }
 }
 
+/// Has the kernel kill what `command` starts when the thread that starts it is gone, which waits until it has ended
+/// (prctl(2), PR_SET_PDEATHSIG).
+#[allow(
+    unsafe_code,
+    reason = "the child itself has to ask for it, between fork and exec, with single system calls"
+)]
+fn dying_with_us(command: &mut Command) -> &mut Command {
+    let us = Pid::this();
+    let ask = move || {
+        set_pdeathsig(Signal::SIGKILL)?;
+        // It may have died before it was asked. The first process of a PID namespace sees no parent.
+        let parent = getppid();
+        if parent == us || parent.as_raw() == 0 {
+            Ok(())
+        } else {
+            Err(io::Error::from(Errno::ESRCH))
+        }
+    };
+    // SAFETY: prctl(2) and getppid(2) allocate nothing and take no lock; neither do the errors.
+    unsafe { command.pre_exec(ask) }
+}
+
 /// One thread for each pipe and one that waits, so that nothing of the program can block the caller.
 fn serve(child: &mut Child, input: &[u8]) -> Receiver<News> {
     let (tell, news) = mpsc::channel();
@@ -160,7 +212,7 @@ fn serve(child: &mut Child, input: &[u8]) -> Receiver<News> {
     thread::spawn(move || {
         // Left to be reaped by the caller, so that its number is not given to another process.
         let how = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
-        while waitid(Id::Pid(pid), how) == Err(nix::errno::Errno::EINTR) {}
+        while waitid(Id::Pid(pid), how) == Err(Errno::EINTR) {}
         let _ = tell.send(News::Ended);
     });
     news
@@ -255,6 +307,8 @@ mod tests {
     #[test]
     fn a_program_that_is_not_there_is_told_from_one_that_fails() {
         let missing = run_program(&mut Command::new("v6kit-no-such-program"), b"", LONG).unwrap_err();
+        assert!(missing.is_missing(), "{missing}");
+        let missing = run_system_program("v6kit-no-such-program", &[], b"", LONG).unwrap_err();
         assert!(missing.is_missing(), "{missing}");
     }
 

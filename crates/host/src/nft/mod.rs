@@ -6,10 +6,9 @@ mod rules;
 pub(crate) mod ruleset;
 
 use std::io;
-use std::process::Command;
 use std::time::Duration;
 
-use v6kit_net::{Code, Hint, ProgramError, run_program};
+use v6kit_net::{Code, Hint, ProgramError, run_system_program};
 
 pub(crate) use listing::{closing_prefix, describe_listing, is_same_listing};
 pub(crate) use own::OwnAddresses;
@@ -17,9 +16,6 @@ pub(crate) use rules::{InboundRules, NotrackRules, REVISION, Rules, script};
 pub(crate) use ruleset::Ruleset;
 
 use crate::value::Value;
-
-/// Where nft is looked for after `PATH`, which lacks the last two for plain users.
-const PROGRAMS: [&str; 3] = ["nft", "/usr/sbin/nft", "/sbin/nft"];
 
 /// How long nft may take. A listing without the elements of sets takes a second where there are very many rules.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -140,17 +136,8 @@ fn document(output: &str) -> Result<serde_json::Value, NftError> {
 /// Runs nft with `input`. It inherits the lock on the state directory, so that nobody else starts while
 /// an nft of a killed run is still at work.
 fn run(arguments: &[&str], input: &str) -> Result<String, NftError> {
-    let output = PROGRAMS
-        .iter()
-        .map(|program| run_program(Command::new(program).args(arguments), input.as_bytes(), PATIENCE))
-        .find(|ran| !matches!(ran, Err(error) if error.is_missing()))
-        .unwrap_or_else(|| {
-            Err(ProgramError::Start {
-                program: "nft".to_owned(),
-                source: io::ErrorKind::NotFound.into(),
-            })
-        })
-        .map_err(|error| match error {
+    let output =
+        run_system_program("nft", arguments, input.as_bytes(), PATIENCE).map_err(|error| match error {
             error if error.is_missing() => NftError::Missing,
             ProgramError::TooLong { .. } => NftError::TooLong(error.to_string()),
             error => NftError::Run(error.into_io()),

@@ -8,19 +8,13 @@ mod legacy;
 mod nft;
 
 use std::io;
-use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::process::Command;
-use tokio::time::timeout;
-use v6kit_net::Prefix;
+use v6kit_net::{Prefix, run_system_program};
 
 use condition::{Condition, Meets};
 pub(crate) use condition::{Direction, Flow};
-
-/// Where programs are looked for after `PATH`, which lacks the last two for plain users.
-const DIRECTORIES: [&str; 3] = ["", "/usr/sbin/", "/sbin/"];
 
 /// How long a program may take to list its rules; one with 150,000 set elements takes nft a second.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -270,33 +264,21 @@ impl Rule {
 }
 
 /// The output of `program`, which is ended where it takes longer than [`PATIENCE`].
-async fn output(program: &str, arguments: &[&str]) -> io::Result<String> {
-    for directory in DIRECTORIES {
-        let running = Command::new(format!("{directory}{program}"))
-            .args(arguments)
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .output();
-        let ran = timeout(PATIENCE, running).await.unwrap_or_else(|_elapsed| {
-            Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                format!("{program} did not end within {} s", PATIENCE.as_secs()),
-            ))
-        });
-        match ran {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-            Ok(output) if output.status.success() => {
-                return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-            }
-            Ok(output) => {
-                let text = String::from_utf8_lossy(&output.stderr);
-                let line = text.lines().next().unwrap_or("it failed").trim().to_owned();
-                return Err(io::Error::other(line));
-            }
+async fn output(program: &'static str, arguments: &'static [&'static str]) -> io::Result<String> {
+    let running = tokio::task::spawn_blocking(move || run_system_program(program, arguments, b"", PATIENCE));
+    let output = match running.await.map_err(io::Error::other)? {
+        Ok(output) => output,
+        Err(error) if error.is_missing() => {
+            return Err(io::Error::other(format!("{program} is not installed")));
         }
+        Err(error) => return Err(error.into_io()),
+    };
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    Err(io::Error::other(format!("{program} is not installed")))
+    let text = String::from_utf8_lossy(&output.stderr);
+    let line = text.lines().next().unwrap_or("it failed").trim().to_owned();
+    Err(io::Error::other(line))
 }
 
 #[cfg(test)]
