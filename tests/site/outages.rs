@@ -9,8 +9,8 @@ const UNTIL: &str = r#"
         echo "$1 never says $2:" >&2; cat "$1" >&2; return 1
     }
     # A site without persistent connections, which logs to $T/asked.
-    start_site() {
-        start_nginx 'server { listen [::1]:8080; access_log '"$T"'/asked plain; keepalive_timeout 0;
+    start_site() { # address
+        start_nginx 'server { listen '"${1:-[::1]}"':8080; access_log '"$T"'/asked plain; keepalive_timeout 0;
             location / { return 200 "x"; } }'
     }
 "#;
@@ -154,4 +154,146 @@ fn without_ipv6_a_crawl_does_not_start_and_says_where_it_is_switched_off() {
             .contains("IPv6 is switched off on this host (net.ipv6.conf.all.disable_ipv6 is 1)"),
         "{run}"
     );
+}
+
+/// Drops what comes to the site from some, without a word, and stops doing so.
+const SILENCE: &str = r#"
+    silence() { # rule
+        nft -f - <<RULES
+table ip6 silence {
+    chain in {
+        type filter hook input priority 0;
+        tcp dport 8080 ${1-} drop
+    }
+}
+RULES
+    }
+    unsilence() { nft delete table ip6 silence; }
+"#;
+
+#[test]
+fn a_prefix_whose_packets_are_dropped_without_a_word_is_waited_for_and_no_site_has_refused() {
+    let scratch = scratch();
+    let run = on_loopback(
+        scratch.path(),
+        &format!(
+            r#"
+        {UNTIL}
+        {SILENCE}
+        start_site
+        ip -6 route add local 2001:db8:6::/64 dev lo
+        work=("http://[::1]:8080/{{1..300}}" --prefix 2001:db8:6::/64 -r 200/s --retries 0 --connect-timeout 500ms)
+        {{ crawl jobs "${{work[@]}}"; echo $exit; }} >"$T/code" &
+        crawl=$!
+        until_said "$T/asked" /40
+        silence 'ip6 saddr 2001:db8:6::/64'
+        until_said "$T/jobs.err" 'waiting, at most'
+        unsilence
+        wait $crawl
+        cat "$T/code"
+        grep -c 'no answer to 2001:db8:6::/64 from the only destination.* while \[::1\]:8080 answers this host.s own address' "$T/jobs.err"
+        "#
+        ),
+    )
+    .expect(0);
+    assert_eq!(run.stdout, "0\n1\n", "{run}");
+    let summary = summary(scratch.path(), "jobs");
+    assert_eq!(
+        (&summary["ok"], &summary["retries"]),
+        (&300.into(), &0.into()),
+        "{summary}"
+    );
+}
+
+#[test]
+fn silence_of_all_ends_the_crawl_with_75_and_what_was_seen_and_the_next_run_waits_for_the_same() {
+    let scratch = scratch();
+    let run = on_loopback(
+        scratch.path(),
+        &format!(
+            r#"
+        {UNTIL}
+        {SILENCE}
+        start_site '[::]'
+        # A destination of another address each, all of the same site.
+        for n in $(seq 2 9); do ip addr add 2001:db8:80::$n/128 dev lo nodad; done
+        for n in $(seq 400); do echo "http://[2001:db8:80::$((n % 8 + 2))]:8080/$n"; done >"$T/list"
+        work=(-i "$T/list" -r 20/s --retries 0 --connect-timeout 500ms --max-outage 1s)
+        {{ crawl jobs "${{work[@]}}"; echo $exit; }} >"$T/code" &
+        crawl=$!
+        until_said "$T/asked" /40
+        silence
+        wait $crawl
+        cat "$T/code"
+        grep -cE 'stopped: no answer from any of [0-9]+ destinations, .* since .* UTC; whether .* is not known' "$T/jobs.err"
+        if grep willing "$T/jobs.err"; then exit 9; fi
+        # Whoever was answered before the silence knows that it is one, whoever starts in the middle of it.
+        crawl jobs "${{work[@]}}"
+        echo "$exit, $(jq .run.transient "$T/jobs.json") failed"
+        unsilence
+        crawl jobs "${{work[@]}}"
+        echo $exit
+        "#
+        ),
+    )
+    .expect(0);
+    assert_eq!(run.stdout, "75\n1\n75, 0 failed\n0\n", "{run}");
+    let whole = summary(scratch.path(), "jobs");
+    assert_eq!(
+        (&whole["ok"], &whole["transient"]),
+        (&400.into(), &0.into()),
+        "{whole}"
+    );
+}
+
+#[test]
+fn a_site_that_is_silent_while_another_one_answers_fails_by_itself() {
+    let scratch = scratch();
+    let run = on_loopback(
+        scratch.path(),
+        &format!(
+            r#"
+        {UNTIL}
+        {SILENCE}
+        start_site '[::]'
+        ip addr add 2001:db8:80::9/128 dev lo nodad
+        silence 'ip6 daddr 2001:db8:80::9'
+        for n in $(seq 40); do echo "http://[::1]:8080/$n"; done >"$T/list"
+        for n in $(seq 8); do echo "http://[2001:db8:80::9]:8080/$n"; done >>"$T/list"
+        crawl jobs -i "$T/list" -c 2 -r max --retries 1 --connect-timeout 300ms
+        echo $exit
+        if grep 'waiting, at most' "$T/jobs.err"; then exit 9; fi
+        "#
+        ),
+    )
+    .expect(0);
+    assert_eq!(run.stdout, "1\n", "{run}");
+    let whole = summary(scratch.path(), "jobs");
+    assert_eq!(
+        (&whole["ok"], &whole["transient"], &whole["retries"]),
+        (&40.into(), &8.into(), &8.into()),
+        "{whole}"
+    );
+}
+
+#[test]
+fn a_site_that_was_never_heard_of_has_not_refused() {
+    let scratch = scratch();
+    let run = on_loopback(
+        scratch.path(),
+        &format!(
+            r#"
+        {SILENCE}
+        ip addr add 2001:db8:80::9/128 dev lo nodad
+        silence
+        crawl jobs 'http://[2001:db8:80::9]:8080/{{1..400}}' -r max --retries 0 --connect-timeout 200ms --probe-pause 100ms \
+            --max-outage 1s
+        echo $exit
+        grep -c 'stopped: no answer from \[2001:db8:80::9\]:8080, the only destination that was tried, since' "$T/jobs.err"
+        if grep willing "$T/jobs.err"; then exit 9; fi
+        "#
+        ),
+    )
+    .expect(0);
+    assert_eq!(run.stdout, "75\n1\n", "{run}");
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use v6kit_model::url::Scheme;
-use v6kit_model::{Counts, ErrorKind};
+use v6kit_model::{Counts, ErrorKind, Outcome};
 use v6kit_net::{PoolError, RateLimit, SourcePool, TurningPool, Wear, cpu_time};
 use v6kit_store::{
     Disk, DiskLow, Forecast, JobDirectory, Ledger, SegmentDirectory, SqliteLedger, Standing, StoreError,
@@ -91,6 +91,9 @@ impl Crawl {
             before,
             retried,
         } = opening.await.map_err(CrawlError::Thread)??;
+        if was_answered(&before.done) {
+            outage.prove();
+        }
         let (ended, running) = watch::channel(());
         let seen = settings
             .sources
@@ -379,6 +382,13 @@ fn outage(settings: &Settings, connects: Arc<RateLimit>, events: EventSink) -> O
     let through_proxy = settings.proxy.is_some();
     let delivery = settings.delivery.clone();
     Outage::new(settings.max_outage, through_proxy, delivery, connects, events)
+}
+
+/// Whether an item of the job was ever answered.
+fn was_answered(done: &Counts) -> bool {
+    [Outcome::Ok, Outcome::Absent, Outcome::Blocked]
+        .iter()
+        .any(|outcome| done.of(*outcome) > 0)
 }
 
 fn source_pools(settings: &Settings) -> Result<Vec<Option<SourcePool>>, PoolError> {

@@ -229,7 +229,6 @@ impl Shard {
                 progress: Arc::clone(&progress),
                 connects: Connects::new(connects, stop.drain.clone()),
                 outage,
-                tried: Cell::new(None),
                 buffers: Buffers::new(),
             },
             progress,

@@ -364,8 +364,11 @@ impl Slot {
         if let (Some((jars, url)), Ok(answer)) = (jar, &result) {
             jars.keep(connection.from(), &url, answer.headers.map());
         }
-        if result.is_ok() && connection.served() > 1 {
-            site.conntrack.answered(connection.last_read());
+        if result.is_ok() {
+            shard.dialer.outage.silence.heard(connection.last_read());
+            if connection.served() > 1 {
+                site.conntrack.answered(connection.last_read());
+            }
         }
         let (read, written) = connection.news();
         shard.progress.bytes_in.add(read);

@@ -1,6 +1,5 @@
 //! Making a connection: through a proxy or not, to one address of the destination after another.
 
-use std::cell::Cell;
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -38,8 +37,6 @@ pub(crate) struct Dialer {
     pub(crate) connects: Connects,
     /// The way out of this host.
     pub(crate) outage: Arc<Outage>,
-    /// Who was dialled last.
-    pub(crate) tried: Cell<Option<SocketAddrV6>>,
     /// What connections read into.
     pub(crate) buffers: Rc<Buffers>,
 }
@@ -210,7 +207,7 @@ async fn open(
         timing,
     };
     let began = Instant::now();
-    dialer.tried.set(Some(to));
+    site.tried.set(Some((to, source)));
     let opened = Connection::open(target, &dialer.progress.open_connections).await;
     let dialled = match &opened {
         Ok(_) => {

@@ -28,6 +28,7 @@ use crate::site::conntrack::ConntrackSuspicion;
 use crate::site::drain::Drain;
 use crate::site::host_queue::HostQueue;
 use crate::site::idle::{IdleConnections, Kept};
+use crate::site::outage::Tried;
 use crate::site::rate::Meter;
 use crate::site::robots::{self, Rules, Unasked};
 
@@ -65,6 +66,8 @@ pub(crate) struct Site {
     robots: RefCell<Option<(Arc<Rules>, Instant)>>,
     /// Whether it has ever been known where to dial.
     found: Cell<bool>,
+    /// Who was dialled last, and from where.
+    pub(crate) tried: Cell<Option<Tried>>,
     window: Window,
     pub(crate) conntrack: ConntrackSuspicion,
     /// What the server speaks, once that is known.
@@ -137,6 +140,7 @@ impl Site {
             is_forwarded,
             robots: RefCell::new(None),
             found: Cell::new(false),
+            tried: Cell::new(None),
             window: Window::default(),
             conntrack: ConntrackSuspicion::default(),
             protocol: Cell::new(None),

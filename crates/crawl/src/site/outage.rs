@@ -1,5 +1,8 @@
 //! Outages: while nothing is reached from this host, no destination has failed.
 
+mod cause;
+mod control;
+
 use std::fmt;
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::pin::Pin;
@@ -8,20 +11,26 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use v6kit_model::{ErrorKind, Fault};
-use v6kit_net::{DialError, Ipv6, Prefix, RateLimit, dial};
+use v6kit_net::{Ipv6, Prefix, RateLimit, Silence};
 
+use self::cause::{Cause, not_delivered_text};
+use self::control::{Control, Controls, Reply, ask};
 use crate::connect::way_out::{no_way_text, way_out};
 use crate::site::drain::Drain;
 use crate::stats::events::EventSink;
 
-/// The pause between items that find out whether the outage is over.
+/// The pause between items that find out whether the outage is over, at first: a twentieth of its time later on.
 pub(crate) const PROBE_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PROBE_PAUSE: Duration = Duration::from_secs(15);
 
-/// How long a destination that was reached before has to answer when another one is not reached.
-const CONTROL_TIME: Duration = Duration::from_secs(2);
+/// For how long a look at others speaks for the network. What this host itself says is asked each time.
+const LOOK_HOLDS: Duration = Duration::from_secs(1);
 
-/// For how long such an answer speaks for the network. What this host itself says is asked each time.
-const CONTROL_HOLDS: Duration = Duration::from_secs(1);
+/// How long ago an answer may be that shows that others are reached.
+const LATE: Duration = Duration::from_millis(500);
+
+/// Silent destinations that are taken for an outage where nobody has ever answered.
+const MANY: usize = 8;
 
 /// The answer of [`DeliveryCheck`]; none where the kernel cannot be asked.
 pub type Looked = Pin<Box<dyn Future<Output = Option<bool>> + Send>>;
@@ -56,8 +65,12 @@ pub(crate) struct Outage {
     /// Whether there is one. Asked for each item, which costs a load.
     is_on: AtomicBool,
     state: Mutex<State>,
-    /// One at a time looks; when a destination last answered for the network.
-    looking: tokio::sync::Mutex<Option<Instant>>,
+    /// Who answered last, and who has not since.
+    pub(crate) silence: Silence,
+    /// Whether an item of the job was ever answered, in this run or before it.
+    proven: AtomicBool,
+    /// One at a time looks at others; the last look.
+    looking: tokio::sync::Mutex<Option<Look>>,
     /// Why the crawl ends, where an outage lasted too long.
     ended: OnceLock<String>,
     longest: Duration,
@@ -74,7 +87,27 @@ struct State {
     /// When the last one ended.
     over: Option<Instant>,
     /// Who was reached last, and from where.
-    reached: Option<(SocketAddrV6, Option<Ipv6Addr>)>,
+    reached: Controls,
+}
+
+/// Who was dialled, and from where; `None` where the kernel chose.
+pub(crate) type Tried = (SocketAddrV6, Option<Ipv6Addr>);
+
+/// A look at destinations other than the one that failed, and what it came to.
+#[derive(Debug, Clone, Copy)]
+struct Look {
+    at: Instant,
+    found: Found,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    /// Somebody answers, or that was not to be found out.
+    Answers,
+    /// Nobody does.
+    Nobody,
+    /// Nobody, but this one, to this host's own address.
+    OwnAddressOnly(SocketAddrV6),
 }
 
 /// An outage that lasts.
@@ -83,7 +116,7 @@ struct Current {
     since: Instant,
     /// When an item last left to find out whether it is over.
     probed: Instant,
-    cause: String,
+    cause: Cause,
 }
 
 /// Whether an item may leave.
@@ -91,12 +124,12 @@ struct Current {
 enum Admission {
     Go,
     Wait(Instant),
-    TooLong(String),
+    TooLong(Cause),
 }
 
 impl State {
     /// An outage begins; whether that is new.
-    fn begin(&mut self, now: Instant, cause: String) -> bool {
+    fn begin(&mut self, now: Instant, cause: Cause) -> bool {
         if self.now.is_some() {
             return false;
         }
@@ -108,7 +141,7 @@ impl State {
         true
     }
 
-    /// One item each [`PROBE_PAUSE`] leaves while it lasts, until it has lasted for `longest`.
+    /// One item after each pause leaves while it lasts, until it has lasted for `longest`.
     fn admit(&mut self, now: Instant, longest: Duration) -> Admission {
         let Some(current) = &mut self.now else {
             return Admission::Go;
@@ -117,7 +150,8 @@ impl State {
         if now >= end {
             return Admission::TooLong(current.cause.clone());
         }
-        let next = current.probed + PROBE_PAUSE;
+        let pause = (now - current.since) / 20;
+        let next = current.probed + pause.clamp(PROBE_PAUSE, LONGEST_PROBE_PAUSE);
         if now < next {
             return Admission::Wait(next.min(end));
         }
@@ -174,6 +208,8 @@ impl Outage {
         Self {
             is_on: AtomicBool::new(false),
             state: Mutex::default(),
+            silence: Silence::default(),
+            proven: AtomicBool::new(false),
             looking: tokio::sync::Mutex::default(),
             ended: OnceLock::new(),
             longest,
@@ -198,7 +234,7 @@ impl Outage {
                     }
                 }
                 Admission::TooLong(cause) => {
-                    let _ = self.ended.set(cause);
+                    let _ = self.ended.set(cause.text(&self.silence.extent()));
                     drain.cancel();
                     return false;
                 }
@@ -212,9 +248,15 @@ impl Outage {
         self.ended.get().cloned()
     }
 
+    /// Items of the job were answered before this run.
+    pub(crate) fn prove(&self) {
+        self.proven.store(true, Ordering::Relaxed);
+    }
+
     /// `to` answered to a connection from `from`.
     pub(crate) fn reached(&self, to: SocketAddrV6, from: Option<Ipv6Addr>) {
-        self.state().reached = Some((to, from));
+        self.silence.heard(Instant::now());
+        self.state().reached.add((to, from));
     }
 
     /// Somebody answered an attempt that began at `began`.
@@ -239,11 +281,12 @@ impl Outage {
     }
 
     /// Whether `fault`, the end of an attempt that began at `began`, is none of its destination's. `tried` was dialled
-    /// last.
-    pub(crate) async fn explains(&self, fault: &Fault, began: Instant, tried: Option<SocketAddrV6>) -> bool {
+    /// last for it.
+    pub(crate) async fn explains(&self, fault: &Fault, began: Instant, tried: Option<Tried>) -> bool {
         let evidence = match evidence(fault.kind) {
             Evidence::None => return false,
             Evidence::Heard => {
+                self.silence.heard(Instant::now());
                 self.heard(began);
                 return false;
             }
@@ -253,17 +296,25 @@ impl Outage {
             }
             evidence => evidence,
         };
+        if let (true, Some((to, _))) = (is_of_the_way(fault.kind), tried)
+            && !self.silence.has_heard_since(of_late(began))
+        {
+            self.silence.note(*to.ip());
+        }
         if self.state().overlaps(began) {
             return true;
         }
-        let mut answered = self.looking.lock().await;
+        let mut looked = self.looking.lock().await;
         // Whoever looked before may have found it.
         if self.state().overlaps(began) {
             return true;
         }
-        let mut cause = self.local_cause(tried).await;
-        if cause.is_none() && evidence == Evidence::Suspicion {
-            cause = self.distant_cause(fault, &mut answered).await;
+        let mut cause = self.local_cause(tried).await.map(Cause::Told);
+        if cause.is_none() {
+            cause = match evidence {
+                Evidence::Suspicion => self.unreached(fault, &mut looked).await,
+                _ => self.silent(fault, began, tried, &mut looked).await,
+            };
         }
         let Some(cause) = cause else {
             return false;
@@ -272,8 +323,19 @@ impl Outage {
         true
     }
 
-    fn begin(&self, cause: String) {
-        let told = format!("{cause}: waiting, at most {:?} (--max-outage)", self.longest);
+    /// So much came to nothing that a destination would be given up, `tried` last. Whether that is an outage: nobody was
+    /// ever heard of.
+    pub(crate) fn begins_with(&self, fault: &Fault, tried: Option<Tried>) -> bool {
+        let is_silent = is_of_the_way(fault.kind) && !self.silence.has_heard();
+        if let (true, Some((to, _))) = (is_silent, tried) {
+            self.begin(Cause::of_silence(fault, to));
+        }
+        is_silent && tried.is_some()
+    }
+
+    fn begin(&self, cause: Cause) {
+        let text = cause.text(&self.silence.extent());
+        let told = format!("{text}: waiting, at most {:?} (--max-outage)", self.longest);
         if self.state().begin(Instant::now(), cause) {
             self.is_on.store(true, Ordering::Release);
             self.events.push(told);
@@ -281,9 +343,9 @@ impl Outage {
     }
 
     /// What this host itself says against it.
-    async fn local_cause(&self, tried: Option<SocketAddrV6>) -> Option<String> {
-        let reached = self.state().reached.map(|(to, _)| to);
-        if let Some(to) = reached.or(tried)
+    async fn local_cause(&self, tried: Option<Tried>) -> Option<String> {
+        let reached = self.state().reached.last();
+        if let Some((to, _)) = reached.or(tried)
             && let Err(error) = way_out(to)
         {
             return Some(no_way_text(to, &error, &Ipv6::here()));
@@ -295,24 +357,88 @@ impl Outage {
         }
     }
 
-    /// Whether a destination that was reached before is not reached any more either, or none ever was.
-    async fn distant_cause(&self, fault: &Fault, answered: &mut Option<Instant>) -> Option<String> {
-        let cause = || format!("no destination is reached ({})", fault.message);
-        let Some((to, from)) = self.state().reached else {
+    /// Whether destinations that were reached before are not reached any more either, or none ever was.
+    async fn unreached(&self, fault: &Fault, looked: &mut Option<Look>) -> Option<Cause> {
+        let cause = || Cause::Told(format!("no destination is reached ({})", fault.message));
+        let reached = self.state().reached.all();
+        if reached.is_empty() {
             return Some(cause());
+        }
+        let found = match lasting(looked) {
+            Some(found) => found,
+            None => self.look(reached, None, looked).await,
         };
-        let now = Instant::now();
-        if answered.is_some_and(|at| now < at + CONTROL_HOLDS) {
+        (found != Found::Answers).then(cause)
+    }
+
+    /// Whether nobody answers, so that it is not known whose the silence is; or nobody answers the prefix alone.
+    async fn silent(
+        &self,
+        fault: &Fault,
+        began: Instant,
+        tried: Option<Tried>,
+        looked: &mut Option<Look>,
+    ) -> Option<Cause> {
+        if fault.kind == ErrorKind::Ports || self.silence.has_heard_since(of_late(began)) {
             return None;
         }
-        tokio::time::sleep_until(self.connects.reserve(now).into()).await;
-        match dial(to, from, (Instant::now() + CONTROL_TIME).into()).await {
-            Ok(_) | Err(DialError::Refused { .. } | DialError::Reset { .. }) => {
-                *answered = Some(Instant::now());
-                None
-            }
-            Err(_) => Some(cause()),
+        let mut controls = self.state().reached.all();
+        let is_proven = self.proven.load(Ordering::Relaxed) || !controls.is_empty();
+        let last = controls.last().copied();
+        if is_of_the_way(fault.kind)
+            && let Some(tried) = tried
+            && !controls.iter().any(|control| control.0 == tried.0)
+        {
+            controls.push(tried);
         }
+        let (to, _) = tried.or(last)?;
+        if controls.is_empty() {
+            return None;
+        }
+        let found = match lasting(looked) {
+            Some(found) => found,
+            None => self.look(controls, Some(to), looked).await,
+        };
+        match (found, &self.delivery) {
+            (Found::Answers, _) => None,
+            (Found::OwnAddressOnly(witness), Some(delivery)) => {
+                Some(Cause::of_prefix(fault, delivery.prefix, witness))
+            }
+            _ if is_proven || self.silence.extent().destinations >= MANY => {
+                Some(Cause::of_silence(fault, to))
+            }
+            _ => None,
+        }
+    }
+
+    /// Asks `controls` for an answer, and where none comes, whether `to` answers this host's own address.
+    async fn look(&self, controls: Vec<Tried>, to: Option<SocketAddrV6>, looked: &mut Option<Look>) -> Found {
+        let mut found = match ask(controls.into_iter().map(Control::from), &self.connects).await {
+            Reply::None(silent) => {
+                for to in silent {
+                    self.silence.note(*to.ip());
+                }
+                Found::Nobody
+            }
+            Reply::Some(_) => {
+                self.silence.heard(Instant::now());
+                Found::Answers
+            }
+            Reply::Unknown => Found::Answers,
+        };
+        if let (Found::Nobody, Some(to), Some(_)) = (found, to, &self.delivery)
+            && to.ip().to_ipv4_mapped().is_none()
+        {
+            let own = std::iter::once(Control::from((to, None)));
+            if let Reply::Some(witness) = ask(own, &self.connects).await {
+                found = Found::OwnAddressOnly(witness);
+            }
+        }
+        *looked = Some(Look {
+            at: Instant::now(),
+            found,
+        });
+        found
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -320,141 +446,26 @@ impl Outage {
     }
 }
 
-fn not_delivered_text(prefix: Prefix) -> String {
-    format!("{prefix} is not delivered to this host any more, so no answer arrives")
+/// From when on an answer to anybody tells that the way was there when an attempt that began at `began` ended.
+fn of_late(began: Instant) -> Instant {
+    let now = Instant::now();
+    let half_way = began + (now - began) / 2;
+    now.checked_sub(LATE).map_or(half_way, |late| late.max(half_way))
+}
+
+/// What the last look found, while that holds.
+fn lasting(looked: &Option<Look>) -> Option<Found> {
+    let look = looked.filter(|look| look.at.elapsed() < LOOK_HOLDS);
+    look.map(|look| look.found)
+}
+
+/// Whether nothing of the destination itself was heard: its connection did not come about.
+fn is_of_the_way(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::ConnectTimeout | ErrorKind::Prohibited | ErrorKind::Proxy
+    )
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::site::connects::connect_limit;
-    use crate::site::rate::Rate;
-    use crate::stats::events;
-
-    const LONGEST: Duration = Duration::from_secs(600);
-
-    fn told() -> (Outage, events::Events) {
-        let (sink, events) = events::channel();
-        (
-            Outage::new(LONGEST, false, None, connect_limit(Rate::Max), sink),
-            events,
-        )
-    }
-
-    fn fault(kind: ErrorKind) -> Fault {
-        Fault::new(kind, "so")
-    }
-
-    #[test]
-    fn one_item_a_second_finds_out_whether_it_is_over_and_ten_minutes_are_the_end() {
-        let (mut state, start) = (State::default(), Instant::now());
-        assert_eq!(state.admit(start, LONGEST), Admission::Go);
-        assert!(state.begin(start, "no route".to_owned()));
-        assert!(!state.begin(start, "again".to_owned()), "it is told once");
-        let mut left = 0;
-        for tenth in 0..6000 {
-            let now = start + Duration::from_millis(100) * tenth;
-            match state.admit(now, LONGEST) {
-                Admission::Go => left += 1,
-                Admission::Wait(until) => assert!(until > now && until <= now + PROBE_PAUSE),
-                Admission::TooLong(_) => panic!("too early: {tenth}"),
-            }
-        }
-        assert_eq!(left, 599);
-        let end = state.admit(start + LONGEST, LONGEST);
-        assert_eq!(end, Admission::TooLong("no route".to_owned()));
-    }
-
-    #[test]
-    fn only_what_began_during_an_outage_ends_it_and_what_overlapped_it_is_excused() {
-        let (mut state, start) = (State::default(), Instant::now());
-        let second = Duration::from_secs(1);
-        state.begin(start + second, "no route".to_owned());
-        assert_eq!(
-            state.heard(start, start + 2 * second),
-            None,
-            "an answer of before"
-        );
-        assert_eq!(
-            state.heard(start + 3 * second, start + 4 * second),
-            Some(3 * second)
-        );
-        assert!(state.overlaps(start), "a request of before that came to nothing");
-        assert!(!state.overlaps(start + 5 * second));
-    }
-
-    #[tokio::test]
-    async fn while_nothing_was_ever_reached_no_route_is_an_outage_and_a_timeout_is_none() {
-        let (outage, events) = told();
-        let began = Instant::now();
-        let here = Some("[::1]:9".parse().unwrap());
-        for kind in [
-            ErrorKind::ConnectTimeout,
-            ErrorKind::Ports,
-            ErrorKind::Dns,
-            ErrorKind::NoName,
-        ] {
-            assert!(!outage.explains(&fault(kind), began, here).await, "{kind}");
-        }
-        assert!(outage.explains(&fault(ErrorKind::NoRoute), began, here).await);
-        let notice = events.next().await;
-        assert!(
-            notice.contains("no destination is reached (so): waiting"),
-            "{notice}"
-        );
-        assert!(
-            outage
-                .explains(&fault(ErrorKind::ConnectTimeout), began, here)
-                .await,
-            "during it"
-        );
-        assert!(
-            !outage
-                .explains(&fault(ErrorKind::ConnectRefused), Instant::now(), here)
-                .await
-        );
-        let notice = events.next().await;
-        assert!(notice.contains("going on"), "an answer ends it: {notice}");
-        assert!(
-            !outage
-                .explains(&fault(ErrorKind::Ports), Instant::now(), here)
-                .await
-        );
-    }
-
-    #[tokio::test]
-    async fn no_route_to_one_is_its_own_as_long_as_another_one_answers() {
-        let (outage, _events) = told();
-        let listener = tokio::net::TcpListener::bind("[::1]:0").await.unwrap();
-        let std::net::SocketAddr::V6(to) = listener.local_addr().unwrap() else {
-            panic!("IPv6 listener")
-        };
-        outage.reached(to, None);
-        assert!(
-            !outage
-                .explains(&fault(ErrorKind::NoRoute), Instant::now(), None)
-                .await
-        );
-        // It need not be the same port: a refusal is an answer too.
-        drop(listener);
-        *outage.looking.lock().await = None;
-        assert!(
-            !outage
-                .explains(&fault(ErrorKind::NoRoute), Instant::now(), None)
-                .await
-        );
-    }
-
-    #[tokio::test]
-    async fn a_prefix_that_goes_silent_is_this_hosts_where_it_is_not_delivered_any_more() {
-        let (sink, _events) = events::channel();
-        let prefix = "2001:db8:6::/64".parse().unwrap();
-        let check = DeliveryCheck::new(prefix, || Box::pin(async { Some(false) }));
-        let outage = Outage::new(Duration::ZERO, false, Some(check), connect_limit(Rate::Max), sink);
-        let timeout = fault(ErrorKind::ConnectTimeout);
-        assert!(outage.explains(&timeout, Instant::now(), None).await);
-        let drain = Drain::default();
-        assert!(!outage.admit(&drain).await && drain.is_cancelled());
-        assert!(outage.ended().unwrap().contains("is not delivered to this host"));
-    }
-}
+mod tests;

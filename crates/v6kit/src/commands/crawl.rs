@@ -312,7 +312,8 @@ fn exit_of(summary: &Summary, interrupted: bool, go_on: &str, retry: &str, print
         && !summary.complete
     {
         printer.warning(format!(
-            "stopped: {cause}, for longer than --max-outage; no site has refused, and no attempt was used up"
+            "stopped: {cause}, for longer than --max-outage; no site has refused, and what was tried meanwhile used up no \
+             attempt"
         ));
         printer.note(format!(
             "{} items are left; to go on when this host reaches others again (`v6kit verify` looks into it): {go_on}",

@@ -11,7 +11,6 @@ use crate::connect::connection::{Connection, LastAnswer};
 use crate::engine::retry_policy::{Address, Decision, Next, Signal};
 use crate::engine::shard::Shard;
 use crate::site::breaker::ProbeVerdict;
-use crate::site::dialling::Dialer;
 use crate::site::outage::PROBE_PAUSE;
 use crate::site::rate::OnLimit;
 use crate::site::{Permit, Site};
@@ -103,8 +102,8 @@ pub(super) async fn set_aside(
     began: Instant,
     fault: &Fault,
 ) -> bool {
-    let Dialer { outage, tried, .. } = &shard.dialer;
-    if !outage.explains(fault, began, tried.get()).await {
+    let tried = context.site.tried.get();
+    if !shard.dialer.outage.explains(fault, began, tried).await {
         return false;
     }
     if context.permit == Permit::Probe {
@@ -147,6 +146,10 @@ fn watch(shard: &Shard, site: &Site, permit: Permit, fault: Option<&Fault>) {
         return;
     }
     if site.probed(fault) == ProbeVerdict::Hopeless {
+        // Who was never heard of has not refused.
+        if fault.is_some_and(|fault| shard.dialer.outage.begins_with(fault, site.tried.get())) {
+            return;
+        }
         let share = budget.share * 100.0;
         let last = fault.map(|fault| format!(": {fault}")).unwrap_or_default();
         shard.refuse(format!(
