@@ -28,5 +28,5 @@ pub use json::is_portable;
 pub use order::{Order, VisitOrder};
 pub use ordinals::{NotOrdinals, Ordinals};
 pub use outcome::{ErrorKind, Fault, Outcome, drives_terminals};
-pub use protocol::{ACCEPTED_CODINGS, Answer, Coding, HttpVersion, Protocol, TransferCoding};
+pub use protocol::{ACCEPTED_CODINGS, Answer, Coding, HttpVersion, Protocol, TransferCoding, without_mark};
 pub use retry_after::retry_after;

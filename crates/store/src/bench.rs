@@ -91,7 +91,11 @@ pub fn store(
                     headers: &headers,
                     body: b"",
                 }),
-                answer: Some(Payload { headers: &came, body }),
+                answer: Some(Payload {
+                    headers: &came,
+                    body,
+                    portable: None,
+                }),
                 fault: None,
             },
         );

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
 use serde_json::value::RawValue;
-use v6kit_model::{Fault, Headers, Outcome};
+use v6kit_model::{Fault, Headers, Outcome, is_portable, without_mark};
 
 #[cfg(feature = "parquet")]
 pub(crate) use self::json::{push_milliseconds, push_number, push_text};
@@ -87,4 +87,14 @@ pub struct Payload<'a> {
     pub headers: &'a Headers,
     /// The body.
     pub body: &'a [u8],
+    /// Whether it is JSON that every reader takes, where that is known.
+    pub portable: Option<bool>,
+}
+
+impl Payload<'_> {
+    /// Whether the body is JSON that every reader takes.
+    fn is_portable(&self) -> bool {
+        let look = || is_portable(without_mark(self.body));
+        self.portable.unwrap_or_else(look)
+    }
 }

@@ -329,6 +329,7 @@ impl WarcReader {
             answer: Some(Payload {
                 headers: &headers.into(),
                 body,
+                portable: None,
             }),
             fault: fault.as_ref(),
         };

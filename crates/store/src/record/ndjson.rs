@@ -10,7 +10,7 @@ use http::HeaderMap;
 use http::header::{CONTENT_TYPE, SET_COOKIE};
 use serde_json::value::RawValue;
 use v6kit_base::push_address;
-use v6kit_model::{Fault, Headers, is_portable};
+use v6kit_model::{Fault, Headers, without_mark};
 
 use super::json::{push_json, push_milliseconds, push_number, push_text};
 use super::{Payload, Record, Timing};
@@ -103,7 +103,7 @@ impl RecordWriter {
     /// The body, or of a JSON body those fields that are wanted.
     fn push_body(&self, out: &mut Vec<u8>, payload: &Payload<'_>) {
         let body = without_mark(payload.body);
-        if self.extract.is_empty() || !looks_like_json(body, payload.headers) || !is_portable(body) {
+        if self.extract.is_empty() || !looks_like_json(body, payload.headers) || !payload.is_portable() {
             return push_payload(out, payload);
         }
         let Ok(document) = serde_json::from_slice::<&RawValue>(body) else {
@@ -219,7 +219,7 @@ fn push_fault(out: &mut Vec<u8>, fault: &Fault) {
 fn push_payload(out: &mut Vec<u8>, payload: &Payload<'_>) {
     let body = payload.body;
     let json = without_mark(body);
-    if looks_like_json(json, payload.headers) && is_portable(json) {
+    if looks_like_json(json, payload.headers) && payload.is_portable() {
         out.extend_from_slice(b",\"body\":");
         push_json(out, json.trim_ascii());
     } else if let Ok(text) = std::str::from_utf8(body)
@@ -235,11 +235,6 @@ fn push_payload(out: &mut Vec<u8>, payload: &Payload<'_>) {
         out.truncate(start + written);
         out.push(b'"');
     }
-}
-
-/// A text without the byte order mark that it may begin with, which is no part of it (RFC 8259 section 8.1).
-fn without_mark(body: &[u8]) -> &[u8] {
-    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
 }
 
 /// By its type, or, where the type says otherwise or nothing, by its first character: no text begins like
@@ -296,6 +291,7 @@ mod tests {
         let text = line(&record(Ok(Payload {
             headers: &headers.into(),
             body,
+            portable: None,
         })));
         let parsed: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert!(parsed.is_object());
@@ -316,7 +312,8 @@ mod tests {
         assert_eq!(
             line(&record(Ok(Payload {
                 headers: &headers,
-                body
+                body,
+                portable: None,
             }))),
             "{\"pos\":7,\"url\":\"http://h/8\",\"outcome\":\"ok\",\"status\":200,\"from\":\"2001:db8::7\",\
              \"at\":\"2026-01-01T00:00:00.123Z\",\"ms\":12.3,\"attempts\":1,\"body\":{\"id\": 8}}\n"
@@ -404,6 +401,7 @@ mod tests {
         let payload = Payload {
             headers: &headers.into(),
             body,
+            portable: None,
         };
         RecordWriter::new(storage).write(&record(Ok(payload)), &mut out);
         serde_json::from_slice(&out).unwrap()

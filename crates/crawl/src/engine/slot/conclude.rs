@@ -68,6 +68,7 @@ pub(super) async fn conclude(
                 answer: answer.as_ref().map(|answer| Payload {
                     headers: &answer.headers,
                     body: &answer.body,
+                    portable: answer.portable.get().copied(),
                 }),
                 ..context.record(fault)
             };
