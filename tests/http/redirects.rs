@@ -46,13 +46,17 @@ fn redirects_are_followed_as_far_as_asked() {
             crawl $format 'http://[::1]:8080/chain/{{1,2,3}}' --redirects 3 -u a:b --format $format
             "$V6KIT" crawl cat "$T/$format" >"$T/$format.ndjson"
         done
-        zcat "$T"/warc/*.warc.gz | grep -a WARC-Target-URI | sort | uniq -c
+        zcat "$T"/warc/*.warc.gz | grep -a WARC-Target-URI | LC_ALL=C sort | uniq -c
         crawl all 'http://[::1]:8080/chain/{{1,2,3}}' --redirects 4 -u a:b
         "#
     ));
     assert_eq!(
         scene.run.stdout,
-        "none 1\nfew 1\nall 0\nloop 1\nwarc 0\nparquet 0\n      6 WARC-Target-URI: http://[::1]:8080/end\r\nall 0\n",
+        "none 1\nfew 1\nall 0\nloop 1\nwarc 0\nparquet 0\n      2 WARC-Target-URI: http://[::1]:8080/chain/1\r
+      4 WARC-Target-URI: http://[::1]:8080/chain/2\r
+      2 WARC-Target-URI: http://[::1]:8080/chain/3\r
+      4 WARC-Target-URI: http://[::1]:8080/chain/3?x=y\r
+      6 WARC-Target-URI: http://[::1]:8080/end\r\nall 0\n",
         "{}",
         scene.run
     );

@@ -37,7 +37,8 @@ def warc(directory):
         with open(name, "rb") as file:
             for record in ArchiveIterator(file, check_digests="raise"):
                 fields = record.rec_headers
-                if record.rec_type == "response":
+                # One that led elsewhere is no item's.
+                if record.rec_type == "response" and fields.get_header("V6kit-Pos"):
                     body = record.content_stream().read().decode()
                     status = int(record.http_headers.get_statuscode())
                     outcome = fields.get_header("V6kit-Outcome")

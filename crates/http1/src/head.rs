@@ -79,6 +79,22 @@ impl Head {
         self.version
     }
 
+    /// What the status line says behind the status; empty for nothing.
+    #[must_use]
+    pub fn reason(&self) -> &[u8] {
+        let line = self
+            .text()
+            .split(|byte| *byte == b'\n')
+            .next()
+            .unwrap_or_default();
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        line.splitn(3, |byte| *byte == b' ').nth(2).unwrap_or_default()
+    }
+
+    fn text(&self) -> &[u8] {
+        self.mended.as_deref().unwrap_or(&self.raw)
+    }
+
     /// All that came, from the status line to the blank line.
     #[must_use]
     pub fn raw(&self) -> &Bytes {
@@ -89,7 +105,7 @@ impl Head {
     /// read are only in [`Head::raw`].
     #[must_use]
     pub fn fields(&self) -> Fields<'_> {
-        let text = self.mended.as_deref().unwrap_or(&self.raw);
+        let text = self.text();
         let first = memchr::memchr(b'\n', text).map_or(text.len(), |at| at + 1);
         Fields(&text[first..])
     }

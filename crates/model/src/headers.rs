@@ -23,6 +23,12 @@ impl Headers {
         self.head.as_ref().map(Head::raw)
     }
 
+    /// The head of an answer over HTTP/1.1.
+    #[must_use]
+    pub fn head(&self) -> Option<&Head> {
+        self.head.as_ref()
+    }
+
     /// The value of the first field of that name.
     #[must_use]
     pub fn get(&self, name: &HeaderName) -> Option<&[u8]> {

@@ -30,3 +30,4 @@ pub use ordinals::{NotOrdinals, Ordinals};
 pub use outcome::{ErrorKind, Fault, Outcome, drives_terminals};
 pub use protocol::{ACCEPTED_CODINGS, Answer, Coding, HttpVersion, Protocol, TransferCoding, without_mark};
 pub use retry_after::retry_after;
+pub use v6kit_http1::{Head, Version};

@@ -11,7 +11,7 @@ use crate::disk::{Disk, KeepFree};
 use crate::frame::{Fill, OpenFrame, Pushed};
 use crate::job_directory::JobDirectory;
 use crate::ledger::{Extent, HeldLeases, Leased, Ledger};
-use crate::record::{Payload, Record, Sent, Timing};
+use crate::record::{Payload, Record, Sent, Timing, Way};
 use crate::storage::{Compression, Storage};
 use crate::writer::{Archive, StoreError};
 
@@ -85,9 +85,11 @@ pub fn store(
                 attempts: 1,
                 timing: Timing::default(),
                 final_url: None,
+                way: Way::default(),
                 sent: Some(Sent {
                     method: &Method::GET,
                     path: &url["https://api.example.org".len()..],
+                    host: b"api.example.org",
                     headers: &headers,
                     body: b"",
                 }),

@@ -17,6 +17,9 @@ const LONG_WINDOW_LOG: u32 = 27;
 /// Deflate, no name, no time, and an operating system that is not told.
 const GZIP_HEADER: &[u8] = &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
 
+/// The room for a record that is kept for the next, in bytes.
+const LARGEST_KEPT: usize = 1 << 20;
+
 /// What is written of a merged frame at once, in bytes.
 const MERGE_BUFFER: usize = 256 << 10;
 
@@ -31,6 +34,10 @@ pub(crate) struct Encoder {
     zstd: Option<zstd::bulk::Compressor<'static>>,
     /// The same of deflate: an item has two members, and making the context costs more than they do.
     deflate: Compress,
+    /// The name of the warcinfo record of the file that is being written.
+    info: String,
+    /// A record with that name.
+    member: Vec<u8>,
 }
 
 impl fmt::Debug for Encoder {
@@ -46,6 +53,8 @@ impl Encoder {
             compression,
             zstd: None,
             deflate: Compress::new(flate2::Compression::new(GZIP_LEVEL), false),
+            info: String::new(),
+            member: Vec::new(),
         }
     }
 
@@ -66,34 +75,46 @@ impl Encoder {
         out.flush()
     }
 
-    /// What a segment begins with, before its first frame.
-    pub(crate) fn preamble(&mut self) -> io::Result<Vec<u8>> {
+    /// What the file called `file` begins with, before its first frame. What is encoded from now on is for it.
+    pub(crate) fn preamble(&mut self, file: &str) -> io::Result<Vec<u8>> {
         let mut out = Vec::new();
         if self.format == Format::Warc {
-            let info = warc::info();
-            self.encode_members(&info, &[info.len()], &mut out)?;
+            self.info = warc::info_id();
+            self.encode_member(&warc::info(&self.info, file), &mut out)?;
         }
         Ok(out)
     }
 
-    /// A gzip member (RFC 1952 section 2.3) for each part of `records` that ends at one of `ends`.
+    /// A gzip member for each part of `records` that ends at one of `ends`, as records of the present file.
     fn encode_members(&mut self, records: &[u8], ends: &[usize], out: &mut Vec<u8>) -> io::Result<()> {
+        let mut member = std::mem::take(&mut self.member);
         let mut from = 0;
         for &end in ends {
-            let member = &records[from..end];
-            out.extend_from_slice(GZIP_HEADER);
-            self.deflate.reset();
-            // As much as deflate needs where nothing can be compressed (RFC 1951 section 3.2.4), and more.
-            out.reserve(member.len() + member.len() / 1000 + 64);
-            match self.deflate.compress_vec(member, out, FlushCompress::Finish) {
-                Ok(flate2::Status::StreamEnd) => {}
-                Ok(_) => return Err(io::Error::other("deflate has not come to its end")),
-                Err(error) => return Err(error.into()),
-            }
-            out.extend_from_slice(&crc32fast::hash(member).to_le_bytes());
-            out.extend_from_slice(&(member.len() as u32).to_le_bytes());
+            member.clear();
+            warc::push_with_info(&records[from..end], &self.info, &mut member);
+            self.encode_member(&member, out)?;
             from = end;
         }
+        // One large body must not be paid for until the end.
+        if member.capacity() <= LARGEST_KEPT {
+            self.member = member;
+        }
+        Ok(())
+    }
+
+    /// A gzip member (RFC 1952 section 2.3).
+    fn encode_member(&mut self, member: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
+        out.extend_from_slice(GZIP_HEADER);
+        self.deflate.reset();
+        // As much as deflate needs where nothing can be compressed (RFC 1951 section 3.2.4), and more.
+        out.reserve(member.len() + member.len() / 1000 + 64);
+        match self.deflate.compress_vec(member, out, FlushCompress::Finish) {
+            Ok(flate2::Status::StreamEnd) => {}
+            Ok(_) => return Err(io::Error::other("deflate has not come to its end")),
+            Err(error) => return Err(error.into()),
+        }
+        out.extend_from_slice(&crc32fast::hash(member).to_le_bytes());
+        out.extend_from_slice(&(member.len() as u32).to_le_bytes());
         Ok(())
     }
 
@@ -135,21 +156,15 @@ mod tests {
             })
             .collect();
         let parts = [b"text ".repeat(1000), noise, Vec::new()];
-        let ends: Vec<usize> = parts
-            .iter()
-            .scan(0, |end, part| {
-                *end += part.len();
-                Some(*end)
-            })
-            .collect();
         let compression = Compression {
             level: 3,
             reach: Reach::OfLevel,
         };
+        let mut encoder = Encoder::new(Format::Warc, compression);
         let mut out = Vec::new();
-        Encoder::new(Format::Warc, compression)
-            .encode_members(&parts.concat(), &ends, &mut out)
-            .unwrap();
+        for part in &parts {
+            encoder.encode_member(part, &mut out).unwrap();
+        }
         let mut rest = out.as_slice();
         for part in &parts {
             let mut member = flate2::bufread::GzDecoder::new(rest);

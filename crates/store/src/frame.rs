@@ -267,6 +267,7 @@ mod tests {
             attempts: 1,
             timing: crate::record::Timing::default(),
             final_url: None,
+            way: crate::record::Way::default(),
             sent: None,
             answer: None,
             fault: None,

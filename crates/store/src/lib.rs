@@ -44,7 +44,7 @@ pub use ledger::{
     LedgerError, RecentPace, Renewal, SqliteLedger, Standing,
 };
 pub use memory::MemoryBudget;
-pub use record::{Payload, Record, Sent, Timing};
+pub use record::{Hop, Payload, Record, Sent, Timing, Way};
 pub use segment::{Room, SegmentDirectory, SegmentSink, SegmentStore};
 pub use storage::{
     BUILD_WITH_ALL, Compression, Content, FailedBody, FieldPath, Format, NotAPath, Reach, Storage,

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
 use serde_json::value::RawValue;
-use v6kit_model::{Fault, Headers, Outcome, is_portable, without_mark};
+use v6kit_model::{Answer, Fault, Headers, Outcome, Protocol, is_portable, without_mark};
 
 #[cfg(feature = "parquet")]
 pub(crate) use self::json::{push_milliseconds, push_number, push_text};
@@ -37,6 +37,8 @@ pub struct Record<'a> {
     pub attempts: u32,
     /// Where redirects led to, where they were followed.
     pub final_url: Option<&'a str>,
+    /// The way that the answer came.
+    pub way: Way<'a>,
     /// What the last attempt sent, where it got as far as that.
     pub sent: Option<Sent<'a>>,
     /// The whole answer, where one came, whether it is data or not.
@@ -67,6 +69,57 @@ pub struct Timing {
     pub first_byte: Option<Duration>,
 }
 
+/// The way that an answer came.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Way<'a> {
+    /// When the last request began, where that is not when the attempt did.
+    pub at: Option<SystemTime>,
+    /// The address of the server; `None` without a connection, and through a proxy.
+    pub peer: Option<Ipv6Addr>,
+    /// The version of HTTP.
+    pub protocol: Option<Protocol>,
+    /// The answers that led here, first to last, where they are kept.
+    pub hops: &'a [Hop],
+}
+
+/// An answer that led elsewhere, and what had been asked.
+#[derive(Debug)]
+pub struct Hop {
+    /// What was asked for.
+    pub url: String,
+    /// When.
+    pub at: SystemTime,
+    /// The address of the server; `None` through a proxy.
+    pub peer: Option<Ipv6Addr>,
+    /// The version of HTTP.
+    pub protocol: Protocol,
+    /// What came.
+    pub answer: Answer,
+    /// The method that was sent.
+    pub method: http::Method,
+    /// The request target: path and query.
+    pub path: String,
+    /// The value of Host.
+    pub host: Vec<u8>,
+    /// The headers that were sent.
+    pub headers: HeaderMap,
+    /// The body that was sent; empty for none.
+    pub body: bytes::Bytes,
+}
+
+impl Hop {
+    /// What was asked.
+    pub(crate) fn sent(&self) -> Sent<'_> {
+        Sent {
+            method: &self.method,
+            path: &self.path,
+            host: &self.host,
+            headers: &self.headers,
+            body: &self.body,
+        }
+    }
+}
+
 /// A request as it was sent.
 #[derive(Debug, Clone, Copy)]
 pub struct Sent<'a> {
@@ -74,6 +127,8 @@ pub struct Sent<'a> {
     pub method: &'a http::Method,
     /// The request target: path and query.
     pub path: &'a str,
+    /// The value of Host.
+    pub host: &'a [u8],
     /// The headers.
     pub headers: &'a HeaderMap,
     /// The body; empty for none.

@@ -1,27 +1,34 @@
 //! WARC 1.1 (ISO 28500:2017): what was sent and what came, as it was.
 //!
-//! An item with an answer is a `response` and a `request` record; one without is a `metadata` record that
-//! holds the line that ndjson would have. What a record of HTTP cannot tell is in `V6kit-` fields of the
-//! response, and the outcome of an item in the field of its first record.
+//! An item with an answer is a `response` and a `request` record, behind those of each answer that led there; one
+//! without is a `metadata` record that holds the line that ndjson would have. What a record of HTTP cannot tell is
+//! in `V6kit-` fields of the response, and the outcome of an item in a field of the record that is the item's.
+//! Fields are those that came, but for what was undone: content codings, and the framing where there is a body.
 
-use std::collections::HashMap;
+mod read;
+
 use std::fmt::Write as _;
-use std::io::{self, BufRead};
-use std::time::{Duration, SystemTime};
+use std::net::Ipv6Addr;
+use std::time::SystemTime;
 
 use data_encoding::BASE32;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HOST, LOCATION, TRANSFER_ENCODING};
+use http::{HeaderName, Method, StatusCode};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::Rng;
-use serde_json::value::RawValue;
 use sha1::{Digest, Sha1};
 use v6kit_model::input::shown;
-use v6kit_model::{ErrorKind, Fault};
+use v6kit_model::url::{text_of, without_credentials};
+use v6kit_model::{Head, Protocol, Version};
 
-use crate::record::{Payload, Record, RecordWriter, Sent, Timing, push_timing};
+pub(crate) use self::read::WarcReader;
+use crate::record::{Hop, Payload, Record, RecordWriter, Sent, push_timing};
 use crate::storage::Storage;
 
 const CRLF: &[u8] = b"\r\n";
+
+/// What every record begins with.
+const VERSION: &str = "WARC/1.1\r\n";
 
 /// Writes records as WARC.
 #[derive(Debug)]
@@ -42,12 +49,21 @@ impl WarcWriter {
 
     /// Appends the WARC records of one item, and to `ends` where each of them ends.
     pub(crate) fn write(&mut self, record: &Record<'_>, out: &mut Vec<u8>, ends: &mut Vec<usize>) {
+        for hop in record.way.hops {
+            self.write_hop(hop, out, ends);
+        }
+        let from = Origin::of(record);
         match (&record.answer, record.status) {
             (Some(answer), Some(status)) => {
-                let id = self.write_response(record, answer, status, out);
+                let method = record.sent.as_ref().map(|sent| sent.method);
+                self.put_response(status, method, answer);
+                let id = self.begin("response", &from, out);
+                push(out, &["WARC-Payload-Digest: ", &digest(answer.body), "\r\n"]);
+                self.push_item(record, out);
+                self.finish("application/http;msgtype=response", out);
                 ends.push(out.len());
                 if let Some(sent) = &record.sent {
-                    self.write_request(record, sent, &id, out);
+                    self.write_request(&from, sent, &id, out);
                     ends.push(out.len());
                 }
             }
@@ -58,57 +74,97 @@ impl WarcWriter {
         }
     }
 
-    fn write_response(
-        &mut self,
-        record: &Record<'_>,
-        answer: &Payload<'_>,
-        status: StatusCode,
-        out: &mut Vec<u8>,
-    ) -> String {
-        self.block.clear();
-        push(
-            &mut self.block,
-            &[
-                "HTTP/1.1 ",
-                status.as_str(),
-                " ",
-                status.canonical_reason().unwrap_or(""),
-            ],
-        );
-        let length = HeaderValue::from(answer.body.len());
-        let headers = answer
-            .headers
-            .map()
-            .iter()
-            // The body is whole here and in one piece.
-            .filter(|(name, _)| !is_framing(name))
-            .chain([(&http::header::CONTENT_LENGTH, &length)]);
-        push_headers(&mut self.block, headers);
-        let payload_digest = digest(answer.body);
-        self.block.extend_from_slice(answer.body);
-
-        let id = self.id();
-        self.begin("response", &id, target(record), record, out);
-        push(out, &["WARC-Payload-Digest: ", &payload_digest, "\r\n"]);
-        self.push_fields(record, out);
+    /// The answer that led elsewhere and its request, which are no item's.
+    fn write_hop(&mut self, hop: &Hop, out: &mut Vec<u8>, ends: &mut Vec<usize>) {
+        let from = Origin {
+            url: &hop.url,
+            at: hop.at,
+            peer: hop.peer,
+            protocol: Some(hop.protocol),
+        };
+        let answer = Payload {
+            headers: &hop.answer.headers,
+            body: &hop.answer.body,
+            portable: None,
+        };
+        self.put_response(hop.answer.status, Some(&hop.method), &answer);
+        let id = self.begin("response", &from, out);
+        push(out, &["WARC-Payload-Digest: ", &digest(answer.body), "\r\n"]);
         self.finish("application/http;msgtype=response", out);
-        id
+        ends.push(out.len());
+        self.write_request(&from, &hop.sent(), &id, out);
+        ends.push(out.len());
     }
 
-    fn write_request(&mut self, record: &Record<'_>, sent: &Sent<'_>, response: &str, out: &mut Vec<u8>) {
-        self.block.clear();
-        let slash = if sent.path.starts_with('/') { "" } else { "/" };
-        push(
-            &mut self.block,
-            &[sent.method.as_str(), " ", slash, sent.path, " HTTP/1.1"],
-        );
-        let length = HeaderValue::from(sent.body.len());
-        let length = (!sent.body.is_empty()).then_some((&http::header::CONTENT_LENGTH, &length));
-        push_headers(&mut self.block, sent.headers.iter().chain(length));
-        self.block.extend_from_slice(sent.body);
+    /// Makes the block of a response.
+    fn put_response(&mut self, status: StatusCode, method: Option<&Method>, answer: &Payload<'_>) {
+        let Payload { headers, body, .. } = *answer;
+        let block = &mut self.block;
+        block.clear();
+        let head = headers.head();
+        let version = match head.map(Head::version) {
+            Some(Version::Http10) => "HTTP/1.0 ",
+            Some(Version::Http11) | None => "HTTP/1.1 ",
+        };
+        push(block, &[version, status.as_str(), " "]);
+        match head {
+            Some(head) => block.extend_from_slice(head.reason()),
+            None => push(block, &[status.canonical_reason().unwrap_or("")]),
+        }
+        block.extend_from_slice(CRLF);
+        // What it says of a length is about the answer to another method or at another time (RFC 9110 section 8.6).
+        let is_without_body = body.is_empty() && has_no_body(status, method);
+        let is_decoded = headers.get(&CONTENT_ENCODING).is_none();
+        let is_kept = |name: &str| {
+            let is = |other: HeaderName| name.eq_ignore_ascii_case(other.as_str());
+            let is_framing = is(CONTENT_LENGTH) || is(TRANSFER_ENCODING);
+            // The body is whole here and in one piece.
+            (is_without_body || !is_framing) && !(is_decoded && is(CONTENT_ENCODING))
+        };
+        let mut push_kept = |name: &str, value: &[u8]| {
+            if !is_kept(name) {
+            } else if name.eq_ignore_ascii_case(LOCATION.as_str()) && value.contains(&b'@') {
+                // Of passwords nothing is stored.
+                let value = text_of(value);
+                push_field(block, name, without_credentials(&value).as_bytes());
+            } else {
+                push_field(block, name, value);
+            }
+        };
+        match head {
+            Some(head) => head.fields().for_each(|(name, value)| push_kept(name, value)),
+            None => headers
+                .map()
+                .iter()
+                .for_each(|(name, value)| push_kept(name.as_str(), value.as_bytes())),
+        }
+        if !is_without_body {
+            push(block, &["Content-Length: ", &body.len().to_string(), "\r\n"]);
+        }
+        block.extend_from_slice(CRLF);
+        block.extend_from_slice(body);
+    }
 
-        let id = self.id();
-        self.begin("request", &id, target(record), record, out);
+    fn write_request(&mut self, from: &Origin<'_>, sent: &Sent<'_>, response: &str, out: &mut Vec<u8>) {
+        let block = &mut self.block;
+        block.clear();
+        let slash = if sent.path.starts_with('/') { "" } else { "/" };
+        push(block, &[sent.method.as_str(), " ", slash, sent.path]);
+        push(block, &[" HTTP/1.1\r\n"]);
+        push_field(block, "Host", sent.host);
+        for (name, value) in sent.headers.iter().filter(|(name, _)| *name != HOST) {
+            if value.is_sensitive() {
+                push_field(block, name.as_str(), shown(value).as_bytes());
+            } else {
+                push_field(block, name.as_str(), value.as_bytes());
+            }
+        }
+        if !sent.body.is_empty() || matches!(*sent.method, Method::POST | Method::PUT | Method::PATCH) {
+            push(block, &["Content-Length: ", &sent.body.len().to_string(), "\r\n"]);
+        }
+        block.extend_from_slice(CRLF);
+        block.extend_from_slice(sent.body);
+        self.begin("request", from, out);
         push(out, &["WARC-Concurrent-To: <", response, ">\r\n"]);
         self.finish("application/http;msgtype=request", out);
     }
@@ -118,23 +174,37 @@ impl WarcWriter {
         line.clear();
         self.lines.write(record, &mut line);
         self.block = line;
-        let id = self.id();
-        self.begin("metadata", &id, record.url, record, out);
+        let from = Origin {
+            url: record.url,
+            ..Origin::of(record)
+        };
+        self.begin("metadata", &from, out);
         push(out, &["V6kit-Outcome: ", record.outcome().as_str(), "\r\n"]);
         self.finish("application/json", out);
     }
 
-    fn begin(&mut self, kind: &str, id: &str, target: &str, record: &Record<'_>, out: &mut Vec<u8>) {
-        push(
-            out,
-            &["WARC/1.1\r\nWARC-Type: ", kind, "\r\nWARC-Record-ID: <", id],
-        );
-        push(out, &[">\r\nWARC-Target-URI: ", target, "\r\nWARC-Date: "]);
-        self.lines.push_time(out, record.at);
+    /// Begins a record of this kind; its name.
+    fn begin(&mut self, kind: &str, from: &Origin<'_>, out: &mut Vec<u8>) -> String {
+        let id = self.id();
+        push(out, &[VERSION, "WARC-Type: ", kind, "\r\nWARC-Record-ID: <", &id]);
+        push(out, &[">\r\nWARC-Target-URI: ", from.url, "\r\nWARC-Date: "]);
+        self.lines.push_time(out, from.at);
         out.extend_from_slice(CRLF);
+        if let Some(peer) = from.peer {
+            push(out, &["WARC-IP-Address: ", &peer.to_string(), "\r\n"]);
+        }
+        if let Some(protocol) = from.protocol {
+            let name = match protocol {
+                Protocol::Http1 => "http/1.1",
+                Protocol::Http2 if from.url.starts_with("https:") => "h2",
+                Protocol::Http2 => "h2c",
+            };
+            push(out, &["WARC-Protocol: ", name, "\r\n"]);
+        }
+        id
     }
 
-    fn push_fields(&mut self, record: &Record<'_>, out: &mut Vec<u8>) {
+    fn push_item(&mut self, record: &Record<'_>, out: &mut Vec<u8>) {
         let mut fields = format!(
             "V6kit-Outcome: {}\r\nV6kit-Pos: {}\r\nV6kit-Attempts: {}\r\nV6kit-Microseconds: {}\r\n",
             record.outcome(),
@@ -162,6 +232,11 @@ impl WarcWriter {
             push_timing(out, &record.timing);
             out.extend_from_slice(CRLF);
         }
+        if record.way.at.is_some() {
+            push(out, &["V6kit-At: "]);
+            self.lines.push_time(out, record.at);
+            out.extend_from_slice(CRLF);
+        }
     }
 
     /// The rest of a record whose block is [`WarcWriter::block`].
@@ -181,42 +256,66 @@ impl WarcWriter {
     }
 }
 
-/// Where the answer came from: behind all redirects.
-fn target<'a>(record: &Record<'a>) -> &'a str {
-    record.final_url.unwrap_or(record.url)
+/// Where the block of a record came from.
+struct Origin<'a> {
+    url: &'a str,
+    at: SystemTime,
+    peer: Option<Ipv6Addr>,
+    protocol: Option<Protocol>,
 }
 
-/// The `warcinfo` record that a file begins with.
-pub(crate) fn info() -> Vec<u8> {
+impl<'a> Origin<'a> {
+    /// Of the last answer, behind all redirects.
+    fn of(record: &Record<'a>) -> Self {
+        Self {
+            url: record.final_url.unwrap_or(record.url),
+            at: record.way.at.unwrap_or(record.at),
+            peer: record.way.peer,
+            protocol: record.way.protocol,
+        }
+    }
+}
+
+/// Whether an answer has no body whatever its header says (RFC 9112 section 6.3).
+fn has_no_body(status: StatusCode, method: Option<&Method>) -> bool {
+    method == Some(&Method::HEAD)
+        || status.is_informational()
+        || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+}
+
+/// A name for the `warcinfo` record of a file.
+pub(crate) fn info_id() -> String {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    // One a file: the time and the process are enough to tell it from others.
+    let seed = u128::from(std::process::id()) << 96 ^ since.unwrap_or_default().as_nanos();
+    urn(seed.to_be_bytes())
+}
+
+/// The `warcinfo` record of that name that the file called `file` begins with.
+pub(crate) fn info(id: &str, file: &str) -> Vec<u8> {
     let block = concat!(
         "software: v6kit/",
         env!("CARGO_PKG_VERSION"),
         "\r\nformat: WARC File Format 1.1\r\n"
     );
-    let now = SystemTime::now();
-    let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    // One a file: the time and the process are enough to tell it from others.
-    let seed = u128::from(std::process::id()) << 96 ^ since.as_nanos();
     let mut out = Vec::new();
     push(
         &mut out,
-        &[
-            "WARC/1.1\r\nWARC-Type: warcinfo\r\nWARC-Record-ID: <",
-            &urn(seed.to_be_bytes()),
-        ],
+        &[VERSION, "WARC-Type: warcinfo\r\nWARC-Record-ID: <", id],
     );
-    push(&mut out, &[">\r\nWARC-Date: "]);
-    RecordWriter::default().push_time(&mut out, now);
-    let length = block.len().to_string();
-    push(
-        &mut out,
-        &[
-            "\r\nContent-Type: application/warc-fields\r\nContent-Length: ",
-            &length,
-        ],
-    );
+    push(&mut out, &[">\r\nWARC-Filename: ", file, "\r\nWARC-Date: "]);
+    RecordWriter::default().push_time(&mut out, SystemTime::now());
+    push(&mut out, &["\r\nContent-Type: application/warc-fields\r\n"]);
+    push(&mut out, &["Content-Length: ", &block.len().to_string()]);
     push(&mut out, &["\r\n\r\n", block, "\r\n\r\n"]);
     out
+}
+
+/// Appends `record` to `out` as one of the file whose `warcinfo` record has the name `info`.
+pub(crate) fn push_with_info(record: &[u8], info: &str, out: &mut Vec<u8>) {
+    let rest = record.strip_prefix(VERSION.as_bytes()).unwrap_or(record);
+    push(out, &[VERSION, "WARC-Warcinfo-ID: <", info, ">\r\n"]);
+    out.extend_from_slice(rest);
 }
 
 fn urn(bytes: [u8; 16]) -> String {
@@ -224,10 +323,6 @@ fn urn(bytes: [u8; 16]) -> String {
         .into_uuid()
         .urn()
         .to_string()
-}
-
-fn is_framing(name: &HeaderName) -> bool {
-    *name == http::header::CONTENT_LENGTH || *name == http::header::TRANSFER_ENCODING
 }
 
 fn digest(data: &[u8]) -> String {
@@ -240,170 +335,11 @@ fn push(out: &mut Vec<u8>, parts: &[&str]) {
         .for_each(|part| out.extend_from_slice(part.as_bytes()));
 }
 
-fn push_headers<'h>(out: &mut Vec<u8>, headers: impl Iterator<Item = (&'h HeaderName, &'h HeaderValue)>) {
-    out.extend_from_slice(CRLF);
-    for (name, value) in headers {
-        push(out, &[name.as_str(), ": "]);
-        if value.is_sensitive() {
-            out.extend_from_slice(shown(value).as_bytes());
-        } else {
-            out.extend_from_slice(value.as_bytes());
-        }
-        out.extend_from_slice(CRLF);
-    }
+fn push_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    push(out, &[name, ": "]);
+    out.extend_from_slice(value);
     out.extend_from_slice(CRLF);
 }
 
-/// Reads what [`WarcWriter`] wrote, and gives each item as the line that ndjson would have.
-#[derive(Debug, Default)]
-pub(crate) struct WarcReader {
-    lines: RecordWriter,
-    line: Vec<u8>,
-}
-
-/// The named fields of a WARC record.
-struct Fields(Vec<(String, String)>);
-
-impl Fields {
-    fn get(&self, name: &str) -> Option<&str> {
-        let found = self.0.iter().find(|(field, _)| field.eq_ignore_ascii_case(name));
-        found.map(|(_, value)| value.as_str())
-    }
-
-    fn require(&self, name: &str) -> io::Result<&str> {
-        self.get(name)
-            .ok_or_else(|| bad(format!("a WARC record without {name}")))
-    }
-
-    fn parse<T: std::str::FromStr>(&self, name: &str) -> io::Result<T> {
-        let text = self.require(name)?;
-        text.parse()
-            .map_err(|_invalid| bad(format!("`{text}` as {name} of a WARC record")))
-    }
-}
-
-impl WarcReader {
-    /// The next item's line, or `None` at the end.
-    pub(crate) fn next(&mut self, records: &mut impl BufRead) -> io::Result<Option<&[u8]>> {
-        loop {
-            let Some(fields) = read_fields(records)? else {
-                return Ok(None);
-            };
-            let mut block = vec![0; fields.parse("Content-Length")?];
-            records.read_exact(&mut block)?;
-            records.read_exact(&mut [0; 4])?;
-            match fields.require("WARC-Type")? {
-                "response" => self.rebuild(&fields, &block)?,
-                "metadata" => self.line = block,
-                _ => continue,
-            }
-            return Ok(Some(&self.line));
-        }
-    }
-
-    fn rebuild(&mut self, fields: &Fields, block: &[u8]) -> io::Result<()> {
-        let (status, headers, body) = read_response(block)?;
-        let fault = fields.get("V6kit-Error").map(read_fault).transpose()?;
-        let at: jiff::Timestamp = fields.parse("WARC-Date")?;
-        let from = fields.get("V6kit-From").map(|_| fields.parse("V6kit-From"));
-        let id: Option<Box<RawValue>> = match fields.get("V6kit-Id") {
-            Some(json) => Some(serde_json::from_str(json)?),
-            None => None,
-        };
-        let timing = fields.get("V6kit-Timing").map(read_timing).transpose()?;
-        self.lines.timing = timing.is_some();
-        let target = fields.require("WARC-Target-URI")?;
-        let asked = fields.get("V6kit-Url");
-        let record = Record {
-            id: id.as_deref(),
-            position: fields.parse("V6kit-Pos")?,
-            url: asked.unwrap_or(target),
-            final_url: asked.map(|_| target),
-            status: Some(status),
-            from: from.transpose()?,
-            at: at.into(),
-            took: Duration::from_micros(fields.parse("V6kit-Microseconds")?),
-            timing: timing.unwrap_or_default(),
-            attempts: fields.parse("V6kit-Attempts")?,
-            sent: None,
-            answer: Some(Payload {
-                headers: &headers.into(),
-                body,
-                portable: None,
-            }),
-            fault: fault.as_ref(),
-        };
-        self.line.clear();
-        self.lines.write(&record, &mut self.line);
-        Ok(())
-    }
-}
-
-fn read_timing(json: &str) -> io::Result<Timing> {
-    let parts: HashMap<String, f64> = serde_json::from_str(json)?;
-    let part = |name| {
-        let milliseconds = parts.get(name)?;
-        Duration::try_from_secs_f64(milliseconds / 1000.0).ok()
-    };
-    Ok(Timing {
-        name: part("name"),
-        connect: part("connect"),
-        tls: part("tls"),
-        first_byte: part("first_byte"),
-    })
-}
-
-fn read_fields(records: &mut impl BufRead) -> io::Result<Option<Fields>> {
-    let mut line = String::new();
-    if records.read_line(&mut line)? == 0 {
-        return Ok(None);
-    }
-    if !line.starts_with("WARC/") {
-        return Err(bad("no WARC record".to_owned()));
-    }
-    let mut fields = Vec::new();
-    loop {
-        line.clear();
-        records.read_line(&mut line)?;
-        let text = line.trim_end();
-        if text.is_empty() {
-            return Ok(Some(Fields(fields)));
-        }
-        let (name, value) = text
-            .split_once(": ")
-            .ok_or_else(|| bad(format!("`{text}` in a WARC record")))?;
-        fields.push((name.to_owned(), value.to_owned()));
-    }
-}
-
-fn read_response(block: &[u8]) -> io::Result<(StatusCode, HeaderMap, &[u8])> {
-    let mut room = [httparse::EMPTY_HEADER; 256];
-    let mut response = httparse::Response::new(&mut room);
-    let parsed = response
-        .parse(block)
-        .map_err(|error| bad(format!("the HTTP response in a WARC record: {error}")))?;
-    let (httparse::Status::Complete(length), Some(code)) = (parsed, response.code) else {
-        return Err(bad("half an HTTP response in a WARC record".to_owned()));
-    };
-    let mut headers = HeaderMap::new();
-    for header in response.headers {
-        let name = HeaderName::from_bytes(header.name.as_bytes());
-        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(header.value)) {
-            headers.append(name, value);
-        }
-    }
-    let status = StatusCode::from_u16(code).map_err(|error| bad(error.to_string()))?;
-    Ok((status, headers, &block[length..]))
-}
-
-fn read_fault(text: &str) -> io::Result<Fault> {
-    let fault = text.split_once(' ').and_then(|(kind, message)| {
-        let kind = ErrorKind::ALL.iter().find(|known| known.as_str() == kind)?;
-        Some(Fault::new(*kind, serde_json::from_str::<String>(message).ok()?))
-    });
-    fault.ok_or_else(|| bad(format!("`{text}` as V6kit-Error")))
-}
-
-fn bad(what: String) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, what)
-}
+#[cfg(test)]
+mod tests;

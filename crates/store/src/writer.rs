@@ -3,6 +3,7 @@
 mod merge;
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use v6kit_base::{Code, Hint};
@@ -76,7 +77,7 @@ impl Hint for StoreError {
     }
 }
 
-/// Segments are rolled at this many bytes.
+/// Segments are rolled when they have this many bytes.
 const SEGMENT_BYTES: u64 = 256 << 20;
 
 /// Encodes frames, appends them to the shard's segment, and commits them. Blocks on the disk.
@@ -91,10 +92,12 @@ pub struct Archive {
     segment: Option<Box<dyn SegmentSink>>,
     disk: Disk,
     encoded: Vec<u8>,
+    /// What the present segment begins with, until it is there.
+    preamble: Vec<u8>,
     /// Files of a frame each that are to become one.
     loose: Vec<CommittedFrame>,
     merge_at: MergeAt,
-    /// A segment is not added to beyond this length.
+    /// A segment of this length is not added to.
     roll_at: u64,
 }
 
@@ -129,6 +132,7 @@ impl Archive {
             segment: None,
             disk,
             encoded: Vec::new(),
+            preamble: Vec::new(),
             loose: Vec::new(),
             merge_at: MergeAt::default(),
             roll_at: SEGMENT_BYTES,
@@ -173,36 +177,42 @@ impl Archive {
     }
 
     fn write(&mut self, frame: &Frame) -> io::Result<(FramePlace, Option<DiskLow>)> {
-        self.encoder.encode(frame, &mut self.encoded)?;
         let place = match self.format {
             Format::Parquet => {
+                self.encoder.encode(frame, &mut self.encoded)?;
                 let mut segment = self.segments.create()?;
                 let place = segment.append(&self.encoded)?;
                 segment.seal()?;
                 place
             }
-            Format::Ndjson | Format::Warc => self.append()?,
+            Format::Ndjson | Format::Warc => self.append(frame)?,
         };
         Ok((place, self.disk.low()?))
     }
 
-    /// Appends what is encoded to the present segment, or to a new one when that is full.
-    fn append(&mut self) -> io::Result<FramePlace> {
-        let length = self.encoded.len() as u64;
-        let full = self
-            .segment
-            .take_if(|segment| segment.length() + length > self.roll_at);
+    /// Appends `frame` to the present segment, or to a new one when that is full. Records may name the file that they
+    /// lie in, so that this is known before they are encoded.
+    fn append(&mut self, frame: &Frame) -> io::Result<FramePlace> {
+        let full = self.segment.take_if(|segment| segment.length() >= self.roll_at);
         if let Some(full) = full {
             full.seal()?;
         }
         let segment = match &mut self.segment {
             Some(segment) => segment,
             vacant => {
-                self.encoded.splice(..0, self.encoder.preamble()?);
-                vacant.insert(self.segments.create()?)
+                let segment = vacant.insert(self.segments.create()?);
+                let name = self.segments.name(segment.number());
+                let file = Path::new(&name).file_name().unwrap_or_default();
+                self.preamble = self.encoder.preamble(&file.to_string_lossy())?;
+                segment
             }
         };
-        segment.append(&self.encoded)
+        self.encoder.encode(frame, &mut self.encoded)?;
+        self.encoded.splice(..0, self.preamble.iter().copied());
+        let place = segment.append(&self.encoded)?;
+        // Until there it is missing, however often that fails.
+        self.preamble.clear();
+        Ok(place)
     }
 }
 

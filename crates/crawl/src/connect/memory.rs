@@ -88,6 +88,17 @@ impl Memory {
         }
     }
 
+    /// `body`, which has been read, in memory that is counted, but has no turn: whoever holds it may wait for the
+    /// memory of another body.
+    pub(crate) fn keep(&self, body: &Bytes) -> Bytes {
+        let mut grant = self.grant();
+        if body.len() > UNCOUNTED {
+            grant.bytes = body.len();
+            self.state().bodies += grant.bytes;
+        }
+        grant.hold(Bytes::copy_from_slice(body))
+    }
+
     /// Whether a body waits for memory.
     pub(crate) fn is_short(&self) -> bool {
         self.0.is_short.load(Ordering::Relaxed)
@@ -188,10 +199,14 @@ impl Grant {
 
 impl Drop for Grant {
     fn drop(&mut self) {
-        let Some(number) = self.number else { return };
+        if self.number.is_none() && self.bytes == 0 {
+            return;
+        }
         let mut state = self.memory.state();
-        state.set_waker(number, None);
-        state.active.remove(&number);
+        if let Some(number) = self.number {
+            state.set_waker(number, None);
+            state.active.remove(&number);
+        }
         state.bodies -= self.bytes;
         self.memory.tell(&state);
     }
@@ -276,6 +291,24 @@ mod tests {
         assert!(!has_room(&mut body, 2 * BUDGET));
         memory.remove_records(MIB);
         assert!(has_room(&mut body, 2 * BUDGET));
+    }
+
+    #[test]
+    fn a_body_that_is_kept_is_counted_and_keeps_its_holder_from_no_other() {
+        let memory = Memory::new(BUDGET);
+        let kept = memory.keep(&Bytes::from(vec![1; 6 * MIB]));
+        let mut next = memory.grant();
+        assert!(has_room(&mut next, 4 * MIB), "there is room");
+        let mut another = memory.grant();
+        assert!(!has_room(&mut another, MIB), "there is none beside it");
+        assert!(
+            has_room(&mut next, 8 * MIB),
+            "the oldest goes on, whatever is kept"
+        );
+        drop((next, kept));
+        assert!(has_room(&mut another, MIB) && !memory.is_short());
+        drop((another, memory.keep(&Bytes::from(vec![1; UNCOUNTED]))));
+        assert_eq!(memory.state().bodies, 0);
     }
 
     #[test]

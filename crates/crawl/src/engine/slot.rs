@@ -162,6 +162,7 @@ impl Slot {
             permit: Permit::Stopped,
             attempt: Attempt::new(&shard.clock),
             final_url: None,
+            hops: Vec::new(),
         };
         let span = context.span();
         self.send(shard, context, path, overrides).instrument(span).await;
@@ -322,6 +323,8 @@ impl Slot {
             .connection(shard, site, attempt, choice, outgoing.method.is_idempotent())
             .await?;
         attempt.from = Some(connection.from());
+        attempt.peer = connection.peer();
+        attempt.protocol = Some(connection.protocol());
         let (jar, own) = match &shard.jars {
             None => (None, None),
             Some(jars) => {

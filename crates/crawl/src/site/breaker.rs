@@ -24,6 +24,9 @@ const OPEN_INTERVAL_UNANSWERED: Duration = Duration::from_secs(1);
 const WINDOW: u32 = 256;
 const ENOUGH: u32 = 100;
 
+/// The same after a pause: one probe that went well, perhaps of another kind of item, is little to go on.
+const ENOUGH_AGAIN: u32 = 25;
+
 /// Probes that may fail before the crawl ends.
 pub(crate) const PROBES: u32 = 3;
 
@@ -40,6 +43,8 @@ pub(crate) struct Window {
     failed: Cell<u32>,
     /// Whether any attempt ever went well.
     alive: Cell<bool>,
+    /// Whether it was forgotten what came before, and not yet enough has come since.
+    anew: Cell<bool>,
 }
 
 /// How an attempt ended, for the window.
@@ -91,7 +96,11 @@ impl Window {
         self.seen.set((self.seen.get() + 1).min(WINDOW));
         self.failed
             .set(self.failed.get() + u32::from(failed) - u32::from(before));
-        (self.seen.get() >= ENOUGH).then(|| f64::from(self.failed.get()) / f64::from(self.seen.get()))
+        if self.seen.get() >= ENOUGH {
+            self.anew.set(false);
+        }
+        let enough = if self.anew.get() { ENOUGH_AGAIN } else { ENOUGH };
+        (self.seen.get() >= enough).then(|| f64::from(self.failed.get()) / f64::from(self.seen.get()))
     }
 
     /// How long to pause before the first probe.
@@ -103,8 +112,9 @@ impl Window {
         }
     }
 
-    /// Forgets all attempts.
+    /// Forgets all attempts, as there was a pause or a probe.
     pub(crate) fn clear(&self) {
+        self.anew.set(true);
         self.bits.set([0; WINDOW as usize / 64]);
         self.seen.set(0);
         self.failed.set(0);
@@ -237,6 +247,19 @@ mod tests {
         assert_eq!(window.push(Attempted::Badly), Some(1.0 / 256.0));
         window.clear();
         assert_eq!(window.push(Attempted::Badly), None);
+    }
+
+    #[test]
+    fn after_a_pause_fewer_attempts_are_enough_until_many_went_well() {
+        let window = Window::default();
+        window.clear();
+        assert!((0..24).all(|_| window.push(Attempted::Badly).is_none()));
+        assert_eq!(window.push(Attempted::Well), Some(0.96));
+        window.clear();
+        for _ in 0..100 {
+            window.push(Attempted::Well);
+        }
+        assert_eq!(window.push(Attempted::Badly), Some(1.0 / 101.0));
     }
 
     #[test]

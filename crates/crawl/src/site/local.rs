@@ -239,7 +239,10 @@ impl Site {
             headers.insert(HOST, host);
         }
         headers.remove(PROXY_AUTHORIZATION);
-        if let Some(authorization) = self.headers.get(PROXY_AUTHORIZATION) {
+        // What the user gave as a header is for the origins that the job names.
+        if self.is_forwarded
+            && let Some(authorization) = self.headers.get(PROXY_AUTHORIZATION)
+        {
             headers.insert(PROXY_AUTHORIZATION, authorization.clone());
         }
     }

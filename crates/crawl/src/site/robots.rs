@@ -154,7 +154,8 @@ impl Rules {
     /// The rules for `agent` in an answer to `/robots.txt`; none where the site cannot say at present (RFC 9309 section
     /// 2.3.1.4), and for 429, which asks to be left alone.
     pub(crate) fn of(status: StatusCode, body: &[u8], agent: &str) -> Option<Self> {
-        if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+        // Beyond 599 there are none, so that nothing is known of what the site wants.
+        if status.as_u16() >= 500 || status == StatusCode::TOO_MANY_REQUESTS {
             return None;
         }
         Some(Self::of_answer(status, body, agent))

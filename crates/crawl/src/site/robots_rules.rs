@@ -212,7 +212,8 @@ impl Rule {
 }
 
 /// `text` in the form in which patterns and paths are compared (section 2.2.2): unreserved octets without an
-/// escape, hex digits of escapes in upper case, and everything outside ASCII, `*` and `$` escaped.
+/// escape, hex digits of escapes in upper case, and `*`, `$` and what no URI may hold escaped, such as a space and
+/// everything outside ASCII.
 fn canonical(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -227,7 +228,7 @@ fn canonical(text: &[u8]) -> Vec<u8> {
                     push_escape(&mut out, octet);
                 }
             }
-            None if first.is_ascii() && !matches!(first, b'*' | b'$') => out.push(first),
+            None if is_plain(first) => out.push(first),
             None => push_escape(&mut out, first),
         }
     }
@@ -241,6 +242,12 @@ fn escaped(first: u8, behind: &[u8]) -> Option<u8> {
     };
     let digit = |byte: u8| char::from(byte).to_digit(16);
     u8::try_from(digit(high)? * 16 + digit(low)?).ok()
+}
+
+/// Whether it stands for itself alone: what RFC 3986 sections 2.2 and 2.3 allow but `*` and `$`, and a `%` before no
+/// hex digits.
+fn is_plain(octet: u8) -> bool {
+    is_unreserved(octet) || b":/?#[]@!&'()+,;=%".contains(&octet)
 }
 
 /// RFC 3986 section 2.3.
@@ -285,6 +292,7 @@ mod tests {
         assert!(rule("/ä", "/%c3%a4") && rule("/%C3%a4", "/ä"));
         assert!(rule("/a%2Fb", "/a%2fb") && !rule("/a%2Fb", "/a/b") && !rule("/a/b", "/a%2Fb"));
         assert!(rule("/%zz", "/%zz") && rule("/100%", "/100%"));
+        assert!(rule("/a b|c", "/a%20b%7Cc") && rule("/a%22", "/a\"") && rule("/[x]", "/[x]"));
     }
 
     #[test]

@@ -1,16 +1,35 @@
 //! Files that are given as lists and are none.
 
+use crate::input::list::Packing;
+
 /// What a file seems to be that holds no lines with URLs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ForeignForm {
-    /// Text in units of two bytes.
-    Utf16,
+    /// Text in units of two bytes, with what iconv(1) calls it.
+    Utf16(&'static str),
+    /// Text in units of four bytes.
+    Utf32,
+    /// Packed in a way that is not read.
+    Packed {
+        /// What it is.
+        form: &'static str,
+        /// The command that unpacks a file to standard output.
+        command: &'static str,
+    },
     /// No text.
-    Binary,
+    Binary(&'static str),
+    /// HTML, XML and the like.
+    Markup(Markup),
     /// One JSON array of strings.
     JsonStrings,
     /// One JSON array of something else.
     JsonArray,
+    /// JSON objects over several lines each.
+    JsonObjects,
+    /// URLs in quotation marks, one per line.
+    Quoted,
+    /// Lines that end in a carriage return alone.
+    CarriageReturns,
     /// Columns with a separator, one of which holds URLs.
     Columns {
         /// What stands between them.
@@ -22,13 +41,50 @@ pub enum ForeignForm {
     },
 }
 
+/// A form of text that is not lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Markup {
+    /// <https://www.sitemaps.org/protocol.html>.
+    Sitemap,
+    /// Anything else.
+    Other,
+}
+
+/// What binary files begin with, what they are, and the command that unpacks them where there is one.
+const MAGIC: [(&[u8], &str, Option<&str>); 12] = [
+    (b"\x1f\x8b", "packed with gzip once more", Some("zcat")),
+    (b"\x28\xb5\x2f\xfd", "packed with zstd once more", Some("zstdcat")),
+    (b"\xfd7zXZ\0", "packed with xz", Some("xz -dc")),
+    (b"BZh", "packed with bzip2", Some("bzip2 -dc")),
+    (b"\x04\x22\x4d\x18", "packed with lz4", Some("lz4 -dc")),
+    (b"LZIP", "packed with lzip", Some("lzip -dc")),
+    (b"\x1f\x9d", "packed with compress", Some("uncompress -c")),
+    (b"PK\x03\x04", "a zip archive", Some("unzip -p")),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive", Some("7z e -so")),
+    (b"PAR1", "a Parquet file", None),
+    (b"SQLite format 3\0", "an SQLite database", None),
+    (b"%PDF-", "a PDF", None),
+];
+
+/// Where a tar archive says so (tar(5)), in bytes.
+const TAR_MAGIC: std::ops::Range<usize> = 257..262;
+
+/// How much of a file is looked at for what no text holds, in bytes.
+const LOOKED_AT: usize = 1024;
+
 impl ForeignForm {
     /// As the end of a sentence.
     pub(crate) fn is(self) -> String {
-        match self {
-            Self::Utf16 => "is UTF-16, not UTF-8".to_owned(),
-            Self::Binary => "is no text".to_owned(),
-            Self::JsonStrings | Self::JsonArray => "is one JSON array, not a line for each item".to_owned(),
+        let form = match self {
+            Self::Utf16(_) => "UTF-16, not UTF-8",
+            Self::Utf32 => "UTF-32, not UTF-8",
+            Self::Packed { form, .. } | Self::Binary(form) => form,
+            Self::Markup(Markup::Sitemap) => "a sitemap, not a line for each item",
+            Self::Markup(Markup::Other) => "HTML or XML, not a line for each item",
+            Self::JsonStrings | Self::JsonArray => "one JSON array, not a line for each item",
+            Self::JsonObjects => "JSON over several lines, not a line for each item",
+            Self::Quoted => return "holds URLs in quotation marks".to_owned(),
+            Self::CarriageReturns => "one line with carriage returns in it",
             Self::Columns {
                 separator, column, ..
             } => {
@@ -37,20 +93,51 @@ impl ForeignForm {
                     '|' => "columns",
                     _ => "CSV",
                 };
-                format!("is {form}, with URLs in column {column}")
+                return format!("is {form}, with URLs in column {column}");
             }
-        }
+        };
+        format!("is {form}")
     }
 
-    /// The command that makes a list of `what`.
-    pub(crate) fn conversion(self, what: &str) -> String {
+    /// The command that makes a list of `what`, which is packed so.
+    pub(crate) fn conversion(self, what: &str, packing: Packing) -> String {
         let file = if what == "standard input" { "FILE" } else { what };
         let file = format!("'{}'", file.replace('\'', "'\\''"));
-        match self {
-            Self::Utf16 => format!("iconv -f UTF-16 -t UTF-8 {file} >list, and give list"),
-            Self::Binary => "give a file with one URL per line, plain or packed with gzip or zstd".to_owned(),
-            Self::JsonStrings => format!("jq -r '.[]' {file} >list, and give list"),
-            Self::JsonArray => format!("jq -c '.[]' {file} >list, and give list"),
+        let unpack = match packing {
+            Packing::None => None,
+            Packing::Gzip => Some(format!("zcat {file}")),
+            Packing::Zstd => Some(format!("zstdcat {file}")),
+        };
+        let Some(filters) = self.filters() else {
+            return "give a file with one URL per line, plain or packed with gzip or zstd".to_owned();
+        };
+        let mut words = match &unpack {
+            None => format!("{} {file}", filters[0]),
+            // These programs read a file that they are given by name alone.
+            Some(unpack) => format!("{unpack} | {}", filters[0]),
+        };
+        for filter in &filters[1..] {
+            words.push_str(" | ");
+            words.push_str(filter);
+        }
+        words + " >list, and give list"
+    }
+
+    /// Commands that make a list of it, the first of which takes a file as its operand or reads standard input.
+    fn filters(self) -> Option<Vec<String>> {
+        let filters = match self {
+            Self::Utf16(name) => return Some(vec![format!("iconv -f {name} -t UTF-8")]),
+            Self::Utf32 => vec!["iconv -f UTF-32 -t UTF-8"],
+            Self::Packed { command, .. } => vec![command],
+            Self::Binary(_) | Self::Markup(Markup::Other) => return None,
+            Self::Markup(Markup::Sitemap) => {
+                vec!["grep -o '<loc>[^<]*'", "cut -c 6-", "sed 's/&amp;/\\&/g'"]
+            }
+            Self::JsonStrings => vec!["jq -r '.[]'"],
+            Self::JsonArray => vec!["jq -c '.[]'"],
+            Self::JsonObjects => vec!["jq -c ."],
+            Self::Quoted => vec!["cut -d '\"' -f 2"],
+            Self::CarriageReturns => vec!["sed 's/\\r/\\n/g'"],
             Self::Columns {
                 separator,
                 column,
@@ -61,20 +148,20 @@ impl ForeignForm {
                 } else {
                     format!(" -d '{separator}'")
                 };
-                let body = if has_header { "tail -n +2 " } else { "cat " };
-                format!("{body}{file} | cut{delimiter} -f {column} | tr -d '\"' >list, and give list")
+                let header = has_header.then(|| "tail -n +2".to_owned());
+                let column = format!("cut{delimiter} -f {column}");
+                let all = header.into_iter().chain([column, "tr -d '\"'".to_owned()]);
+                return Some(all.collect());
             }
-        }
+        };
+        Some(filters.into_iter().map(ToOwned::to_owned).collect())
     }
 }
 
 /// What the file that begins with `start` seems to be, where it is no list.
 pub(crate) fn sniff(start: &[u8]) -> Option<ForeignForm> {
-    if matches!(start, [0xff, 0xfe, ..] | [0xfe, 0xff, ..]) || looks_like_utf16(start) {
-        return Some(ForeignForm::Utf16);
-    }
-    if memchr::memchr(0, start).is_some() {
-        return Some(ForeignForm::Binary);
+    if let Some(form) = binary(start) {
+        return Some(form);
     }
     let text = start
         .strip_prefix(b"\xef\xbb\xbf")
@@ -89,15 +176,111 @@ pub(crate) fn sniff(start: &[u8]) -> Option<ForeignForm> {
             _ => None,
         };
     }
+    if let Some(markup) = markup(text) {
+        return Some(ForeignForm::Markup(markup));
+    }
+    let mut lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    if lines.next() == Some(b"{") && lines.next().is_some_and(|line| line.starts_with(b"\"")) {
+        return Some(ForeignForm::JsonObjects);
+    }
+    if !text.contains(&b'\n') && text.trim_ascii_end().contains(&b'\r') {
+        return Some(ForeignForm::CarriageReturns);
+    }
+    if is_quoted(text) {
+        return Some(ForeignForm::Quoted);
+    }
     columns(text)
 }
 
-/// Every second byte of ASCII in UTF-16 is 0.
-fn looks_like_utf16(start: &[u8]) -> bool {
+/// What a file is that is no text in UTF-8, or packed.
+fn binary(start: &[u8]) -> Option<ForeignForm> {
+    if matches!(start, [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..]) {
+        return Some(ForeignForm::Utf32);
+    }
+    if matches!(start, [0xff, 0xfe, ..] | [0xfe, 0xff, ..]) {
+        return Some(ForeignForm::Utf16("UTF-16"));
+    }
+    let beginning = &start[..start.len().min(LOOKED_AT)];
+    let is_control = |byte: &u8| *byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c | 0x1b);
+    let has_controls = beginning.iter().any(is_control);
+    if let Some((_, form, command)) = MAGIC.iter().find(|(magic, ..)| start.starts_with(magic))
+        // Lines of a list may begin so, too.
+        && (has_controls || !is_utf8(beginning))
+    {
+        return Some(match *command {
+            Some(command) => ForeignForm::Packed { form, command },
+            None => ForeignForm::Binary(form),
+        });
+    }
+    if start.get(TAR_MAGIC) == Some(b"ustar") {
+        return Some(ForeignForm::Packed {
+            form: "a tar archive",
+            command: "tar -xOf",
+        });
+    }
+    if let Some(name) = utf16_without_mark(start) {
+        return Some(ForeignForm::Utf16(name));
+    }
+    (has_controls || memchr::memchr(0, start).is_some()).then_some(ForeignForm::Binary("no text"))
+}
+
+/// Whether it is UTF-8, perhaps cut within a character.
+fn is_utf8(text: &[u8]) -> bool {
+    std::str::from_utf8(text).map_or_else(|error| error.error_len().is_none(), |_| true)
+}
+
+/// Whether a text begins as HTML or XML does.
+fn markup(text: &[u8]) -> Option<Markup> {
+    const BEGINNINGS: [&[u8]; 5] = [b"<?xml", b"<!doctype", b"<html", b"<urlset", b"<sitemapindex"];
+    let begins = |with: &[u8]| {
+        text.get(..with.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(with))
+    };
+    BEGINNINGS.into_iter().any(begins).then(|| {
+        if memchr::memmem::find(text, b"<loc>").is_some() {
+            Markup::Sitemap
+        } else {
+            Markup::Other
+        }
+    })
+}
+
+/// Whether the first lines hold a URL in quotation marks each, or the first a word and the others such a URL.
+fn is_quoted(text: &[u8]) -> bool {
+    let is_word = |line: &[u8]| {
+        let inner = line.strip_prefix(b"\"").and_then(|line| line.strip_suffix(b"\""));
+        inner.is_some_and(|inner| !inner.contains(&b'"'))
+    };
+    let mut lines = first_lines(text).into_iter();
+    let Some(first) = lines.next().filter(|line| is_word(line)) else {
+        return false;
+    };
+    let is_url_in_quotes = |line: &[u8]| is_word(line) && is_url(line);
+    let rest: Vec<&[u8]> = lines.collect();
+    rest.iter().all(|line| is_url_in_quotes(line)) && (is_url(first) || !rest.is_empty())
+}
+
+/// The first lines that are not blank and end within `text`, without white space around them.
+fn first_lines(text: &[u8]) -> Vec<&[u8]> {
+    text.split_inclusive(|byte| *byte == b'\n')
+        .filter(|line| line.ends_with(b"\n"))
+        .map(<[u8]>::trim_ascii)
+        .filter(|line| !line.is_empty())
+        .take(20)
+        .collect()
+}
+
+/// Every second byte of ASCII in UTF-16 is 0: which one tells the order of bytes.
+fn utf16_without_mark(start: &[u8]) -> Option<&'static str> {
     let pairs = start.chunks_exact(2).take(64);
     let total = pairs.len();
     let zeros = |at: usize| pairs.clone().filter(|pair| pair[at] == 0).count();
-    total >= 8 && (zeros(0) * 10 >= total * 9 || zeros(1) * 10 >= total * 9) && zeros(0) != zeros(1)
+    let (first, second) = (zeros(0), zeros(1));
+    match total >= 8 && first != second {
+        true if first * 10 >= total * 9 => Some("UTF-16BE"),
+        true if second * 10 >= total * 9 => Some("UTF-16LE"),
+        _ => None,
+    }
 }
 
 /// `[::1]:80` and the like are for other messages.
@@ -108,13 +291,7 @@ fn is_bracketed_address(rest: &[u8]) -> bool {
 
 /// The first lines hold the same number of fields, and the same one of them begins like a URL in all but the first.
 fn columns(text: &[u8]) -> Option<ForeignForm> {
-    let lines: Vec<&[u8]> = text
-        .split_inclusive(|byte| *byte == b'\n')
-        .filter(|line| line.ends_with(b"\n"))
-        .map(<[u8]>::trim_ascii)
-        .filter(|line| !line.is_empty())
-        .take(20)
-        .collect();
+    let lines = first_lines(text);
     let (first, behind) = lines.split_first()?;
     // A list of URLs, whatever their queries hold.
     if behind.is_empty()
@@ -185,20 +362,118 @@ mod tests {
 
     #[test]
     fn other_forms_are_told_with_what_converts_them() {
-        assert_eq!(sniff(&utf16("\u{feff}http://h/1\n")), Some(ForeignForm::Utf16));
-        assert_eq!(sniff(&utf16("http://host/1\n")), Some(ForeignForm::Utf16));
-        assert_eq!(sniff(b"\x7fELF\0\0\0"), Some(ForeignForm::Binary));
+        assert_eq!(
+            sniff(&utf16("\u{feff}http://h/1\n")),
+            Some(ForeignForm::Utf16("UTF-16"))
+        );
+        assert_eq!(
+            sniff(&utf16("http://host/1\n")),
+            Some(ForeignForm::Utf16("UTF-16LE"))
+        );
+        assert_eq!(sniff(b"\x7fELF\0\0\0"), Some(ForeignForm::Binary("no text")));
         assert_eq!(sniff(b" [\n \"http://h/1\"]"), Some(ForeignForm::JsonStrings));
         assert_eq!(sniff(b"[{\"url\":\"http://h/1\"}]"), Some(ForeignForm::JsonArray));
         let columns = sniff(b"id,url\n1,http://h/1\n2,https://h/2\n").unwrap();
         assert_eq!(
-            columns.conversion("a.csv"),
+            columns.conversion("a.csv", Packing::None),
             "tail -n +2 'a.csv' | cut -d ',' -f 2 | tr -d '\"' >list, and give list"
         );
         let columns = sniff(b"http://h/1\tone\nhttp://h/2\ttwo\n").unwrap();
         assert_eq!(
-            columns.conversion("it's"),
-            "cat 'it'\\''s' | cut -f 1 | tr -d '\"' >list, and give list"
+            columns.conversion("it's", Packing::None),
+            "cut -f 1 'it'\\''s' | tr -d '\"' >list, and give list"
         );
+    }
+
+    /// What a file is, and how it becomes a list.
+    fn told(start: &[u8], packing: Packing) -> (String, String) {
+        let form = sniff(start).unwrap();
+        let conversion = form.conversion("l", packing);
+        let command = conversion.strip_suffix(" >list, and give list");
+        (form.is(), command.unwrap_or("none").to_owned())
+    }
+
+    #[test]
+    fn whatever_is_packed_or_no_text_is_told_by_how_it_begins() {
+        let tar = [&[b'a'; 257][..], b"ustar\0"].concat();
+        for (start, is, command) in [
+            (&b"\xfd7zXZ\0\0"[..], "is packed with xz", "xz -dc 'l'"),
+            (b"BZh91AY&SY\x8d\x01", "is packed with bzip2", "bzip2 -dc 'l'"),
+            (b"PK\x03\x04\x14", "is a zip archive", "unzip -p 'l'"),
+            (&tar, "is a tar archive", "tar -xOf 'l'"),
+            (
+                b"\xff\xfe\0\0h\0\0\0",
+                "is UTF-32, not UTF-8",
+                "iconv -f UTF-32 -t UTF-8 'l'",
+            ),
+            (
+                b"\xfe\xff\0h",
+                "is UTF-16, not UTF-8",
+                "iconv -f UTF-16 -t UTF-8 'l'",
+            ),
+            (
+                b"\0h\0t\0t\0p\0:\0/\0/\0h",
+                "is UTF-16, not UTF-8",
+                "iconv -f UTF-16BE -t UTF-8 'l'",
+            ),
+            (b"PAR1\x15\x04", "is a Parquet file", "none"),
+            (b"SQLite format 3\0", "is an SQLite database", "none"),
+            (b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n", "is a PDF", "none"),
+            (b"\x89PNG\r\n\x1a\n", "is no text", "none"),
+            (
+                b"<!DOCTYPE html>\n<a>",
+                "is HTML or XML, not a line for each item",
+                "none",
+            ),
+        ] {
+            assert_eq!(told(start, Packing::None), (is.to_owned(), command.to_owned()));
+        }
+    }
+
+    #[test]
+    fn what_is_packed_around_another_form_is_unpacked_first() {
+        for (start, packing, command) in [
+            (&b"\x1f\x8b\x08"[..], Packing::Gzip, "zcat 'l' | zcat"),
+            (
+                b"\xff\xfeh\0",
+                Packing::Gzip,
+                "zcat 'l' | iconv -f UTF-16 -t UTF-8",
+            ),
+            (b"[\"http://h/\"]", Packing::Zstd, "zstdcat 'l' | jq -r '.[]'"),
+            (
+                b"id,url\n1,http://h/\n",
+                Packing::Gzip,
+                "zcat 'l' | tail -n +2 | cut -d ',' -f 2 | tr -d '\"'",
+            ),
+        ] {
+            assert_eq!(told(start, packing).1, command);
+        }
+    }
+
+    #[test]
+    fn text_without_a_line_for_each_item_is_told() {
+        for (text, command) in [
+            ("{\n  \"url\": \"http://h/1\"\n}\n", "jq -c . 'l'"),
+            ("\"http://h/1\"\n\"http://h/2\"\n", "cut -d '\"' -f 2 'l'"),
+            ("\"url\"\n\"http://h/2\"\n", "cut -d '\"' -f 2 'l'"),
+            ("http://h/1\rhttp://h/2\r", "sed 's/\\r/\\n/g' 'l'"),
+            (
+                "<?xml version=\"1.0\"?>\n<urlset><url><loc>http://h/</loc></url></urlset>",
+                "grep -o '<loc>[^<]*' 'l' | cut -c 6- | sed 's/&amp;/\\&/g'",
+            ),
+        ] {
+            assert_eq!(told(text.as_bytes(), Packing::None).1, command, "{text}");
+        }
+        for text in [
+            "\"a\"\n\"b\"\n",
+            "http://h/1\r\n",
+            "http://h/1\r",
+            "<b>\n<i>\n",
+            "{\"url\":\"http://h/\"}\n",
+            "BZh\nBZh2\n",
+            "PAR1\nPAR2\n",
+        ] {
+            assert_eq!(sniff(text.as_bytes()), None, "{text:?}");
+        }
     }
 }

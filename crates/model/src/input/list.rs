@@ -14,7 +14,8 @@ use std::sync::Arc;
 
 pub use self::error::ListError;
 use self::index::Index;
-use self::packing::{Packing, packing, unpack};
+pub use self::packing::Packing;
+use self::packing::{packing, unpack};
 use crate::input::watched::Watched;
 use crate::outcome::{ErrorKind, Fault};
 
@@ -70,7 +71,7 @@ impl List {
             source,
         };
         let mut watched = None;
-        let (file, path) = match source {
+        let ((file, packing), path) = match source {
             ListSource::File(path) => {
                 let file = File::open(path).map_err(unreadable)?;
                 let metadata = file.metadata().map_err(unreadable)?;
@@ -82,14 +83,14 @@ impl List {
                 match path {
                     Some(path) if metadata.len() > largest => {
                         watched = Some(Arc::new(Watched::new(&path, &file).map_err(unreadable)?));
-                        (file, Some(path))
+                        ((file, Packing::None), Some(path))
                     }
                     path => (unpack(file, directory, &what)?, path),
                 }
             }
             ListSource::StandardInput => (unpack(io::stdin().lock(), directory, &what)?, None),
         };
-        let index = Index::read(&file, &what)?;
+        let index = Index::read(&file, &what, packing)?;
         if index.count == 0 {
             return Err(ListError::Empty { what });
         }

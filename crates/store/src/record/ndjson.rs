@@ -6,10 +6,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use http::HeaderMap;
-use http::header::{CONTENT_TYPE, SET_COOKIE};
+use http::header::{CONTENT_TYPE, LOCATION, SET_COOKIE};
+use http::{HeaderMap, HeaderName};
 use serde_json::value::RawValue;
 use v6kit_base::push_address;
+use v6kit_model::url::without_credentials;
 use v6kit_model::{Fault, Headers, without_mark};
 
 use super::json::{push_json, push_milliseconds, push_number, push_text};
@@ -184,7 +185,7 @@ fn push_headers(out: &mut Vec<u8>, headers: &HeaderMap) {
         push_text(out, name.as_str());
         out.push(b':');
         let values = headers.get_all(name).iter();
-        let mut values = values.map(|value| text_of(value.as_bytes()));
+        let mut values = values.map(|value| shown_value(name, value.as_bytes()));
         if name == SET_COOKIE {
             for (index, value) in values.enumerate() {
                 out.push(if index == 0 { b'[' } else { b',' });
@@ -197,6 +198,15 @@ fn push_headers(out: &mut Vec<u8>, headers: &HeaderMap) {
         }
     }
     out.push(b'}');
+}
+
+/// A value as it is kept: without the passwords of where it leads.
+fn shown_value<'v>(name: &HeaderName, value: &'v [u8]) -> Cow<'v, str> {
+    let text = text_of(value);
+    if *name == LOCATION && text.contains('@') {
+        return without_credentials(&text).into_owned().into();
+    }
+    text
 }
 
 /// A value as text: octets that are no UTF-8 are what they were when fields were ISO-8859-1 (RFC 9110 section 5.5),
@@ -277,6 +287,7 @@ mod tests {
             attempts: 1,
             timing: Timing::default(),
             final_url: None,
+            way: crate::record::Way::default(),
             sent: None,
             answer,
             fault,

@@ -25,7 +25,7 @@ fn kept_as(format: Format) -> Storage {
 
 /// Commits ten frames of one record each, with an archive as `prepare` makes it.
 fn store_ten(
-    directory: &std::path::Path,
+    directory: &Path,
     format: Format,
     compression: Compression,
     prepare: impl FnOnce(&mut Archive),
@@ -57,6 +57,7 @@ fn store_ten(
             attempts: 1,
             timing: Timing::default(),
             final_url: None,
+            way: crate::record::Way::default(),
             sent: None,
             answer: None,
             fault: Some(&fault),
@@ -67,12 +68,12 @@ fn store_ten(
     archive
 }
 
-fn files(directory: &std::path::Path, format: Format) -> Vec<u64> {
+fn files(directory: &Path, format: Format) -> Vec<u64> {
     let store = SegmentDirectory::new(directory, format);
     (1..30).filter(|&number| store.path(number).exists()).collect()
 }
 
-fn lines(directory: &std::path::Path) -> usize {
+fn lines(directory: &Path) -> usize {
     let mut out = Vec::new();
     cat(directory, &Selection::default(), &mut out).unwrap();
     out.iter().filter(|&&byte| byte == b'\n').count()
@@ -109,7 +110,7 @@ fn every_level_and_reach_is_read_again() {
 }
 
 /// Every record is there once, as the ledger has it.
-fn assert_whole(directory: &std::path::Path) {
+fn assert_whole(directory: &Path) {
     assert_eq!(lines(directory), 10);
     let Check { items, damages, .. } = check(directory).unwrap();
     assert_eq!((items, damages.len()), (10, 0), "{damages:?}");

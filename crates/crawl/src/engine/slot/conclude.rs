@@ -64,7 +64,7 @@ pub(super) async fn conclude(
         }
         Next::Record => {
             let record = Record {
-                sent: Some(outgoing.sent()),
+                sent: Some(outgoing.sent(&context.site)),
                 answer: answer.as_ref().map(|answer| Payload {
                     headers: &answer.headers,
                     body: &answer.body,

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant, SystemTime};
 use http::StatusCode;
 use serde_json::value::RawValue;
 use tracing::{Level, Span, field};
-use v6kit_model::{Fault, Item};
-use v6kit_store::{Record, Timing};
+use v6kit_model::{Fault, Item, Protocol};
+use v6kit_store::{Hop, Record, Timing, Way};
 
 use crate::engine::clock::Clock;
 use crate::site::{Permit, Site};
@@ -26,6 +26,8 @@ pub(super) struct ItemContext<'a> {
     pub(super) attempt: Attempt,
     /// Where redirects led to, where there were any.
     pub(super) final_url: Option<String>,
+    /// The answers that led there, where they are kept.
+    pub(super) hops: Vec<Hop>,
 }
 
 impl<'a> ItemContext<'a> {
@@ -45,6 +47,12 @@ impl<'a> ItemContext<'a> {
         Record {
             final_url: self.final_url.as_deref(),
             id: self.id.as_deref(),
+            way: Way {
+                at: self.attempt.last_at,
+                peer: self.attempt.peer,
+                protocol: self.attempt.protocol,
+                hops: &self.hops,
+            },
             ..self.attempt.record(self.position, self.url, self.item, fault)
         }
     }
@@ -58,6 +66,11 @@ pub(super) struct Attempt {
     /// How long the parts of its last request took.
     pub(super) timing: Timing,
     pub(super) from: Option<Ipv6Addr>,
+    /// When the last request began, where it followed a redirect.
+    pub(super) last_at: Option<SystemTime>,
+    /// Who was asked last, unless it was through a proxy.
+    pub(super) peer: Option<Ipv6Addr>,
+    pub(super) protocol: Option<Protocol>,
     pub(super) status: Option<StatusCode>,
     /// Its first request is still to be counted as one that follows others for the item.
     pub(super) is_retry: bool,
@@ -75,10 +88,20 @@ impl Attempt {
             took: Duration::ZERO,
             timing: Timing::default(),
             from: None,
+            last_at: None,
+            peer: None,
+            protocol: None,
             status: None,
             is_retry: false,
             sent: false,
         }
+    }
+
+    /// Another request begins, where an answer led.
+    pub(super) fn go_on(&mut self, clock: &Clock) {
+        self.began = Instant::now();
+        self.last_at = Some(clock.time_of_day(self.began));
+        (self.status, self.peer, self.protocol) = (None, None, None);
     }
 
     /// A request is sent from `from`.
@@ -108,6 +131,7 @@ impl Attempt {
             attempts: item.attempts + 1,
             final_url: None,
             id: None,
+            way: Way::default(),
             sent: None,
             answer: None,
             fault,

@@ -1,22 +1,23 @@
 //! Going where answers lead.
 
 use std::rc::Rc;
-use std::time::Instant;
 
 use ::url::Url;
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 use v6kit_model::input::Spelling;
 use v6kit_model::{Answer, ErrorKind, Fault};
+use v6kit_store::Format;
 
 use super::Slot;
 use super::conclude::{conclude, led_on, set_aside};
-use super::context::ItemContext;
+use super::context::{Attempt, ItemContext};
 use super::outgoing::Outgoing;
 use super::reach::Reach;
 use super::robots::{Named, Refused};
 use crate::connect::connection::Connection;
 use crate::engine::shard::Shard;
+use crate::judge::decode::undo_transfer;
 use crate::judge::redirect;
 use crate::site::{Permit, Site};
 
@@ -42,6 +43,41 @@ impl Outgoing<'_> {
 }
 
 impl CarriedRequest {
+    /// Keeps what became of this request at `hop`, where that is stored. What is not, takes no memory while the next
+    /// answer is waited for.
+    fn keep(
+        &self,
+        shard: &Shard,
+        hop: &Hop,
+        context: &mut ItemContext<'_>,
+        connection: &Connection,
+        mut answer: Answer,
+    ) {
+        if shard.job.storage.format == Format::Warc {
+            // What cannot be undone is kept without a body.
+            let _ = undo_transfer(&mut answer, self.max_body);
+            answer.body = shard.memory.keep(&answer.body);
+            let kept = self.hop(hop, &context.attempt, connection, answer);
+            context.hops.push(kept);
+        }
+    }
+
+    /// What became of this request at `hop`.
+    fn hop(&self, hop: &Hop, attempt: &Attempt, connection: &Connection, answer: Answer) -> v6kit_store::Hop {
+        v6kit_store::Hop {
+            url: hop.url.to_string(),
+            at: attempt.last_at.unwrap_or(attempt.at),
+            peer: connection.peer(),
+            protocol: connection.protocol(),
+            answer,
+            method: self.method.clone(),
+            path: hop.path.clone(),
+            host: self.outgoing(&hop.path).host(&hop.site).to_vec(),
+            headers: self.headers.clone(),
+            body: self.body.clone(),
+        }
+    }
+
     pub(super) fn outgoing<'a>(&'a self, path: &'a str) -> Outgoing<'a> {
         Outgoing {
             method: self.method.clone(),
@@ -147,8 +183,7 @@ impl Slot {
                 }
             };
             let status = answer.status;
-            // Its memory is not kept while the next one is waited for.
-            drop(answer);
+            carried.keep(shard, &hop, &mut context, &connection, answer);
             led_on(shard, &context, &connection);
             self.be_led_from(&connection);
             // Cookies belong to an address: whoever was given one goes on from there.
@@ -184,8 +219,7 @@ impl Slot {
                 }
             };
             let before = context.attempt.took;
-            context.attempt.began = Instant::now();
-            context.attempt.status = None;
+            context.attempt.go_on(&shard.clock);
             let outgoing = carried.outgoing(&hop.path);
             fetched = self
                 .fetch(shard, &hop.site, &outgoing, &mut context.attempt)

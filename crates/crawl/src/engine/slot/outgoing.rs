@@ -118,8 +118,9 @@ impl<'a> Outgoing<'a> {
         request
     }
 
-    pub(super) fn sent(&self) -> Sent<'_> {
+    pub(super) fn sent<'s>(&'s self, site: &'s Site) -> Sent<'s> {
         Sent {
+            host: self.host(site),
             method: &self.method,
             path: self.path,
             headers: &self.headers,

@@ -10,7 +10,7 @@ use xxhash_rust::xxh3::Xxh3;
 use std::sync::Arc;
 
 use super::index::{BYTE_ORDER_MARK, Index};
-use super::{BUFFER, List, ListError};
+use super::{BUFFER, List, ListError, Packing};
 use crate::input::unique::{Sorter, repeated};
 
 impl List {
@@ -26,7 +26,7 @@ impl List {
             source,
         };
         let unique = self.without_repeated(directory).map_err(failed)?;
-        let index = Index::read(&unique, "the list")?;
+        let index = Index::read(&unique, "the list", Packing::None)?;
         Ok(Self {
             file: Arc::new(unique),
             index: Arc::new(index),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use v6kit_base::{Code, Hint};
 
-use super::LONGEST_LINE;
+use super::{LONGEST_LINE, Packing};
 use crate::input::foreign_form::ForeignForm;
 
 /// Why a list cannot be read.
@@ -38,6 +38,8 @@ pub enum ListError {
         what: String,
         /// What it seems to be.
         form: ForeignForm,
+        /// How that is packed.
+        packing: Packing,
     },
     /// A line that is longer than any item.
     #[error("line {line} of {what} is longer than {LONGEST_LINE} bytes")]
@@ -74,7 +76,7 @@ impl Hint for ListError {
             Self::Unpack { .. } => {
                 "make room in the output directory, or unpack the list yourself".to_owned()
             }
-            Self::Form { what, form } => form.conversion(what),
+            Self::Form { what, form, packing } => form.conversion(what, *packing),
             Self::LongLine { .. } => "write one item per line".to_owned(),
             Self::Empty { .. } => "write one URL per line, or one JSON object with a \"url\"".to_owned(),
         })

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 
 use xxhash_rust::xxh3::Xxh3;
 
-use super::{BUFFER, LONGEST_LINE, ListError};
+use super::{BUFFER, LONGEST_LINE, ListError, Packing};
 use crate::input::foreign_form::sniff;
 
 /// The index has at most so many marks: 16 MiB, for however many lines.
@@ -38,8 +38,8 @@ struct Mark {
 }
 
 impl Index {
-    /// Reads `file` through once. Errors call it `what`.
-    pub(super) fn read(file: &File, what: &str) -> Result<Self, ListError> {
+    /// Reads `file` through once, which was packed so. Errors call it `what`.
+    pub(super) fn read(file: &File, what: &str, packing: Packing) -> Result<Self, ListError> {
         let mut scan = Scan::default();
         let mut buffer = vec![0; BUFFER];
         loop {
@@ -55,7 +55,7 @@ impl Index {
                 && let Some(form) = sniff(&buffer[..read])
             {
                 let what = what.to_owned();
-                return Err(ListError::Form { what, form });
+                return Err(ListError::Form { what, form, packing });
             }
             scan.add(&buffer[..read]);
             if scan.longest > LONGEST_LINE || scan.offset - scan.line_start > LONGEST_LINE {

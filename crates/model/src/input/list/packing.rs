@@ -9,9 +9,12 @@ use super::{BUFFER, ListError};
 
 /// How a file is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Packing {
+pub enum Packing {
+    /// Not at all.
     None,
+    /// RFC 1952.
     Gzip,
+    /// RFC 8878.
     Zstd,
 }
 
@@ -32,8 +35,12 @@ pub(super) fn packing(file: &File) -> io::Result<Packing> {
     Ok(Packing::of(&start[..read]))
 }
 
-/// Writes what `input` holds, unpacked, to a file without a name in `directory`.
-pub(super) fn unpack(mut input: impl Read, directory: &Path, what: &str) -> Result<File, ListError> {
+/// Writes what `input` holds, unpacked, to a file without a name in `directory`, and says how it was packed.
+pub(super) fn unpack(
+    mut input: impl Read,
+    directory: &Path,
+    what: &str,
+) -> Result<(File, Packing), ListError> {
     let unreadable = |source| ListError::Read {
         what: what.to_owned(),
         source,
@@ -63,5 +70,5 @@ pub(super) fn unpack(mut input: impl Read, directory: &Path, what: &str) -> Resu
         spool.write_all(&buffer[..read]).map_err(failed)?;
     }
     spool.rewind().map_err(failed)?;
-    Ok(spool)
+    Ok((spool, packing))
 }

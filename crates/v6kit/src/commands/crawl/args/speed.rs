@@ -14,9 +14,10 @@ const CONCURRENCY: usize = 100;
 /// The most that `-c auto` tries.
 const MOST_AUTO: usize = 4096;
 
-/// The part of this host's memory that answers and records may take, and bytes where that is not known.
+/// The part of this host's memory that answers and records may take, and the most, in bytes: what a link of
+/// 1 Gbit/s brings in a second.
 const MEMORY_SHARE: u64 = 4;
-const MEMORY: u64 = 256 << 20;
+const MEMORY: u64 = 128 << 20;
 
 /// Requests per second that one shard is good for without being busy.
 const RATE_PER_SHARD: f64 = 10_000.0;
@@ -44,7 +45,7 @@ pub(crate) struct SpeedArgs {
     concurrency: Option<Concurrency>,
     /// Bytes that answers and records take at most on their way to the disk, such as 256M
     ///
-    /// [default: a quarter of what this host or its control group has]. Where all is taken, nothing more is read or
+    /// [default: a quarter of what this host or its control group has, 128M at most]. Where all is taken, nothing more is read or
     /// asked for until records are on the disk. An answer that is larger than that comes alone.
     #[arg(long, value_name = "SIZE", value_parser = values::size, hide_short_help = true)]
     memory: Option<u64>,
@@ -136,7 +137,8 @@ fn fit(
 /// Bytes for answers and records on their way to the disk. Beside them there are what decoding and compressing take,
 /// and the connections.
 fn memory(given: Option<u64>) -> usize {
-    let bytes = given.unwrap_or_else(|| v6kit_host::memory().map_or(MEMORY, |bytes| bytes / MEMORY_SHARE));
+    let bytes = given
+        .unwrap_or_else(|| v6kit_host::memory().map_or(MEMORY, |bytes| MEMORY.min(bytes / MEMORY_SHARE)));
     usize::try_from(bytes).unwrap_or(usize::MAX).max(1)
 }
 
