@@ -35,6 +35,27 @@ fn with_a_read_only_etc_everything_else_is_done_and_can_be_undone() {
 }
 
 #[test]
+fn a_journal_that_cannot_be_written_any_more_keeps_nothing_from_being_undone_and_told() {
+    on_host(&format!(
+        r#"{READ_ONLY}
+        snapshot >"$T/log/before"
+        mkdir "$T/log/state"
+        export V6KIT_STATE_DIR="$T/log/state"
+        $SETUP >/dev/null
+        read_only "$T/log/state"
+        ends 4 $V6KIT teardown >"$T/log/said" 2>&1
+        has 'route  *restored' <"$T/log/said"
+        has '^error: what was undone could not be noted; the next teardown finds it so' <"$T/log/said"
+        has 'Read-only file system' <"$T/log/said"
+        same "$(ip -6 route show table all proto 86)" ''
+        umount "$T/log/state"
+        $V6KIT teardown --json | jq -r '[.steps[].state] | unique | join(" ")' | has '^already_gone$'
+        snapshot >"$T/log/after"
+        diff "$T/log/before" "$T/log/after""#
+    ));
+}
+
+#[test]
 fn a_file_that_cannot_be_taken_back_now_is_told_with_all_that_was_and_can_be_later() {
     on_host(&format!(
         r#"{READ_ONLY}

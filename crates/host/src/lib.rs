@@ -65,6 +65,6 @@ pub use state_dir::StateDirError;
 pub use status::status;
 pub use summary::{SetUp, Summary, SummaryError};
 pub use system::ResourceError;
-pub use teardown::teardown;
+pub use teardown::{Teardown, teardown};
 pub use uplink::{Uplink, addressed, device_of, uplinks};
 pub use wanted::{Conntrack, CutOff, Inbound, Purpose, Wanted};

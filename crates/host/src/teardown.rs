@@ -15,13 +15,22 @@ use crate::state_dir::StateDir;
 use crate::system::System;
 use crate::undo::{chosen, tidy_up};
 
+/// What was undone, and whether it stands in the journal.
+#[derive(Debug, Default)]
+pub struct Teardown {
+    /// What became of each step.
+    pub report: TeardownReport,
+    /// Why it is not noted, as where the state directory is read-only: the next teardown finds everything done.
+    pub unnoted: Option<HostError>,
+}
+
 /// Undoes what setup did for `prefix`, or for all prefixes. An empty report where nothing is set up.
 ///
 /// A step that fails does not keep the others from being undone; it stays in the journal.
 ///
 /// # Errors
-/// [`HostError`] when the journal cannot be used or privileges are missing.
-pub async fn teardown(state_dir: &Path, prefix: Option<Prefix>) -> Result<TeardownReport, HostError> {
+/// [`HostError`] when the journal cannot be used or privileges are missing; nothing was undone then.
+pub async fn teardown(state_dir: &Path, prefix: Option<Prefix>) -> Result<Teardown, HostError> {
     let system = System::open()?;
     let is_idle = Journal::open(state_dir, &system).await?.state().is_empty();
     let may = may_administer_network().map_err(HostError::facts("/proc/self/status"))?;
@@ -29,7 +38,7 @@ pub async fn teardown(state_dir: &Path, prefix: Option<Prefix>) -> Result<Teardo
         return Err(HostError::not_privileged("change routes", "teardown"));
     }
     let Some(dir) = open(state_dir, is_idle).await? else {
-        return Ok(TeardownReport::default());
+        return Ok(Teardown::default());
     };
     let journal = Journal::open(dir.path(), &system).await?;
     let prefixes = chosen(&journal.state().prefixes(), prefix)?;
@@ -74,8 +83,8 @@ pub async fn teardown(state_dir: &Path, prefix: Option<Prefix>) -> Result<Teardo
             ledger.journal.note(Event::Gone { prefix: *prefix });
         }
     }
-    tidy_up(&mut ledger.journal, &dir)?;
-    Ok(report)
+    let unnoted = tidy_up(&mut ledger.journal, &dir).err();
+    Ok(Teardown { report, unnoted })
 }
 
 /// The state directory. Where nothing is set up and it cannot even be locked, there is nothing to do.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use v6kit_host::boot::{self, Forgotten};
-use v6kit_host::{HostError, TeardownReport, TeardownState, TeardownStep};
+use v6kit_host::{HostError, Teardown, TeardownReport, TeardownState, TeardownStep};
 use v6kit_net::Prefix;
 
 use super::block_on;
@@ -41,22 +41,27 @@ struct Document {
 pub(crate) fn run(args: &TeardownArgs, printer: &Printer) -> Result<Exit, Failure> {
     let failed = |error: HostError| failure("teardown failed", &error);
     // What was undone until then is told all the same.
-    let mut unforgotten = None;
+    let (mut unforgotten, mut unnoted) = (None, None);
     let document = block_on(async {
+        if args.persist {
+            boot::stop_checks().map_err(|error| failed(error.into()))?;
+        }
+        let undone = match v6kit_host::teardown(&args.state.state_dir, args.prefix).await {
+            // After a boot that went without, only the wish is left.
+            Err(HostError::NotSetUp { .. }) if args.persist => Teardown::default(),
+            undone => undone.map_err(failed)?,
+        };
+        let report = undone.report;
+        unnoted = undone.unnoted.map(|error| {
+            let what = "what was undone could not be noted; the next teardown finds it so";
+            failure(what, &error)
+        });
         if !args.persist {
-            let report = v6kit_host::teardown(&args.state.state_dir, args.prefix).await;
-            let report = report.map_err(failed)?;
             return Ok(Document {
                 report,
                 at_boot: None,
             });
         }
-        boot::stop_checks().map_err(|error| failed(error.into()))?;
-        let report = match v6kit_host::teardown(&args.state.state_dir, args.prefix).await {
-            // After a boot that went without, only the wish is left.
-            Err(HostError::NotSetUp { .. }) => TeardownReport::default(),
-            report => report.map_err(failed)?,
-        };
         match boot::forget(args.prefix).await {
             Ok(forgotten) => Ok(Document {
                 report,
@@ -83,7 +88,11 @@ pub(crate) fn run(args: &TeardownArgs, printer: &Printer) -> Result<Exit, Failur
         None if !report.prefixes.is_empty() => remind(args, printer),
         None => {}
     }
-    if let Some(failure) = unforgotten {
+    let is_told = unnoted.is_some() && unforgotten.is_some();
+    if let (true, Some(failure)) = (is_told, &unnoted) {
+        printer.warning(failure.on_one_line());
+    }
+    if let Some(failure) = unforgotten.or(unnoted) {
         if printer.form() == Form::Json {
             printer.warning(failure.on_one_line());
             return Ok(failure.exit);
