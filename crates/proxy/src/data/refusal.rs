@@ -1,8 +1,9 @@
 //! Why a client does not get what it asked for, and how each protocol says so.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::time::SystemTime;
 
-use v6kit_net::{Code, DialError, Hint, Prefix, ResolveError};
+use v6kit_net::{Code, DialError, Extent, Hint, Prefix, ResolveError};
 
 use super::limits::ByteBudget;
 use super::target::TargetError;
@@ -69,6 +70,17 @@ pub(crate) enum Refusal {
     },
     #[error("{prefix} is not delivered to this host, so that no answer would arrive")]
     NotDelivered { prefix: Prefix },
+    #[error(
+        "no connection from {prefix} was answered by {extent} since {}; whether the prefix or each of them is out is not \
+         known",
+        time_of_day(.extent.since)
+    )]
+    PrefixSilent {
+        prefix: Prefix,
+        extent: Extent,
+        #[source]
+        last: DialError,
+    },
     #[error("a system call failed")]
     System(#[source] std::io::Error),
 }
@@ -104,6 +116,7 @@ impl Refusal {
             Self::HeadTooLarge { .. } | Self::TooManyFields { .. } => "head_too_large",
             Self::NotSent { .. } => "not_sent",
             Self::NotDelivered { .. } => "not_delivered",
+            Self::PrefixSilent { .. } => "prefix_silent",
             Self::System(_) => "system",
         }
     }
@@ -136,6 +149,7 @@ impl Hint for Refusal {
             | Self::UserBytes { .. } => Code::ProxyLimit,
             Self::Idle | Self::HandshakeTimeout => Code::ProxyIdle,
             Self::NotDelivered { .. } => Code::NotSetUp,
+            Self::PrefixSilent { last, .. } => last.code(),
             Self::NotSent { .. } | Self::System(_) => Code::Socket,
         }
     }
@@ -145,6 +159,11 @@ impl Hint for Refusal {
             Self::NotDelivered { prefix } => {
                 return Some(format!(
                     "the proxy's operator can set it up again: `sudo v6kit setup --prefix {prefix}`"
+                ));
+            }
+            Self::PrefixSilent { prefix, .. } => {
+                return Some(format!(
+                    "the proxy's operator can see how far packets of the prefix come: `v6kit verify --prefix {prefix}`"
                 ));
             }
             Self::Dial(error) => return error.hint(),
@@ -169,6 +188,12 @@ impl Hint for Refusal {
         };
         Some(text.to_owned())
     }
+}
+
+/// As in `2026-11-28 13:40:05 UTC`.
+fn time_of_day(moment: SystemTime) -> String {
+    let moment = jiff::Timestamp::try_from(moment).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    moment.strftime("%F %T UTC").to_string()
 }
 
 fn dial_kind(error: &DialError) -> &'static str {

@@ -1,4 +1,5 @@
-//! Whether the prefix is delivered to this host: without that no answer to a connection from it arrives.
+//! Whether the prefix is delivered to this host: without that no answer to a connection from it arrives. And whether any
+//! does.
 
 use std::cell::Cell;
 use std::fmt;
@@ -7,12 +8,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use v6kit_net::{DialError, Prefix};
+use v6kit_net::{DialError, Prefix, Silence};
 
 use crate::data::refusal::Refusal;
 
 /// How often the kernel is asked at most, by each thread.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Destinations that have to be silent, without a connection from the prefix being answered meanwhile, before that is told
+/// of the prefix.
+const SEVERAL: usize = 3;
 
 /// What a look at the routes comes to: `None` where they cannot be read.
 pub type Look = Pin<Box<dyn Future<Output = Option<bool>> + Send>>;
@@ -23,6 +28,7 @@ pub struct Delivery {
     prefix: Prefix,
     look: Arc<dyn Fn() -> Look + Send + Sync>,
     missing: Arc<AtomicBool>,
+    silence: Arc<Silence>,
 }
 
 impl Delivery {
@@ -32,6 +38,7 @@ impl Delivery {
             prefix,
             look: Arc::new(look),
             missing: Arc::default(),
+            silence: Arc::default(),
         }
     }
 
@@ -76,12 +83,37 @@ impl Watch {
         self.look().await
     }
 
-    /// Why a connection from the prefix was not made: `error`, or that the prefix is not delivered any more.
+    /// A connection from the prefix was answered.
+    pub(crate) fn heard(&self) {
+        self.delivery.silence.heard(Instant::now());
+    }
+
+    /// Why a connection from the prefix was not made: `error`, or that the prefix is not delivered any more, or is not
+    /// answered by anybody.
     pub(crate) async fn explain(&self, error: DialError) -> Refusal {
+        if let DialError::Refused { .. } | DialError::Reset { .. } = error {
+            self.heard();
+        }
         if is_of_the_far_side(&error) {
             return Refusal::Dial(error);
         }
-        self.look().await.err().unwrap_or(Refusal::Dial(error))
+        if let Err(refusal) = self.look().await {
+            return refusal;
+        }
+        let to = match &error {
+            DialError::TimedOut { to } | DialError::Prohibited { to, .. } => *to.ip(),
+            _ => return Refusal::Dial(error),
+        };
+        let Delivery { prefix, silence, .. } = &self.delivery;
+        let extent = silence.note(to);
+        if extent.destinations < SEVERAL {
+            return Refusal::Dial(error);
+        }
+        Refusal::PrefixSilent {
+            prefix: *prefix,
+            extent,
+            last: error,
+        }
     }
 
     async fn look(&self) -> Result<(), Refusal> {
@@ -140,6 +172,33 @@ mod tests {
             assert!(matches!(refusal, Refusal::Dial(_)), "{refusal}");
             assert!(watch.check().await.is_ok());
         }
+    }
+
+    #[tokio::test]
+    async fn when_nobody_answers_the_prefix_that_is_told_of_it_and_not_of_the_last_destination_alone() {
+        let watch = watch(Some(true));
+        let silent = |host: u16| DialError::TimedOut {
+            to: format!("[2001:db8:1::{host:x}]:80").parse().unwrap(),
+        };
+        for host in [1, 2, 1, 2] {
+            let refusal = watch.explain(silent(host)).await;
+            assert!(matches!(refusal, Refusal::Dial(_)), "{refusal}");
+        }
+        let refusal = watch.explain(silent(3)).await;
+        assert_eq!(refusal.kind(), "prefix_silent");
+        let message = refusal.message();
+        assert!(
+            message
+                .starts_with("no connection from 2001:db8::/64 was answered by any of 3 destinations since "),
+            "{message}"
+        );
+        assert!(
+            message.ends_with("[2001:db8:1::3]:80 did not answer in time"),
+            "{message}"
+        );
+        watch.heard();
+        let refusal = watch.explain(silent(3)).await;
+        assert!(matches!(refusal, Refusal::Dial(_)), "{refusal}");
     }
 
     #[tokio::test]

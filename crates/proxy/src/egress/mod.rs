@@ -110,7 +110,12 @@ impl Egress {
                 dial(*to, source, share).await
             };
             match dialled {
-                Ok(stream) => return Ok(Upstream { stream, to: *to }),
+                Ok(stream) => {
+                    if let (Some(watch), Some(_)) = (&self.delivery, source) {
+                        watch.heard();
+                    }
+                    return Ok(Upstream { stream, to: *to });
+                }
                 Err(error) if is_local(&error) => return Err(self.explain(source, error).await),
                 Err(error) => failed = Some(error),
             }

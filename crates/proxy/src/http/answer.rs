@@ -105,6 +105,7 @@ fn status(refusal: &Refusal) -> StatusCode {
         | Refusal::ConnectRate { .. }
         | Refusal::Addresses { .. }
         | Refusal::NotDelivered { .. }
+        | Refusal::PrefixSilent { .. }
         | Refusal::NotSent { .. }
         | Refusal::System(_) => StatusCode::SERVICE_UNAVAILABLE,
         Refusal::UserConnections { .. } | Refusal::UserRate { .. } | Refusal::UserBytes { .. } => {

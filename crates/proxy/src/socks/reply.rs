@@ -27,7 +27,7 @@ pub(super) fn reply_of(refusal: &Refusal) -> Reply {
             | DialError::Prohibited { .. }
             | DialError::Firewall { .. },
         ) => Reply::NetworkUnreachable,
-        Refusal::NotDelivered { .. } => Reply::NetworkUnreachable,
+        Refusal::NotDelivered { .. } | Refusal::PrefixSilent { .. } => Reply::NetworkUnreachable,
         _ => Reply::GeneralFailure,
     }
 }
