@@ -239,13 +239,25 @@ fn packets_of_full_size_that_are_lost_are_told_where_that_was_seen() {
             V6KIT_LAB_TARGET=http://[2001:db8:80::80]:9000 say
             in_router ip link set lan mtu 1500
             V6KIT_LAB_TARGET=http://[2001:db8:80::80]:9000 say
+            # Both ends take more than what is between them.
+            ip link set "$V6KIT_LAB_DEV" mtu 5000
+            in_target ip link set "$(in_target ip -6 -j route get 2001:db8:6::1 | jq -r '.[0].dev')" mtu 5000
+            say
             "#
         ),
     );
     assert_said(
         &all[0],
         "ok",
-        &["a request larger than a packet gets no answer, and does in segments of 1220 bytes"],
+        &[
+            "a request larger than a packet gets no answer, and does in segments of 1220 bytes",
+            "this host sends packets of up to 1500 bytes there",
+        ],
+    );
+    assert_said(
+        &all[3],
+        "ok",
+        &["this host sends packets of up to 5000 bytes there"],
     );
     assert_said(
         &all[1],

@@ -1,9 +1,12 @@
 //! Whether large packets are lost where small ones pass, as behind a path MTU that nobody told this host of (RFC 8201).
 
-use std::net::Ipv6Addr;
+use std::fmt;
+use std::net::{Ipv6Addr, SocketAddrV6, UdpSocket};
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
+use nix::sys::socket::getsockopt;
+use nix::{getsockopt_impl, libc, sockopt_impl};
 use tokio::time::Instant;
 
 use crate::evidence::{Evidence, Observation};
@@ -17,6 +20,48 @@ pub(crate) const SMALL: u32 = 1220;
 const TRIED: usize = 4;
 
 const ID: &str = "mtu";
+
+sockopt_impl!(
+    /// The path MTU of a connected socket in bytes, as far as this host knows it: of the device, of the route, or what a
+    /// "packet too big" has told (ipv6(7)).
+    PathMtu,
+    GetOnly,
+    libc::IPPROTO_IPV6,
+    libc::IPV6_MTU,
+    libc::c_int
+);
+
+/// How large packets are that this host sends, in bytes; `None` where that cannot be seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Largest(Option<i32>);
+
+impl Largest {
+    /// Of those to `to`. Nothing is sent.
+    pub(crate) fn to(to: SocketAddrV6) -> Self {
+        let connected = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).and_then(|socket| {
+            socket.connect(to)?;
+            Ok(socket)
+        });
+        Self(
+            connected
+                .ok()
+                .and_then(|socket| getsockopt(&socket, PathMtu).ok()),
+        )
+    }
+}
+
+/// A clause, or nothing.
+impl fmt::Display for Largest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(bytes) => write!(
+                f,
+                " (this host sends packets of up to {bytes} bytes there: its device, its route and what it was told of the path permit them)"
+            ),
+            None => Ok(()),
+        }
+    }
+}
 
 /// What passed in small segments only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,19 +114,21 @@ impl Stalled {
     }
 
     /// `None` where nothing stalled.
-    pub(crate) fn check(self) -> Option<Check> {
+    pub(crate) fn check(self, to: SocketAddrV6) -> Option<Check> {
         match self {
             Self::Nothing => None,
             Self::Requests => Some(Check::warning(
                 ID,
                 format!(
-                    "a request larger than a packet gets no answer, and does in segments of {SMALL} bytes: packets of full size are lost on the way out"
+                    "a request larger than a packet gets no answer, and does in segments of {SMALL} bytes: packets of full size are lost on the way out{}",
+                    Largest::to(to)
                 ),
             )),
             Self::Connections => Some(Check::failed(
                 ID,
                 format!(
-                    "connections that stall are answered in segments of {SMALL} bytes: packets of full size are lost, in one direction or both"
+                    "connections that stall are answered in segments of {SMALL} bytes: packets of full size are lost, in one direction or both{}",
+                    Largest::to(to)
                 ),
             )),
         }

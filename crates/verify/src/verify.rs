@@ -357,7 +357,11 @@ impl Findings {
             },
         ];
         checks.extend(self.cause_checks(settings.prefix));
-        checks.extend(self.attempt.as_ref().and_then(|attempt| attempt.stalled.check()));
+        checks.extend(
+            self.attempt
+                .as_ref()
+                .and_then(|attempt| attempt.stalled.check(attempt.target.to)),
+        );
         checks.extend(limits::checks());
         checks.push(if self.local.is_delivered() {
             inbound::check(settings.prefix, &settings.inbound, &settings.command())
