@@ -203,6 +203,22 @@ fn a_device_without_ipv6_is_named() {
 }
 
 #[test]
+fn a_device_whose_packets_are_too_small_for_ipv6_is_named_with_what_it_lacks() {
+    refused(
+        r#"
+        ip link set up0 mtu 1279
+        refused 1 'why: `up0` carries no IPv6: its MTU is 1279, and IPv6 takes 1280' $SETUP
+        refused 1 'hint: raise it: `sudo ip link set up0 mtu 1280`' $SETUP --dry-run
+        # The same once it is set up.
+        ip link set up0 mtu 1280
+        $SETUP
+        ip link set up0 mtu 1279
+        ends 1 $V6KIT doctor >"$T/log/said" 2>&1
+        has '^failed .*`up0` carries no IPv6: its MTU is 1279' <"$T/log/said""#,
+    );
+}
+
+#[test]
 fn a_state_directory_that_cannot_be_is_explained() {
     refused(
         r#"

@@ -53,6 +53,7 @@ mod tests {
             name: name.to_owned(),
             is_up: true,
             is_loopback: false,
+            mtu: Some(1500),
             port_of: None,
             is_in_vrf: false,
         };

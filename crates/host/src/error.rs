@@ -6,7 +6,7 @@ mod reading;
 use std::error::Error;
 use std::io;
 
-use v6kit_net::{Code, Hint, shell_word};
+use v6kit_net::{Code, Hint, IPV6_MIN_MTU, shell_word};
 
 pub use self::journal::JournalError;
 pub use self::reading::ReadError;
@@ -57,6 +57,14 @@ pub enum HostError {
         device: String,
         /// Those that lead somewhere.
         devices: Vec<String>,
+    },
+    /// The device carries no IPv6, as its packets are too small for it.
+    #[error("`{device}` carries no IPv6: its MTU is {mtu}, and IPv6 takes {IPV6_MIN_MTU}")]
+    MtuTooSmall {
+        /// The device.
+        device: String,
+        /// In bytes.
+        mtu: u32,
     },
     /// CAP_NET_ADMIN is missing.
     #[error("CAP_NET_ADMIN is missing: {} may not {action}", if *.is_root { "without it root" } else { "a plain user" })]
@@ -226,7 +234,7 @@ impl Hint for HostError {
             Self::NoDevice { .. } | Self::Loopback { .. } => Code::NoDevice,
             Self::BridgePort { .. } => Code::BridgePort,
             Self::DeviceDown { .. } => Code::DeviceDown,
-            Self::NoIpv6 | Self::Ipv6Off { .. } => Code::NoIpv6,
+            Self::NoIpv6 | Self::Ipv6Off { .. } | Self::MtuTooSmall { .. } => Code::NoIpv6,
             Self::NotPrivileged { .. } => Code::NotPermitted,
             Self::Step { .. } => Code::Step,
             Self::Impossible { .. } => Code::Impossible,
@@ -259,6 +267,10 @@ impl Hint for HostError {
             Self::Ipv6Off { device } => Some(format!(
                 "switch it on: `sudo sysctl -w {}`",
                 shell_word(&format!("net/ipv6/conf/{device}/disable_ipv6=0"))
+            )),
+            Self::MtuTooSmall { device, .. } => Some(format!(
+                "raise it: `sudo ip link set {} mtu {IPV6_MIN_MTU}`; the kernel took addresses and routes of IPv6 away from it, which whoever configures it has to set again",
+                shell_word(device)
             )),
             Self::NotPrivileged { command, is_root, .. } => Some(privilege_hint(command, *is_root)),
             Self::Step { hint, source, .. } => hint.clone().or_else(|| source.hint()),

@@ -10,6 +10,10 @@ use crate::own_addresses;
 /// The settings of each device, and of `all` and `default` (Documentation/networking/ip-sysctl.rst).
 const CONF: &str = "/proc/sys/net/ipv6/conf";
 
+/// The smallest MTU of a link that carries IPv6, in bytes (RFC 8200 section 5). The kernel takes IPv6 away from a device
+/// with less, its addresses and routes included.
+pub const IPV6_MIN_MTU: u32 = 1280;
+
 /// Whether IPv6 is to be had on this host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ipv6 {
@@ -71,6 +75,28 @@ pub fn ignoring_advertisements() -> Vec<String> {
     devices()
         .into_iter()
         .filter(|name| is(name, "forwarding", "1") && is(name, "accept_ra", "1"))
+        .collect()
+}
+
+/// The devices that carry no IPv6 because their MTU is below [`IPV6_MIN_MTU`], with that. None where sysfs shows others
+/// than those of this network namespace.
+#[must_use]
+pub fn below_ipv6() -> Vec<(String, u32)> {
+    let Ok(interfaces) = nix::net::if_::if_nameindex() else {
+        return Vec::new();
+    };
+    let mtu = |name: &str| -> Option<u32> {
+        let path: PathBuf = ["/sys/class/net", name, "mtu"].iter().collect();
+        fs::read_to_string(path).ok()?.trim().parse().ok()
+    };
+    let conf = Path::new(CONF);
+    interfaces
+        .iter()
+        .filter_map(|interface| interface.name().to_str().ok().map(ToOwned::to_owned))
+        .filter(|name| conf.exists() && !conf.join(name).exists())
+        .filter_map(|name| Some((mtu(&name)?, name)))
+        .filter(|(mtu, _)| *mtu < IPV6_MIN_MTU)
+        .map(|(mtu, name)| (name, mtu))
         .collect()
 }
 

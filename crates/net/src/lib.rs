@@ -20,7 +20,7 @@ mod turning;
 
 pub use dial::{DialError, dial, dial_in_segments, dial_to_speak};
 pub use exposure::{Exposure, InboundFilter};
-pub use ipv6::{Ipv6, ignoring_advertisements, in_sysctl};
+pub use ipv6::{IPV6_MIN_MTU, Ipv6, below_ipv6, ignoring_advertisements, in_sysctl};
 pub use leaving::Leaving;
 pub use limits::{FileLimit, file_limit, raise_file_limit};
 pub use packet::{link_address, link_address_of_every_protocol, receive_all_multicast};

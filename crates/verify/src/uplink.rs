@@ -4,7 +4,10 @@ use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use v6kit_net::{Code, DialError, ResolveError, chain, ignoring_advertisements, in_sysctl};
+use v6kit_net::{
+    Code, DialError, IPV6_MIN_MTU, ResolveError, below_ipv6, chain, ignoring_advertisements, in_sysctl,
+    shell_word,
+};
 
 use crate::endpoint::Endpoint;
 use crate::evidence::{Evidence, Observation};
@@ -150,8 +153,10 @@ impl Uplink {
             )
         };
         if !has_default && is_about_the_way(error) {
-            failed("there is no default IPv6 route")
-                .hint(Code::NoUplink, default_route_hint(&ignoring_advertisements()))
+            failed("there is no default IPv6 route").hint(
+                Code::NoUplink,
+                default_route_hint(&below_ipv6(), &ignoring_advertisements()),
+            )
         } else {
             failed("no answer to this host's own address").hint_of(error)
         }
@@ -163,8 +168,15 @@ pub(crate) async fn has_default(routes: &Routes) -> Result<bool, RoutesError> {
     Ok(routes.way_out(ANYWHERE).await?.is_some())
 }
 
-/// What to do where there is none; `ignoring` are devices on which the kernel ignores router advertisements.
-fn default_route_hint(ignoring: &[String]) -> String {
+/// What to do where there is none; `below` are devices whose MTU is too small for IPv6, `ignoring` those on which the
+/// kernel ignores router advertisements.
+fn default_route_hint(below: &[(String, u32)], ignoring: &[String]) -> String {
+    if let [(device, mtu), ..] = below {
+        return format!(
+            "{device} carries no IPv6, as its MTU is {mtu}: where the way out leads by it, `sudo ip link set {} mtu {IPV6_MIN_MTU}`, and its addresses and routes have to be set again",
+            shell_word(device)
+        );
+    }
     match ignoring {
         [] => "add one (sudo ip -6 route add default via ROUTER dev DEV), or see why no router advertisement gives one: `ip -6 route show default`".to_owned(),
         devices => {
@@ -260,11 +272,11 @@ mod tests {
 
     #[test]
     fn a_kernel_that_ignores_advertisements_is_named_with_the_setting() {
-        let hint = default_route_hint(&["eth0".to_owned()]);
+        let hint = default_route_hint(&[], &["eth0".to_owned()]);
         assert!(
             hint.contains("`sudo sysctl -w net.ipv6.conf.eth0.accept_ra=2`"),
             "{hint}"
         );
-        assert!(default_route_hint(&[]).contains("ip -6 route add default"));
+        assert!(default_route_hint(&[], &[]).contains("ip -6 route add default"));
     }
 }

@@ -154,6 +154,9 @@ fn ipv6(network: &Network, routing: Option<&Routing>, setups: &[SetUp]) -> Findi
     let links = routing
         .map(|routing| routing.links.as_slice())
         .unwrap_or_default();
+    if let Some(finding) = below_ipv6(links, setups) {
+        return finding;
+    }
     let off: Vec<&Link> = links.iter().filter(|link| is_without_ipv6(&link.name)).collect();
     if off.is_empty() {
         return Finding::ok(ID, "on");
@@ -189,6 +192,26 @@ fn ipv6(network: &Network, routing: Option<&Routing>, setups: &[SetUp]) -> Findi
         .hint_of(&switched_off(&link.name)),
         None => Finding::ok(ID, format!("on; switched off on {names}")),
     }
+}
+
+/// A device that carries no IPv6 because of its MTU, where a setup needs it or no other one leads out.
+fn below_ipv6(links: &[Link], setups: &[SetUp]) -> Option<Finding> {
+    let leads_out = |link: &&Link| !link.is_loopback;
+    let no_other = links
+        .iter()
+        .filter(leads_out)
+        .all(|link| link.below_ipv6().is_some());
+    let is_needed = |link: &&Link| no_other || setups.iter().any(|setup| setup.device == link.name);
+    let link = links
+        .iter()
+        .filter(leads_out)
+        .filter(is_needed)
+        .find(|link| link.below_ipv6().is_some())?;
+    let error = HostError::MtuTooSmall {
+        device: link.name.clone(),
+        mtu: link.below_ipv6()?,
+    };
+    Some(Finding::failed("ipv6", error.to_string()).hint_of(&error))
 }
 
 fn default_routes(routing: &Routing) -> Vec<String> {

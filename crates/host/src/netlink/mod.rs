@@ -13,7 +13,7 @@ use netlink_packet_route::AddressFamily;
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
 use netlink_packet_route::link::{InfoPortKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
 use rtnetlink::{Handle, IpVersion, RouteMessageBuilder};
-use v6kit_net::{Code, Hint};
+use v6kit_net::{Code, Hint, IPV6_MIN_MTU};
 
 pub(crate) use neighbour::Neighbour;
 pub(crate) use route::{LOCAL_TABLE, MAIN_TABLE, OurRoute, PROTOCOL, Route};
@@ -187,6 +187,8 @@ pub(crate) struct Link {
     pub(crate) is_up: bool,
     /// Whether it leads to this host itself.
     pub(crate) is_loopback: bool,
+    /// In bytes.
+    pub(crate) mtu: Option<u32>,
     /// The index of the bridge, bond or team whose port it is, which takes all its packets.
     pub(crate) port_of: Option<u32>,
     /// Whether it is a part of a VRF, in whose table its packets are looked up.
@@ -214,9 +216,20 @@ fn link(message: &LinkMessage) -> Option<Link> {
         name,
         is_up: message.header.flags.contains(LinkFlags::Up),
         is_loopback: message.header.flags.contains(LinkFlags::Loopback),
+        mtu: message.attributes.iter().find_map(|attribute| match attribute {
+            LinkAttribute::Mtu(bytes) => Some(*bytes),
+            _ => None,
+        }),
         port_of: port_of(message),
         is_in_vrf: has_port_kind(message, |kind| matches!(kind, InfoPortKind::Vrf)),
     })
+}
+
+impl Link {
+    /// Its MTU, where that is too small for IPv6.
+    pub(crate) fn below_ipv6(&self) -> Option<u32> {
+        self.mtu.filter(|mtu| *mtu < IPV6_MIN_MTU && !self.is_loopback)
+    }
 }
 
 /// A device in a VRF has a controller too, and keeps its packets.

@@ -13,6 +13,7 @@ mod tests;
 use crate::delivery::Placement;
 use crate::error::HostError;
 use crate::facts::Facts;
+use crate::netlink::Link;
 use crate::place::Place;
 use crate::resource::{Resource, Want};
 use crate::state::State;
@@ -147,6 +148,12 @@ impl View<'_> {
                 } else {
                     self.facts.links.iter().map(|link| link.name.clone()).collect()
                 },
+            });
+        }
+        if let Some(mtu) = self.facts.link(device).and_then(Link::below_ipv6) {
+            return Err(HostError::MtuTooSmall {
+                device: device.to_owned(),
+                mtu,
             });
         }
         let without = &self.facts.without_ipv6;

@@ -109,6 +109,7 @@ fn debian() -> Facts {
                 name: (*name).to_owned(),
                 is_up: true,
                 is_loopback: *name == "lo",
+                mtu: Some(1500),
                 port_of: None,
                 is_in_vrf: false,
             })
