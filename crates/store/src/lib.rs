@@ -9,8 +9,11 @@
 pub mod bench;
 mod description;
 mod disk;
+mod durable;
 mod encoder;
 mod frame;
+#[doc(hidden)]
+pub mod fuzzing;
 mod inspect;
 mod job_directory;
 mod ledger;

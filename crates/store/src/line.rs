@@ -32,7 +32,7 @@ impl LineHead {
     }
 
     /// The same of a line with an `id`, which may hold anything.
-    fn parse(line: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(line: &[u8]) -> Option<Self> {
         let line: HeadFields<'_> = serde_json::from_slice(line).ok()?;
         let outcome = Outcome::ALL
             .into_iter()

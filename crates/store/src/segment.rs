@@ -8,7 +8,6 @@ use std::io::{self, Read};
 
 pub(crate) use self::directory::Reserve;
 pub use self::directory::SegmentDirectory;
-pub(crate) use self::directory::sync_directory;
 use crate::ledger::FramePlace;
 
 /// A store of segments: numbered runs of bytes that grow by whole frames.

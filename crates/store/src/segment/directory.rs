@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use nix::sys::statvfs::statvfs;
 
 use super::{Room, SegmentSink, SegmentStore};
+use crate::durable::sync_directory;
 use crate::ledger::FramePlace;
 use crate::storage::Format;
 
@@ -302,11 +303,6 @@ fn cut(path: &Path, length: u64) -> io::Result<()> {
         file.sync_all()?;
     }
     Ok(())
-}
-
-/// Makes the names in `directory` durable.
-pub(crate) fn sync_directory(directory: &Path) -> io::Result<()> {
-    File::open(directory)?.sync_all()
 }
 
 #[cfg(test)]

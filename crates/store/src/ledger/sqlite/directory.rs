@@ -5,8 +5,8 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::durable::sync_directory;
 use crate::ledger::LedgerError;
-use crate::segment::sync_directory;
 
 pub(super) const FILE: &str = "ledger.sqlite";
 const LOCK: &str = "lock";
