@@ -255,3 +255,6 @@ pub enum ConcurrencyMode {
     /// Found out, up to what is given.
     Auto,
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,8 @@ pub(crate) mod crawl;
 pub(crate) mod error;
 mod examiner;
 mod exposition;
+#[cfg(test)]
+mod fixture;
 pub(crate) mod job;
 pub(crate) mod limits;
 mod queue;

@@ -490,3 +490,6 @@ impl Drop for InFlight<'_> {
         self.0.in_flight.subtract(1);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -443,3 +443,6 @@ fn is_of_another(answer: &Answer, connection: &Connection) -> bool {
     );
     connection.is_doubtful() || (is_farewell && connection.ended_when_reused())
 }
+
+#[cfg(test)]
+mod tests;
