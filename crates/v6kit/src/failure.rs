@@ -79,7 +79,8 @@ impl From<Exit> for ExitCode {
 }
 
 /// One line of what failed, one of why, one of what to do.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, thiserror::Error)]
+#[error("{}", self.on_one_line())]
 pub(crate) struct Failure {
     #[serde(serialize_with = "exit_code")]
     pub(crate) exit: Exit,
@@ -113,6 +114,20 @@ impl Failure {
             why: Some(chain(error)),
             hint: error.hint(),
             code: error.code(),
+        }
+    }
+
+    /// What a user reads of an error that commands passed through: the failure in its chain, or the chain itself.
+    pub(crate) fn of(error: anyhow::Error) -> Self {
+        let error = match error.downcast::<Self>() {
+            Ok(failure) => return failure,
+            Err(error) => error,
+        };
+        let io = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>());
+        let failure = Self::new(io.map_or(Exit::Failed, Exit::of_io), error.to_string());
+        match error.source() {
+            Some(cause) => failure.why(chain(cause)),
+            None => failure,
         }
     }
 

@@ -2,9 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-
-use crate::failure::{Exit, Failure};
 
 /// Within this time of a first signal, others are the same wish: timeout(1) signals its child and then its group.
 const SAME_WISH: Duration = Duration::from_secs(1);
@@ -21,7 +20,7 @@ pub(crate) struct Interrupts {
 
 impl Interrupts {
     /// SIGINT, SIGTERM and SIGHUP: the terminal that closes ends what was started on it.
-    pub(crate) fn listen() -> Result<Self, Failure> {
+    pub(crate) fn listen() -> anyhow::Result<Self> {
         Ok(Self {
             hangup: unless_ignored(SignalKind::hangup())?,
             ..Self::listen_but_hangup()?
@@ -29,7 +28,7 @@ impl Interrupts {
     }
 
     /// SIGINT and SIGTERM, for a command to which SIGHUP says something else.
-    pub(crate) fn listen_but_hangup() -> Result<Self, Failure> {
+    pub(crate) fn listen_but_hangup() -> anyhow::Result<Self> {
         Ok(Self {
             interrupt: unless_ignored(SignalKind::interrupt())?,
             terminate: unless_ignored(SignalKind::terminate())?,
@@ -65,7 +64,7 @@ async fn received(signal: &mut Option<Signal>) {
 }
 
 /// From now on the signal does not end the process, but is waited for; `None` where it is ignored.
-fn unless_ignored(kind: SignalKind) -> Result<Option<Signal>, Failure> {
+fn unless_ignored(kind: SignalKind) -> anyhow::Result<Option<Signal>> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     if is_ignored(&status, kind.as_raw_value()) {
         return Ok(None);
@@ -86,9 +85,8 @@ fn is_ignored(status: &str, signal: i32) -> bool {
 }
 
 /// From now on the signal does not end the process, but is waited for.
-pub(crate) fn listen_for(kind: SignalKind) -> Result<Signal, Failure> {
-    signal(kind)
-        .map_err(|error| Failure::new(Exit::Failed, "cannot listen for signals").why(error.to_string()))
+pub(crate) fn listen_for(kind: SignalKind) -> anyhow::Result<Signal> {
+    signal(kind).context("cannot listen for signals")
 }
 
 #[cfg(test)]

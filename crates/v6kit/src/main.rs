@@ -16,6 +16,7 @@ mod logs;
 mod manual;
 mod options;
 mod printer;
+mod remote;
 mod runnable;
 mod service;
 mod stderr;
@@ -42,16 +43,16 @@ fn main() -> ExitCode {
             "who may look at processes can read the password or token on this command line, which cannot be overwritten: {error}; a file or V6KIT_PASSWORD hides it"
         ));
     }
-    let exit = logs::to_standard_error(&args.output).and_then(|()| run(args.command, &printer));
-    let exit = match exit {
+    let logs = logs::to_standard_error(&args.output).map_err(anyhow::Error::from);
+    let exit = match logs.and_then(|()| run(args.command, &printer)) {
         Ok(exit) => printer.finish(exit),
-        Err(failure) => printer.failure(&failure),
+        Err(error) => printer.failure(&Failure::of(error)),
     };
     stderr::settle();
     exit.into()
 }
 
-fn run(command: Command, printer: &Printer) -> Result<Exit, Failure> {
+fn run(command: Command, printer: &Printer) -> anyhow::Result<Exit> {
     match command {
         Command::Setup(args) => commands::setup::run(*args, printer),
         Command::Status(args) => commands::status::run(&args, printer),

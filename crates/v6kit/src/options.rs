@@ -13,6 +13,7 @@ use clap::{Arg, ArgMatches, Command};
 use toml_edit::{Array, Document, DocumentMut, Item, Table, Value};
 
 use crate::failure::{Exit, Failure};
+use crate::remote;
 
 /// How alike an unknown key and a known one must be for the one to be taken for the other: as in clap.
 const ALIKE: f64 = 0.7;
@@ -254,6 +255,22 @@ impl OptionFile {
                 .hint(hint)
         })?;
         Self::parse(path, text)
+    }
+
+    /// The same of a file that lies behind a URL.
+    pub(crate) fn fetch(url: &str) -> Result<Self, Failure> {
+        let mut bytes = Vec::new();
+        crate::commands::block_on(remote::fetch(
+            "the job file",
+            url,
+            remote::LARGEST_JOB_FILE,
+            &mut bytes,
+        ))?;
+        let shown = remote::shown(url);
+        let text = String::from_utf8(bytes).map_err(|error| {
+            Failure::new(Exit::Usage, format!("{shown} is not TOML")).why(error.to_string())
+        })?;
+        Self::parse(Path::new(&shown), text)
     }
 
     fn parse(path: &Path, text: String) -> Result<Self, Failure> {

@@ -1,10 +1,14 @@
 //! A server on loopback that misbehaves as its path says.
 
+mod stall;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+use self::stall::stall;
 
 /// A running server. Its threads end with the test's process.
 pub(crate) struct FaultServer {
@@ -161,7 +165,7 @@ fn answer(mut out: &TcpStream, input: &mut impl Read, what: &str, served: u64) -
         // Answers that are none, for ever.
         "early-hints" => loop {
             out.write_all(b"HTTP/1.1 103 Early Hints\r\n\r\n")?;
-            std::thread::sleep(DRIP);
+            stall(DRIP);
         },
         "bad-length" => out.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n{}"),
         "many-headers" => {
@@ -191,7 +195,7 @@ fn gzip(text: &[u8]) -> Vec<u8> {
 fn drip(mut out: &TcpStream, what: &[u8]) -> std::io::Result<()> {
     loop {
         out.write_all(what)?;
-        std::thread::sleep(DRIP);
+        stall(DRIP);
     }
 }
 

@@ -85,13 +85,34 @@ impl List {
                         watched = Some(Arc::new(Watched::new(&path, &file).map_err(unreadable)?));
                         ((file, Packing::None), Some(path))
                     }
-                    path => (unpack(file, directory, &what)?, path),
+                    path => (unpack(file, directory, &what, u64::MAX)?, path),
                 }
             }
-            ListSource::StandardInput => (unpack(io::stdin().lock(), directory, &what)?, None),
+            ListSource::StandardInput => (unpack(io::stdin().lock(), directory, &what, u64::MAX)?, None),
         };
-        let index = Index::read(&file, &what, packing)?;
+        Self::of(file, &what, packing, path, watched)
+    }
+
+    /// Reads a list that comes from somewhere else, called `what` in messages, as it would be read from standard input:
+    /// at most `most` bytes of it, unpacked.
+    ///
+    /// # Errors
+    /// [`ListError`].
+    pub fn receive(input: impl io::Read, what: &str, directory: &Path, most: u64) -> Result<Self, ListError> {
+        let (file, packing) = unpack(input, directory, what, most)?;
+        Self::of(file, what, packing, None, None)
+    }
+
+    fn of(
+        file: File,
+        what: &str,
+        packing: Packing,
+        path: Option<PathBuf>,
+        watched: Option<Arc<Watched>>,
+    ) -> Result<Self, ListError> {
+        let index = Index::read(&file, what, packing)?;
         if index.count == 0 {
+            let what = what.to_owned();
             return Err(ListError::Empty { what });
         }
         Ok(Self {
@@ -303,6 +324,18 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn a_list_from_elsewhere_is_unpacked_as_far_as_it_may_be_large() {
+        let text = b"http://h/1\nhttp://h/2\n";
+        let packed = zstd::encode_all(&text[..], 3).unwrap();
+        let scratch = tempfile::tempdir().unwrap();
+        let receive = |most| List::receive(&packed[..], "http://h/list", scratch.path(), most);
+        assert_eq!(lines(&receive(text.len() as u64).unwrap()), lines(&list(text).1));
+        let error = receive(text.len() as u64 - 1).unwrap_err();
+        assert!(matches!(&error, ListError::TooLarge { most: 21, .. }), "{error}");
+        assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 0);
+    }
+
+    #[test]
     fn packed_lists_are_the_same_list() {
         let text = b"http://h/1\nhttp://h/2\n";
         let (scratch, plain) = list(text);
@@ -386,7 +419,14 @@ pub(super) mod tests {
             let mut cursor = Cursor::default();
             assert_eq!(cursor.line(&list, 5).unwrap().0, b"http://h/005");
             assert_eq!(list.changed(), None);
-            std::thread::sleep(std::time::Duration::from_millis(20));
+            let clock = path.with_extension("clock");
+            let now = || {
+                std::fs::write(&clock, "").unwrap();
+                std::fs::metadata(&clock).unwrap().modified().unwrap()
+            };
+            // The file system's clock goes in steps, and what is written within one looks the same.
+            let opened = now();
+            while now() == opened {}
             change(&path);
             assert!(cursor.line(&list, 900).is_err());
             assert!(list.changed().is_some_and(|changed| changed.ends_with("list")));

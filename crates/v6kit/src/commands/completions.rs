@@ -4,7 +4,7 @@ use clap::CommandFactory;
 use clap_complete::Shell;
 
 use crate::args::Args;
-use crate::failure::{Exit, Failure};
+use crate::failure::Exit;
 use crate::printer::Printer;
 
 #[derive(Debug, clap::Args)]
@@ -16,7 +16,7 @@ pub(crate) struct CompletionsArgs {
     shell: Shell,
 }
 
-pub(crate) fn run(args: &CompletionsArgs, printer: &Printer) -> Result<Exit, Failure> {
+pub(crate) fn run(args: &CompletionsArgs, printer: &Printer) -> anyhow::Result<Exit> {
     // Into memory first: a reader that goes away early is no fault of the generator's.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Args::command(), "v6kit", &mut script);

@@ -107,14 +107,14 @@ struct JobDirectory {
     directory: PathBuf,
 }
 
-pub(crate) fn run(args: CrawlArgs, printer: &Printer) -> Result<Exit, Failure> {
+pub(crate) fn run(args: CrawlArgs, printer: &Printer) -> anyhow::Result<Exit> {
     match args.command {
-        Some(ReadCommand::Status(job)) => status::status(&job.directory, printer),
+        Some(ReadCommand::Status(job)) => Ok(status::status(&job.directory, printer)?),
         Some(ReadCommand::Missing(job)) => read::missing(&job.directory, printer),
-        Some(ReadCommand::Cat(args)) => read::cat(args),
+        Some(ReadCommand::Cat(args)) => Ok(read::cat(args)?),
         Some(ReadCommand::Retry(args)) => retry::retry(args, printer),
-        Some(ReadCommand::Check(args)) => check::check(args, printer),
-        None if args.run.job_file.print_job => job_file::print(command_line::words(), printer),
+        Some(ReadCommand::Check(args)) => Ok(check::check(args, printer)?),
+        None if args.run.job_file.print_job => Ok(job_file::print(command_line::words(), printer)?),
         None => {
             let words = command_line::texts();
             let command = RunCommand {
@@ -155,7 +155,7 @@ struct Started {
 }
 
 /// Everything up to the first request.
-async fn start(args: args::RunArgs, command: RunCommand, printer: &Printer) -> Result<Started, Failure> {
+async fn start(args: args::RunArgs, command: RunCommand, printer: &Printer) -> anyhow::Result<Started> {
     let metrics = match args.report.metrics {
         Some(address) => Some(super::metrics::bind(address, printer).await?),
         None => None,
@@ -185,7 +185,7 @@ async fn start(args: args::RunArgs, command: RunCommand, printer: &Printer) -> R
 }
 
 /// Crawls.
-async fn crawl(args: args::RunArgs, command: RunCommand, printer: &Printer) -> Result<Exit, Failure> {
+async fn crawl(args: args::RunArgs, command: RunCommand, printer: &Printer) -> anyhow::Result<Exit> {
     keep_pages_small();
     limits::outlive();
     stderr::write_in_background();
@@ -199,7 +199,7 @@ async fn crawl(args: args::RunArgs, command: RunCommand, printer: &Printer) -> R
         retry,
     } = tokio::select! {
         started = start(args, command, printer) => started?,
-        () = interrupts.next() => return Err(interrupted_before(&go_on)),
+        () = interrupts.next() => return Err(interrupted_before(&go_on).into()),
     };
     if let Some(metrics) = metrics {
         printer.note(format!("counters at http://{}/metrics", metrics.address()));
@@ -227,7 +227,7 @@ async fn crawl(args: args::RunArgs, command: RunCommand, printer: &Printer) -> R
             () = service::report(status) => {}
             () = interrupts.next() => {
                 display.close();
-                return Err(interrupted_at_once(&go_on));
+                return Err(interrupted_at_once(&go_on).into());
             }
         }
     }
@@ -239,7 +239,7 @@ async fn crawl(args: args::RunArgs, command: RunCommand, printer: &Printer) -> R
         printer.warning(TABLE_LOOKS_FULL);
     }
     if let Some(message) = &summary.panicked {
-        return stopped_by_own_error(message, printer);
+        return Ok(stopped_by_own_error(message, printer)?);
     }
     if let Some(low) = disk_low
         && !summary.complete

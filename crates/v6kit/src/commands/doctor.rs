@@ -81,9 +81,9 @@ impl Build {
     }
 }
 
-pub(crate) fn run(args: &DoctorArgs, printer: &Printer) -> Result<Exit, Failure> {
+pub(crate) fn run(args: &DoctorArgs, printer: &Printer) -> anyhow::Result<Exit> {
     let build = Build::this();
-    let examination = block_on(async { Ok(v6kit_host::examine(&args.state.state_dir).await) })?;
+    let examination = block_on::<_, Failure>(async { Ok(v6kit_host::examine(&args.state.state_dir).await) })?;
     printer.json(&Document {
         v6kit: &build,
         examination: &examination,

@@ -115,7 +115,7 @@ struct Rate {
 /// Enough for a load test; where not so many are allowed, callers wait their turn.
 const FILES: u64 = 65_536;
 
-pub(crate) fn run(args: &EchoArgs, printer: &Printer) -> Result<Exit, Failure> {
+pub(crate) fn run(args: &EchoArgs, printer: &Printer) -> anyhow::Result<Exit> {
     crate::stderr::write_in_background();
     let _ = v6kit_net::raise_file_limit(FILES);
     let settings = settings(args);

@@ -5,7 +5,7 @@ use v6kit_model::{ErrorKind, Outcome};
 use v6kit_net::Code;
 
 use crate::catalogue;
-use crate::failure::{Exit, Failure};
+use crate::failure::Exit;
 use crate::printer::{Printer, Tone};
 
 #[derive(Debug, clap::Args)]
@@ -55,7 +55,7 @@ fn explain_kind(kind: ErrorKind) -> String {
     )
 }
 
-pub(crate) fn run(args: &ExplainArgs, printer: &Printer) -> Result<Exit, Failure> {
+pub(crate) fn run(args: &ExplainArgs, printer: &Printer) -> anyhow::Result<Exit> {
     match args.code {
         Some(Subject::Kind(kind)) => {
             let text = explain_kind(kind);

@@ -94,7 +94,7 @@ impl From<TopologyChoice> for Topology {
     }
 }
 
-pub(crate) fn run(args: LabArgs, printer: &Printer) -> Result<Exit, Failure> {
+pub(crate) fn run(args: LabArgs, printer: &Printer) -> anyhow::Result<Exit> {
     match args.command {
         LabSubcommand::Demo(args) => demo::run(&args, printer),
         LabSubcommand::Run(args) => run_command(args),
@@ -102,7 +102,7 @@ pub(crate) fn run(args: LabArgs, printer: &Printer) -> Result<Exit, Failure> {
 }
 
 // Neither a runtime nor a second thread may exist before this process has been cloned.
-fn run_command(args: RunArgs) -> Result<Exit, Failure> {
+fn run_command(args: RunArgs) -> anyhow::Result<Exit> {
     let entered = match isolate().map_err(|error| no_lab(&error))? {
         Isolation::Ended(status) => return Ok(Exit::Child(status)),
         Isolation::Entered(entered) => entered,
@@ -114,9 +114,8 @@ fn run_command(args: RunArgs) -> Result<Exit, Failure> {
     };
     let lab = Lab::build(&settings).map_err(|error| no_lab(&error))?;
     let command = LabCommand { words: args.command };
-    lab.run(&entered, &command)
-        .map(Exit::Child)
-        .map_err(|error| no_command(&error))
+    let status = lab.run(&entered, &command).map_err(|error| no_command(&error))?;
+    Ok(Exit::Child(status))
 }
 
 fn no_lab(error: &LabError) -> Failure {

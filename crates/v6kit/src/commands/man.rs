@@ -20,7 +20,7 @@ pub(crate) struct ManArgs {
     directory: PathBuf,
 }
 
-pub(crate) fn run(args: &ManArgs, printer: &Printer) -> Result<Exit, Failure> {
+pub(crate) fn run(args: &ManArgs, printer: &Printer) -> anyhow::Result<Exit> {
     let pages = manual::pages(Args::command());
     std::fs::create_dir_all(&args.directory).map_err(|error| unwritable(&args.directory, &error))?;
     for page in &pages {

@@ -22,7 +22,7 @@ use std::future::Future;
 use crate::failure::{Exit, Failure};
 
 /// Runs `future` on a current-thread runtime.
-pub(crate) fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+pub(crate) fn block_on<T, E: From<Failure>>(future: impl Future<Output = Result<T, E>>) -> Result<T, E> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

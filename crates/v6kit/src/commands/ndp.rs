@@ -165,13 +165,13 @@ fn complete(
     }
 }
 
-pub(crate) fn run(args: NdpArgs, printer: &Printer) -> Result<Exit, Failure> {
+pub(crate) fn run(args: NdpArgs, printer: &Printer) -> anyhow::Result<Exit> {
     let metrics = args.metrics;
     let settings = args.settings()?;
     super::block_on(answer(settings, metrics, printer))
 }
 
-async fn answer(settings: Settings, metrics: Option<SocketAddr>, printer: &Printer) -> Result<Exit, Failure> {
+async fn answer(settings: Settings, metrics: Option<SocketAddr>, printer: &Printer) -> anyhow::Result<Exit> {
     let mut interrupts = Interrupts::listen()?;
     let responder = Responder::open(settings.clone())
         .await

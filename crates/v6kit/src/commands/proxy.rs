@@ -166,11 +166,11 @@ struct BoundArgs {
     grace: Duration,
 }
 
-pub(crate) fn run(args: ProxyArgs, printer: &Printer) -> Result<Exit, Failure> {
+pub(crate) fn run(args: ProxyArgs, printer: &Printer) -> anyhow::Result<Exit> {
     super::block_on(serve(args, printer))
 }
 
-async fn serve(args: ProxyArgs, printer: &Printer) -> Result<Exit, Failure> {
+async fn serve(args: ProxyArgs, printer: &Printer) -> anyhow::Result<Exit> {
     crate::stderr::write_in_background();
     let signals = Signals::listen()?;
     let grace = args.bounds.grace;
@@ -239,7 +239,7 @@ struct Signals {
 }
 
 impl Signals {
-    fn listen() -> Result<Self, Failure> {
+    fn listen() -> anyhow::Result<Self> {
         Ok(Self {
             interrupts: Interrupts::listen_but_hangup()?,
             hangup: listen_for(SignalKind::hangup())?,

@@ -23,7 +23,7 @@ use super::block_on;
 use crate::failure::{Exit, Failure};
 use crate::printer::{Form, Printer, Tone};
 
-pub(crate) fn run(mut args: SetupArgs, printer: &Printer) -> Result<Exit, Failure> {
+pub(crate) fn run(mut args: SetupArgs, printer: &Printer) -> anyhow::Result<Exit> {
     let said = config::said();
     let Some(path) = args.config.clone() else {
         args.wish = said;
@@ -33,7 +33,7 @@ pub(crate) fn run(mut args: SetupArgs, printer: &Printer) -> Result<Exit, Failur
         let on_drift = args.on_drift;
         let document = one(&args, on_drift)?;
         printer.json(&document);
-        return print(&document, printer);
+        return Ok(print(&document, printer)?);
     };
     let Config { setups, on_drift } = Config::read(&path, &said)?;
     let (mut documents, mut failures, mut exit) = (Vec::new(), Vec::new(), Exit::Done);
@@ -57,7 +57,7 @@ pub(crate) fn run(mut args: SetupArgs, printer: &Printer) -> Result<Exit, Failur
 }
 
 /// One prefix that fails keeps no other from being set up; the last failure is the command's.
-fn conclude(exit: Exit, mut failures: Vec<Failure>, printer: &Printer) -> Result<Exit, Failure> {
+fn conclude(exit: Exit, mut failures: Vec<Failure>, printer: &Printer) -> anyhow::Result<Exit> {
     let Some(last) = failures.pop() else {
         return Ok(exit);
     };
@@ -68,7 +68,7 @@ fn conclude(exit: Exit, mut failures: Vec<Failure>, printer: &Printer) -> Result
         printer.warning(last.on_one_line());
         return Ok(last.exit);
     }
-    Err(last)
+    Err(last.into())
 }
 
 /// Sets one prefix up, and arranges the next boot where that is asked for.
@@ -87,7 +87,7 @@ fn one(args: &SetupArgs, on_drift: Option<OnDriftArg>) -> Result<Document, Failu
         && document.report.blocked_by.is_none()
     {
         let what = format!("{} is set up until the next boot only", wish.prefix);
-        document.at_boot = Some(block_on(async {
+        document.at_boot = Some(block_on::<_, Failure>(async {
             boot::persist(&wish)
                 .await
                 .map_err(|error| failure(what, &HostError::from(error)))
@@ -114,7 +114,7 @@ fn may_persist(wish: &Wish, state_dir: &Path) -> Result<(), Failure> {
 /// Sets one prefix up.
 pub(crate) fn set_up(args: &SetupArgs, is_dry_run: bool) -> Result<SetupReport, Failure> {
     let what = format!("setup of {} failed", named(args.prefix()));
-    block_on(async {
+    block_on::<_, Failure>(async {
         let wanted = args.wanted_here().await?;
         let report = if is_dry_run {
             v6kit_host::dry_run(&wanted, &args.state.state_dir).await

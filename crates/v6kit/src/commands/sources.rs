@@ -44,7 +44,7 @@ pub(super) fn addresses(
 pub(super) fn setup_command(prefix: Prefix, state_dir: &Path) -> String {
     let state_dir = state_dir.to_owned();
     let look = move || {
-        super::block_on(async move {
+        super::block_on::<_, Failure>(async move {
             // By the name that it has now.
             Ok::<_, Failure>(v6kit_host::device_of(&state_dir, prefix).await.ok().flatten())
         })
@@ -60,7 +60,7 @@ pub(super) fn setup_command(prefix: Prefix, state_dir: &Path) -> String {
 /// Whether the router was seen to have a route for `prefix`: its answers come to addresses that it did not ask for.
 fn is_routed(prefix: Prefix) -> bool {
     let look = move || {
-        super::block_on(async {
+        super::block_on::<_, Failure>(async {
             let reserved = v6kit_host::reserved_addresses().await.unwrap_or_default();
             Ok::<_, Failure>(v6kit_verify::delivery(prefix, reserved, rand::random()).await)
         })

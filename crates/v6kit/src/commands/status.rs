@@ -54,9 +54,9 @@ struct Document {
     repaired: Option<bool>,
 }
 
-pub(crate) fn run(args: &StatusArgs, printer: &Printer) -> Result<Exit, Failure> {
+pub(crate) fn run(args: &StatusArgs, printer: &Printer) -> anyhow::Result<Exit> {
     if args.follow {
-        return follow(printer);
+        return Ok(follow(printer)?);
     }
     let state_dir = &args.state.state_dir;
     let document = match &args.config {
@@ -81,7 +81,7 @@ pub(crate) fn run(args: &StatusArgs, printer: &Printer) -> Result<Exit, Failure>
 
 /// Until a signal ends it.
 fn follow(printer: &Printer) -> Result<Exit, Failure> {
-    block_on(async {
+    block_on::<_, Failure>(async {
         v6kit_host::follow_addresses(|renewal| told(&renewal, printer))
             .await
             .map_err(|error| failure("cannot follow the addresses of this host", &error))
@@ -104,7 +104,7 @@ fn told(renewal: &Renewal, printer: &Printer) {
 fn found(state_dir: &Path, prefix: Option<Prefix>) -> Result<Option<Document>, Failure> {
     let failed = |error: HostError| failure("cannot tell the status", &error);
     let at_boot = boot::at_boot(state_dir).map_err(|error| failed(error.into()))?;
-    let report = block_on(async {
+    let report = block_on::<_, Failure>(async {
         let mut report = v6kit_host::status(state_dir, prefix).await.map_err(failed)?;
         if let Some(report) = &mut report {
             report
@@ -161,7 +161,7 @@ fn compared(args: &StatusArgs, path: &Path, printer: &Printer) -> Result<Option<
         .iter()
         .map(super::setup::SetupArgs::prefix)
         .collect();
-    let renewal = block_on(async {
+    let renewal = block_on::<_, Failure>(async {
         v6kit_host::renew_addresses()
             .await
             .map_err(|error| failure("cannot renew what follows the addresses of this host", &error))

@@ -38,11 +38,11 @@ struct Document {
     at_boot: Option<Forgotten>,
 }
 
-pub(crate) fn run(args: &TeardownArgs, printer: &Printer) -> Result<Exit, Failure> {
+pub(crate) fn run(args: &TeardownArgs, printer: &Printer) -> anyhow::Result<Exit> {
     let failed = |error: HostError| failure("teardown failed", &error);
     // What was undone until then is told all the same.
     let (mut unforgotten, mut unnoted) = (None, None);
-    let document = block_on(async {
+    let document = block_on::<_, Failure>(async {
         if args.persist {
             boot::stop_checks().map_err(|error| failed(error.into()))?;
         }
@@ -97,7 +97,7 @@ pub(crate) fn run(args: &TeardownArgs, printer: &Printer) -> Result<Exit, Failur
             printer.warning(failure.on_one_line());
             return Ok(failure.exit);
         }
-        return Err(failure);
+        return Err(failure.into());
     }
     let failed = report
         .steps

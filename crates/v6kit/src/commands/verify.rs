@@ -48,14 +48,14 @@ pub(crate) struct VerifyArgs {
 /// More than verify opens at once.
 const FILES: u64 = 2048;
 
-pub(crate) fn run(args: &VerifyArgs, printer: &Printer) -> Result<Exit, Failure> {
+pub(crate) fn run(args: &VerifyArgs, printer: &Printer) -> anyhow::Result<Exit> {
     let prefix = match args.prefix {
         Some(prefix) => prefix,
         None => prefix_of_last_setup(args)?,
     };
     // Where this fails and the limit is too low, a check says so.
     let _ = v6kit_net::raise_file_limit(FILES);
-    let report = block_on(async {
+    let report = block_on::<_, Failure>(async {
         let settings = VerifySettings {
             prefix,
             endpoints: endpoints(args),

@@ -49,6 +49,14 @@ pub enum ListError {
         /// Its number, from 1.
         line: u64,
     },
+    /// It comes from elsewhere, and is larger than what is taken from there.
+    #[error("{what} has more than {most} bytes when it is unpacked")]
+    TooLarge {
+        /// Where it comes from.
+        what: String,
+        /// How much is taken, in bytes.
+        most: u64,
+    },
     /// No line in it.
     #[error("{what} holds no item")]
     Empty {
@@ -64,6 +72,7 @@ impl Hint for ListError {
             | Self::Unpack { .. }
             | Self::Form { .. }
             | Self::LongLine { .. }
+            | Self::TooLarge { .. }
             | Self::Empty { .. } => Code::BadList,
         }
     }
@@ -77,6 +86,7 @@ impl Hint for ListError {
                 "make room in the output directory, or unpack the list yourself".to_owned()
             }
             Self::Form { what, form, packing } => form.conversion(what, *packing),
+            Self::TooLarge { .. } => "fetch it yourself and give the file".to_owned(),
             Self::LongLine { .. } => "write one item per line".to_owned(),
             Self::Empty { .. } => "write one URL per line, or one JSON object with a \"url\"".to_owned(),
         })

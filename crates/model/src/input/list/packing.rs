@@ -35,11 +35,13 @@ pub(super) fn packing(file: &File) -> io::Result<Packing> {
     Ok(Packing::of(&start[..read]))
 }
 
-/// Writes what `input` holds, unpacked, to a file without a name in `directory`, and says how it was packed.
+/// Writes what `input` holds, unpacked and at most `most` bytes, to a file without a name in `directory`, and says how it
+/// was packed.
 pub(super) fn unpack(
     mut input: impl Read,
     directory: &Path,
     what: &str,
+    most: u64,
 ) -> Result<(File, Packing), ListError> {
     let unreadable = |source| ListError::Read {
         what: what.to_owned(),
@@ -62,11 +64,17 @@ pub(super) fn unpack(
         Packing::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(whole).map_err(unreadable)?),
     };
     let mut buffer = vec![0; BUFFER];
+    let mut left = most;
     loop {
         let read = unpacked.read(&mut buffer).map_err(unreadable)?;
         if read == 0 {
             break;
         }
+        let Some(rest) = left.checked_sub(read as u64) else {
+            let what = what.to_owned();
+            return Err(ListError::TooLarge { what, most });
+        };
+        left = rest;
         spool.write_all(&buffer[..read]).map_err(failed)?;
     }
     spool.rewind().map_err(failed)?;

@@ -10,6 +10,7 @@ use crate::args::{Args, Stop};
 use crate::failure::{Exit, Failure};
 use crate::options::{OptionFile, Options, file_text};
 use crate::printer::{Form, Printer};
+use crate::remote;
 
 const HEADER: &str =
     "# A crawl: `v6kit crawl --job FILE`. Keys are the long options of `v6kit crawl --help`.";
@@ -34,8 +35,12 @@ pub(crate) fn described(matches: &ArgMatches) -> Result<Option<Described>, Failu
     let job = matches.get_one::<PathBuf>("job").cloned();
     let options = match &job {
         Some(path) => {
-            let file = OptionFile::read(path)?;
+            let url = remote::url_of(path);
+            let file = url.map_or_else(|| OptionFile::read(path), OptionFile::fetch)?;
             let options = file.options(file.table(), &command, &[])?;
+            if let Some(url) = url {
+                require_nothing_of_this_host(options.clone(), url)?;
+            }
             said.over(options, &command)
         }
         None => said,
@@ -45,6 +50,31 @@ pub(crate) fn described(matches: &ArgMatches) -> Result<Option<Described>, Failu
         job,
         command,
     }))
+}
+
+/// Who writes a job file elsewhere has no say in which files of this host are read and written.
+fn require_nothing_of_this_host(mut options: Options, url: &str) -> Result<(), Failure> {
+    let mut found = None;
+    options.retain_values(|key, value| {
+        let names_file = match key {
+            "input" => remote::url_of(Path::new(value)).is_none(),
+            "data" => value.starts_with('@'),
+            key => FILES.contains(&key),
+        };
+        if names_file {
+            found = Some(key.to_owned());
+        }
+        true
+    });
+    let Some(key) = found else {
+        return Ok(());
+    };
+    Err(Failure::new(
+        Exit::Usage,
+        format!("the job file at {} is not taken", remote::shown(url)),
+    )
+    .why(format!("its {key} names a file of this host"))
+    .hint(format!("leave it out there, and give --{key} here")))
 }
 
 /// `v6kit crawl` with the options that every command has.
@@ -110,11 +140,14 @@ impl Described {
     }
 }
 
+/// The options whose values name files.
+const FILES: [&str; 6] = ["input", "output", "bearer-file", "cert", "key", "cacert"];
+
 /// The value of the option `key`, where it names a file so that it does from any directory.
 fn absolute(key: &str, value: &str) -> String {
-    const FILES: [&str; 6] = ["input", "output", "bearer-file", "cert", "key", "cacert"];
     let (before, path) = match value.strip_prefix('@') {
         Some(path) if key == "data" => ("@", path),
+        None if key == "input" && remote::url_of(Path::new(value)).is_some() => return value.to_owned(),
         None if FILES.contains(&key) && value != "-" => ("", value),
         Some(_) if FILES.contains(&key) => ("", value),
         _ => return value.to_owned(),

@@ -4,6 +4,7 @@ use std::io::{self, BufWriter, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use v6kit_model::Outcome;
 use v6kit_store::{ReadError, Selection};
 
@@ -56,7 +57,7 @@ pub(super) fn exit_of(error: &v6kit_store::LedgerError) -> Exit {
     }
 }
 
-pub(super) fn missing(directory: &Path, printer: &Printer) -> Result<Exit, Failure> {
+pub(super) fn missing(directory: &Path, printer: &Printer) -> anyhow::Result<Exit> {
     let found = v6kit_store::missing(directory).map_err(|error| {
         let exit = match &error {
             v6kit_store::MissingError::Ledger(error) => exit_of(error),
@@ -85,7 +86,7 @@ pub(super) fn missing(directory: &Path, printer: &Printer) -> Result<Exit, Failu
         .and_then(|()| out.flush());
     match written {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::new(Exit::Failed, "what is missing cannot be written").why(error.to_string()))
+            Err(error).context("what is missing cannot be written")
         }
         _ => Ok(Exit::Done),
     }

@@ -15,6 +15,7 @@ use crate::args::{self, Args, Command};
 use crate::failure::{Exit, Failure};
 use crate::options::Options;
 use crate::printer::Printer;
+use crate::remote;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct RetryArgs {
@@ -38,7 +39,7 @@ pub(super) struct RetryArgs {
     options: Vec<String>,
 }
 
-pub(super) fn retry(args: RetryArgs, printer: &Printer) -> Result<Exit, Failure> {
+pub(super) fn retry(args: RetryArgs, printer: &Printer) -> anyhow::Result<Exit> {
     if args.no_run {
         let opened =
             v6kit_store::retry(&args.directory, &args.outcome).map_err(|error| unreadable(&error))?;
@@ -105,17 +106,20 @@ fn words(directory: &Path, changed: &[String]) -> Result<Vec<OsString>, Failure>
         .over(options, &command)
         .without(&["output", "json", "quiet", "verbose", "print-job"]);
     merged.say("output", vec![output]);
-    // Standard input was read to its end; the job has kept a copy.
+    // Standard input was read to its end, and what a URL leads to may be another list now; the job has kept a copy.
     let copy = directory.join(LIST_COPY);
     if copy.exists() {
         let copy = copy.to_string_lossy().into_owned();
-        let is_stdin = |key: &str, value: &str| matches!(key, "input" | "url") && value == "-";
-        let mut from_stdin = false;
+        let is_kept = |key: &str, value: &str| match key {
+            "input" => value == "-" || remote::url_of(Path::new(value)).is_some(),
+            key => key == "url" && value == "-",
+        };
+        let mut from_copy = false;
         merged.retain_values(|key, value| {
-            from_stdin |= is_stdin(key, value);
-            !is_stdin(key, value)
+            from_copy |= is_kept(key, value);
+            !is_kept(key, value)
         });
-        if from_stdin {
+        if from_copy {
             merged.say("input", vec![copy]);
         }
     }

@@ -3,12 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use v6kit_crawl::{Job, Settings};
 use v6kit_model::input::{BodyForm, RequestSpec};
 use v6kit_store::{Catalog as _, SqliteLedger};
 
 use super::args::{RunArgs, sources};
-use crate::failure::{Exit, Failure};
 use crate::printer::Printer;
 
 /// A crawl that is ready to start.
@@ -21,26 +21,24 @@ pub(super) struct Plan {
 /// What is said of a body that may be meant to be filled.
 const UNFILLED: &str = "the body holds {} or the like, and is sent as it is; --fill puts what tells the items apart in its place";
 
+const NO_THREAD: &str = "a thread cannot be started";
+
 /// A job that an earlier release began has its body filled as it was then. Its ledger, which may be a large one, is
 /// read only where the body would show the difference.
-async fn fill_as_before(request: &mut RequestSpec, output: &Path) -> Result<(), Failure> {
+async fn fill_as_before(request: &mut RequestSpec, output: &Path) -> anyhow::Result<()> {
     if request.body_form == BodyForm::Filled || !request.body_looks_filled() {
         return Ok(());
     }
     let directory = output.to_owned();
     let description = v6kit_crawl::aside(move || SqliteLedger::read(&directory).ok()?.description().ok());
-    let description = description.await.map_err(no_thread)?;
+    let description = description.await.context(NO_THREAD)?;
     if description.is_some_and(|description| description.fills_body().is_none()) {
         request.body_form = BodyForm::Filled;
     }
     Ok(())
 }
 
-fn no_thread(error: std::io::Error) -> Failure {
-    Failure::new(Exit::Failed, "a thread cannot be started").why(error.to_string())
-}
-
-pub(super) async fn plan(args: RunArgs, printer: &Printer) -> Result<Plan, Failure> {
+pub(super) async fn plan(args: RunArgs, printer: &Printer) -> anyhow::Result<Plan> {
     let coding = args.data.coding();
     let mut request = args.request.resolve(coding)?;
     args.access.log_in(&mut request)?;
@@ -51,10 +49,11 @@ pub(super) async fn plan(args: RunArgs, printer: &Printer) -> Result<Plan, Failu
     for remark in args.items.remarks() {
         printer.note(remark);
     }
-    let (list, directory) = (args.items, output.clone());
+    let (mut list, directory) = (args.items, output.clone());
+    list.fetch(&output).await?;
     // A long list takes time, and one from a pipe as long as whoever writes it.
     let items = v6kit_crawl::aside(move || list.resolve(&directory));
-    let items = items.await.map_err(no_thread)??;
+    let items = items.await.context(NO_THREAD)??;
     fill_as_before(&mut request, &output).await?;
     if request.body_form == BodyForm::Literal && request.body_looks_filled() && items.has_values() {
         printer.warning(UNFILLED);

@@ -9,7 +9,7 @@ use v6kit_lab::{Isolation, isolate};
 use v6kit_net::Prefix;
 
 use super::{DEFAULT_PREFIX, no_lab};
-use crate::failure::{Exit, Failure};
+use crate::failure::Exit;
 use crate::printer::{Printer, Tone};
 
 /// See the whole story happen in under a minute: refused, set up, proven, crawled, put back.
@@ -30,7 +30,7 @@ pub(super) struct DemoArgs {
 }
 
 // Neither a runtime nor a second thread may exist before this process has been cloned.
-pub(super) fn run(args: &DemoArgs, printer: &Printer) -> Result<Exit, Failure> {
+pub(super) fn run(args: &DemoArgs, printer: &Printer) -> anyhow::Result<Exit> {
     let entered = match isolate().map_err(|error| no_lab(&error))? {
         Isolation::Ended(status) => return Ok(Exit::Child(status)),
         Isolation::Entered(entered) => entered,

@@ -8,6 +8,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use nix::sys::socket::{getsockopt, sockopt};
 use rustls::ServerConfig;
 use v6kit_host::Summary;
@@ -45,7 +46,7 @@ enum Privacy {
     Waived,
 }
 
-pub(super) async fn read(args: &ProxyArgs, printer: &Printer) -> Result<(Settings, Sources), Failure> {
+pub(super) async fn read(args: &ProxyArgs, printer: &Printer) -> anyhow::Result<(Settings, Sources)> {
     let certificate = certificate(args)?;
     let access = access(args)?;
     let sources = Sources {
@@ -279,13 +280,11 @@ fn write_session_key(path: &Path, key: SessionKey) -> io::Result<()> {
 }
 
 /// What was asked for, as far as the limit on open files permits, or what it permits. Which that is, is said.
-fn max_connections(args: &ProxyArgs, printer: &Printer) -> Result<usize, Failure> {
+fn max_connections(args: &ProxyArgs, printer: &Printer) -> anyhow::Result<usize> {
     let needed = |connections: usize| connections * FILES_PER_CONNECTION + OTHER_FILES;
     let asked = args.bounds.max_connections.map(usize::from);
     let wanted = asked.map_or(0, |asked| needed(asked) as u64);
-    let limit = v6kit_net::raise_file_limit(wanted).map_err(|error| {
-        Failure::new(Exit::Failed, "the limit on open files is not known").why(error.to_string())
-    })?;
+    let limit = v6kit_net::raise_file_limit(wanted).context("the limit on open files is not known")?;
     let files = usize::try_from(limit.soft).unwrap_or(usize::MAX);
     let possible = (files.saturating_sub(OTHER_FILES) / FILES_PER_CONNECTION).max(LEAST_CONNECTIONS);
     match asked {
@@ -303,7 +302,7 @@ fn max_connections(args: &ProxyArgs, printer: &Printer) -> Result<usize, Failure
     Ok(asked.unwrap_or(possible).min(possible))
 }
 
-fn access_log(args: &ProxyArgs, printer: &Printer) -> Result<Option<LogTarget>, Failure> {
+fn access_log(args: &ProxyArgs, printer: &Printer) -> anyhow::Result<Option<LogTarget>> {
     let Some(path) = &args.access_log else {
         return Ok(None);
     };
@@ -313,12 +312,13 @@ fn access_log(args: &ProxyArgs, printer: &Printer) -> Result<Option<LogTarget>, 
     if printer.form() == Form::Json {
         return Err(Failure::new(Exit::Usage, "standard output is taken")
             .why("--json and --access-log - both want it")
-            .hint("give --access-log a file"));
+            .hint("give --access-log a file")
+            .into());
     }
     let standard_output = io::stdout()
         .as_fd()
         .try_clone_to_owned()
-        .map_err(|error| Failure::new(Exit::Failed, "standard output is closed").why(error.to_string()))?;
+        .context("standard output is closed")?;
     Ok(Some(LogTarget::Open(File::from(standard_output))))
 }
 

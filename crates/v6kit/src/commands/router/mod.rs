@@ -15,13 +15,14 @@ use args::{CheckArgs, Kind, PushArgs, RemoveArgs, RenderArgs, RouterCommand};
 use crate::failure::{Exit, Failure};
 use crate::printer::{Printer, Tone};
 
-pub(crate) fn run(args: RouterArgs, printer: &Printer) -> Result<Exit, Failure> {
-    match args.command {
+pub(crate) fn run(args: RouterArgs, printer: &Printer) -> anyhow::Result<Exit> {
+    let exit = match args.command {
         RouterCommand::Render(args) => render(&args, printer),
         RouterCommand::Push(args) => push(args, printer),
         RouterCommand::Check(args) => check(args, printer),
         RouterCommand::Remove(args) => remove(args, printer),
-    }
+    };
+    Ok(exit?)
 }
 
 fn render(args: &RenderArgs, printer: &Printer) -> Result<Exit, Failure> {

@@ -171,7 +171,7 @@ impl SetupArgs {
         const WHAT: &str = "no prefix is given";
         let has_ipv6 = Path::new("/proc/sys/net/ipv6").exists();
         let is_server = matches!(self.purpose, PurposeArg::Server);
-        let found = block_on(async {
+        let found = block_on::<_, Failure>(async {
             let failed = |error: HostError| failure(WHAT, &error);
             let found = match has_ipv6 {
                 true => v6kit_host::uplinks().await.map_err(failed)?,

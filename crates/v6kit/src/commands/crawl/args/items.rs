@@ -1,14 +1,18 @@
 //! What to fetch, and in which order.
 
+use std::fs::File;
+use std::io::Seek as _;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use clap::ValueEnum;
 use v6kit_model::Order;
 use v6kit_model::input::{Items, List, ListError, ListSource, Template, TemplateError};
 
 use crate::commands::crawl::{habits, values};
 use crate::failure::{Exit, Failure};
+use crate::remote;
 
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Items")]
@@ -22,9 +26,13 @@ pub(crate) struct ItemArgs {
     /// Take items from a file, a URL per line: -i urls.txt.gz
     ///
     /// The file may be plain or packed with gzip or zstd. A line is a URL, or a JSON object with "url" and perhaps
-    /// "method", "headers", "body" and "id".
+    /// "method", "headers", "body" and "id". A list that is itself given as a URL, -i https://example.org/urls.zst, is
+    /// fetched first: at most 1 GiB, within ten minutes.
     #[arg(short, long, value_name = "FILE")]
     input: Option<PathBuf>,
+    /// What -i led to, where it was a URL.
+    #[arg(skip)]
+    fetched: Option<Fetched>,
     /// Fetch a line of the list once, however often it is there; the list is sorted on the disk for that
     #[arg(long, hide_short_help = true)]
     unique: bool,
@@ -50,6 +58,15 @@ pub(crate) struct ItemArgs {
     /// Makes a shuffle repeatable; also where the draw of addresses begins
     #[arg(long, value_name = "N", hide_short_help = true)]
     pub(crate) seed: Option<u64>,
+}
+
+/// A list from elsewhere.
+#[derive(Debug)]
+struct Fetched {
+    /// What it says, perhaps packed.
+    file: File,
+    /// What messages call it.
+    name: String,
 }
 
 /// What a positional argument says.
@@ -100,6 +117,23 @@ impl ItemArgs {
             .collect();
         remarks.extend(habits::unquoted_braces(&texts));
         remarks
+    }
+
+    /// Fetches the list, where it is given as a URL, into a file without a name in `output`.
+    pub(crate) async fn fetch(&mut self, output: &Path) -> anyhow::Result<()> {
+        let Some(url) = self.input.as_deref().and_then(remote::url_of) else {
+            return Ok(());
+        };
+        let kept = || format!("a list cannot be kept in {}", output.display());
+        std::fs::create_dir_all(output).with_context(kept)?;
+        let mut file = tempfile::tempfile_in(output).with_context(kept)?;
+        remote::fetch("the list", url, remote::LARGEST_LIST, &mut file).await?;
+        file.rewind().with_context(kept)?;
+        self.fetched = Some(Fetched {
+            file,
+            name: remote::shown(url),
+        });
+        Ok(())
     }
 
     /// The items: templates, or the lines of a list, of which the job in `output` keeps a copy.
@@ -162,8 +196,20 @@ impl ItemArgs {
                 "give the list alone, or with one URL that holds {}",
             );
         }
-        let unusable = |error: &ListError| Failure::because(Exit::Usage, "the list cannot be used", error);
-        let mut list = List::open(&source, output).map_err(|error| unusable(&error))?;
+        let is_fetched = self.fetched.is_some();
+        let unusable = |error: &ListError| {
+            let failure = Failure::because(Exit::Usage, "the list cannot be used", error);
+            match is_fetched {
+                // The commands that convert a list want a file.
+                true => failure.hint("fetch it yourself and give the file"),
+                false => failure,
+            }
+        };
+        let list = match self.fetched {
+            Some(Fetched { file, name }) => List::receive(file, &name, output, remote::LARGEST_LIST),
+            None => List::open(&source, output),
+        };
+        let mut list = list.map_err(|error| unusable(&error))?;
         if self.unique {
             list = list.unique(output).map_err(|error| unusable(&error))?;
         }

@@ -72,7 +72,7 @@ pub(super) struct ReportArgs {
 pub(super) struct JobFileArgs {
     /// Take options from a file: --job items.toml
     ///
-    /// What is given beside it wins over it.
+    /// What is given beside it wins over it. The file may be given as a URL; then it may name no files of this host.
     #[arg(long, value_name = "FILE.toml")]
     pub(super) job: Option<PathBuf>,
     /// Write these options as a job file to standard output, and crawl nothing
