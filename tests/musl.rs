@@ -41,8 +41,7 @@ fn with_an_empty_root(target: &str, emulator: Option<&str>, script: &str) -> Run
         # Answers at http://[::1]:8080, with nothing but the binary.
         target() {
             alone echo --quiet --listen '[::1]:8080' &
-            for try in $(seq 600); do curl -sf 'http://[::1]:8080/healthz' >/dev/null && return; sleep 0.1; done
-            return 1
+            eventually quietly curl -sf 'http://[::1]:8080/healthz'
         }
         crawls_100_items() {
             alone crawl 'http://[::1]:8080/items/{1..100}' -o /items -r max --quiet --keep-free 1M
@@ -109,28 +108,7 @@ fn the_x86_64_binary_sets_a_host_up_and_puts_it_back() {
     with_an_empty_root(
         "x86_64-unknown-linux-musl",
         None,
-        r#"
-        mkdir -p "$ROOT/proc" "$ROOT/var/lib"
-        mount -t proc proc "$ROOT/proc"
-        ip link add up0 type veth peer name down0
-        ip link set up0 up
-        ip link set down0 up
-        routes() { ip -6 route show table all | grep 'local 2001:db8:6::' || true; }
-        settings() { sysctl net.ipv4.ip_local_port_range net.ipv6.ip_nonlocal_bind; }
-        before=$(settings)
-        alone setup --prefix 2001:db8:6::/64 --dev up0
-        test -n "$(routes)"
-        test "$(settings)" != "$before"
-        alone status
-        target
-        alone verify --endpoint 'http://[::1]:8080' --count 8 >"$T/verified"
-        crawls_100_items
-        jq --slurp --exit-status 'all(.from | startswith("2001:db8:6:"))' "$T/records" >/dev/null
-        alone teardown
-        test -z "$(routes)"
-        test "$(settings)" = "$before"
-        test ! -e "$ROOT/var/lib/v6kit/journal.jsonl"
-        "#,
+        include_str!("musl/the_x86_64_binary_sets_a_host_up_and_puts_it_back.sh"),
     )
     .expect(0);
 }
@@ -142,25 +120,9 @@ fn the_aarch64_binary_runs_under_an_emulator_and_names_the_features_that_it_lack
     let doctor = with_an_empty_root(
         TARGET,
         Some("qemu-aarch64-static"),
-        r#"
-        alone doctor --json
-        target
-        crawls_100_items
-        # This one is built without default features: what needs one names it.
-        alone crawl 'http://[::1]:8080/items/{1..9}' -o /tables --format parquet >"$T/said" 2>&1 && exit 1
-        [ $? = 2 ]
-        grep -q '^why: .*lacks the feature `parquet`' "$T/said"
-        grep -q '^hint: .*default features' "$T/said"
-        test ! -e "$ROOT/tables"
-        "$V6KIT" crawl 'http://[::1]:8080/items/{1..9}' -o "$ROOT/tables" --format parquet -r max --quiet --keep-free 1M
-        alone crawl status /tables >/dev/null
-        for reading in 'cat /tables' 'check /tables --repair' 'retry /tables'; do
-            alone crawl $reading >"$T/said" 2>&1 && exit 1
-            [ $? = 2 ]
-            grep -q '/tables holds parquet records' "$T/said"
-        done
-        [ "$("$V6KIT" crawl cat "$ROOT/tables" | wc -l)" = 9 ]
-        "#,
+        include_str!(
+            "musl/the_aarch64_binary_runs_under_an_emulator_and_names_the_features_that_it_lacks.sh"
+        ),
     )
     .expect(0);
     assert_at_home(&doctor, "aarch64-linux-musl");
@@ -181,24 +143,7 @@ fn on_a_kernel_of_its_own(first: &str, script: &str) -> String {
          {first}\n(set -eu\n{script}\n) >/dev/ttyS1 2>&1\npoweroff -f\n"
     );
     fs::write(root.join("init"), init).expect("the first process");
-    let boot = r#"
-        set -euo pipefail
-        cd "$T/root"
-        chmod 755 init
-        mkdir bin dev proc sys tmp
-        cp /bin/busybox bin/
-        for library in $(ldd /bin/busybox | grep -o '/[^ ]*' || true); do
-            mkdir -p ".${library%/*}"
-            cp -L "$library" ".$library"
-        done
-        find . | cpio --create --format newc --quiet >../initramfs
-        # Emulated, not virtualized: it boots everywhere, in seconds.
-        timeout 300 "$EMULATOR" -accel tcg -m 768 -nographic -nodefaults -no-reboot \
-            -kernel "$KERNEL" -initrd ../initramfs -append 'console=ttyS0 quiet panic=-1' \
-            -serial file:../console -serial file:../said
-        cat ../said
-        [ -s ../said ] || cat ../console >&2
-    "#;
+    let boot = include_str!("musl/on_a_kernel_of_its_own.sh");
     run(Command::new("bash")
         .args(["-c", boot])
         .env("T", scratch.path())
@@ -249,38 +194,7 @@ fn logins_are_raised_on_a_kernel_whose_first_process_may_open_more_than_they() {
     let said = on_a_kernel_of_its_own(
         // In the first namespace of a kernel it may go as high as fs.nr_open.
         "ulimit -n 1048576",
-        r#"
-        trap 'echo "failed: $?"' EXIT
-        mkdir -p /etc/security/limits.d /var/lib
-        ulimit -Sn 1024
-        ulimit -Hn 4096
-        grep -E '^Max open files +1048576 +1048576 ' /proc/1/limits
-        echo 524288 >/proc/sys/fs/nr_open
-        nofile() { grep -A6 '"id": *"nofile"' "$1" || tr '{' '\n' <"$1" | grep '"id":"nofile"'; }
-        setup() { /v6kit setup --for server --nofile "$1" --json; }
-        setup 600000 >/tmp/first
-        nofile /tmp/first
-        # As far as the kernel was raised for it, and no further than the next boot allows.
-        cat /proc/sys/fs/nr_open
-        cat /etc/security/limits.d/90-v6kit.conf
-        /v6kit status >/tmp/status && echo in order
-        # A line that wins is no success, to setup and to status.
-        echo '* hard nofile 2048' >/etc/security/limits.d/99-site.conf
-        setup 600000 >/tmp/second || echo "setup: $?"
-        nofile /tmp/second
-        /v6kit status >/tmp/status || echo "status: $?"
-        grep nofile /tmp/status
-        rm /etc/security/limits.d/99-site.conf
-        /v6kit status >/tmp/status && echo in order again
-        # More than the next boot's kernel allows is not written: nobody could log in.
-        setup 2000000 >/tmp/third
-        grep '^\* soft' /etc/security/limits.d/90-v6kit.conf
-        /v6kit teardown >/tmp/torn
-        ls /etc/security/limits.d | wc -l
-        cat /proc/sys/fs/nr_open
-        trap - EXIT
-        echo done
-        "#,
+        include_str!("musl/logins_are_raised_on_a_kernel_whose_first_process_may_open_more_than_they.sh"),
     );
     let has = |line: &str| said.lines().any(|found| found.trim() == line);
     let says = |words: &str| said.contains(words);

@@ -109,73 +109,14 @@ fn a_prefix_that_goes_to_another_host_is_not_in_order() {
 
 #[test]
 fn without_a_router_near_by_none_is_asked() {
-    in_namespace(
-        "
-        mkdir $T/bin
-        printf '#!/bin/sh\necho \"$*\" >>%s\nexit 255\n' $T/asked >$T/bin/ssh
-        chmod 755 $T/bin/ssh
-        export PATH=$T/bin:$PATH
-        ip link add eth0 type veth peer name eth1
-        ip link set eth0 up
-        ip link set eth1 up
-        ip addr add 192.168.178.20/24 dev eth0
-        ip route add default via 192.168.178.1
-        for command in check remove 'push --prefix 2001:db8::/64'; do
-            code=0
-            $V6KIT router $command 2>$T/err || code=$?
-            [ $code = 2 ]
-            grep -qx 'why: --ssh is not given, and 192.168.1.1 is on no link of this host' $T/err
-        done
-        [ ! -e $T/asked ]
-        # The one that is named is asked, and OpenWrt's own address where it is on a link.
-        $V6KIT router check --ssh root@192.168.178.1 2>/dev/null || true
-        grep -q root@192.168.178.1 $T/asked
-        ip addr add 192.168.1.2/24 dev eth0
-        $V6KIT router check 2>/dev/null || true
-        grep -q root@192.168.1.1 $T/asked
-        ",
-    )
-    .expect(0);
+    in_namespace(include_str!("router/without_a_router_near_by_none_is_asked.sh")).expect(0);
 }
 
 #[test]
 fn check_finds_what_was_changed_by_hand_and_push_repairs_it() {
-    behind_sshd(
-        "
-        start_router
-        fails_with 1 check
-        says \"$(cat $T/out)\" 'wrong: v6kit-router is not installed'
-        push >/dev/null
-        check >/dev/null
-
-        there \"ip -6 route del $PREFIX\"
-        fails_with 1 check
-        says \"$(cat $T/out)\" \"wrong: route: add $PREFIX via fe80::9 dev br-lan\"
-        push >/dev/null && check >/dev/null
-
-        there 'nft flush set inet fw4 v6kit_prefix'
-        fails_with 1 check
-        says \"$(cat $T/out)\" 'wrong: firewall: set v6kit_prefix'
-        push >/dev/null && check >/dev/null
-
-        there 'echo >>/usr/share/nftables.d/chain-pre/forward/v6kit-router.nft'
-        fails_with 1 check --json
-        says \"$(json '.findings[]' <$T/out)\" '/usr/share/nftables.d/chain-pre/forward/v6kit-router.nft is not ours'
-        push >/dev/null && check >/dev/null
-
-        there '/etc/init.d/v6kit-router disable'
-        fails_with 1 check
-        says \"$(cat $T/out)\" 'wrong: the service does not start at boot'
-        push >/dev/null && check >/dev/null
-
-        fails_with 1 check --prefix 2001:db8:1:202:beef::/80 --host fe80::8
-        says \"$(cat $T/out)\" \"has $PREFIX, not 2001:db8:1:202:beef::/80\"
-        says \"$(cat $T/out)\" 'is routed to fe80::9, not to fe80::8'
-
-        there 'logger -t kernel nf_conntrack: nf_conntrack: table full, dropping packet'
-        says \"$(check)\" 'look: the log says `nf_conntrack: table full` 1 times'
-        ",
-    );
+    behind_sshd(include_str!(
+        "router/check_finds_what_was_changed_by_hand_and_push_repairs_it.sh"
+    ));
 }
 
 #[test]

@@ -67,6 +67,7 @@ impl Drop for LoweredMax {
 const PREPARE: &str = r#"
     "$V6KIT" setup --quiet --prefix "$V6KIT_LAB_PREFIX" --dev "$V6KIT_LAB_DEV" > "$T/setup"
     in_router() { nsenter --net="$V6KIT_LAB_ROUTER_NS" "$@"; }
+    is_empty() { [ "$(entries)" = 0 ]; }
     entries() { in_router cat /proc/sys/net/netfilter/nf_conntrack_count; }
     verify() { "$V6KIT" verify --json --prefix "$V6KIT_LAB_PREFIX" --endpoint "$V6KIT_LAB_TARGET" --timeout "${patience:-5s}" "$@"; }
     in_router nft -f - <<'END'
@@ -85,7 +86,7 @@ const FILL_TABLE: &str = r#"
     fill() {
         # What was tracked before would make room when its time is over.
         in_router conntrack -F 2> "$T/conntrack"
-        for ((i = 0; i < 50 && $(entries) > 0; i++)); do sleep 0.1; done
+        eventually is_empty
         local missing=$((MAX - $1 - $(entries)))
         for ((i = 0; i < missing; i++)); do
             printf -v source '2001:db8:9::%x:%x' $((i >> 8)) $((i & 255))

@@ -2,6 +2,7 @@
 # Source it after `set -euo pipefail`.
 
 repository=$(cd "$(dirname "$0")/../.." && pwd)
+source "$repository/tests/harness/wait.bash"
 
 fail() { echo "$1" >&2; exit 2; }
 

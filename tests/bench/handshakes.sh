@@ -23,7 +23,7 @@ start_nginx
 resumed_of() {
     # nginx writes what it holds when it is told to open its files again.
     nginx -p "$work" -c "$work/nginx.conf" -s reopen 2> "$work/nginx.out"
-    sleep 0.3
+    pause 0.3
     awk '{ all++ } $1 == "r" { resumed++ } END { print resumed + 0 " of " all + 0 }' "$log"
     : > "$log"
 }

@@ -6,10 +6,15 @@ Prints how many were sent and in how many seconds. Root in the network namespace
 """
 
 import fcntl
+import pathlib
 import socket
 import struct
 import sys
 import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "harness"))
+
+from wait import pause  # noqa: E402
 
 
 def mac_of(device):
@@ -53,7 +58,7 @@ def main():
     while (elapsed := time.monotonic() - start) < seconds:
         due = sent + 64 if pace is None else min(int(elapsed * pace), sent + 64)
         if due == sent:
-            time.sleep(0.0005)
+            pause(0.0005)
         for n in range(sent, due):
             link.send(frames[n % len(frames)])
         sent = due

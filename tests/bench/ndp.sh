@@ -8,6 +8,7 @@
 # answers are counted by the host's device; CPU time is user + system time of the responder.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+source tests/harness/wait.bash
 
 if [ -z "${V6KIT_LAB_PREFIX:-}" ]; then
     binary=$(realpath "${1:-target/release/v6kit}")
@@ -30,7 +31,7 @@ start_v6kit() {
     "$BINARY" ndp --all --max-rate 4000000000 --prefix "$V6KIT_LAB_PREFIX" --dev "$V6KIT_LAB_DEV" \
         >"$scratch/ready" 2>/dev/null &
     pid=$!
-    until grep -q answering "$scratch/ready"; do sleep 0.05; done
+    eventually grep -q answering "$scratch/ready"
 }
 
 start_ndppd() {
@@ -53,7 +54,7 @@ measure() { # name, rate
     read -r sent took < <(router python3 tests/bench/ndp-solicit.py lan "$V6KIT_LAB_PREFIX" "$seconds" "$2")
     # What is still queued gets its answer.
     local last=-1
-    while [ "$last" != "$(sent_by_host)" ]; do last=$(sent_by_host); sleep 0.3; done
+    while [ "$last" != "$(sent_by_host)" ]; do last=$(sent_by_host); pause 0.3; done
     answers=$(($(sent_by_host) - answers_before)) cpu_ticks=$(($(cpu "$pid") - cpu_before))
     kill "$pid"
     wait "$pid" 2>/dev/null || true

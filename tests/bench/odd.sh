@@ -11,7 +11,7 @@ ulimit -n "$(ulimit -Hn)"
 taskset -c "$server_core" python3 "$repository/tests/bench/odd.py" > "$work/port" &
 server=$!
 trap 'kill $server; rm -rf "$work"' EXIT
-until [[ -s $work/port ]]; do sleep 0.05; done
+eventually test -s "$work/port"
 url=http://[::1]:$(< "$work/port")
 # In the background, where it is the process that is waited for and looked at.
 crawl() { exec "$v6kit" crawl "$@" --prefix 2001:db8:7::/64 --threads 1 --robots ignore --keep-free 0 --json; }
@@ -34,7 +34,7 @@ for kind in small large; do
     most=0
     began=$SECONDS
     for _ in $(seq 100); do
-        sleep 0.05
+        pause 0.05
         rss=$(awk '/VmRSS/ { print $2 }' "/proc/$crawler/status" 2>/dev/null || true)
         [[ -n $rss ]] || break
         ((rss > most)) && most=$rss

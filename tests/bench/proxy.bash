@@ -9,6 +9,7 @@
 # ROUNDS (default 3) repeats each measurement; the proxies take turns, and the median counts.
 set -euo pipefail
 top=$(cd "$(dirname "$0")/../.." && pwd)
+source "$top/tests/harness/wait.bash"
 load=$top/target/release/examples/proxy-load
 v6kit=$top/target/release/v6kit
 vproxy=${VPROXY:-vproxy}
@@ -23,11 +24,12 @@ echo 1 > /proc/sys/net/ipv6/ip_nonlocal_bind
 echo "10240 65535" > /proc/sys/net/ipv4/ip_local_port_range
 target=${V6KIT_LAB_TARGET#http://}:80
 in_target() { nsenter --net="$V6KIT_LAB_TARGET_NS" "$@"; }
+listens_in_target() { [ -n "$(in_target ss -Hltn "sport = :$1")" ]; } # port
 
 # CPU time of a process, user and system, in microseconds.
 cpu_us() { awk '{ print ($14 + $15) * 10000 }' "/proc/$1/stat"; }
 median() { sort -n | awk '{ a[NR] = $1 } END { print a[int((NR + 1) / 2)] }'; }
-until_open() { until (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; do kill -0 "$pid" || exit 1; sleep 0.05; done; }
+until_open() { until (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; do kill -0 "$pid" || exit 1; pause 0.05; done; }
 
 start_v6kit() {
     "$v6kit" proxy --prefix "$V6KIT_LAB_PREFIX" --listen 127.0.0.1:4001 --max-connections 8500 >/dev/null 2>&1 & pid=$!
@@ -120,7 +122,7 @@ bench_forward() {
 
 bench_bulk() {
     in_target "$load" source '[::]:5001' >/dev/null &
-    sleep 0.5
+    eventually listens_in_target 5001
     for streams in 1 8; do
         echo "bytes through CONNECT, $streams streams: CPU per GB, GB/s"
         measure "${PROXIES:-v6kit vproxy tinyproxy}" bulk_of "$streams"
@@ -130,14 +132,14 @@ bench_bulk() {
 bench_idle() {
     local count=8000 before after
     in_target "$load" silent '[::]:5002' >/dev/null &
-    sleep 0.5
+    eventually listens_in_target 5002
     start_v6kit
     until_open "$port"
     before=$(awk '/RssAnon/ { print $2 }' "/proc/$pid/status")
     mkfifo "$T/hold"
     "$load" idle "127.0.0.1:$port" "[2001:db8:80::80]:5002" $count < "$T/hold" > "$T/idle" &
     exec 9> "$T/hold"
-    until [ -s "$T/idle" ]; do sleep 0.1; kill -0 $!; done
+    until [ -s "$T/idle" ]; do pause 0.1; kill -0 $!; done
     after=$(awk '/RssAnon/ { print $2 }' "/proc/$pid/status")
     echo "idle tunnels: $count open"
     awk -v b="$before" -v a="$after" -v n=$count \

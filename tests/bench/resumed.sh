@@ -16,7 +16,7 @@ start_nginx
 
 share() { # FULL: how many cannot be resumed
     nginx -p "$work" -c "$work/nginx.conf" -s reopen 2> "$work/nginx.out"
-    sleep 0.3
+    pause 0.3
     awk -v full="$1" '{ all++ } $1 == "r" { resumed++ }
         END { printf "%d of %d resumed: %.1f %% of those that can be\n", resumed, all, 100 * resumed / (all - full) }' "$log"
     : > "$log"

@@ -9,16 +9,11 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::harness::{Run, V6KIT, path_with_sbin, repository, run};
-
-/// How long a boot or a shutdown may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(120);
+use crate::harness::{Run, V6KIT, WAIT, eventually, path_with_sbin, repository, run};
 
 /// What of this host's /etc a machine needs to run programs.
 const ETC: [&str; 13] = [
@@ -205,8 +200,9 @@ impl Machine {
             .expect("bash starts");
         let nspawn_pid = nspawn.id();
         let mut nspawn = Some(nspawn);
-        let give_up = Instant::now() + PATIENCE;
-        loop {
+        let mut running = None;
+        let otherwise = || format!("the machine does not boot: {}", self.console());
+        eventually(otherwise, || {
             if let Some(status) = nspawn.as_mut().and_then(|child| child.try_wait().ok().flatten()) {
                 panic!("systemd-nspawn ended with {status}: {}", self.console());
             }
@@ -218,16 +214,11 @@ impl Machine {
             if let Some(init) = init
                 && let Some(nspawn) = nspawn.take_if(|_| is_booted(init))
             {
-                self.running = Some(Running { nspawn, init });
-                return;
+                running = Some(Running { nspawn, init });
             }
-            assert!(
-                Instant::now() < give_up,
-                "the machine does not boot: {}",
-                self.console()
-            );
-            sleep(Duration::from_millis(100));
-        }
+            running.is_some()
+        });
+        self.running = running;
     }
 
     fn console(&self) -> String {
@@ -248,7 +239,6 @@ impl Machine {
 found:    $1"; }
             ends() { local code=$1 got=0; shift; "$@" || got=$?; same "$got" "$code"; }
             has() { grep "$@" >/dev/null; }
-            eventually() { local n=0; until "$@"; do n=$((n + 1)); [ $n -lt 600 ] || fail "never: $*"; sleep 0.1; done; }
             state() { systemctl show -P ActiveState "$1"; }
             result() { systemctl show -P Result "$1"; }
         "#;
@@ -260,7 +250,7 @@ found:    $1"; }
                 "LC_ALL=C",
                 "HOME=/root",
             ])
-            .args(["bash", "-c", &format!("cd /root\n{prelude}\n{script}")]));
+            .args(["bash", "-c", &format!("cd /root\n{prelude}\n{WAIT}\n{script}")]));
         if run.code != 0 {
             let journal = Command::new("nsenter")
                 .args([
@@ -308,15 +298,13 @@ found:    $1"; }
             .args(["-s", "RTMIN+4", &running.init.to_string()])
             .status();
         assert!(poweroff.expect("kill").success(), "the machine does not listen");
-        let give_up = Instant::now() + PATIENCE;
-        while running.nspawn.try_wait().expect("systemd-nspawn").is_none() {
-            if Instant::now() > give_up {
-                let _ = kill(running.init, Signal::SIGKILL);
-                let _ = running.nspawn.wait();
-                panic!("the machine does not shut down: {}", self.console());
-            }
-            sleep(Duration::from_millis(50));
-        }
+        let otherwise = || {
+            let _ = kill(running.init, Signal::SIGKILL);
+            format!("the machine does not shut down: {}", self.console())
+        };
+        eventually(otherwise, || {
+            running.nspawn.try_wait().expect("systemd-nspawn").is_some()
+        });
         self.leave_cgroups();
     }
 
@@ -383,10 +371,8 @@ fn remove_cgroup(group: &Path) {
         }
     }
     // What has just ended leaves its group a moment later.
-    for _ in 0..100 {
-        if fs::remove_dir(group).is_ok() {
-            return;
-        }
-        sleep(Duration::from_millis(20));
-    }
+    eventually(
+        || format!("{} stays in use", group.display()),
+        || fs::remove_dir(group).is_ok() || !group.exists(),
+    );
 }

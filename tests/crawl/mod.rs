@@ -259,7 +259,7 @@ fn a_thousand_connections_take_little_memory() {
         "$V6KIT" crawl "$url/items/{1..30000}" -o "$T/job" -r max -c 1000 --threads 2 --keep-free 0 -q & pid=$!
         while memory=$(awk '/RssAnon/ { print $2 }' /proc/$pid/status 2>/dev/null) && [ -n "$memory" ]; do
             echo "$memory"
-            sleep 0.02
+            pause 0.02
         done | sort -n | tail -1
         wait $pid
         "$V6KIT" crawl status "$T/job" --json | jq .outcomes.ok

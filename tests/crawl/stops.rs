@@ -3,14 +3,13 @@
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
 use super::{assert_each_once, records, scratch, with_echo};
-use crate::harness::V6KIT;
+use crate::harness::{V6KIT, eventually};
 
 /// A server on loopback that accepts connections and reads, and never answers.
 fn mute_server() -> (TcpListener, String) {
@@ -57,14 +56,16 @@ fn a_second_interrupt_stops_at_once() {
         assert_ne!(stderr.read_line(&mut said).unwrap(), 0, "{said}");
     }
     // Within a second it is still the same wish: said until it is heard.
-    let status = loop {
-        match child.try_wait().unwrap() {
-            Some(status) => break status,
-            None => interrupt(&child),
+    let mut status = None;
+    let heard = || {
+        status = child.try_wait().unwrap();
+        if status.is_none() {
+            interrupt(&child);
         }
-        std::thread::sleep(Duration::from_millis(50));
+        status.is_some()
     };
-    assert_eq!(status.code(), Some(130));
+    eventually(|| "the crawl does not stop".to_owned(), heard);
+    assert_eq!(status.and_then(|status| status.code()), Some(130));
     stderr.read_to_string(&mut said).unwrap();
     assert!(said.contains("hint: to go on:") && said.contains("-o"), "{said}");
 }

@@ -10,6 +10,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use nix::fcntl::{Flock, FlockArg};
 use serde_json::Value;
@@ -84,6 +85,21 @@ fn finished(command: String, output: &Output) -> Run {
     }
 }
 
+/// How a script waits: `eventually`, and `pause` where the time itself matters. Before every script of the harness.
+pub(crate) const WAIT: &str = include_str!("wait.bash");
+
+/// Waits until `condition` holds, and panics with `otherwise` when it does not within two minutes.
+///
+/// Waiting is for an event, not a time: of the Rust of the tests only this sleeps.
+#[track_caller]
+pub(crate) fn eventually(otherwise: impl Fn() -> String, mut condition: impl FnMut() -> bool) {
+    let give_up = Instant::now() + Duration::from_secs(120);
+    while !condition() {
+        assert!(Instant::now() < give_up, "{}", otherwise());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 /// Runs the binary with `args`.
 #[track_caller]
 pub(crate) fn v6kit(args: &[&str]) -> Run {
@@ -122,11 +138,13 @@ pub(crate) fn in_namespace_with(scratch: &Path, script: &str) -> Run {
             "--kill-child",
             "--mount-proc",
         ])
-        .args(["bash", "-c", &format!("{prelude}\n{script}")])
+        .args(["bash", "-c", &format!("{prelude}\n{WAIT}\n{script}")])
+        .envs(python_modules())
         .env("V6KIT", V6KIT)
         .env("V6KIT_STATE_DIR", scratch.join("state"))
         .env("PATH", path_with_sbin())
         .env("LC_ALL", "C")
+        .env("TESTS", repository().join("tests"))
         .env("T", scratch))
 }
 
@@ -143,11 +161,26 @@ pub(crate) fn in_lab_with(topology: &str, scratch: &Path, script: &str) -> Run {
     require_namespaces();
     run(Command::new(V6KIT)
         .args(["lab", "run", "--topology", topology, "--"])
-        .args(["bash", "-c", &format!("set -euo pipefail\n{script}")])
+        .args(["bash", "-c", &format!("set -euo pipefail\n{WAIT}\n{script}")])
+        .envs(python_modules())
         .env("V6KIT", V6KIT)
         .env("PATH", path_with_sbin())
         .env("LC_ALL", "C")
+        .env("TESTS", repository().join("tests"))
         .env("T", scratch))
+}
+
+/// Where the Python of a script finds `wait.py`, without leaving bytecode beside it.
+fn python_modules() -> [(&'static str, PathBuf); 2] {
+    [
+        ("PYTHONPATH", repository().join("tests/harness")),
+        ("PYTHONDONTWRITEBYTECODE", PathBuf::from("1")),
+    ]
+}
+
+/// A word of the shell that stands for `text`.
+pub(crate) fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 /// Fails with one clear message where no user namespace can be made.

@@ -3,15 +3,9 @@ ip -6 addr add fd00::1/128 dev lo nodad
 ip -6 addr add fd00::2/128 dev lo nodad
 ip -6 addr add fd00::3/128 dev lo nodad
 
+has_listener() { [ -n "$(ss -Hltn "sport = :$1")" ]; }
 # Waits until something listens on TCP port $1.
-listening() {
-    for _ in $(seq 200); do
-        [ -n "$(ss -Hltn "sport = :$1")" ] && return
-        sleep 0.05
-    done
-    echo "nothing listens on port $1" >&2
-    return 1
-}
+listening() { eventually has_listener "$1"; }
 
 # nginx with the server blocks on standard input; waits for port $1.
 nginx_with() {

@@ -13,6 +13,7 @@ mod cookies;
 mod names;
 mod proxies;
 mod redirects;
+mod remote;
 mod timing;
 mod versions;
 

@@ -18,7 +18,8 @@ fn a_name_that_moves_is_followed_once_its_time_is_over() {
             --addn-hosts="$T/names" --local-ttl=1 2>/dev/null &
         server=$!
         listening 53
-        ( sleep 1; echo "fd00::3 moving.test" >"$T/names"; kill -HUP $server ) &
+        asked() {{ [ "$(wc -l <"$T/nginx/access.log")" -ge "$1" ]; }}
+        ( eventually asked 40; echo "fd00::3 moving.test" >"$T/names"; kill -HUP $server ) &
         crawl job 'http://moving.test:8080/{{1..200}}' -r 40/s
         "#
     ));
@@ -94,7 +95,7 @@ fn what_a_crawl_waits_for_is_told_and_the_wait_can_be_ended() {
         socat -u UDP-RECV:53 OPEN:/dev/null &
         crawl job 'http://silent.test/{1..3}'
         "$V6KIT" crawl 'http://silent.test/{1..3}' -o "$T/cut" 2>"$T/cut.err" & crawl=$!
-        until grep -q waiting "$T/cut.err"; do sleep 0.05; done
+        eventually grep -q waiting "$T/cut.err"
         kill -TERM $crawl
         code=0; wait $crawl || code=$?
         echo "cut $code"

@@ -3,35 +3,7 @@
 use super::Scene;
 
 /// A site on port 8080 that leads to itself and to others, and others on 8081 and 8082.
-const SITES: &str = r#"
-    nginx_with 8080 <<'CONF'
-        server {
-            listen [::1]:8080; absolute_redirect off;
-            location /chain/1 { return 301 ../chain/2; }
-            location /chain/2 { return 302 /chain/3?x=y; }
-            location /chain/3 { return 308 "http://[::1]:8080/end"; }
-            location /end { return 200 "$request_method $request_uri $http_authorization"; }
-            location /loop { return 302 /loop; }
-            location /post { return 302 /end; }
-            location /keep { return 307 /end; }
-            location /away { return 302 http://[::1]:8081/there; }
-            location /hidden { return 302 http://[::1]:8081/private; }
-            location /odd { return 302 gopher://example.org/; }
-            location /nowhere { return 304; }
-            location / { return 404; }
-        }
-        server {
-            listen [::1]:8081;
-            location = /robots.txt { return 301 http://[::1]:8082/rules; }
-            location / { return 200 "$http_host $http_authorization$http_cookie"; }
-        }
-        server {
-            listen [::1]:8082;
-            location = /rules { return 200 "User-agent: *\nDisallow: /private\n"; }
-            location /private { return 200 open; }
-        }
-CONF
-"#;
+const SITES: &str = include_str!("redirects/sites.sh");
 
 #[test]
 fn redirects_are_followed_as_far_as_asked() {
@@ -174,51 +146,11 @@ fn every_hop_keeps_to_the_pace() {
 #[test]
 fn no_answer_leads_into_this_host_or_its_network_unless_the_job_names_where() {
     let scene = Scene::play(
-        r#"
-        ip -6 addr add 2001:db8::1/128 dev lo nodad
-        # What only users of this host and of its network should reach.
-        echo "::1 inside.test" >>/etc/hosts
-        nginx_with 8080 <<'CONF'
-            log_format whole '$server_port $request_uri';
-            server {
-                listen [2001:db8::1]:8080;
-                access_log @T@/nginx/asked whole;
-                location /literal { return 302 http://[::1]:8081/secret; }
-                location /name { return 302 http://inside.test:8081/secret; }
-                location /private { return 307 http://[fd00::1]:8081/secret; }
-                location /mapped { return 302 http://[::ffff:127.0.0.1]:8081/secret; }
-                location /metadata { return 302 http://[fe80::a9fe:a9fe]/latest/; }
-                location /twice { return 302 /literal; }
-                location /public { return 302 http://[2001:db8::1]:8082/page; }
-                location / { return 404; }
-            }
-            server {
-                listen [::1]:8081; listen [fd00::1]:8081;
-                access_log @T@/nginx/asked whole;
-                location / { return 200 secret; }
-            }
-            server {
-                listen [2001:db8::1]:8082;
-                access_log @T@/nginx/asked whole;
-                location = /robots.txt { return 302 http://[::1]:8081/robots.txt; }
-                location / { return 200 page; }
-            }
-CONF
-        asked() { grep -c ^8081 "$T/nginx/asked" || true; }
-        all='http://[2001:db8::1]:8080'
-        crawl led "$all/{literal,name,private,mapped,metadata,twice}" --redirects 5
-        crawl obeying "$all/public" --redirects 5 --retries 0
-        crawl ignoring "$all/public" --redirects 5 --robots ignore
-        asked
-        # The job names the address, the host with its address, or the site itself.
-        crawl pinned "$all/{literal,name}" --redirects 5 --resolve 'inside.test:8081:::1'
-        crawl named "http://inside.test:8081/x" "$all/name" --redirects 5 --threads 1 -c 1 --robots ignore
-        crawl within 'http://[::1]:8081/x'
-        "#
-        .replace("@T@", "$T")
-        .replace("<<'CONF'", "<<CONF")
-        .replace("'$server_port $request_uri'", "'\\$server_port \\$request_uri'")
-        .as_str(),
+        include_str!("redirects/no_answer_leads_into_this_host_or_its_network_unless_the_job_names_where.sh")
+            .replace("@T@", "$T")
+            .replace("<<'CONF'", "<<CONF")
+            .replace("'$server_port $request_uri'", "'\\$server_port \\$request_uri'")
+            .as_str(),
     );
     assert_eq!(
         scene.run.stdout, "led 1\nobeying 1\nignoring 0\n0\npinned 0\nnamed 0\nwithin 0\n",

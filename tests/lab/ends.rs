@@ -6,42 +6,10 @@ use std::process::{Child, Command, Stdio};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::harness::{V6KIT, in_namespace, v6kit};
+use crate::harness::{V6KIT, WAIT, in_namespace, v6kit};
 
 /// Prints everything that a lab could leave behind, in a PID namespace where nobody else is.
-const LOOK: &str = r#"
-    look() {
-        ip -o link
-        lsns -n -o NS,TYPE | sort
-        sort /proc/self/mountinfo
-        ls -A /run/netns 2>/dev/null || true
-        ls -A "$T/tmp"
-        for process in /proc/[0-9]*; do
-            [ "$process" = "/proc/$BASHPID" ] || tr '\0' ' ' < "$process/cmdline" 2>/dev/null || true
-        done | grep -c v6kit || true
-    }
-    mkdir "$T/tmp"
-    export TMPDIR="$T/tmp"
-    look > "$T/before"
-    gone() {
-        look > "$T/after"
-        cmp -s "$T/before" "$T/after"
-    }
-    # A lab whose command has started and does not end by itself; its launcher is $!.
-    start() {
-        mkfifo "$T/started"
-        "$V6KIT" lab run -- bash -c 'echo $$ > "$T/started"; sleep infinity' &
-        read -r inside < "$T/started"
-    }
-    # The kernel ends the processes of a PID namespace one after the other.
-    wait_until_gone() {
-        for _ in $(seq 600); do
-            gone && return
-            sleep 0.1
-        done
-        diff "$T/before" "$T/after"
-    }
-"#;
+const LOOK: &str = include_str!("ends/look.sh");
 
 #[test]
 fn nothing_is_left_after_the_end() {
@@ -91,15 +59,14 @@ fn orphans_of_the_command_are_reaped() {
         "--",
         "bash",
         "-c",
-        r#"
-        pids=$(mktemp)
-        for _ in 1 2 3 4 5; do (sh -c 'echo $$ >> '"$pids" &); done
-        running() { for pid in $(cat "$pids"); do [ ! -e "/proc/$pid" ] || return 0; done; return 1; }
-        for _ in $(seq 600); do
-            [ "$(wc -l < "$pids")" = 5 ] && ! running && rm "$pids" && exit 0
-            sleep 0.1
-        done
-        exit 1"#,
+        &format!(
+            r#"{WAIT}
+            pids=$(mktemp)
+            for _ in 1 2 3 4 5; do (sh -c 'echo $$ >> '"$pids" &); done
+            running() {{ for pid in $(cat "$pids"); do [ ! -e "/proc/$pid" ] || return 0; done; return 1; }}
+            reaped() {{ [ "$(wc -l < "$pids")" = 5 ] && ! running; }}
+            eventually reaped && rm "$pids""#
+        ),
     ])
     .expect(0);
 }
@@ -153,7 +120,9 @@ fn control_c_reaches_the_command_once() {
         trap 'interrupts=$((interrupts + 1)); echo interrupted' INT
         trap 'echo $interrupts in all; exit 0' USR1
         echo ready
-        while :; do sleep 0.1; done"#;
+        # In the background it does not hear Control-C, and the wait for it ends with each signal.
+        sleep infinity &
+        while :; do wait; done"#;
     let scratch = tempfile::tempdir().unwrap();
     std::fs::write(scratch.path().join("inside"), inside).unwrap();
     let launcher = scratch.path().join("launcher");

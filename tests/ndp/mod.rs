@@ -8,41 +8,7 @@ use serde_json::Value;
 use crate::harness::{Run, in_lab, in_namespace, v6kit};
 
 /// What every script starts with. The host of the lab is where it runs.
-const PRELUDE: &str = r#"
-    P=${V6KIT_LAB_PREFIX%/*} DEV=$V6KIT_LAB_DEV
-    router() { nsenter --net="$V6KIT_LAB_ROUTER_NS" "$@"; }
-    # Waits for a command to succeed; the last word is the deadline's.
-    await() {
-        local tries
-        for ((tries = 0; tries < 600; tries++)); do
-            if "$@" >/dev/null 2>&1; then return 0; fi
-            sleep 0.1
-        done
-        echo "never happened: $*" >&2
-        cat "$T"/ndp.* >&2
-        return 1
-    }
-    logged() { grep -q -- "$1" "$T/ndp.log"; }
-    # Starts the responder and waits until it says that it is ready.
-    start() {
-        "$V6KIT" ndp --json "$@" >"$T/ndp.log" 2>"$T/ndp.err" &
-        NDP=$!
-        await logged '"event":"ready"'
-    }
-    start_verbose() { start --log-solicitations "$@"; }
-    # Ends it as a service manager would, and shows what it said.
-    stop() {
-        kill -TERM "$NDP"
-        wait "$NDP"
-        cat "$T/ndp.log"
-    }
-    # Lets programs of the host send from the prefix.
-    usable_prefix() {
-        ip -6 route add local "$V6KIT_LAB_PREFIX" dev lo
-        sysctl -qw net.ipv6.ip_nonlocal_bind=1
-    }
-    fetch_from() { curl -sS --max-time 30 --interface "$1" "$V6KIT_LAB_TARGET/"; }
-"#;
+const PRELUDE: &str = include_str!("prelude.sh");
 
 fn on_link(script: &str) -> Run {
     in_lab("on-link", &format!("{PRELUDE}\n{script}"))
@@ -133,71 +99,15 @@ fn verify_says_on_link_without_ndp_and_ok_with_it() {
 
 #[test]
 fn kill_leaves_no_allmulti_and_no_entries() {
-    let run = on_link(
-        r#"
-        state() {
-            ip -details link show "$DEV" | grep -o 'promiscuity [0-9]* *allmulti [0-9]*'
-            ip -6 neighbour show proxy
-            ip -6 route show table all
-            ip -6 address show dev "$DEV"
-            ip -6 maddress show dev "$DEV"
-            sysctl net.ipv6.conf.all.forwarding "net.ipv6.conf.$DEV.proxy_ndp"
-        }
-        usable_prefix
-        state >"$T/before"
-        start_verbose --prefix "$V6KIT_LAB_PREFIX" --dev "$DEV"
-        ip -details link show "$DEV" | grep -o 'allmulti [0-9]*'
-        fetch_from "${P}1" >/dev/null
-        kill -9 "$NDP"
-        wait "$NDP" || true
-        state >"$T/after"
-        diff "$T/before" "$T/after"
-        "#,
-    )
-    .expect(0);
+    let run = on_link(include_str!("kill_leaves_no_allmulti_and_no_entries.sh")).expect(0);
     assert_eq!(run.stdout, "allmulti 1\n", "{run}");
 }
 
 #[test]
 fn link_flaps_another_link_address_and_another_device_of_the_name_are_survived() {
-    let run = on_link(
-        r#"
-        usable_prefix
-        start_verbose --prefix "$V6KIT_LAB_PREFIX" --dev "$DEV"
-        fetch_from "${P}1" >/dev/null
-        gateway=$(ip -6 route show default | sed 's/ proto.*//')
-
-        # The local route is on lo and stays; the default route has to be put back.
-        ip link set "$DEV" down
-        await logged '"event":"link_down"'
-        ip link set "$DEV" up
-        await logged '"event":"link_up"'
-        ip -6 address show dev "$DEV" | grep -q 2001:db8:1::2 || ip -6 address add 2001:db8:1::2/64 dev "$DEV" nodad
-        ip -6 route replace $gateway
-        router ip -6 neighbour flush dev lan
-        fetch_from "${P}2" >/dev/null
-
-        # Open connections are told the new address: the router's entry changes without being asked.
-        ip link set "$DEV" address 02:00:00:00:07:07
-        await logged '"event":"link_address_changed"'
-        known() { router ip -6 neighbour show "${P}2" | grep -q 02:00:00:00:07:07; }
-        await known
-        fetch_from "${P}3" >/dev/null
-
-        # Renamed away and back is the same as gone and back.
-        ip link set "$DEV" down
-        ip link set "$DEV" name away
-        await logged '"event":"device_gone"'
-        ip link set away name "$DEV"
-        await logged '"event":"device_back"'
-        ip link set "$DEV" up
-        await sh -c "ip -6 address show dev $DEV | grep -q 2001:db8:1::2 || ip -6 address add 2001:db8:1::2/64 dev $DEV nodad"
-        ip -6 route replace $gateway
-        router ip -6 neighbour flush dev lan
-        fetch_from "${P}4" >/dev/null
-        stop
-        "#,
-    )
+    let run = on_link(include_str!(
+        "link_flaps_another_link_address_and_another_device_of_the_name_are_survived.sh"
+    ))
     .expect(0);
     for address in ["1", "2", "3", "4"] {
         let answered = verdicts(&run, &format!("2001:db8:6::{address}"));

@@ -4,33 +4,15 @@ use super::{READY, on_router};
 
 #[test]
 fn route_and_set_follow_a_delegated_prefix_and_a_second_event_writes_nothing() {
-    on_router(&format!(
-        "{READY}
-        router v6kit-router apply
-        delegate 2001:db8:2:300:: 56 2001:db8:2:302::
-        before=$(disk)
-        hotplug ACTION=ifupdate INTERFACE=wan6 IFUPDATE_PREFIXES=1
-        has_route 2001:db8:2:302:abcd::/80
-        has_element 2001:db8:2:302:abcd::/80
-        not has_route $PREFIX
-        is \"$(disk)\" \"$before\" 'the disk after a new prefix'
-
-        # From here on every command that could change something is noted.
-        mv $R/usr/sbin/nft $R/usr/sbin/nft.real
-        printf '#!/bin/sh\\ncase \"$1\" in list) ;; *) echo \"nft $*\" >>/etc/stub/changes ;; esac\\nexec nft.real \"$@\"\\n' >$R/usr/sbin/nft
-        printf '#!/bin/sh\\ncase \"$*\" in *show*) ;; *) echo \"ip $*\" >>/etc/stub/changes ;; esac\\nexec busybox ip \"$@\"\\n' >$R/usr/sbin/ip
-        chmod 755 $R/usr/sbin/nft $R/usr/sbin/ip
-        before=$(disk; memory)
-        hotplug ACTION=ifupdate INTERFACE=wan6 IFUPDATE_PREFIXES=1
-        is \"$(disk; memory)\" \"$before\" 'files after the same event'
-        [ ! -e $R/etc/stub/changes ] || {{ cat $R/etc/stub/changes; exit 1; }}
-
-        # The same watch does see a change.
-        delegate 2001:db8:3:300:: 56 2001:db8:3:302::
-        hotplug ACTION=ifupdate INTERFACE=wan6 IFUPDATE_PREFIXES=1
-        grep -q 'ip -6 route add 2001:db8:3:302:abcd::/80' $R/etc/stub/changes
-        "
-    ))
+    on_router(
+        &[
+            READY,
+            include_str!(
+                "network/route_and_set_follow_a_delegated_prefix_and_a_second_event_writes_nothing.sh"
+            ),
+        ]
+        .join("\n"),
+    )
     .expect(0);
 }
 
@@ -52,42 +34,13 @@ fn the_old_prefix_that_lingers_in_the_list_is_not_taken() {
 
 #[test]
 fn the_route_is_there_after_a_cold_boot_a_wan_flap_and_reloads() {
-    on_router(&format!(
-        "{READY}
-        # Cold boot: the LAN is up long before the provider has given a prefix.
-        delegate none
-        router /etc/init.d/v6kit-router start
-        hotplug ACTION=ifup INTERFACE=lan
-        says \"$(router v6kit-router status)\" 'crawler: lan has no global prefix yet'
-        delegate 2001:db8:1:200:: 56 2001:db8:1:202::
-        hotplug ACTION=ifup INTERFACE=wan6
-        has_route $PREFIX
-        has_element $PREFIX
-
-        # WAN down and up.
-        delegate none
-        hotplug ACTION=ifdown INTERFACE=wan6
-        delegate 2001:db8:1:200:: 56 2001:db8:1:202::
-        hotplug ACTION=ifup INTERFACE=wan6
-        has_route $PREFIX
-
-        # LAN down and up: the kernel takes the route along.
-        ip link set br-lan down
-        ip link set br-lan up
-        not has_route $PREFIX
-        ip addr add fe80::1/64 dev br-lan nodad 2>/dev/null || true
-        hotplug ACTION=ifup INTERFACE=lan
-        has_route $PREFIX
-
-        # The firewall reloads and restarts without us.
-        router fw4 reload
-        has_element $PREFIX
-        router fw4 restart
-        has_element $PREFIX
-        router /etc/init.d/v6kit-router reload
-        router v6kit-router check
-        "
-    ))
+    on_router(
+        &[
+            READY,
+            include_str!("network/the_route_is_there_after_a_cold_boot_a_wan_flap_and_reloads.sh"),
+        ]
+        .join("\n"),
+    )
     .expect(0);
 }
 
@@ -268,54 +221,25 @@ fn of_two_delegations_at_once_the_one_that_is_preferred_for_longer_is_followed()
 
 #[test]
 fn an_event_with_nothing_new_costs_less_than_thirty_processes() {
-    on_router(&format!(
-        "{READY}
-        uplink avpn avpn 0 $(delegated 2001:db8:77:: 48)
-        uplink lte wwan0 1 $(delegated 2001:db8:66:: 56 60) $(delegated 2001:db8:67:: 56 600)
-        settings 'set v6kit-router.main.conntrack=auto' \
-            'set v6kit-router.b=prefix' 'set v6kit-router.b.host=fe80::b' 'set v6kit-router.b.base=wan' \
-            'set v6kit-router.b.part=0:0:0:f0::/64' \
-            'set v6kit-router.c=prefix' 'set v6kit-router.c.host=fe80::c' 'set v6kit-router.c.prefix=2001:db8:9::/48'
-        # What the kernel has is for the first network namespace to set.
-        echo 500000 >$T/max
-        for name in nf_conntrack_max nf_conntrack_buckets; do mount --bind $T/max $R/proc/sys/net/netfilter/$name; done
-        router v6kit-router apply
-        router v6kit-router check
-        event='for script in /etc/hotplug.d/iface/*; do . \"$script\"; done'
-        count=$(forks ACTION=ifupdate INTERFACE=wan6 IFUPDATE_PREFIXES=1 ash -c \"$event\")
-        [ $count -gt 5 ] && [ $count -lt 30 ] || {{ echo \"$count processes\"; cat $T/strace; exit 1; }}
-        # The same count does see work.
-        delegate 2001:db8:2:300:: 56 2001:db8:2:302::
-        count=$(forks ACTION=ifupdate INTERFACE=wan6 IFUPDATE_PREFIXES=1 ash -c \"$event\")
-        [ $count -ge 30 ] || {{ echo \"$count processes for a new prefix\"; exit 1; }}
-        has_route 2001:db8:2:302:abcd::/80
-        "
-    ))
+    on_router(
+        &[
+            READY,
+            include_str!("network/an_event_with_nothing_new_costs_less_than_thirty_processes.sh"),
+        ]
+        .join("\n"),
+    )
     .expect(0);
 }
 
 #[test]
 fn what_is_waited_for_or_refused_is_logged_once() {
-    on_router(&format!(
-        "{READY}
-        settings 'set v6kit-router.b=prefix' 'set v6kit-router.b.host=nobody' 'set v6kit-router.b.prefix=2001:db8:9::/48'
-        delegate none
-        for time in 1 2 3; do hotplug ACTION=ifupdate INTERFACE=wan6 || true; done
-        is $(grep -c 'waiting: crawler: lan has no global prefix yet' $R/tmp/log) 1 'lines about what is waited for'
-        is $(grep -c 'refused: b.host: `nobody` is not a link-local address' $R/tmp/log) 1 'lines about what is refused'
-        # Somebody else has the route: no news either after the first time.
-        ip -6 route add 2001:db8:8::/48 via fe80::77 dev br-lan
-        settings 'set v6kit-router.b.host=fe80::b' 'set v6kit-router.b.prefix=2001:db8:8::/48'
-        for time in 1 2 3; do hotplug ACTION=ifupdate INTERFACE=wan6 || true; done
-        is $(grep -c 'still to do: route: 2001:db8:8::/48 is routed elsewhere' $R/tmp/log) 1 'lines about the conflict'
-        # It is told again when it happens again.
-        delegate 2001:db8:1:200:: 56 2001:db8:1:202::
-        hotplug ACTION=ifupdate INTERFACE=wan6 || true
-        delegate none
-        hotplug ACTION=ifupdate INTERFACE=wan6 || true
-        is $(grep -c 'waiting: crawler: lan has no global prefix yet' $R/tmp/log) 2 'lines in all'
-        "
-    ))
+    on_router(
+        &[
+            READY,
+            include_str!("network/what_is_waited_for_or_refused_is_logged_once.sh"),
+        ]
+        .join("\n"),
+    )
     .expect(0);
 }
 

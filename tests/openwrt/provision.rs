@@ -101,32 +101,13 @@ fn an_installed_package_keeps_its_files() {
 
 #[test]
 fn wrong_and_hostile_arguments_are_refused_before_anything_happens() {
-    on_router(&format!(
-        "{PROVISION}
-        before=$(state)
-        refused() {{
-            code=0
-            provision \"$@\" 2>$T/err || code=$?
-            is $code 2 \"exit code of $*\"
-            is $(wc -l <$T/err) 1 'lines of the message'
-        }}
-        refused --host
-        refused --host 'fe80::9;touch /tmp/owned' --prefix 2001:db8::/64
-        refused --host $'fe80::9\\ntouch /tmp/owned' --prefix 2001:db8::/64
-        refused --host fe80::9
-        refused --host fe80::9 --prefix 2001:db8::1/64
-        refused --host fe80::9 --prefix 2001:db8::/64 --base lan
-        refused --host fe80::9 --prefix 2001:db8::/64 --lan 'lan$(touch /tmp/owned)'
-        refused --host fe80::9 --prefix 2001:db8::/64 --udp-port 65536
-        refused --host fe80::9 --prefix 2001:db8::/64 --name a.b
-        refused --host fe80::9 --prefix 2001:db8::/64 --name main
-        refused --host fe80::9 --prefix 2001:db8::/64 '-oProxyCommand=touch /tmp/owned'
-        refused --host fe80::9 --prefix 2001:db8::/64 'root@router;touch /tmp/owned'
-        refused --bogus
-        [ ! -e $R/tmp/owned ]
-        is \"$(state)\" \"$before\" 'the router'
-        "
-    ))
+    on_router(
+        &[
+            PROVISION,
+            include_str!("provision/wrong_and_hostile_arguments_are_refused_before_anything_happens.sh"),
+        ]
+        .join("\n"),
+    )
     .expect(0);
 }
 
@@ -197,39 +178,13 @@ fn two_other_readers_read_the_settings_that_we_wrote() {
         "{} is missing: tests/run makes it from tests/openwrt/requirements.txt",
         python.display()
     );
-    on_router(&format!(
-        "{PROVISION}
-        provision $ARGS --udp-port 443 --udp-port 8443 --ping drop >/dev/null
-        is \"$(router uci show v6kit-router | sort)\" \"$(sort <<'END'
-v6kit-router.main=settings
-v6kit-router.main.enabled='1'
-v6kit-router.main.lan='lan'
-v6kit-router.main.wan='auto'
-v6kit-router.main.notrack='1'
-v6kit-router.main.ping='drop'
-v6kit-router.main.conntrack='keep'
-v6kit-router.main.udp_port='443' '8443'
-v6kit-router.crawler=prefix
-v6kit-router.crawler.host='fe80::9'
-v6kit-router.crawler.base='lan'
-v6kit-router.crawler.part='::abcd:0:0:0/80'
-END
-        )\" 'as uci shows it'
-        {} - $R/etc/config/v6kit-router <<'END'
-import sys
-from netjsonconfig import OpenWrt
-text = 'package v6kit-router\\n\\n' + open(sys.argv[1]).read()
-sections = {{s['config_value']: s for s in OpenWrt(native=text).config['v6kit-router']}}
-assert sections['main']['config_name'] == 'settings', sections
-assert sections['main']['udp_port'] == ['443', '8443'], sections
-assert sections['main']['ping'] == 'drop', sections
-assert sections['crawler'] == {{
-    'config_name': 'prefix', 'config_value': 'crawler',
-    'host': 'fe80::9', 'base': 'lan', 'part': '::abcd:0:0:0/80',
-}}, sections
-END
-        ",
-        python.display()
-    ))
+    on_router(
+        &[
+            PROVISION,
+            format!("PYTHON='{}'", python.display()).as_str(),
+            include_str!("provision/two_other_readers_read_the_settings_that_we_wrote.sh"),
+        ]
+        .join("\n"),
+    )
     .expect(0);
 }

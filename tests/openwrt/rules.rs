@@ -82,30 +82,13 @@ fn fifty_thousand_connections_leave_no_entry() {
 #[test]
 fn with_a_full_table_new_connections_hang_unless_they_are_untracked() {
     let _steady = steady_conntrack_max();
-    on_router(&format!(
-        "{TRAFFIC}
-        settings 'set v6kit-router.main.notrack=0'
-        router v6kit-router apply
-        max=$(cat /proc/sys/net/netfilter/nf_conntrack_max)
-        awk -v max=$max 'BEGIN {{
-            for (i = 0; i < max; i++) {{
-                a = sprintf(\"2001:db8:77::%x:%x\", i / 65536, i % 65536)
-                print \"-A -t 10000 -u SEEN_REPLY,ASSURED -s \" a \" -d 2001:db8:78::1 -r 2001:db8:78::1 -q \" a \
-                    \" -p tcp --sport 1 --dport 2 --reply-port-src 2 --reply-port-dst 1 --state ESTABLISHED\"
-            }}
-        }}' >$T/connections
-        # The last ones find no room.
-        conntrack -R $T/connections >/dev/null 2>&1 || true
-        is $(entries) $max 'entries'
-        is $(exchanges tcp 20 3) 0 'exchanges through a full table'
-        not router v6kit-router check >$T/out
-        says \"$(cat $T/out)\" \"problem: the connection table is nearly full: \"
-
-        settings 'set v6kit-router.main.notrack=1'
-        router v6kit-router apply
-        is $(exchanges tcp 50000) 50000 'exchanges beside a full table'
-        "
-    ))
+    on_router(
+        &[
+            TRAFFIC,
+            include_str!("rules/with_a_full_table_new_connections_hang_unless_they_are_untracked.sh"),
+        ]
+        .join("\n"),
+    )
     .expect(0);
 }
 
@@ -199,64 +182,25 @@ fn chosen_udp_ports_go_untracked_and_others_stay_tracked() {
 
 #[test]
 fn pings_from_outside_are_answered_until_told_otherwise() {
-    on_router(&format!(
-        "{TRAFFIC}
-        # An echo request without raw sockets: the kernel's ping sockets, open to everybody here.
-        outside sysctl -qw net.ipv4.ping_group_range='0 0'
-        ping() {{ outside /usr/bin/python3 - <<'END'
-import socket
-s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM, socket.IPPROTO_ICMPV6)
-s.settimeout(2)
-s.sendto(bytes([128, 0, 0, 0, 0, 1, 0, 1]), ('2001:db8:1:202:abcd::7', 0))
-try:
-    print('answered' if s.recv(100)[0] == 129 else 'odd')
-except TimeoutError:
-    print('silent')
-END
-        }}
-        is $(ping) answered 'by default'
-        settings 'set v6kit-router.main.ping=drop'
-        router v6kit-router apply
-        is $(ping) silent 'when told so'
-        "
-    ))
+    on_router(
+        &[
+            TRAFFIC,
+            include_str!("rules/pings_from_outside_are_answered_until_told_otherwise.sh"),
+        ]
+        .join("\n"),
+    )
     .expect(0);
 }
 
 #[test]
 fn path_mtu_discovery_works_without_tracking() {
-    on_router(&format!(
-        "{TRAFFIC}
-        # A smaller MTU behind the far end of the WAN: its packet-too-big must reach the untracked sender.
-        sed -i 's/destination-unreachable, time-exceeded }} limit/time-exceeded }} limit/; /icmpv6 code/d' $R/sbin/fw4
-        router fw4 reload
-        ip netns add far
-        ip link add eth1 netns outside type veth peer name eth0 netns far
-        outside sysctl -qw net.ipv6.conf.all.forwarding=1 net.ipv6.conf.eth1.accept_dad=0
-        ip netns exec far sysctl -qw net.ipv6.conf.eth0.accept_dad=0
-        ip -n outside link set eth1 mtu 1300 up
-        ip -n far link set eth0 up
-        ip -n far link set lo up
-        ip -n outside addr add 2001:db8:fffe::1/64 dev eth1 nodad
-        ip -n far addr add 2001:db8:fffe::2/64 dev eth0 nodad
-        ip -n far route add default via 2001:db8:fffe::1
-        ip route add 2001:db8:fffe::/64 via 2001:db8:ffff::2
-        exec {{sink}}< <(ip netns exec far /usr/bin/python3 -c '
-import socket
-s = socket.create_server((\"::\", 7003), family=socket.AF_INET6)
-print(\"ready\", flush=True)
-c, _ = s.accept()
-print(sum(len(d) for d in iter(lambda: c.recv(65536), b\"\")), flush=True)')
-        read -r -u $sink _
-        host /usr/bin/python3 -c '
-import socket
-s = socket.create_connection((\"2001:db8:fffe::2\", 7003), 20, (\"2001:db8:1:202:abcd::5\", 0))
-s.sendall(bytes(200000))'
-        read -r -t 60 -u $sink received
-        is $received 200000 'bytes that came through'
-        is $(entries) 0 'entries'
-        "
-    ))
+    on_router(
+        &[
+            TRAFFIC,
+            include_str!("rules/path_mtu_discovery_works_without_tracking.sh"),
+        ]
+        .join("\n"),
+    )
     .expect(0);
 }
 

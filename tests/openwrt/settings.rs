@@ -1,6 +1,7 @@
 //! Settings that are wrong, for one host or for all.
 
 use super::{READY, on_router};
+use crate::harness::quoted;
 
 #[test]
 fn a_prefix_that_would_take_the_lan_away_is_refused() {
@@ -37,32 +38,14 @@ fn hostile_settings_are_refused_and_nothing_is_changed() {
         ("base", "lan; touch /tmp/owned"),
         ("enabled", "yes"),
     ] {
-        on_router(&format!(
-            "{READY}
-            sed -i '/config prefix/,$d' $R/etc/config/v6kit-router
-            cat >>$R/etc/config/v6kit-router <<'END'
-config prefix 'crawler'
-	option base 'lan'
-	option part '::abcd:0:0:0/80'
-	option host 'fe80::9'
-	option {option} '{value}'
-END
-            before=$(disk; ip -6 route; nft -s list ruleset)
-            for command in plan apply 'event wan6'; do
-                code=0
-                router v6kit-router $command >$T/out 2>$T/err || code=$?
-                is $code 2 \"exit code of $command\"
-            done
-            is \"$(disk; ip -6 route; nft -s list ruleset)\" \"$before\" 'the router'
-            [ ! -e $R/tmp/owned ]
-            # What is refused is named, on one line, without what could steer a terminal or a log.
-            (router v6kit-router check --json || true) | /usr/bin/python3 -c '
-import json, sys
-(problem,) = json.load(sys.stdin)[\"problems\"]
-assert problem.startswith(\"crawler.{option}: \"), problem
-assert not set(problem) & set(\"$;\\n\\\"\"), problem'
-            "
-        ))
+        on_router(
+            &[
+                READY,
+                format!("OPTION={option} VALUE={}", quoted(value)).as_str(),
+                include_str!("settings/hostile_settings_are_refused_and_nothing_is_changed.sh"),
+            ]
+            .join("\n"),
+        )
         .expect(0);
     }
 }
@@ -106,28 +89,14 @@ fn settings_that_cannot_be_read_change_nothing() {
         "rm $R/etc/config/v6kit-router",
         "settings 'set v6kit-router.main=other'",
     ] {
-        on_router(&format!(
-            "{READY}
-            router v6kit-router apply
-            {damage}
-            before=$(disk; ip -6 route; nft -s list ruleset)
-            fails() {{ local code=0; \"${{@:2}}\" 2>>$T/err >>$T/out || code=$?; is $code $1 \"exit code of ${{*:2}}\"; }}
-            fails 2 router v6kit-router plan
-            fails 2 router v6kit-router apply
-            fails 2 router v6kit-router event wan6
-            fails 2 router /etc/init.d/v6kit-router start
-            fails 2 router /etc/init.d/v6kit-router restart
-            fails 2 router /etc/init.d/v6kit-router reload
-            fails 1 router /etc/init.d/v6kit-router status
-            is \"$(disk; ip -6 route; nft -s list ruleset)\" \"$before\" 'the router'
-            has_route $PREFIX
-            says \"$(cat $T/err)\" '/etc/config/v6kit-router '
-            says \"$(cat $T/out)\" 'problem: /etc/config/v6kit-router '
-            # Out of service it can be taken all the same.
-            router v6kit-router remove
-            not has_route $PREFIX
-            "
-        ))
+        on_router(
+            &[
+                READY,
+                format!("damage() {{\n{damage}\n}}").as_str(),
+                include_str!("settings/settings_that_cannot_be_read_change_nothing.sh"),
+            ]
+            .join("\n"),
+        )
         .expect(0);
     }
 }
@@ -228,32 +197,14 @@ fn a_host_whose_settings_become_wrong_keeps_what_it_has_and_others_change() {
 
 #[test]
 fn a_host_whose_prefix_nft_refuses_is_named_and_the_others_are_served() {
-    on_router(&format!(
-        "{READY} {THREE}
-        mv $R/usr/sbin/nft $R/usr/sbin/nft.real
-        cat >$R/usr/sbin/nft <<'END'
-#!/bin/sh
-case \"$1\" in -f) text=$(cat \"$2\") ;; *) text=\"$*\" ;; esac
-case \"$text\" in *'element inet fw4 v6kit_prefix'*2001:db8:9::*) echo 'Error: no room for 2001:db8:9::' >&2; exit 1 ;; esac
-exec nft.real \"$@\"
-END
-        chmod 755 $R/usr/sbin/nft
-        refused 'c: nft refuses 2001:db8:9::/48, which stays tracked (Error: no room for 2001:db8:9::)'
-        says \"$(nft list set inet fw4 v6kit_prefix)\" $PREFIX
-        says \"$(nft list set inet fw4 v6kit_prefix)\" 2001:db8:1:230::/64
-        routed 2001:db8:9::/48 c
-        router fw4 check
-        # It is not tried again at every event, nor forgotten.
-        count=$(forks ACTION=ifupdate INTERFACE=wan6 ash -c '. /etc/hotplug.d/iface/90-v6kit-router')
-        [ $count -lt 30 ] || {{ echo \"$count processes\"; exit 1; }}
-        says \"$(router v6kit-router check || true)\" 'problem: c: nft refuses'
-        # A manual apply tries again.
-        mv $R/usr/sbin/nft.real $R/usr/sbin/nft
-        router v6kit-router apply
-        says \"$(nft list set inet fw4 v6kit_prefix)\" 2001:db8:9::/48
-        router v6kit-router check
-        "
-    ))
+    on_router(
+        &[
+            READY,
+            THREE,
+            include_str!("settings/a_host_whose_prefix_nft_refuses_is_named_and_the_others_are_served.sh"),
+        ]
+        .join("\n"),
+    )
     .expect(0);
 }
 

@@ -3,40 +3,7 @@
 use super::wire;
 
 /// An origin on this host: answers every request, and keeps the heads.
-const ORIGIN: &str = r#"
-import threading
-listener = socket.create_server(("::1", 0), family=socket.AF_INET6)
-origin = f"[::1]:{listener.getsockname()[1]}"
-heads = []
-said = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-def serve(made):
-    read = made.makefile("rb")
-    while True:
-        head = b""
-        while not head.endswith(b"\r\n\r\n"):
-            line = read.readline()
-            if not line:
-                return
-            head += line
-        heads.append(head)
-        if b"chunked" in head.lower():
-            while size := int(read.readline(), 16):
-                read.read(size + 2)
-            while read.readline() != b"\r\n":
-                pass
-        made.sendall(said)
-        if b"connection: close" in head.lower():
-            return made.shutdown(socket.SHUT_RDWR)
-def accept():
-    while True:
-        threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
-threading.Thread(target=accept, daemon=True).start()
-def get(path="/", fields="", version="1.1"):
-    return f"GET http://{origin}{path} HTTP/{version}\r\nHost: {origin}\r\n{fields}\r\n".encode()
-last = "Connection: close\r\n"
-def field(head, name):
-    return [line.split(b": ", 1)[1].decode() for line in head.split(b"\r\n\r\n")[0].split(b"\r\n")[1:] if line.lower().startswith(name + b":")]
-"#;
+const ORIGIN: &str = include_str!("messages/origin.py");
 
 fn with_origin(arguments: &str, python: &str) {
     let arguments = format!("--allow-destination ::1 {arguments}");
@@ -107,26 +74,7 @@ check("no Via of ours", (field(heads[-1], b"via"), field(answer, b"via")), (["1.
 fn what_is_refused_is_refused_with_a_reason() {
     with_origin(
         "",
-        r#"
-for name, raw, status, why in [
-    ("105 fields", get("/", "X: y\r\n" * 105), 431, b"more than 100 header fields"),
-    ("105 fields of a CONNECT", b"CONNECT a:1 HTTP/1.1\r\n" + b"X: y\r\n" * 105 + b"\r\n", 431, b"more than 100 header fields"),
-    ("a large head", get("/", "X: " + "x" * 20000 + "\r\n"), 431, b"larger than 16384 bytes"),
-    ("a tick", get("/a`b"), 400, b"percent-encoded"),
-    ("less and greater", get("/a<b>c"), 400, b"percent-encoded"),
-    ("a quote in the query", get('/?q="x"'), 400, b"percent-encoded"),
-    ("a backslash and a pipe", get("/a\\b|<"), 400, b"percent-encoded"),
-    ("brackets that stay open", b"GET http://[::1 HTTP/1.1\r\nHost: a\r\n\r\n", 400, b"not a URL"),
-]:
-    found, answer = http(raw)
-    check(name, found, status)
-    head, body = answer.split(b"\r\n\r\n", 1)
-    check(name + ": why", (b"x-v6kit-error: " in head, why in body), (True, True))
-check("nothing of it was forwarded", heads, [])
-for path in ("/a|b", "/a{b}", "/%3Ca", "/?x=[1]"):
-    http(get(path, last))
-    check(path, heads[-1].split(b" ")[1].decode(), path)
-"#,
+        include_str!("messages/what_is_refused_is_refused_with_a_reason.py"),
     );
 }
 
@@ -153,54 +101,7 @@ check("in single bytes", rest(made)[:12], b"HTTP/1.1 200")
 fn a_websocket_passes_through_a_forwarded_request() {
     with_origin(
         "--access-log \"$T/log\"",
-        r#"
-ask = "Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-# Declined: the connection goes on, also with what was sent too soon.
-_, answer = http(get("/declined", ask) + get("/next", last))
-check("declined", (answer.count(b"HTTP/1.1 200"), heads[-1].split(b" ")[1]), (2, b"/next"))
-check("what the origin was asked", (field(heads[-2], b"upgrade"), field(heads[-2], b"connection")), (["websocket"], ["Upgrade"]))
-# Some programs name the scheme that they mean.
-_, answer = http(get("/named", ask).replace(b"http://", b"ws://", 1) + get("/next", last))
-check("a URL of ws://", (answer.count(b"HTTP/1.1 200"), heads[-2].split(b" ")[1], field(heads[-2], b"upgrade")), (2, b"/named", ["websocket"]))
-# Other protocols are not passed on.
-http(get("/", "Connection: Upgrade, close\r\nUpgrade: h2c\r\n"))
-check("h2c", (field(heads[-1], b"upgrade"), field(heads[-1], b"connection")), ([], []))
-# Agreed: both ways, with what either side says at once.
-listener.close()
-listener = socket.create_server(("::1", 0), family=socket.AF_INET6)
-origin = f"[::1]:{listener.getsockname()[1]}"
-switched = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: x\r\n\r\n"
-made = connect()
-made.sendall(get("/", ask) + b"early")
-far, _ = listener.accept()
-while not far.recv(65536).endswith(b"\r\n\r\n"):
-    pass
-far.sendall(switched + b"hello")
-got = b""
-while not got.endswith(b"hello"):
-    got += exactly(made, 1)
-check("the answer", (got[:12], field(got, b"upgrade"), field(got, b"sec-websocket-accept")), (b"HTTP/1.1 101", ["websocket"], ["x"]))
-check("what was sent too soon", exactly(far, 5), b"early")
-made.sendall(b"\x81\x00GET / HTTP/1.1\r\n\r\n\xff")
-check("frames are not read", exactly(far, 21), b"\x81\x00GET / HTTP/1.1\r\n\r\n\xff")
-far.sendall(b"bye")
-far.close()
-check("the end", rest(made), b"bye")
-# Another protocol than was asked for, or none asked for at all.
-for fields, name in ((ask, "h2c"), ("", "websocket")):
-    made = connect()
-    made.sendall(get("/", fields))
-    far, _ = listener.accept()
-    while not far.recv(65536).endswith(b"\r\n\r\n"):
-        pass
-    far.sendall(switched.replace(b"WebSocket", name.encode()))
-    far.close()
-    answer = b""
-    while b"another protocol" not in answer:
-        answer += exactly(made, 1)
-    check(f"{name} unasked", answer[:12], b"HTTP/1.1 502")
-    made.close()
-"#,
+        include_str!("messages/a_websocket_passes_through_a_forwarded_request.py"),
     );
 }
 

@@ -19,11 +19,14 @@ use crate::harness::{Run, in_lab, repository};
 /// Runs a script on the host side of the lab, with the functions of `proxy.bash`.
 #[track_caller]
 fn lab(script: &str) -> Run {
-    let modules = repository().join("tests/proxy");
+    let tests = repository().join("tests");
     let functions = include_str!("proxy.bash");
     in_lab(
         "routed",
-        &format!("{functions}\nMODULES='{}'\n{script}", modules.display()),
+        &format!(
+            "{functions}\nexport PYTHONPATH='{0}/proxy:{0}/harness'\n{script}",
+            tests.display()
+        ),
     )
 }
 
@@ -37,7 +40,7 @@ fn wire(arguments: &str, prepare: &str, python: &str) -> Run {
 from wire import *
 {python}
 PY
-        PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$MODULES python3 \"$T/client.py\" \"$at\" \"$T\"
+        python3 \"$T/client.py\" \"$at\" \"$T\"
         "
     ))
 }

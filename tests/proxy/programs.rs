@@ -88,91 +88,14 @@ os._exit(0)
     .expect(0);
 }
 
-/// A relay that keeps what it was sent: `recorder.py FILE HOST PORT TO-HOST TO-PORT`. It prints its port.
-/// Each connection becomes a line of JSON: who it came from, and the bytes it sent.
-const RECORDER: &str = r#"
-import asyncio, json, sys
-file, host, port, to_host, to_port = sys.argv[1:]
-async def pipe(reader, writer, kept):
-    while piece := await reader.read(65536):
-        kept += piece
-        writer.write(piece)
-        await writer.drain()
-    writer.close()
-async def serve(reader, writer):
-    onward, back = await asyncio.open_connection(to_host, int(to_port))
-    sent = bytearray()
-    await asyncio.gather(pipe(reader, back, sent), pipe(onward, writer, bytearray()), return_exceptions=True)
-    with open(file, "a") as lines:
-        print(json.dumps([writer.get_extra_info("peername")[0], sent.hex()]), file=lines)
-async def main():
-    server = await asyncio.start_server(serve, host, int(port))
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
-asyncio.run(main())
-"#;
-
 #[test]
 fn every_programs_own_tls_handshake_arrives_byte_for_byte() {
     let python = repository().join("target/python/bin/python");
-    lab(&format!(
-        r##"
-        echo "2001:db8:80::80 localhost" > "$T/hosts"; mount --bind "$T/hosts" /etc/hosts
-        cat > "$T/recorder.py" <<'PY'
-{RECORDER}
-PY
-        # What is sent to the proxy, and what of it arrives at the target.
-        proxy
-        coproc FAR {{ exec nsenter --net="$V6KIT_LAB_TARGET_NS" python3 "$T/recorder.py" "$T/far" 2001:db8:80::80 8443 2001:db8:80::80 443; }}
-        read -r _ <&"${{FAR[0]}}"
-        mkfifo "$T/near.port"
-        python3 "$T/recorder.py" "$T/near" 127.0.0.1 0 127.0.0.1 "${{at#*:}}" > "$T/near.port" &
-        read -r near < "$T/near.port"
-        cat > "$T/clients.py" <<'PY'
-import asyncio, os, ssl, sys
-import aiohttp, requests, rnet
-at, url, ca = "127.0.0.1:" + sys.argv[1], "https://localhost:8443/", os.environ["V6KIT_LAB_TARGET_CA"]
-for scheme in ("http", "socks5h"):
-    proxy = f"{{scheme}}://{{at}}"
-    print(requests.get(url, proxies={{"https": proxy}}, verify=ca, timeout=60).text.strip())
-async def main():
-    context = ssl.create_default_context(cafile=ca)
-    async with aiohttp.ClientSession() as session:
-        async with session.get(url, proxy=f"http://{{at}}", ssl=context) as response:
-            print((await response.text()).strip())
-    for scheme in ("http", "socks5h"):
-        client = rnet.Client(proxies=[rnet.Proxy.all(f"{{scheme}}://{{at}}")], verify=ca)
-        print((await (await client.get(url)).text()).strip())
-asyncio.run(main())
-sys.stdout.flush()
-os._exit(0)
-PY
-        '{}' "$T/clients.py" "$near"
-        for scheme in http socks5h; do
-            get -x "$scheme://127.0.0.1:$near" --cacert "$V6KIT_LAB_TARGET_CA" https://localhost:8443/
-        done
-        key=$(openssl x509 -in "$V6KIT_LAB_TARGET_CA" -pubkey -noout | openssl pkey -pubin -outform der             | openssl dgst -sha256 -binary | base64)
-        for scheme in http socks5; do
-            HOME=$T chromium-headless-shell --no-sandbox --disable-gpu --disable-quic --no-first-run                 --disable-background-networking --disable-component-update --disable-sync --disable-dev-shm-usage                 --user-data-dir="$(mktemp -d -p "$T")" --proxy-server="$scheme://127.0.0.1:$near"                 --ignore-certificate-errors-spki-list="$key" --dump-dom "https://$target:8443/" 2>>"$T/chromium.err"                 || {{ cat "$T/chromium.err" >&2; exit 1; }}
-        done
-        stop
-        sleep 1
-        python3 - "$T/near" "$T/far" "$net:" <<'PY'
-import json, sys
-near, far = ([(who, bytes.fromhex(sent)) for who, sent in map(json.loads, open(name))] for name in sys.argv[1:3])
-hellos = [(who, sent) for who, sent in far if sent.startswith(b"")]
-assert len(hellos) >= 9, len(hellos)
-for who, sent in hellos:
-    assert who.startswith(sys.argv[3]), who
-    # The bytes of the handshake, from the first on, are those that the client sent.
-    assert sum(theirs.endswith(sent) for _, theirs in near) == 1, sent[:200].hex()
-assert len({{who for who, _ in hellos}}) == len(hellos)
-# Four programs, four fingerprints: lengths and cipher suites differ.
-assert len({{sent[43 + 1 + sent[43]:][:2] for _, sent in hellos}}) >= 3
-PY
-        "##,
-        python.display()
-    ))
+    lab(&[
+        format!("PYTHON='{}'", python.display()).as_str(),
+        include_str!("programs/every_programs_own_tls_handshake_arrives_byte_for_byte.sh"),
+    ]
+    .join("\n"))
     .expect(0);
 }
 

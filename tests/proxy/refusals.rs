@@ -14,43 +14,7 @@ const FAILURES: &str = r#"
 fn http_errors_have_the_right_status_and_kind() {
     lab(&format!(
         "{FAILURES}{}",
-        r#"
-        echo "192.0.2.7 old.test" > "$T/hosts"; echo "::1 inside.test" >> "$T/hosts"
-        mount --bind "$T/hosts" /etc/hosts
-        # Nobody answers questions about names there.
-        echo "nameserver ::1" > "$T/resolv.conf"
-        mount --bind "$T/resolv.conf" /etc/resolv.conf
-        proxy --connect-timeout 2s
-        expect() { # status, kind, url
-            for how in "" -p; do
-                found=$(get -x "http://$at" $how -D "$T/head" -o "$T/body" -w '%{http_code} %{http_connect}' "$3" 2>/dev/null) || true
-                case $how in -p) is "$found" "000 $1" ;; *) is "$found" "$1 000" ;; esac
-                is "$(tr -d '\r' < "$T/head" | sed -n 's/^x-v6kit-error: //p')" "$2"
-                [ -n "$how" ] || grep -q '^error: ' "$T/body"
-            done
-        }
-        expect 502 refused "http://$target:99/"
-        expect 504 timeout "http://[2001:db8:99::1]/"
-        expect 502 unreachable "http://[2001:db8:98::1]/"
-        expect 502 prohibited "http://[2001:db8:97::1]/"
-        expect 502 name_servers "http://nowhere.invalid/"
-        grep -q 'no name server gives an answer' "$T/body"
-        # Without name servers to ask, what the files do not have does not exist (nsswitch.conf(5)).
-        echo "hosts: files" > "$T/nsswitch.conf"
-        mount --bind "$T/nsswitch.conf" /etc/nsswitch.conf
-        expect 502 name_not_found "http://nobody.invalid/"
-        expect 403 ipv4_only "http://192.0.2.7/"
-        expect 403 ipv4_only "http://old.test/"
-        expect 403 denied "http://[::1]/"
-        expect 403 denied "http://inside.test/"
-        expect 403 denied "http://[fe80::1]/"
-        expect 403 ipv4_only "http://[::ffff:127.0.0.1]/"
-        expect 403 denied "http://[fd00:ec2::254]/latest/meta-data"
-        expect 403 denied "http://[${net}::77]/"
-        expect 403 denied "http://[2001:db8:1::2]/"
-        get -x "http://$at" "ftp://$target/" | grep -q 'use CONNECT'
-        get "http://$at/" | grep -q 'this is a proxy'
-        "#
+        include_str!("refusals/http_errors_have_the_right_status_and_kind.sh")
     ))
     .expect(0);
 }
@@ -60,35 +24,7 @@ fn socks_errors_have_the_right_reply() {
     wire(
         "--connect-timeout 2s",
         FAILURES,
-        r#"
-target = "2001:db8:80::80"
-for name, port, wanted in [
-    (target, 80, 0),
-    (target, 99, 5),
-    ("2001:db8:99::1", 80, 6),
-    ("2001:db8:98::1", 80, 3),
-    ("2001:db8:97::1", 80, 3),
-    ("nowhere.invalid", 80, 4),
-    ("192.0.2.7", 80, 2),
-    ("::1", 80, 2),
-    ("fe80::1", 80, 2),
-    ("localhost", 80, 2),
-    ("not a name", 80, 1),
-    (target, 0, 1),
-]:
-    code, _, _ = socks(name, port)
-    check(name, code, wanted)
-check("BIND", socks(target, 80, command=2)[0], 7)
-check("command 9", socks(target, 80, command=9)[0], 7)
-made = connect()
-greet(made)
-made.sendall(b"\x05\x01\x00\x09")
-check("address type 9", exactly(made, 2), b"\x05\x08")
-code, bound, made = socks(target, 80)
-made.sendall(b"GET / HTTP/1.0\r\n\r\n")
-seen = rest(made).split(b"\r\n\r\n")[1].strip().decode()
-check("the told address", bound[0], seen)
-"#,
+        include_str!("refusals/socks_errors_have_the_right_reply.py"),
     )
     .expect(0);
 }
@@ -121,7 +57,7 @@ fn ipv4_goes_direct_only_when_asked_for_and_with_a_warning() {
         echo "127.0.0.1 old.test" > "$T/hosts"
         mount --bind "$T/hosts" /etc/hosts
         "$V6KIT" echo --json --listen 127.0.0.1:0 > "$T/echo" & 
-        until [ -s "$T/echo" ]; do sleep 0.05; done
+        eventually test -s "$T/echo"
         port=$(jq -r '.listening[0] | sub(".*:"; "")' "$T/echo")
         proxy --v4 direct --allow-destination 127.0.0.0/8
         for how in "" -p; do

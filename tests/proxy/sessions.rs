@@ -4,24 +4,9 @@ use super::lab;
 
 #[test]
 fn a_session_keeps_its_address_in_every_form_and_over_a_restart() {
-    lab(r#"
-        proxy --session-key "$T/key"
-        ask() {
-            for form in http socks5h; do get -x "$form://$1:x@$at" "$V6KIT_LAB_TARGET"; done
-            get -p -x "http://$1:x@$at" "$V6KIT_LAB_TARGET"
-        }
-        one=$(ask alice-session-1 | sort -u)
-        rotates 1 "$one"
-        rotates 1 "$(ask alice-session-1-ttl-31536000 | sort -u)"
-        rotates 4 "$(for who in alice-session-1 alice-session-2 bob-session-1 -session-1; do ask "$who" | sort -u; done)"
-        stop
-        is "$(stat -c %a "$T/key")" 600
-        proxy --session-key "$T/key"
-        is "$(ask alice-session-1 | sort -u)" "$one"
-        stop
-        proxy
-        [ "$(ask alice-session-1 | sort -u)" != "$one" ]
-    "#)
+    lab(include_str!(
+        "sessions/a_session_keeps_its_address_in_every_form_and_over_a_restart.sh"
+    ))
     .expect(0);
 }
 
@@ -30,7 +15,8 @@ fn a_ttl_moves_a_session() {
     lab(r#"
         proxy
         first=$(get -x "http://a-session-1-ttl-1:x@$at" "$V6KIT_LAB_TARGET")
-        until [ "$(get -x "http://a-session-1-ttl-1:x@$at" "$V6KIT_LAB_TARGET")" != "$first" ]; do sleep 0.1; done
+        moved() { [ "$(get -x "http://a-session-1-ttl-1:x@$at" "$V6KIT_LAB_TARGET")" != "$first" ]; }
+        eventually moved
     "#)
     .expect(0);
 }
@@ -78,35 +64,8 @@ fn the_chosen_address_is_told_and_can_be_pinned_where_that_is_allowed() {
 
 #[test]
 fn a_session_uses_its_connection_to_the_origin_again_and_others_never_share_one() {
-    lab(r#"
-        # Counts connections: the port that the origin sees.
-        cat > "$T/origin.py" <<'PY'
-import http.server, socket, os, sys
-class Server(http.server.ThreadingHTTPServer):
-    address_family = socket.AF_INET6
-    daemon_threads = True
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    def do_GET(self):
-        body = f"{self.client_address[0]} {self.client_address[1]}\n".encode()
-        self.send_response(200)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-    def log_message(self, *_): pass
-server = Server(("::1", 0), Handler)
-print(server.server_port, flush=True)
-server.serve_forever()
-PY
-        mkfifo "$T/origin"
-        python3 "$T/origin.py" > "$T/origin" &
-        read -r port < "$T/origin"
-        proxy --allow-destination ::1 --threads 1
-        url="http://[::1]:$port/"
-        is "$(for _ in 1 2 3; do get -x "http://a-session-1:x@$at" "$url"; done | sort -u | wc -l)" 1
-        is "$(for _ in 1 2 3; do get -x "http://a:x@$at" "$url" "$url"; done | sort -u | wc -l)" 6
-        is "$(for id in 1 2 3; do get -x "http://b-session-$id:x@$at" "$url"; done | sort -u | wc -l)" 3
-        kill %1
-    "#)
+    lab(include_str!(
+        "sessions/a_session_uses_its_connection_to_the_origin_again_and_others_never_share_one.sh"
+    ))
     .expect(0);
 }

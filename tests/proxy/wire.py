@@ -5,6 +5,8 @@ import struct
 import sys
 import time
 
+from wait import eventually, pause
+
 at = sys.argv[1]
 # Where the test keeps its files.
 T = sys.argv[2] if len(sys.argv) > 2 else None

@@ -1,6 +1,7 @@
 //! kill -9, Ctrl-C and failing system calls at every moment, injected by strace.
 
 use super::on_host;
+use crate::harness::quoted;
 
 /// `killed CALL N COMMAND…` runs a command and kills it at its Nth CALL. False once it is not killed any
 /// more, because there is no Nth.
@@ -21,26 +22,20 @@ clean() {
 #[track_caller]
 fn killed_at_each(calls: &[&str], least: u32, prepare: &str, victim: &str, recovery: &str) {
     for call in calls {
-        on_host(&format!(
-            r#"{KILLED}
-            # Where the recovery ends early, what it said is told.
-            exec {{STDERR}}>&2
-            trap 'echo "after {call} $n, line $LINENO: $BASH_COMMAND: $(cat "$T/log/report")" >&$STDERR' ERR
-            snapshot >"$T/log/before"
-            n=1
-            while :; do
-                {prepare}
-                if ! killed {call} $n {victim}; then break; fi
-                {{
-                    {recovery}
-                }} >"$T/log/report" 2>&1
-                clean "{call} $n"
-                n=$((n + 1))
-            done
-            test $((n - 1)) -ge {least} || fail "only $((n - 1)) kills at {call}"
-            $V6KIT teardown >/dev/null
-            clean the end"#
-        ));
+        on_host(
+            &[
+                KILLED,
+                format!(
+                    "CALL={call} LEAST={least} PREPARE={} VICTIM={} RECOVERY={}",
+                    quoted(prepare),
+                    quoted(victim),
+                    quoted(recovery)
+                )
+                .as_str(),
+                include_str!("crash/each_kill.sh"),
+            ]
+            .join("\n"),
+        );
     }
 }
 

@@ -37,58 +37,20 @@ fn what_was_set_up_in_a_namespace_that_ended_is_stale_as_after_a_boot() {
 
 #[test]
 fn a_namespace_that_an_open_file_or_a_mount_holds_is_not_stale() {
-    on_host(&format!(
-        r#"{ELSEWHERE}
-        refused() {{
-            for command in status teardown "setup --prefix $P --dev up0"; do
-                ends 1 $V6KIT $command 2>"$T/log/stderr"
-                grep -q '^why: .* which is still there$' "$T/log/stderr" || fail "$(cat "$T/log/stderr")"
-            done
-        }}
-        mkfifo "$T/log/go"
-        elsewhere "$SETUP >/dev/null; echo \$\$ >$T/log/pid; read -r _ <$T/log/go" &
-        exec {{GO}}<>"$T/log/go"
-        until [ -s "$T/log/pid" ]; do :; done
-        holder=$(cat "$T/log/pid")
-        refused
-        touch "$T/log/held"
-        mount --bind /proc/$holder/ns/net "$T/log/held"
-        exec {{FILE}}<"$T/log/held"
-        echo >&$GO
-        while [ -e /proc/$holder/ns/net ]; do :; done
-        refused
-        exec {{FILE}}<&-
-        refused
-        umount "$T/log/held"
-        $SETUP
-        $V6KIT status
-        $V6KIT teardown"#
-    ));
+    on_host(
+        &[
+            ELSEWHERE,
+            include_str!("identity/a_namespace_that_an_open_file_or_a_mount_holds_is_not_stale.sh"),
+        ]
+        .join("\n"),
+    );
 }
 
 #[test]
 fn two_boot_ids_in_one_namespace_are_one_boot_where_our_route_is_there() {
-    on_host(
-        r#"
-        snapshot | grep -v boot_id >"$T/log/before"
-        $SETUP
-        cat /proc/sys/kernel/random/uuid >"$T/log/boot"
-        mount --bind "$T/log/boot" /proc/sys/kernel/random/boot_id
-        $V6KIT status --json >"$T/log/status"
-        same "$(jq -c '[.in_order, .remarks]' "$T/log/status")" '[true,[]]'
-        $V6KIT doctor --json | jq -e '.findings[] | select(.id == "setup").state == "ok"'
-        same "$($SETUP --json | jq .changed)" 0
-        # What one adds is the other's as well.
-        $SETUP --for proxy
-        umount /proc/sys/kernel/random/boot_id
-        $V6KIT status
-        mount --bind "$T/log/boot" /proc/sys/kernel/random/boot_id
-        $V6KIT teardown --json >"$T/log/report"
-        same "$(jq -c '[.steps[].state] | unique' "$T/log/report")" '["restored"]'
-        umount /proc/sys/kernel/random/boot_id
-        snapshot | grep -v boot_id >"$T/log/after"
-        diff "$T/log/before" "$T/log/after""#,
-    );
+    on_host(include_str!(
+        "identity/two_boot_ids_in_one_namespace_are_one_boot_where_our_route_is_there.sh"
+    ));
 }
 
 #[test]
@@ -115,28 +77,9 @@ fn a_journal_of_a_later_version_is_refused_and_left_as_it_is() {
 
 #[test]
 fn a_renamed_device_is_drift_and_setup_takes_the_new_name() {
-    on_host(
-        r#"
-        $SETUP
-        ip link set up0 down
-        ip link set up0 name wan7
-        ip link set wan7 up
-        ip addr replace $OWN/64 dev wan7 nodad
-        ip -6 route replace default via $PEER dev wan7
-        ends 1 $V6KIT status --json >"$T/log/status"
-        jq -e '.remarks | any(startswith("up0 is called wan7 now: `sudo "))' "$T/log/status"
-        ends 1 $V6KIT doctor --json >"$T/log/doctor"
-        jq -e '.findings[] | select(.id == "setup") | .state == "failed" and (.hint | contains("--dev wan7"))' "$T/log/doctor"
-        # Without a device setup takes the one that it was.
-        $V6KIT setup --prefix $P
-        $V6KIT status
-        same "$(jq -r '.setups[0].device' "$V6KIT_STATE_DIR/summary.json")" wan7
-        $V6KIT doctor --json | jq -e '.findings[] | select(.id == "setup").detail | contains("on wan7")'
-        # A device that is gone is not called anything.
-        ip link del wan7
-        ends 1 $V6KIT status | has 'there is no device wan7 any more'
-        $V6KIT teardown"#,
-    );
+    on_host(include_str!(
+        "identity/a_renamed_device_is_drift_and_setup_takes_the_new_name.sh"
+    ));
 }
 
 #[test]

@@ -58,25 +58,9 @@ fn without_a_prefix_the_device_of_the_default_route_and_its_addresses_are_named(
 
 #[test]
 fn a_plain_server_is_set_up_without_prefix_and_device() {
-    on_host(
-        r#"
-        snapshot >"$T/log/before"
-        $V6KIT setup --for server --dry-run --json | jq -c '[.steps[] | {id, state}]' >"$T/log/plan"
-        $V6KIT setup --for server --json >"$T/log/report"
-        diff "$T/log/plan" <(jq -c '[.steps[] | {id, state}]' "$T/log/report")
-        same "$(jq -r '.prefix + " " + .device' "$T/log/report")" "$OWN/128 up0"
-        same "$(jq -r '.steps[] | select(.id == "net.core.somaxconn") | .state + " " + .after' "$T/log/report")" 'changed 65535'
-        same "$(nft list tables)" ''
-        same "$(ip -6 route show table local proto 86)" ''
-        same "$($V6KIT setup --for server --json | jq .changed)" 0
-        $V6KIT status
-        # Who calls this host reaches it as before.
-        started "$V6KIT" echo --listen '[::]:8080'
-        in_peer curl --silent --show-error --fail --output /dev/null "http://[$OWN]:8080/"
-        $V6KIT teardown
-        snapshot >"$T/log/after"
-        diff "$T/log/before" "$T/log/after""#,
-    );
+    on_host(include_str!(
+        "refusals/a_plain_server_is_set_up_without_prefix_and_device.sh"
+    ));
 }
 
 #[test]
@@ -133,26 +117,13 @@ fn a_namespace_of_somebody_else_is_refused_in_the_plan_as_well() {
 
 #[test]
 fn with_a_read_only_proc_sys_the_route_is_made_and_the_sysctls_are_named() {
-    on_host(&format!(
-        r#"{ECHO}
-        mount --bind /proc/sys /proc/sys
-        mount -o remount,bind,ro /proc/sys
-        snapshot >"$T/log/before"
-        $SETUP --dry-run --json >"$T/log/plan"
-        $SETUP --json >"$T/log/report"
-        agreed() {{ jq '[.changed, (.steps[] | {{id, state, before, reason, hint}})]' "$1"; }}
-        diff <(agreed "$T/log/plan") <(agreed "$T/log/report")
-        bind() {{ jq -r '.steps[] | select(.id == "net.ipv6.ip_nonlocal_bind") | '"$1" "$T/log/report"; }}
-        same "$(bind .state)" skipped
-        bind .reason | has "read-only here.* own sockets do without"
-        bind .hint | has -F -- "--sysctl 'net.ipv6.ip_nonlocal_bind=1'"
-        # Sockets of ours need no more.
-        $V6KIT verify --endpoint "http://[$PEER]/" --count 3
-        $V6KIT status
-        $V6KIT teardown
-        snapshot >"$T/log/after"
-        diff "$T/log/before" "$T/log/after""#
-    ));
+    on_host(
+        &[
+            ECHO,
+            include_str!("refusals/with_a_read_only_proc_sys_the_route_is_made_and_the_sysctls_are_named.sh"),
+        ]
+        .join("\n"),
+    );
 }
 
 #[test]
@@ -277,28 +248,9 @@ fn loopback_and_ports_of_a_bridge_or_bond_are_no_device_to_arrive_on() {
 
 #[test]
 fn a_full_disk_stops_setup_with_3_and_does_not_keep_teardown_from_its_work() {
-    refused(
-        r#"
-        mkdir "$T/log/disk"
-        mount -t tmpfs -o size=16k tmpfs "$T/log/disk"
-        fill() { dd if=/dev/zero of="$T/log/disk/ballast" bs=1k count=${1:-100} 2>/dev/null || true; }
-        export V6KIT_STATE_DIR="$T/log/disk/state"
-        # Full at once.
-        fill
-        refused 3 'No space left' $SETUP
-        # Full half way: what was done is undone.
-        fill 8
-        refused 3 'No space left' $SETUP
-        refused 3 'No space left' $SETUP --dry-run
-        rm "$T/log/disk/ballast"
-        snapshot >"$T/log/clean"
-        $SETUP
-        fill
-        $V6KIT teardown
-        rm "$T/log/disk/ballast"
-        snapshot >"$T/log/after"
-        diff "$T/log/clean" "$T/log/after""#,
-    );
+    refused(include_str!(
+        "refusals/a_full_disk_stops_setup_with_3_and_does_not_keep_teardown_from_its_work.sh"
+    ));
 }
 
 #[test]

@@ -145,62 +145,16 @@ fn a_dry_run_shows_the_plan_and_changes_nothing() {
 
 #[test]
 fn what_somebody_else_changed_since_setup_is_left_alone_and_named() {
-    on_host(
-        r#"
-        snapshot >"$T/log/before"
-        $SETUP
-        sysctl -qw net.ipv4.tcp_max_tw_buckets=777777
-        echo '* soft nofile 3' >/etc/security/limits.d/90-v6kit.conf
-        nft add rule inet v6kit inbound tcp dport 9 accept
-        ip -6 route del local $P dev lo table main
-        $V6KIT teardown --json >"$T/log/report"
-        same "$(jq -r '[.steps[] | select(.state == "changed_by_other").id] | sort | join(" ")' "$T/log/report")" \
-            'inbound net.ipv4.tcp_max_tw_buckets nofile'
-        same "$(jq -r '.steps[] | select(.state == "already_gone").id' "$T/log/report")" route
-        jq -e '.steps[] | select(.id == "net.ipv4.tcp_max_tw_buckets").reason | contains("131072")' "$T/log/report"
-        same "$(sysctl -n net.ipv4.tcp_max_tw_buckets)" 777777
-        grep -q 'soft nofile 3' /etc/security/limits.d/90-v6kit.conf
-        nft list table inet v6kit | has 'tcp dport 9'
-        same "$(sysctl -n net.ipv4.tcp_tw_reuse)" 2
-        # What is left alone is put back by the commands that are named.
-        jq -r '.steps[].hint // empty' "$T/log/report" | grep -oE '`[^`]+`' | tr -d '`' >"$T/log/commands"
-        same "$(wc -l <"$T/log/commands")" 3
-        sed -i 's/^sudo //' "$T/log/commands"
-        bash -e "$T/log/commands"
-        snapshot >"$T/log/after"
-        diff "$T/log/before" "$T/log/after"
-        test ! -e "$V6KIT_STATE_DIR""#,
-    );
+    on_host(include_str!(
+        "restore/what_somebody_else_changed_since_setup_is_left_alone_and_named.sh"
+    ));
 }
 
 #[test]
 fn status_names_every_drift_and_another_setup_repairs_it() {
-    on_host(
-        r#"
-        $SETUP
-        $V6KIT status --json | jq -e '.in_order'
-        state() { jq -r --arg id "$1" '.steps[] | select(.id == $id).state' "$T/log/status"; }
-        ip -6 route del local $P dev lo table main
-        nft flush ruleset
-        sysctl -qw net.ipv4.tcp_tw_reuse=2
-        rm /etc/security/limits.d/90-v6kit.conf
-        ends 1 $V6KIT status --json >"$T/log/status"
-        same "$(jq .in_order "$T/log/status")" false
-        ends 1 $V6KIT status >"$T/log/text"
-        grep '^hint: .*(more: `v6kit explain drifted`)$' "$T/log/text"
-        same "$(state route)" missing
-        same "$(state inbound)" missing
-        same "$(state nofile)" missing
-        same "$(state net.ipv4.tcp_tw_reuse)" drifted
-        same "$(state net.ipv6.ip_nonlocal_bind)" in_order
-        same "$($SETUP --json | jq .changed)" 4
-        $V6KIT status
-        nft add rule inet v6kit inbound tcp dport 9 accept
-        ends 1 $V6KIT status --json >"$T/log/status"
-        same "$(state inbound)" drifted
-        same "$($SETUP --json | jq .changed)" 1
-        $V6KIT status"#,
-    );
+    on_host(include_str!(
+        "restore/status_names_every_drift_and_another_setup_repairs_it.sh"
+    ));
 }
 
 #[test]

@@ -3,50 +3,17 @@
 use super::on_host;
 
 /// `plain_server WORDS`: sets up, looks, and takes back; `WORDS` are said.
-const PLAIN: &str = r#"
-plain_server() {
-    snapshot >"$T/log/before"
-    $V6KIT setup --for server --dry-run --json | jq -c '[.steps[] | {id, state}]' >"$T/log/plan"
-    $V6KIT setup --for server --json >"$T/log/report"
-    diff "$T/log/plan" <(jq -c '[.steps[] | {id, state}]' "$T/log/report")
-    same "$(jq -r '.steps[] | select(.id == "net.core.somaxconn") | .state + " " + .after' "$T/log/report")" 'changed 65535'
-    same "$(jq -r '.steps[] | select(.id == "net.ipv4.ip_local_port_range").state' "$T/log/report")" changed
-    jq -e --arg words "$1" '.remarks | any(contains($words))' "$T/log/report" >/dev/null || fail "$(cat "$T/log/report")"
-    same "$(nft list tables)" ''
-    same "$($V6KIT setup --for server --json | jq .changed)" 0
-    $V6KIT status
-    $V6KIT doctor >/dev/null || true
-    sysctl -qw net.core.somaxconn=4096
-    ends 1 $V6KIT status >/dev/null
-    $V6KIT setup --for server
-    $V6KIT status
-    $V6KIT teardown
-    snapshot >"$T/log/after"
-    diff "$T/log/before" "$T/log/after"
-}
-NOTHING='nothing is done for IPv6'
-"#;
+const PLAIN: &str = include_str!("server/plain.sh");
 
 #[test]
 fn a_server_with_ipv4_only_gets_what_goes_for_it_and_is_told_the_rest() {
-    on_host(&format!(
-        r#"{PLAIN}
-        ip -6 addr flush dev up0 scope global
-        ip addr add 192.0.2.2/24 dev up0
-        ip route add default via 192.0.2.1
-        plain_server "$NOTHING"
-        # Link-local addresses alone are none, and a device that is named changes nothing about it.
-        $V6KIT setup --for server --dev up0 --json | jq -e '.remarks | any(contains("nothing is done for IPv6"))'
-        $V6KIT teardown
-        # What cannot be remembered for the next boot is said.
-        ends 2 $V6KIT setup --for server --persist --state-dir /var/lib/v6kit 2>"$T/log/said"
-        has '^why: .*no IPv6 address' "$T/log/said"
-        # Nobody else takes it for a prefix.
-        $V6KIT setup --for server >/dev/null
-        ends 2 $V6KIT verify 2>"$T/log/said"
-        has 'nothing is set up' "$T/log/said"
-        $V6KIT teardown"#
-    ));
+    on_host(
+        &[
+            PLAIN,
+            include_str!("server/a_server_with_ipv4_only_gets_what_goes_for_it_and_is_told_the_rest.sh"),
+        ]
+        .join("\n"),
+    );
 }
 
 #[test]

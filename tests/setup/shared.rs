@@ -5,29 +5,13 @@ use super::on_host;
 #[test]
 fn two_prefixes_are_torn_down_in_any_order() {
     for (first, second) in [("$P", "$P2"), ("$P2", "$P")] {
-        on_host(&format!(
-            r#"
-            snapshot >"$T/log/before"
-            $SETUP
-            $V6KIT setup --prefix $P2 --dev up0 --for server --json >"$T/log/second"
-            same "$(jq -c '[.steps[] | select(.state == "changed").id]' "$T/log/second")" \
-                '["inbound","route","net.core.somaxconn","net.ipv4.tcp_max_syn_backlog"]'
-            same "$(jq -r '[.setups[].prefix] | join(" ")' "$V6KIT_STATE_DIR/summary.json")" "$P2 $P"
-            $V6KIT status
-            $V6KIT teardown --prefix {first} --json >"$T/log/report"
-            # What both need stays as the other needs it, and is told.
-            jq -e '[.kept[].id] | contains(["net.ipv6.ip_nonlocal_bind", "net.ipv4.tcp_tw_reuse", "nofile"])' "$T/log/report"
-            jq -e '[.steps[].state] | unique == ["restored"]' "$T/log/report"
-            same "$(sysctl -n net.ipv6.ip_nonlocal_bind)" 1
-            same "$(ip -6 route show table all | grep -c 'proto 86')" 1
-            $V6KIT status
-            same "$(jq -r '[.setups[].prefix] | join(" ")' "$V6KIT_STATE_DIR/summary.json")" "{second}"
-            ends 2 $V6KIT teardown --prefix {first}
-            $V6KIT teardown --prefix {second} --json >"$T/log/report"
-            jq -e '.kept == null' "$T/log/report"
-            snapshot >"$T/log/after"
-            diff "$T/log/before" "$T/log/after""#
-        ));
+        on_host(
+            &[
+                format!("FIRST={first} SECOND={second}").as_str(),
+                include_str!("shared/two_prefixes_are_torn_down_in_any_order.sh"),
+            ]
+            .join("\n"),
+        );
     }
 }
 
@@ -111,49 +95,24 @@ reboot() {
 
 #[test]
 fn after_a_boot_only_files_are_undone() {
-    on_host(&format!(
-        r#"{REBOOT}
-        snapshot | grep -v boot_id >"$T/log/before"
-        $SETUP
-        reboot 1
-        # Somebody else's value of this boot must not be taken for ours.
-        sysctl -qw net.ipv4.tcp_tw_reuse=1
-        ends 1 $V6KIT status --json >"$T/log/status"
-        same "$(jq -r '.steps[] | select(.id == "route").state' "$T/log/status")" missing
-        jq -e '.remarks[0] | contains("booted since")' "$T/log/status"
-        $V6KIT teardown --json >"$T/log/report"
-        same "$(jq -r '[.steps[] | select(.state == "restored").id] | join(" ")' "$T/log/report")" nofile
-        same "$(jq -r '[.steps[].state] | unique | join(" ")' "$T/log/report")" 'already_gone restored'
-        same "$(sysctl -n net.ipv4.tcp_tw_reuse)" 1
-        sysctl -qw net.ipv4.tcp_tw_reuse=2
-        snapshot | grep -v boot_id >"$T/log/after"
-        diff "$T/log/before" "$T/log/after""#
-    ));
+    on_host(
+        &[
+            REBOOT,
+            include_str!("shared/after_a_boot_only_files_are_undone.sh"),
+        ]
+        .join("\n"),
+    );
 }
 
 #[test]
 fn a_setup_after_a_boot_makes_everything_anew() {
-    on_host(&format!(
-        r#"{REBOOT}
-        snapshot | grep -v boot_id >"$T/log/before"
-        $SETUP
-        $V6KIT setup --prefix $P2 --dev up0
-        reboot 1
-        $SETUP --json >"$T/log/report"
-        jq -e '[.steps[] | select(.state == "changed").id] | contains(["inbound", "route", "net.ipv4.tcp_tw_reuse"])' "$T/log/report"
-        $V6KIT status --prefix $P
-        ends 1 $V6KIT status --prefix $P2
-        $V6KIT setup --prefix $P2 --dev up0
-        $V6KIT status
-        reboot 2
-        $SETUP
-        $V6KIT teardown --prefix $P
-        # The other one is of an earlier boot: nothing holds the shared sysctls any more.
-        same "$(sysctl -n net.ipv6.ip_nonlocal_bind)" 0
-        $V6KIT teardown
-        snapshot | grep -v boot_id >"$T/log/after"
-        diff "$T/log/before" "$T/log/after""#
-    ));
+    on_host(
+        &[
+            REBOOT,
+            include_str!("shared/a_setup_after_a_boot_makes_everything_anew.sh"),
+        ]
+        .join("\n"),
+    );
 }
 
 #[test]

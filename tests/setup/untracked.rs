@@ -23,78 +23,32 @@ const BY_STATE: [&str; 3] = [
 #[test]
 fn where_untracked_answers_are_dropped_the_step_is_taken_back_and_the_prefix_works() {
     for chains in BY_STATE {
-        on_host(&format!(
-            r#"{ECHO}{FETCH}
-            nft -f - <<'NFT'
-table inet guard {{
-{chains}
-}}
-NFT
-            fetch2() {{ fetch && fetch; }}
-            ends 1 $SETUP --conntrack notrack --json >"$T/log/report"
-            same "$(state)" conflict
-            reason | has 'taken back'
-            fetch2
-            nft list table inet v6kit | fails has notrack
-            $V6KIT status
-            # A later setup finds it still so; one without it is in order.
-            ends 1 $SETUP --conntrack notrack
-            $SETUP
-            fetch2
-            $V6KIT teardown"#
-        ));
+        on_host(&[ECHO, FETCH, format!("CHAINS='{chains}'").as_str(), include_str!("untracked/where_untracked_answers_are_dropped_the_step_is_taken_back_and_the_prefix_works.sh")].join("\n"));
     }
 }
 
 #[test]
 fn a_firewall_that_comes_after_it_is_met_by_another_setup() {
-    on_host(&format!(
-        r#"{ECHO}{FETCH}
-        $SETUP --conntrack notrack --json >"$T/log/report"
-        same "$(state)" changed
-        reason | has 'tried with the default gateway'
-        fetch
-        nft -f - <<'NFT'
-table inet late {{
-chain a {{ type filter hook input priority 0; iifname up0 tcp sport 1-65535 ct state != {{ established, related }} drop; }}
-}}
-NFT
-        fails fetch
-        ends 1 $SETUP --conntrack notrack --json >"$T/log/report"
-        same "$(state)" conflict
-        reason | has 'inet late a'
-        fetch
-        nft delete table inet late
-        $SETUP --conntrack notrack --json >"$T/log/report"
-        same "$(state)" changed
-        fetch
-        $V6KIT teardown"#
-    ));
+    on_host(
+        &[
+            ECHO,
+            FETCH,
+            include_str!("untracked/a_firewall_that_comes_after_it_is_met_by_another_setup.sh"),
+        ]
+        .join("\n"),
+    );
 }
 
 #[test]
 fn beside_a_silent_gateway_nothing_is_claimed() {
-    on_host(&format!(
-        r#"{ECHO}{FETCH}
-        in_peer nft -f - <<'NFT'
-table inet quiet {{
-chain a {{ type filter hook input priority 0; tcp dport {{ 9, 53, 80 }} drop; }}
-}}
-NFT
-        $SETUP --conntrack notrack --json >"$T/log/report"
-        same "$(state)" changed
-        reason | has 'not tried, as no default gateway answers'
-        $V6KIT teardown
-        nft -f - <<'NFT'
-table inet guard {{
-chain a {{ type filter hook input priority 0; policy drop; ct state established accept; meta l4proto ipv6-icmp accept; }}
-}}
-NFT
-        ends 1 $SETUP --conntrack notrack --json >"$T/log/report"
-        same "$(state)" conflict
-        reason | has 'likely dropped by inet guard a, and no default gateway answers'
-        $V6KIT teardown"#
-    ));
+    on_host(
+        &[
+            ECHO,
+            FETCH,
+            include_str!("untracked/beside_a_silent_gateway_nothing_is_claimed.sh"),
+        ]
+        .join("\n"),
+    );
 }
 
 #[test]
@@ -113,30 +67,6 @@ fn without_a_gateway_that_answers_the_hooks_of_this_host_are_tried_by_themselves
             "changed",
         ),
     ] {
-        on_host(&format!(
-            r#"
-            snapshot >"$T/log/before"
-            ip -6 route del default
-            printf 'table inet guard {{\n%s\n}}\n' '{chain}' | nft -f -
-            {FETCH}
-            code=0
-            $SETUP --conntrack notrack --json >"$T/log/report" || code=$?
-            same "$(state)" {found}
-            case {found} in
-                conflict)
-                    same $code 1
-                    reason | has 'untracked, this host does not answer itself by lo; tracked, it does: taken back'
-                    nft list table inet v6kit | fails has notrack ;;
-                changed)
-                    same $code 0
-                    reason | has 'not tried, as no default gateway answers' ;;
-            esac
-            $V6KIT status
-            $V6KIT teardown
-            nft delete table inet guard
-            ip -6 route add default via $PEER
-            snapshot >"$T/log/after"
-            diff "$T/log/before" "$T/log/after""#
-        ));
+        on_host(&[FETCH, format!("CHAIN='{chain}' FOUND={found}").as_str(), include_str!("untracked/without_a_gateway_that_answers_the_hooks_of_this_host_are_tried_by_themselves.sh")].join("\n"));
     }
 }

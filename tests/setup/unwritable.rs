@@ -11,27 +11,13 @@ prlimit --pid 1 --nofile=$(ulimit -Hn):
 
 #[test]
 fn with_a_read_only_etc_everything_else_is_done_and_can_be_undone() {
-    on_host(&format!(
-        r#"{READ_ONLY}
-        snapshot >"$T/log/before"
-        for place in /etc/security/limits.d /etc; do
-            read_only $place
-            $LIMITED --dry-run --json >"$T/log/plan"
-            $LIMITED --json >"$T/log/report"
-            agreed() {{ jq '[.changed, (.steps[] | {{id, state, before, reason, hint}})]' "$1"; }}
-            diff <(agreed "$T/log/plan") <(agreed "$T/log/report")
-            same "$(nofile .state "$T/log/report")" skipped
-            nofile .reason "$T/log/report" | has 'cannot be written: Read-only file system'
-            if grep LimitsFile "$V6KIT_STATE_DIR/journal.jsonl" || grep limits_file "$V6KIT_STATE_DIR/journal.jsonl"; then fail 'journaled'; fi
-            $V6KIT status
-            $V6KIT teardown --json >"$T/log/report"
-            same "$(jq -r '[.steps[].state] | unique | join(" ")' "$T/log/report")" restored
-            test ! -e "$V6KIT_STATE_DIR"
-            umount $place
-        done
-        snapshot >"$T/log/after"
-        diff "$T/log/before" "$T/log/after""#
-    ));
+    on_host(
+        &[
+            READ_ONLY,
+            include_str!("unwritable/with_a_read_only_etc_everything_else_is_done_and_can_be_undone.sh"),
+        ]
+        .join("\n"),
+    );
 }
 
 #[test]
@@ -57,25 +43,7 @@ fn a_journal_that_cannot_be_written_any_more_keeps_nothing_from_being_undone_and
 
 #[test]
 fn a_file_that_cannot_be_taken_back_now_is_told_with_all_that_was_and_can_be_later() {
-    on_host(&format!(
-        r#"{READ_ONLY}
-        snapshot >"$T/log/before"
-        $LIMITED >/dev/null
-        read_only /etc
-        for run in first second; do
-            ends 1 $V6KIT teardown --json >"$T/log/report"
-            same "$(jq -r '[.steps[] | select(.state == "failed").id] | join(" ")' "$T/log/report")" nofile
-            jq -e '.steps[] | select(.id == "nofile").reason | contains("Read-only file system")' "$T/log/report" >/dev/null
-            if [ $run = first ]; then
-                jq -e '.steps[] | select(.id == "route").state == "restored"' "$T/log/report" >/dev/null
-            fi
-        done
-        same "$(ip -6 route show table all proto 86)" ''
-        umount /etc
-        $V6KIT teardown
-        snapshot >"$T/log/after"
-        diff "$T/log/before" "$T/log/after""#
-    ));
+    on_host(&[READ_ONLY, include_str!("unwritable/a_file_that_cannot_be_taken_back_now_is_told_with_all_that_was_and_can_be_later.sh")].join("\n"));
 }
 
 #[test]

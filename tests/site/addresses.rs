@@ -133,7 +133,7 @@ fn on_an_on_link_prefix_few_addresses_are_used_and_that_is_said() {
         ip -6 route add local "$V6KIT_LAB_PREFIX" dev lo
         "$V6KIT" ndp --json --prefix "$V6KIT_LAB_PREFIX" --dev "$V6KIT_LAB_DEV" >"$T/ndp.log" 2>"$T/ndp.err" &
         ndp=$!
-        for try in $(seq 600); do grep -q '"event":"ready"' "$T/ndp.log" && break; sleep 0.1; done
+        eventually grep -q '"event":"ready"' "$T/ndp.log"
         "$V6KIT" crawl "$V6KIT_LAB_TARGET/items/{1..3000}" -o "$T/job" --prefix "$V6KIT_LAB_PREFIX" -r max -c 20 \
             --requests-per-address 1 --robots ignore --json >"$T/job.json" 2>"$T/job.err" || echo "exit $?"
         cat "$T/job.err" >&2

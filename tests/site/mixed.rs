@@ -74,56 +74,7 @@ fn metrics_are_what_a_scraper_understands_and_agree_with_the_summary() {
     let scratch = scratch();
     let run = on_loopback(
         scratch.path(),
-        r#"
-        ip -6 route add local 2001:db8:6::/56 dev lo
-        exec {out}< <(exec "$V6KIT" echo --json --listen '[::1]:0')
-        read -r started <&"$out"
-        url=http://[::1]:$(sed -E 's/.*"listening":\["[^"]*:([0-9]+)".*/\1/' <<<"$started")
-        # The last item never comes: the counters are read when everything else has.
-        site mute mute; mute=$url
-        url=http://[::1]:$(sed -E 's/.*"listening":\["[^"]*:([0-9]+)".*/\1/' <<<"$started")
-        for n in $(seq 400); do echo "$url/items/$n"; done > "$T/list"
-        for n in 1 2 3; do echo "$url/nothing/$n"; done >> "$T/list"
-        echo "nonsense" >> "$T/list"
-        echo "$mute/" >> "$T/list"
-        "$V6KIT" crawl -i "$T/list" -o "$T/job" --prefix 2001:db8:6::/56 --robots ignore --threads 2 -r 2000/s \
-            --metrics 0 --timeout 100s 2>"$T/err" & crawl=$!
-        for try in $(seq 600); do at=$(sed -n 's|^.*counters at \(http://[^ ]*\).*|\1|p' "$T/err"); [ -z "$at" ] || break; sleep 0.1; done
-        "$PYTHON" - "$at" <<'PY'
-import sys, time, urllib.request
-from prometheus_client.parser import text_string_to_metric_families
-
-def page():
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(sys.argv[1]) as answer:
-        assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4"), answer.headers
-        return {f.name: f for f in text_string_to_metric_families(answer.read().decode())}
-
-def value(families, name, **labels):
-    return sum(s.value for f in families.values() for s in f.samples if s.name == name and labels.items() <= s.labels.items())
-
-for _ in range(600):
-    families = page()
-    if value(families, "v6kit_crawl_items_total") == 404:
-        break
-    time.sleep(0.1)
-assert value(families, "v6kit_crawl_items_total", outcome="ok") == 400, families
-assert value(families, "v6kit_crawl_items_total", outcome="absent") == 3
-assert value(families, "v6kit_crawl_items_total", outcome="fatal") == 1
-assert value(families, "v6kit_crawl_request_seconds_count") == 403
-assert value(families, "v6kit_crawl_request_seconds_bucket", le="+Inf") == 403
-assert value(families, "v6kit_crawl_in_flight") == 1
-assert value(families, "v6kit_crawl_job_items") == 405
-assert value(families, "v6kit_crawl_pace_requests_per_second") >= 2000
-nets = [s for s in families["v6kit_crawl_source_requests"].samples]
-assert sum(s.value for s in nets) == 403 and all(s.labels["net64"].startswith("2001:db8:6") for s in nets), nets
-assert value(families, "v6kit_crawl_errors_total", kind="not_found") + value(families, "v6kit_crawl_errors_total", kind="absent") == 3, families["v6kit_crawl_errors"]
-assert families["v6kit_crawl_request_seconds"].type == "histogram"
-print(len(families), "families")
-PY
-        while kill -TERM "$crawl" 2>/dev/null; do sleep 0.1; done; wait "$crawl" || true
-        "$V6KIT" crawl "$url/items/{1..3}" -o "$T/open" --robots ignore --metrics '[::]:0' 2>&1
-        "#,
+        include_str!("mixed/metrics_are_what_a_scraper_understands_and_agree_with_the_summary.sh"),
     )
     .expect(0);
     assert!(run.stdout.contains(" families"), "{run}");

@@ -5,8 +5,7 @@ use super::{on_loopback, records, scratch, summary};
 /// Waits until a line is in a file, for a minute at most.
 const UNTIL: &str = r#"
     until_said() { # file, pattern
-        for _ in $(seq 1200); do ! grep -q -- "$2" "$1" 2>/dev/null || return 0; sleep 0.05; done
-        echo "$1 never says $2:" >&2; cat "$1" >&2; return 1
+        eventually grep -qs -- "$2" "$1" || { cat "$1" >&2; return 1; }
     }
     # A site without persistent connections, which logs to $T/asked.
     start_site() { # address
@@ -49,30 +48,7 @@ fn a_prefix_whose_route_goes_ends_the_crawl_with_75_after_max_outage_and_the_nex
     let scratch = scratch();
     let run = on_loopback(
         scratch.path(),
-        &format!(
-            r#"
-        {UNTIL}
-        start_site
-        work=("http://[::1]:8080/{{1..300}}" --prefix 2001:db8:6::/64 -r 200/s --retries 0 --connect-timeout 300ms)
-        # Before the first connection.
-        crawl jobs "${{work[@]}}"
-        echo "$exit $(test -s "$T/asked" || echo nobody was asked)"
-        grep '^hint:' "$T/jobs.err"
-        ip -6 route add local 2001:db8:6::/64 dev lo
-        {{ crawl jobs "${{work[@]}}" --max-outage 1s; echo $exit; }} >"$T/code" &
-        crawl=$!
-        until_said "$T/asked" /40
-        ip -6 route del local 2001:db8:6::/64 dev lo
-        wait $crawl
-        cat "$T/code"
-        grep -q 'stopped: 2001:db8:6::/64 is not delivered to this host any more' "$T/jobs.err"
-        if grep willing "$T/jobs.err"; then exit 9; fi
-        cp "$T/jobs.json" "$T/ended.json"
-        ip -6 route add local 2001:db8:6::/64 dev lo
-        crawl jobs "${{work[@]}}"
-        echo $exit
-        "#
-        ),
+        &[UNTIL, include_str!("outages/a_prefix_whose_route_goes_ends_the_crawl_with_75_after_max_outage_and_the_next_run_goes_on.sh")].join("\n"),
     )
     .expect(0);
     assert!(
@@ -210,31 +186,12 @@ fn silence_of_all_ends_the_crawl_with_75_and_what_was_seen_and_the_next_run_wait
     let scratch = scratch();
     let run = on_loopback(
         scratch.path(),
-        &format!(
-            r#"
-        {UNTIL}
-        {SILENCE}
-        start_site '[::]'
-        # A destination of another address each, all of the same site.
-        for n in $(seq 2 9); do ip addr add 2001:db8:80::$n/128 dev lo nodad; done
-        for n in $(seq 400); do echo "http://[2001:db8:80::$((n % 8 + 2))]:8080/$n"; done >"$T/list"
-        work=(-i "$T/list" -r 20/s --retries 0 --connect-timeout 500ms --max-outage 1s)
-        {{ crawl jobs "${{work[@]}}"; echo $exit; }} >"$T/code" &
-        crawl=$!
-        until_said "$T/asked" /40
-        silence
-        wait $crawl
-        cat "$T/code"
-        grep -cE 'stopped: no answer from any of [0-9]+ destinations, .* since .* UTC; whether .* is not known' "$T/jobs.err"
-        if grep willing "$T/jobs.err"; then exit 9; fi
-        # Whoever was answered before the silence knows that it is one, whoever starts in the middle of it.
-        crawl jobs "${{work[@]}}"
-        echo "$exit, $(jq .run.transient "$T/jobs.json") failed"
-        unsilence
-        crawl jobs "${{work[@]}}"
-        echo $exit
-        "#
-        ),
+        &[
+            UNTIL,
+            SILENCE,
+            include_str!("outages/silence_of_all_ends_the_crawl_with_75_and_what_was_seen_and_the_next_run_waits_for_the_same.sh"),
+        ]
+        .join("\n"),
     )
     .expect(0);
     assert_eq!(run.stdout, "75\n1\n75, 0 failed\n0\n", "{run}");

@@ -19,6 +19,8 @@ import json
 import sys
 import time
 
+from wait import stall
+
 
 class Site:
     def __init__(self, log, mode, arguments):
@@ -37,12 +39,12 @@ class Site:
         arguments = self.arguments
         match self.mode:
             case "mute":
-                await asyncio.sleep(3600)
+                await asyncio.Event().wait()
             case "mirror":
                 return 200, [], json.dumps({"method": method, "path": path, "headers": headers, "body": body})
             case "workers":
                 async with self.free:
-                    await asyncio.sleep(int(arguments[1]) / 1000)
+                    await stall(int(arguments[1]) / 1000)
             case "together" if int(path.rsplit("/", 1)[1]) <= int(arguments[1]):
                 self.waiting += 1
                 if self.waiting == int(arguments[0]):
@@ -56,7 +58,7 @@ class Site:
             case "exhausted":
                 if number > int(arguments[0]):
                     return 429, [], "too often"
-                await asyncio.sleep(0.02)
+                await stall(0.02)
             case "wait" if number == int(arguments[0]):
                 seconds = int(arguments[2])
                 date = email.utils.formatdate(time.time() + seconds, usegmt=True)

@@ -67,9 +67,11 @@ fn quick_refusals_do_not_make_the_crawl_faster() {
         r#"
         site log exhausted 150
         "$V6KIT" crawl "$url/{1..100000}" -o "$T/job" --robots ignore -r max -c 4 --threads 2 -q & crawl=$!
-        for try in $(seq 600); do [ "$(grep -c '"status": 429' "$T/log.log")" -lt 5 ] || break; sleep 0.1; done
-        sleep 5
-        while kill -TERM "$crawl" 2>/dev/null; do sleep 0.1; done; wait "$crawl" || true
+        refused() { [ "$(grep -c '"status": 429' "$T/log.log")" -ge 5 ]; }
+        eventually refused
+        # What is asked in this time is counted below.
+        pause 5
+        eventually terminated "$crawl"; wait "$crawl" || true
         "#,
     )
     .expect(0);

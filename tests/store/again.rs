@@ -103,74 +103,14 @@ fn what_was_not_asked_for_is_not_read() {
 }
 
 /// Answers 401 to whoever does not show the token in `$T/token`, and what was sent to whoever does.
-const GUARD: &str = r#"
-    cat >"$T/guard.py" <<'PYTHON'
-import http.server, json, os, socket
-
-class Guard(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-        token = open(os.environ["T"] + "/token").read()
-        is_known = self.headers["X-Auth-Token"] == token
-        answer = json.dumps({"body": body, "page": self.headers["X-Page"]}) if is_known else "{}"
-        self.send_response(200 if is_known else 401)
-        self.send_header("Content-Length", str(len(answer)))
-        self.end_headers()
-        self.wfile.write(answer.encode())
-
-    def log_message(self, *_):
-        pass
-
-class Server(http.server.ThreadingHTTPServer):
-    address_family = socket.AF_INET6
-
-server = Server(("::1", 0), Guard)
-print(server.server_port, flush=True)
-server.serve_forever()
-PYTHON
-    export T
-    coproc GUARD { exec python3 "$T/guard.py"; }
-    read -r port <&"${GUARD[0]}"
-    guard=http://[::1]:$port
-    printf A >"$T/token"
-"#;
+const GUARD: &str = include_str!("again/guard.sh");
 
 #[test]
 fn a_retry_takes_a_new_token_and_knows_files_from_anywhere_and_opens_nothing_that_it_cannot_fetch() {
     let scratch = scratch();
     let run = with_server(
         scratch.path(),
-        &format!(
-            r#"{GUARD}
-            mkdir "$T/here"
-            cd "$T/here"
-            printf 'n={{}}' >body.txt
-            cat >job.toml <<TOML
-url = ["$guard/{{1..5}}"]
-output = "$job"
-data = "@body.txt"
-fill = true
-header = ["X-Page: p", "X-Auth-Token: old"]
-max-error-rate = "100%"
-robots = "ignore"
-TOML
-            "$V6KIT" crawl --job job.toml --keep-free 0 -q && exit 9
-            rm job.toml
-            cd /
-            left() {{ "$V6KIT" crawl status --json "$job" | jq .left; }}
-            # The stored token is not known, and nothing is opened.
-            "$V6KIT" crawl retry "$job" --outcome fatal 2>"$T/refused" && exit 9
-            left
-            # Nor where the job would be another, or the options are none.
-            "$V6KIT" crawl retry "$job" --outcome fatal -- -H 'X-Auth-Token: A' -X PUT 2>/dev/null && exit 9
-            "$V6KIT" crawl retry "$job" --outcome fatal -- --no-such-option 2>/dev/null && exit 9
-            left
-            "$V6KIT" crawl retry "$job" --outcome fatal -- -H 'x-auth-token: A' >/dev/null 2>"$T/said" || cat "$T/said" >&2
-            "$V6KIT" crawl cat "$job" --outcome ok | jq -c '[.body.body, .body.page]' | sort
-            "#
-        ),
+        &[GUARD, include_str!("again/a_retry_takes_a_new_token_and_knows_files_from_anywhere_and_opens_nothing_that_it_cannot_fetch.sh")].join("\n"),
     )
     .expect(0);
     let expected: String = (1..6).map(|n| format!("[\"n={n}\",\"p\"]\n")).collect();
@@ -236,26 +176,11 @@ fn a_signal_is_heard_while_the_ledger_is_opened() {
     let scratch = scratch();
     let run = with_server(
         scratch.path(),
-        &format!(
-            r#"{LISTENING}
-            unset LD_LIBRARY_PATH
-            crawl=("$V6KIT" crawl "$url/items/{{1..3}}" -o "$job" -r max --keep-free 0 -q)
-            "${{crawl[@]}}"
-            # The ledger is as slow as one of many gigabytes: a minute for each look at it.
-            strace -D -f -qq -P "$job/ledger.sqlite" -o "$T/trace" -e trace=openat,pread64 \
-                -e inject=openat:delay_exit=60000000 "${{crawl[@]}}" 2>"$T/said" & pid=$!
-            until grep -q ledger "$T/trace" 2>/dev/null && listens $pid; do :; done
-            tracer=$(sed -n 's/^TracerPid:\t//p' "/proc/$pid/status")
-            kill -TERM $pid
-            # What is said now is said while the ledger is looked at; the minute itself is not waited for.
-            until [ -s "$T/said" ] || ! kill -0 $tracer; do :; done
-            # It is said while the ledger is opened: it was not read.
-            grep pread64 "$T/trace" && exit 1
-            kill -KILL $tracer || true
-            wait $pid || echo $?
-            cat "$T/said"
-            "#
-        ),
+        &[
+            LISTENING,
+            include_str!("again/a_signal_is_heard_while_the_ledger_is_opened.sh"),
+        ]
+        .join("\n"),
     );
     assert_stopped_before_the_first_request(run);
 }
@@ -265,24 +190,9 @@ fn a_list_that_has_grown_is_gone_on_with_and_what_is_in_it_twice_is_fetched_once
     let scratch = scratch();
     let run = with_server(
         scratch.path(),
-        r#"
-        crawl() { "$V6KIT" crawl -i "$T/list" -o "$job" -r max --keep-free 0 --unique --json "$@"; }
-        for item in 1 2 2 3 1; do echo "$url/items/$item"; done >"$T/list"
-        crawl >"$T/first"
-        printf '%s\n' "$url/items/3" "$url/items/4" >>"$T/list"
-        crawl >/dev/null 2>"$T/refused" && exit 9
-        crawl --append | jq -c '[.resumed, .run.ok, .complete, .total]'
-        # The copy of the list has grown as well, and so has what is missing.
-        rm "$T/list"
-        "$V6KIT" crawl missing "$job" | wc -l
-        "$V6KIT" crawl cat "$job" | jq .body.id | sort | tr '\n' ' '
-        # Another list is no grown one, and a shuffled order cannot grow.
-        echo "$url/items/5" >"$T/list"
-        crawl --append >/dev/null 2>"$T/another" && exit 9
-        seq 5 | "$V6KIT" crawl "$url/items/{}" - -o "$T/shuffled" -r max --keep-free 0 -q --order shuffle
-        seq 6 | "$V6KIT" crawl "$url/items/{}" - -o "$T/shuffled" -r max -q --order shuffle --append && exit 9
-        true
-        "#,
+        include_str!(
+            "again/a_list_that_has_grown_is_gone_on_with_and_what_is_in_it_twice_is_fetched_once.sh"
+        ),
     )
     .expect(0);
     assert!(run.stdout.starts_with("[3,1,true,4]\n0\n"), "{run}");

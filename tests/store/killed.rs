@@ -11,7 +11,7 @@ const RANDOM_KILLS: &str = r#"
         target=$(($(stored) + RANDOM * 2))
         crawl -r 10000/s --commit-every 50ms & pid=$!
         while [ "$(stored)" -le $target ] && kill -0 $pid 2>/dev/null; do :; done
-        sleep 0.0$((RANDOM % 90 + 10))
+        pause 0.0$((RANDOM % 90 + 10))
         kill -KILL $pid
         if wait $pid; then exit 99; else code=$?; fi
         [ $code = 137 ] || exit 98
@@ -96,40 +96,15 @@ fn kill_in_system_calls(format: &str, extension: &str, points: &str) {
     let scratch = scratch();
     let run = with_server(
         scratch.path(),
-        &format!(
-            r#"
-            # Where cargo's libraries are is none of the crawl's business.
-            unset LD_LIBRARY_PATH
-            arguments=("$V6KIT" crawl "$url/items/{{1..{ITEMS}}}" -o "$job" -c 8 --threads 1 --format {format}
-                --keep-free 0 --json -q)
-            last() {{ ls "$job" 2>/dev/null | grep '^0' | tail -1; }}
-            segment() {{ # the how-manieth behind the last
-                local last
-                last=$(last) || last=0
-                printf '%s/%06d.{extension}' "$job" $((10#${{last%%.*}} + $1))
-            }}
-            for point in {points}; do
-                IFS=: read -r call kind nth <<<"$point"
-                case $kind in
-                    job) path=$job ;;
-                    lock) path=$job/lock ;;
-                    ledger) path=$job/ledger.sqlite ;;
-                    wal | shm) path=$job/ledger.sqlite-$kind ;;
-                    leftover) path=$job/$(last) ;;
-                    next) path=$(segment 1) ;;
-                    part) path=$(segment 1).part ;;
-                    second) path=$(segment 2).part ;;
-                esac
-                # strace ends by the signal that its tracee has ended by.
-                code=0
-                strace -f -qq -P "$path" -o "$T/trace" -e trace=$call -e inject=$call:signal=KILL:when=$nth \
-                    "${{arguments[@]}}" -r 2000/s --commit-every 10ms --retries 0 >/dev/null 2>&1 || code=$?
-                [ $code = 137 ] || {{ echo "$point: the crawl did not die there but ended with $code" >&2; exit 9; }}
-            done
-            "${{arguments[@]}}" -r max
-            "#,
-            points = format!("{WHILE_IT_IS_MADE} {points}").replace('\n', " ")
-        ),
+        &[
+            format!(
+                "ITEMS={ITEMS} FORMAT={format} EXTENSION={extension} POINTS='{points}'",
+                points = format!("{WHILE_IT_IS_MADE} {points}").replace('\n', " ")
+            )
+            .as_str(),
+            include_str!("killed/kill_in_system_calls.sh"),
+        ]
+        .join("\n"),
     )
     .expect(0);
     assert_everything_is_there_once(&run, format, scratch.path(), ITEMS);

@@ -9,52 +9,7 @@ use crate::harness::run;
 use super::{FORMATS, assert_each_once, cat, found_by_others, python, reader, scratch, with_server};
 
 /// Answers with whatever a record may have to hold.
-const ODD_SERVER: &str = r#"
-    cat >"$T/odd.py" <<'PYTHON'
-import http.server, socket
-
-BODIES = [
-    ("application/json", b'{\n "a": {"b": [1, 2.50]},\r\n "c": "\xc3\xa9\\u0000\\ud83d\\ude00" }\n'),
-    ("text/html; charset=utf-8", "<p>\"é\"\t\r\n\\ \x7f</p>".encode()),
-    ("image/png", b"\x89PNG\r\n\x1a\n\0\xff"),
-    ("text/plain", b"12"),
-    ("application/json", b"12"),
-    ("text/plain", b""),
-    ("application/json", b'"text"'),
-]
-
-class Odd(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self):
-        kind, body = BODIES[int(self.path.rsplit("/", 1)[1])]
-        self.send_response(200)
-        self.send_header("Content-Type", kind)
-        self.send_header("X-Twice", "1")
-        self.send_header("X-Twice", "2")
-        self.send_header("Transfer-Encoding", "chunked")
-        self.end_headers()
-        for part in (body[:5], body[5:]):
-            if part:
-                self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
-        self.wfile.write(b"0\r\n\r\n")
-
-    do_POST = do_GET
-
-    def log_message(self, *_):
-        pass
-
-class Server(http.server.ThreadingHTTPServer):
-    address_family = socket.AF_INET6
-
-server = Server(("::1", 0), Odd)
-print(server.server_port, flush=True)
-server.serve_forever()
-PYTHON
-    coproc ODD { exec python3 "$T/odd.py"; }
-    read -r port <&"${ODD[0]}"
-    odd=http://[::1]:$port
-"#;
+const ODD_SERVER: &str = include_str!("readers/odd_server.sh");
 
 #[test]
 fn duckdb_pyarrow_and_warcio_find_every_record() {
@@ -178,30 +133,11 @@ fn parts_of_answers_are_kept_on_demand() {
     let scratch = scratch();
     let run = with_server(
         scratch.path(),
-        &format!(
-            r#"{ODD_SERVER}
-            for format in ndjson parquet; do
-                "$V6KIT" crawl --robots ignore "$odd/0" -o "$T/headers-$format" --format $format --store body,headers --keep-free 0 -q
-                "$V6KIT" crawl --robots ignore "$odd/0" -o "$T/fields-$format" --format $format --extract a.b.1,c,x --keep-free 0 -q
-                "$V6KIT" crawl --robots ignore "$odd/0" -o "$T/meta-$format" --format $format --store meta --keep-free 0 -q
-                "$V6KIT" crawl cat "$T/headers-$format" | jq -c '[.headers."x-twice", .headers."content-type", .body.a.b[0]]'
-                "$V6KIT" crawl cat "$T/fields-$format" | jq -c .body
-                "$V6KIT" crawl cat "$T/meta-$format" | jq -c '[has("body"), has("headers"), .status]'
-            done
-            for format in ndjson parquet; do
-                for store in "" "--store body" "--store body,headers" "--store meta"; do
-                    rm -rf "$T/failed"
-                    "$V6KIT" crawl --robots ignore "$odd/0" -o "$T/failed" --format $format $store --expect status=404 \
-                        --max-error-rate 100% --retries 0 --keep-free 0 -q && exit 9
-                    "$V6KIT" crawl cat "$T/failed" | jq -c '[.outcome, .error.kind != null, .body.a.b[0]]' >>"$T/failures"
-                done
-            done
-            for refused in "--format warc --store meta" "--format warc --extract a" "--store meta --extract a"; do
-                if "$V6KIT" crawl --robots ignore "$odd/0" -o "$T/refused" $refused; then exit 9; else [ $? = 2 ]; fi
-            done
-            kill $ODD_PID
-            "#
-        ),
+        &[
+            ODD_SERVER,
+            include_str!("readers/parts_of_answers_are_kept_on_demand.sh"),
+        ]
+        .join("\n"),
     )
     .expect(0);
     let expected = [

@@ -91,31 +91,7 @@ fn a_billion_items_start_small() {
 }
 
 /// A server that answers every other request at once, and holds the others for ever.
-const HALF_A_SERVER: &str = r#"
-    cat >"$T/half.py" <<'PYTHON'
-import socket, threading
-
-def serve(connection):
-    with connection, connection.makefile("rb") as requests:
-        while line := requests.readline():
-            while requests.readline().strip():
-                pass
-            if int(line.split()[1].rsplit(b"/", 1)[1]) % 2:
-                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
-            else:
-                print("held", flush=True)
-
-listener = socket.create_server(("::1", 0), family=socket.AF_INET6)
-print(listener.getsockname()[1], flush=True)
-while True:
-    threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
-PYTHON
-    coproc HALF { exec python3 "$T/half.py"; }
-    read -r port <&"${HALF[0]}"
-    half=http://[::1]:$port
-    # Waits until so many requests are held.
-    held() { for _ in $(seq "$1"); do read -r _ <&"${HALF[0]}"; done; }
-"#;
+const HALF_A_SERVER: &str = include_str!("resume/half_a_server.sh");
 
 #[test]
 fn an_interrupted_crawl_waits_for_its_grace_and_commits_the_rest() {
@@ -158,7 +134,7 @@ fn a_second_signal_stops_at_once_and_loses_no_commit() {
             kill -TERM $pid
             until grep -q 'stopping: ' "$T/said"; do :; done
             # Within a second it is still the same wish.
-            while kill -TERM $pid 2>/dev/null; do sleep 0.1; done
+            eventually terminated $pid
             if wait $pid; then exit 9; else [ $? = 130 ]; fi
             grep -q 'stopped at once' "$T/said"
             "$V6KIT" crawl check "$job" >/dev/null

@@ -77,32 +77,7 @@ fn who_refuses_the_prefix_is_not_said_to_have_no_service() {
 }
 
 /// `slow PORT`: an endpoint on the target that takes 1.5 s to answer addresses of the prefix.
-const SLOW: &str = r#"
-    slow() {
-        mkfifo "$T/ready"
-        in_target python3 -c '
-import socket, sys, time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-class Server(ThreadingHTTPServer):
-    address_family = socket.AF_INET6
-class Handler(BaseHTTPRequestHandler):
-    def log_message(self, *_): pass
-    def do_GET(self):
-        caller = self.client_address[0]
-        if caller.startswith("2001:db8:6:"): time.sleep(1.5)
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(caller)))
-        self.end_headers()
-        self.wfile.write(caller.encode())
-server = Server(("::", int(sys.argv[1])), Handler)
-open(sys.argv[2], "w").close()
-server.serve_forever()
-' "$1" "$T/ready" &
-        : < "$T/ready"
-        V6KIT_LAB_TARGET="http://[2001:db8:80::80]:$1"
-    }
-    trap 'kill $(jobs -p) 2> /dev/null || true' EXIT
-"#;
+const SLOW: &str = include_str!("missing/slow.sh");
 
 #[test]
 fn answers_that_come_too_late_are_told_as_late_and_with_the_time_they_need() {
@@ -122,27 +97,7 @@ fn answers_that_come_too_late_are_told_as_late_and_with_the_time_they_need() {
 fn rules_that_our_packets_cannot_meet_are_not_named() {
     let all = in_words(
         "routed",
-        r#"
-        set_up
-        patience=2s
-        nft -f - <<'RULES'
-table inet guard {
-    set strangers { type ipv6_addr; elements = { 2001:db8:ffff::1 }; }
-    chain other_device { type filter hook output priority 0; oifname "wg0" drop; }
-    chain other_protocol { type filter hook output priority 1; udp dport 443 drop; icmpv6 type echo-request drop; }
-    chain other_source { type filter hook output priority 2; ip6 saddr 2001:db8:7::/64 drop; ip6 daddr @strangers counter drop; }
-    chain other_port { type filter hook output priority 3; tcp dport { 25, 465, 587 } reject; }
-    chain answers { type filter hook input priority 0; tcp sport 8080 counter drop; }
-    chain called { ip6 nexthdr tcp counter drop; }
-    chain calls { type filter hook output priority 4; ip6 saddr 2001:db8:6::/64 tcp dport vmap { 22 : accept, 80 : jump called }; }
-}
-RULES
-        say
-        nft flush chain inet guard calls
-        nft add rule inet guard other_source ip6 saddr "$V6KIT_LAB_PREFIX" tcp dport 80 drop
-        nft flush chain inet guard answers
-        say
-        "#,
+        include_str!("missing/rules_that_our_packets_cannot_meet_are_not_named.sh"),
     );
     assert_said(
         &all[0],
@@ -192,59 +147,17 @@ fn a_host_that_lets_nothing_out_is_not_told_to_look_at_its_router() {
 }
 
 /// An endpoint on port 9000 of the target whose answer is larger than a packet.
-const LARGE: &str = r#"
-    large() {
-        mkfifo "$T/ready"
-        in_target python3 -c '
-import socket, sys
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-class Server(ThreadingHTTPServer):
-    address_family = socket.AF_INET6
-class Handler(BaseHTTPRequestHandler):
-    def log_message(self, *_): pass
-    def do_GET(self):
-        body = (self.client_address[0] + "\n" + "x" * 5000).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-server = Server(("::", 9000), Handler)
-open(sys.argv[1], "w").close()
-server.serve_forever()
-' "$T/ready" &
-        trap 'kill $(jobs -p) 2> /dev/null || true' EXIT
-        : < "$T/ready"
-    }
-"#;
+const LARGE: &str = include_str!("missing/large.sh");
 
 #[test]
 fn packets_of_full_size_that_are_lost_are_told_where_that_was_seen() {
     let all = in_words(
         "routed",
-        &format!(
-            r#"
-            {LARGE}
-            set_up
-            large
-            patience=2s
-            # A link of 1280 bytes, behind a filter that lets nobody hear of it.
-            in_router nft add table ip6 f
-            in_router nft "add chain ip6 f out {{ type filter hook output priority 0; }}"
-            in_router nft add rule ip6 f out icmpv6 type packet-too-big drop
-            in_router ip link set wan mtu 1280
-            say
-            # The same for what comes back.
-            in_router ip link set wan mtu 1500
-            in_router ip link set lan mtu 1280
-            V6KIT_LAB_TARGET=http://[2001:db8:80::80]:9000 say
-            in_router ip link set lan mtu 1500
-            V6KIT_LAB_TARGET=http://[2001:db8:80::80]:9000 say
-            # Both ends take more than what is between them.
-            ip link set "$V6KIT_LAB_DEV" mtu 5000
-            in_target ip link set "$(in_target ip -6 -j route get 2001:db8:6::1 | jq -r '.[0].dev')" mtu 5000
-            say
-            "#
-        ),
+        &[
+            LARGE,
+            include_str!("missing/packets_of_full_size_that_are_lost_are_told_where_that_was_seen.sh"),
+        ]
+        .join("\n"),
     );
     assert_said(
         &all[0],
@@ -294,25 +207,7 @@ fn one_address_is_said_to_show_what_one_address_shows() {
 }
 
 /// Runs every command of ours in the hints of verify as it is printed.
-const FOLLOW: &str = r#"
-    sudo() { "$@"; }
-    v6kit() { "$V6KIT" "$@"; }
-    follow() {
-        ${as:-} "$V6KIT" verify --prefix "$V6KIT_LAB_PREFIX" --endpoint "$V6KIT_LAB_TARGET" --count 4 --timeout 1s \
-            > "$T/said" || true
-        grep '^hint:' "$T/said" | grep -oE '`(sudo )?[^` ]*v6kit (verify|setup) [^`]*`' | tr -d '`' | sort -u \
-            > "$T/commands"
-        while read -r line; do
-            # Public servers are not reached from here.
-            line=${line/https:\/\/api6.ipify.org/$1}
-            [[ $line != *" setup "* ]] || line="$line --dry-run"
-            code=0
-            eval "$line" > "$T/followed" 2>&1 < /dev/null || code=$?
-            echo "followed: $line ($code)"
-            case $code in 2 | 4 | 12[5-7]) cat "$T/followed"; exit 1 ;; esac
-        done < "$T/commands"
-    }
-"#;
+const FOLLOW: &str = include_str!("missing/follow.sh");
 
 #[test]
 fn each_hint_of_verify_runs_as_it_is_printed_and_leads_on() {
@@ -351,7 +246,7 @@ fn each_hint_of_verify_runs_as_it_is_printed_and_leads_on() {
 /// An nft in `$T/bin` that never ends, and leaves its process id in `$T/nft.pid`.
 const ENDLESS: &str = r#"
     mkdir "$T/bin"
-    printf '#!/bin/sh\necho $$ >"%s/nft.pid"\nexec sleep 1000\n' "$T" > "$T/bin/nft"
+    printf '#!/bin/sh\necho $$ >"%s/nft.pid"\nexec sleep infinity\n' "$T" > "$T/bin/nft"
     chmod 755 "$T/bin/nft"
 "#;
 
@@ -383,30 +278,11 @@ fn a_program_that_never_ends_holds_nobody_up() {
 fn a_program_that_is_waited_for_ends_with_whoever_waits() {
     let run = super::in_prepared_lab(
         "routed",
-        &format!(
-            r#"
-            set_up
-            {ENDLESS}
-            nft add table ip6 guard
-            nft "add chain ip6 guard out {{ type filter hook output priority 0; }}"
-            nft add rule ip6 guard out ip6 saddr "$V6KIT_LAB_PREFIX" drop
-            until_so() {{ for _ in $(seq 1200); do ! eval "$1" || return 0; sleep 0.05; done; echo "never: $1" >&2; return 1; }}
-            for signal in INT KILL; do
-                rm -f "$T/nft.pid"
-                # A shell gives what it starts in the background a deaf ear for INT.
-                PATH=$T/bin:$PATH setsid env --default-signal=INT "$V6KIT" verify --prefix "$V6KIT_LAB_PREFIX" \
-                    --endpoint "$V6KIT_LAB_TARGET" --timeout 1s >"$T/verify" 2>&1 &
-                verify=$!
-                until_so '[ -s "$T/nft.pid" ]'
-                nft=$(<"$T/nft.pid")
-                kill -0 "$nft"
-                kill -$signal $verify
-                wait $verify || true
-                until_so '! kill -0 "$nft" 2>/dev/null'
-                echo "$signal: both are gone"
-            done
-            "#
-        ),
+        &[
+            ENDLESS,
+            include_str!("missing/a_program_that_is_waited_for_ends_with_whoever_waits.sh"),
+        ]
+        .join("\n"),
     )
     .expect(0);
     assert_eq!(run.stdout, "INT: both are gone\nKILL: both are gone\n", "{run}");

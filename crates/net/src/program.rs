@@ -316,8 +316,8 @@ mod tests {
     fn a_program_that_does_not_end_is_killed_with_its_children_and_left_alone_for_a_while() {
         // Both keep the pipes open; the second has closed them and stays. Copies, so that no other test's shell rests.
         for (name, script) in [
-            ("silent", "echo $$; sleep 1000; true"),
-            ("closed", "exec >&- 2>&-; sleep 1000; true"),
+            ("silent", "echo $$; sleep infinity; true"),
+            ("closed", "exec >&- 2>&-; sleep infinity; true"),
         ] {
             let directory = std::env::temp_dir().join(format!("v6kit-program-{}-{name}", std::process::id()));
             std::fs::create_dir_all(&directory).unwrap();

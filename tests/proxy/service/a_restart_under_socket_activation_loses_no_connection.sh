@@ -1,0 +1,3 @@
+# shellcheck shell=bash
+cp "$TESTS/proxy/service/activate.py" "$T/activate.py"
+python3 "$T/activate.py"

@@ -1,0 +1,19 @@
+# shellcheck shell=bash
+A=2001:db8:1::a:b:c
+sysctl -qw net.ipv6.ip_nonlocal_bind=1
+for purpose in crawl proxy; do
+    $SETUP --for $purpose
+    # A service on every address hears nothing that is sent to the prefix.
+    listen service-$purpose ::
+    service=$!
+    send $A closed
+    send $OWN open
+    wait $service
+    same "$(cat "$T/log/service-$purpose")" open
+    # A socket bound to an address of the prefix hears its answers: a relay's, or that of a client of QUIC.
+    listen bound-$purpose $A
+    bound=$!
+    send $A answer
+    wait $bound
+    same "$(cat "$T/log/bound-$purpose")" answer
+done
