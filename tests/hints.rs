@@ -200,6 +200,7 @@ fn filled(command: &str) -> String {
                 _ if ends(" via ") => "2001:db8:ffff::9",
                 _ if ends("route del ") => "2001:db8:9::/64 via 2001:db8:ffff::1 dev up0",
                 _ if ends("metric ") => "7",
+                _ if ends("mtu ") => "1280",
                 _ if ends("rm ") => "/etc/security/limits.d/90-v6kit.conf",
                 _ if ends("; ") => "sudo rm -f \"$T/nothing\"",
                 other => panic!("`{command}`: what stands for {{{other}}}?"),
