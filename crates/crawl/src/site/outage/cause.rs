@@ -63,18 +63,11 @@ impl Cause {
                 prefix,
                 witness,
                 said: instead,
-            } => {
-                let by_whom = if extent.destinations > 1 {
-                    "each of them"
-                } else {
-                    "it"
-                };
-                format!(
-                    "no answer to {prefix} from {extent} since {since}{}, while {witness} answers this host's own address; \
-                     whether the prefix is out on the way or refused by {by_whom} in silence is not known",
-                    said(instead)
-                )
-            }
+            } => format!(
+                "no answer to {prefix} from {extent} since {since}{}, while {witness} answers this host's own address; \
+                 whether packets are lost on this host, on the way or at the destination is not known",
+                said(instead)
+            ),
         }
     }
 }
@@ -125,8 +118,8 @@ mod tests {
         assert_eq!(
             Cause::of_prefix(&prohibited, prefix, to).text(&extent(1)),
             "no answer to 2001:db8:6::/64 from the only destination that was tried since 1970-01-01 00:00:00 UTC (the \
-             network refuses packets), while [2001:db8::80]:443 answers this host's own address; whether the prefix is \
-             out on the way or refused by it in silence is not known"
+             network refuses packets), while [2001:db8::80]:443 answers this host's own address; whether packets are lost on \
+             this host, on the way or at the destination is not known"
         );
     }
 }
