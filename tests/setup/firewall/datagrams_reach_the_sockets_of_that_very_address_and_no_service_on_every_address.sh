@@ -16,4 +16,10 @@ for purpose in crawl proxy; do
     send $A answer
     wait $bound
     same "$(cat "$T/log/bound-$purpose")" answer
+    # All of one that is larger than a packet: later fragments show no ports.
+    listen large-$purpose $A
+    bound=$!
+    send $A "$(printf '%05000d' 7)"
+    wait $bound
+    same "$(wc -c <"$T/log/large-$purpose")" 5000
 done
