@@ -92,6 +92,14 @@ fn without_systemd_the_wish_is_written_and_what_is_missing_is_said() {
 }
 
 #[test]
+fn a_server_without_an_ipv6_address_is_set_up_at_every_boot_for_the_address_that_it_has_then() {
+    in_namespace(include_str!(
+        "persist/a_server_without_an_ipv6_address_is_set_up_at_every_boot_for_the_address_that_it_has_then.sh"
+    ))
+    .expect(0);
+}
+
+#[test]
 fn a_file_may_name_several_prefixes_and_one_that_fails_keeps_no_other_from_being_set_up() {
     in_namespace(include_str!(
         "persist/a_file_may_name_several_prefixes_and_one_that_fails_keeps_no_other_from_being_set_up.sh"

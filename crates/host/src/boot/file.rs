@@ -100,10 +100,12 @@ fn entries(document: &mut DocumentMut) -> Result<&mut ArrayOfTables, BootError> 
 }
 
 fn is_of(table: &Table, prefix: Prefix) -> bool {
-    table
-        .get("prefix")
-        .and_then(Item::as_str)
-        .is_some_and(|text| text.parse() == Ok(prefix))
+    let text = |key| table.get(key).and_then(Item::as_str);
+    match text("prefix") {
+        Some(text) => text.parse() == Ok(prefix),
+        // A server needs none.
+        None => prefix.is_this_host() && text("for") == Some("server"),
+    }
 }
 
 /// `text` with the wish in it, and what an entry of the same prefix said before.
@@ -118,7 +120,7 @@ pub(super) fn with(text: Option<&str>, wish: &Wish) -> Result<(String, Option<St
         document.insert(ON_DRIFT, toml_edit::value(on_drift));
     }
     let mut replaced = None;
-    if is_of(document.as_table(), wish.prefix) {
+    if document.contains_key("prefix") && is_of(document.as_table(), wish.prefix) {
         // The short form: one prefix, without a table of its own.
         for (key, item) in &wish.entry {
             document.insert(key, item.clone());
@@ -196,6 +198,21 @@ mod tests {
         let left = without(&two, &two_prefixes[1..]).unwrap().unwrap();
         assert_eq!(left, one);
         assert_eq!(without(&two, &two_prefixes).unwrap(), None);
+    }
+
+    #[test]
+    fn a_server_without_a_prefix_has_one_entry_among_those_of_prefixes() {
+        let mut server = wish("2001:db8:1::/64", "eth0");
+        server.prefix = Prefix::THIS_HOST;
+        server.entry = Table::new();
+        server.entry.insert("for", toml_edit::value("server"));
+        let (before, _) = with(None, &wish("2001:db8:1::/64", "eth0")).unwrap();
+        let (both, _) = with(Some(&before), &server).unwrap();
+        assert!(both.ends_with("[[setup]]\nfor = \"server\"\n"), "{both}");
+        let (again, replaced) = with(Some(&both), &server).unwrap();
+        assert_eq!((&again, replaced), (&both, None));
+        let left = without(&both, &[Prefix::THIS_HOST]).unwrap();
+        assert_eq!(left, Some(before));
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub(crate) fn run(mut args: SetupArgs, printer: &Printer) -> anyhow::Result<Exit
     let (mut documents, mut failures, mut exit) = (Vec::new(), Vec::new(), Exit::Done);
     for setup in &setups {
         if setups.len() > 1 {
-            printer.line(printer.paint(setup.prefix(), Tone::Strong));
+            printer.line(printer.paint(heading(setup.prefix()), Tone::Strong));
         }
         let outcome = one(setup, args.on_drift.or(on_drift)).and_then(|document| {
             let outcome = print(&document, printer);
@@ -86,7 +86,7 @@ fn one(args: &SetupArgs, on_drift: Option<OnDriftArg>) -> Result<Document, Failu
         && !args.dry_run
         && document.report.blocked_by.is_none()
     {
-        let what = format!("{} is set up until the next boot only", wish.prefix);
+        let what = format!("{} is set up until the next boot only", named(wish.prefix));
         document.at_boot = Some(block_on::<_, Failure>(async {
             boot::persist(&wish)
                 .await
@@ -98,7 +98,7 @@ fn one(args: &SetupArgs, on_drift: Option<OnDriftArg>) -> Result<Document, Failu
 
 /// What stands against `--persist` is told before anything is changed.
 fn may_persist(wish: &Wish, state_dir: &Path) -> Result<(), Failure> {
-    let what = format!("{} cannot be set up at boot", wish.prefix);
+    let what = format!("{} cannot be set up at boot", named(wish.prefix));
     if state_dir != Path::new(boot::STATE_DIR) {
         return Err(Failure::new(Exit::Usage, what)
             .why(format!(

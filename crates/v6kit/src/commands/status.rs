@@ -10,7 +10,7 @@ use v6kit_net::{Code, Prefix};
 
 use super::block_on;
 use super::setup::config::Config;
-use super::setup::{OnDriftArg, failure, other_way_out, set_up, shown};
+use super::setup::{OnDriftArg, failure, heading, other_way_out, set_up, shown};
 use crate::args::StateArgs;
 use crate::failure::{Exit, Failure};
 use crate::options::Options;
@@ -186,7 +186,7 @@ fn compared(args: &StatusArgs, path: &Path, printer: &Printer) -> Result<Option<
             printer.note(format!(
                 "repaired {} of {}: {} -> {}",
                 step.id,
-                report.prefix,
+                heading(report.prefix),
                 shown(step.before.as_deref()),
                 shown(step.after.as_deref())
             ));
@@ -219,7 +219,7 @@ fn against(state_dir: &Path, wished: &[Prefix]) -> Result<Document, Failure> {
 
 fn print(document: &Document, printer: &Printer) {
     for prefix in &document.prefixes {
-        printer.line(printer.paint(super::setup::heading(*prefix), Tone::Strong));
+        printer.line(printer.paint(heading(*prefix), Tone::Strong));
         let steps = document.steps.iter().filter(|step| step.prefix == *prefix);
         printer.table(steps.map(|step| row(step, printer)));
     }

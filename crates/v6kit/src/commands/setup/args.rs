@@ -170,7 +170,7 @@ impl SetupArgs {
     pub(super) fn fill_in(&mut self) -> Result<(), Failure> {
         const WHAT: &str = "no prefix is given";
         let has_ipv6 = Path::new("/proc/sys/net/ipv6").exists();
-        let is_server = matches!(self.purpose, PurposeArg::Server);
+        let is_server = self.needs_no_prefix();
         let found = block_on::<_, Failure>(async {
             let failed = |error: HostError| failure(WHAT, &error);
             let found = match has_ipv6 {
@@ -192,7 +192,8 @@ impl SetupArgs {
             .find_map(|uplink| Some((uplink.device.clone(), *uplink.addresses.first()?)));
         let Some((device, address)) = own else {
             if is_server {
-                return self.go_without_prefix();
+                self.go_without_prefix();
+                return Ok(());
             }
             return Err(Failure::new(Exit::Usage, WHAT)
                 .why("no device of an IPv6 default route has an address that tells one")
@@ -223,19 +224,19 @@ impl SetupArgs {
         Ok(())
     }
 
-    /// A server without an address that tells a prefix gets what goes for any address.
-    fn go_without_prefix(&mut self) -> Result<(), Failure> {
-        if self.persist {
-            return Err(Failure::new(Exit::Usage, "no prefix is given")
-                .why("what is set up at every boot is known by its prefix, and this host has no IPv6 address to take it from")
-                .hint("leave --persist out, and have your init run `v6kit setup --for server` at boot"));
-        }
+    /// Whether it may do without a prefix: fill_in finds one, or that there is none.
+    pub(super) fn needs_no_prefix(&self) -> bool {
+        matches!(self.purpose, PurposeArg::Server)
+    }
+
+    /// A server without an address that tells a prefix gets what goes for any address, at every boot too: then it is
+    /// looked anew.
+    fn go_without_prefix(&mut self) {
         self.prefix = Some(Prefix::THIS_HOST);
         self.dev.get_or_insert_default();
         if self.wish.values("inbound").is_none() {
             self.inbound = InboundArg::Allow;
         }
-        Ok(())
     }
 
     pub(super) fn wish(&self, on_drift: Option<OnDriftArg>) -> Wish {

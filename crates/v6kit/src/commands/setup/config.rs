@@ -66,8 +66,9 @@ impl Config {
                 ));
             }
         }
-        // The short form: one prefix, without a table of its own.
-        if top.values("prefix").is_some() {
+        // The short form: one prefix, or a server without one, without a table of its own.
+        let is_server = |entry: &Options| entry.values("for").is_some_and(|values| *values == ["server"]);
+        if top.values("prefix").is_some() || entries.is_empty() && is_server(&top) {
             entries.insert(0, top.clone());
         }
         let chosen = said
@@ -143,8 +144,11 @@ fn parsed(entry: &Options, said: &Options, path: &Path, command: &Command) -> Re
         Ok(Args {
             command: args::Command::Setup(mut args),
             ..
-        }) if args.prefix.is_some() => {
+        }) if args.prefix.is_some() || args.needs_no_prefix() => {
             args.wish = options;
+            if args.prefix.is_none() {
+                args.fill_in()?;
+            }
             Ok(*args)
         }
         Ok(Args {
@@ -153,7 +157,7 @@ fn parsed(entry: &Options, said: &Options, path: &Path, command: &Command) -> Re
         }) => Err(wrong(
             path,
             "a table has no --prefix",
-            "write prefix = \"2001:db8:1:2::/64\" in each",
+            "write prefix = \"2001:db8:1:2::/64\" in each; one with for = \"server\" goes without",
         )),
         Err(Stop::Usage(failure, _)) if failure.what == "wrong usage" => Err(Failure {
             what: format!("{} cannot be used", path.display()),
@@ -200,6 +204,11 @@ mod tests {
         assert_eq!(config.on_drift, Some(OnDriftArg::Repair));
         let short = read("prefix = '2001:db8:1::/64'\ndev = 'e'\n", &[]).unwrap();
         assert_eq!(short.setups.len(), 1);
+        for server in ["for = 'server'\n", "nofile = 70000\n[[setup]]\nfor = 'server'\n"] {
+            let server = read(server, &[]).unwrap();
+            assert_eq!(server.setups.len(), 1);
+            assert_eq!(server.setups[0].wanted().purpose, v6kit_host::Purpose::Server);
+        }
     }
 
     #[test]
