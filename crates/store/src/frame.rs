@@ -151,6 +151,14 @@ impl OpenFrame {
     pub fn push(&self, ordinal: u64, record: &Record<'_>) -> Pushed {
         let mut frame = self.frame.borrow_mut();
         let before = frame.records.len();
+        if let Some(answer) = &record.answer
+            && answer.body.len() > LAST_RECORD
+        {
+            // Base64 takes a third more. A buffer that grows by itself would be there twice meanwhile.
+            frame
+                .records
+                .reserve_exact(answer.body.len() / 3 * 4 + LAST_RECORD);
+        }
         self.writer.borrow_mut().write(record, &mut frame);
         frame.ordinals.push(ordinal);
         frame.counts.add(record.outcome());

@@ -95,6 +95,8 @@ pub struct Hop {
     pub protocol: Protocol,
     /// What came.
     pub answer: Answer,
+    /// Whether its body is only the beginning of what came.
+    pub is_cut: bool,
     /// The method that was sent.
     pub method: http::Method,
     /// The request target: path and query.

@@ -90,6 +90,9 @@ impl WarcWriter {
         self.put_response(hop.answer.status, Some(&hop.method), &answer);
         let id = self.begin("response", &from, out);
         push(out, &["WARC-Payload-Digest: ", &digest(answer.body), "\r\n"]);
+        if hop.is_cut {
+            push(out, &["WARC-Truncated: length\r\n"]);
+        }
         self.finish("application/http;msgtype=response", out);
         ends.push(out.len());
         self.write_request(&from, &hop.sent(), &id, out);

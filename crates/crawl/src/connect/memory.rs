@@ -7,13 +7,29 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::Notify;
 
 /// What every body may take uncounted, in bytes: as much as is read at once.
 const UNCOUNTED: usize = 16 << 10;
+
+/// The numbers of bodies that are being read are above that, and those of what unfolds below.
+const READING: u64 = 1 << 63;
+
+/// How often a thread that waits for memory looks whether it still has to.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Wakes a thread.
+struct Unpark(std::thread::Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
 
 /// A budget that all shards share.
 #[derive(Debug, Clone)]
@@ -81,22 +97,22 @@ impl Memory {
 
     /// The memory of one body, none of it yet.
     pub(crate) fn grant(&self) -> Grant {
+        self.grant_from(READING)
+    }
+
+    /// The memory of what a body unfolds to that has been read, which has its own until then: it goes before all that
+    /// are being read.
+    pub(crate) fn unfolding(&self) -> Grant {
+        self.grant_from(0)
+    }
+
+    fn grant_from(&self, first: u64) -> Grant {
         Grant {
             memory: self.clone(),
+            first,
             number: None,
             bytes: 0,
         }
-    }
-
-    /// `body`, which has been read, in memory that is counted, but has no turn: whoever holds it may wait for the
-    /// memory of another body.
-    pub(crate) fn keep(&self, body: &Bytes) -> Bytes {
-        let mut grant = self.grant();
-        if body.len() > UNCOUNTED {
-            grant.bytes = body.len();
-            self.state().bodies += grant.bytes;
-        }
-        grant.hold(Bytes::copy_from_slice(body))
     }
 
     /// Whether a body waits for memory.
@@ -157,6 +173,8 @@ impl Memory {
 #[derive(Debug)]
 pub(crate) struct Grant {
     memory: Memory,
+    /// Its number is above that.
+    first: u64,
     number: Option<u64>,
     bytes: usize,
 }
@@ -171,7 +189,7 @@ impl Grant {
         let mut state = self.memory.state();
         let number = *self.number.get_or_insert_with(|| {
             state.next += 1;
-            state.next
+            self.first + state.next
         });
         state.set_waker(number, None);
         let granted = state.may_take(number, more, self.memory.0.budget);
@@ -188,6 +206,15 @@ impl Grant {
         if granted { Poll::Ready(()) } else { Poll::Pending }
     }
 
+    /// The same, waiting on this thread, or not waiting any more when `is_over`.
+    pub(crate) fn grow(&mut self, bytes: usize, is_over: impl Fn() -> bool) {
+        let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+        let mut cx = Context::from_waker(&waker);
+        while self.poll_grow(&mut cx, bytes).is_pending() && !is_over() {
+            std::thread::park_timeout(LOOK);
+        }
+    }
+
     /// `body`, which has the memory from now on.
     pub(crate) fn hold(self, body: Bytes) -> Bytes {
         if self.bytes == 0 {
@@ -199,14 +226,10 @@ impl Grant {
 
 impl Drop for Grant {
     fn drop(&mut self) {
-        if self.number.is_none() && self.bytes == 0 {
-            return;
-        }
+        let Some(number) = self.number else { return };
         let mut state = self.memory.state();
-        if let Some(number) = self.number {
-            state.set_waker(number, None);
-            state.active.remove(&number);
-        }
+        state.set_waker(number, None);
+        state.active.remove(&number);
         state.bodies -= self.bytes;
         self.memory.tell(&state);
     }
@@ -294,21 +317,18 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_is_kept_is_counted_and_keeps_its_holder_from_no_other() {
+    fn what_unfolds_goes_before_what_is_being_read() {
         let memory = Memory::new(BUDGET);
-        let kept = memory.keep(&Bytes::from(vec![1; 6 * MIB]));
-        let mut next = memory.grant();
-        assert!(has_room(&mut next, 4 * MIB), "there is room");
-        let mut another = memory.grant();
-        assert!(!has_room(&mut another, MIB), "there is none beside it");
-        assert!(
-            has_room(&mut next, 8 * MIB),
-            "the oldest goes on, whatever is kept"
-        );
-        drop((next, kept));
-        assert!(has_room(&mut another, MIB) && !memory.is_short());
-        drop((another, memory.keep(&Bytes::from(vec![1; UNCOUNTED]))));
-        assert_eq!(memory.state().bodies, 0);
+        let (mut reading, mut coded) = (memory.grant(), memory.grant());
+        assert!(has_room(&mut reading, 6 * MIB) && has_room(&mut coded, 4 * MIB));
+        let _coded = coded.hold(Bytes::from_static(b"coded"));
+        let (mut first, mut second) = (memory.unfolding(), memory.unfolding());
+        assert!(has_room(&mut first, 20 * MIB), "the oldest in any case");
+        assert!(!has_room(&mut second, MIB) && !has_room(&mut reading, 7 * MIB));
+        let unfolded = first.hold(Bytes::from_static(b"unfolded"));
+        assert!(!has_room(&mut second, MIB), "one at a time");
+        drop(unfolded);
+        assert!(has_room(&mut second, MIB));
     }
 
     #[test]

@@ -6,9 +6,11 @@ use http::header::CONTENT_ENCODING;
 use tokio::sync::Semaphore;
 use v6kit_model::{Answer, Coding, ErrorKind, Fault};
 
+use crate::connect::memory::Memory;
 use crate::engine::job::Job;
-use crate::judge::decode::{decode, undo_transfer};
+use crate::judge::decode::{Room, decode, undo_transfer};
 use crate::judge::judge;
+use crate::site::drain::Drain;
 
 /// Coded bodies from this size on take longer to decode, in bytes, than to hand over to another thread.
 const LARGE_CODED: usize = 16 << 10;
@@ -32,18 +34,27 @@ impl Examiner {
         Self(Semaphore::new(AT_A_TIME))
     }
 
-    /// `answer` with its codings undone as `job` wants it, and whether it is the data.
-    pub(super) async fn examine(&self, job: &Arc<Job>, answer: Answer) -> (Answer, Result<(), Fault>) {
+    /// `answer` with its codings undone as `job` wants it, and whether it is the data. What a large one unfolds to has
+    /// its part of `memory`, and waits for that until the crawl is brought to its end.
+    pub(super) async fn examine(
+        &self,
+        job: &Arc<Job>,
+        memory: &Memory,
+        drain: &Drain,
+        answer: Answer,
+    ) -> (Answer, Result<(), Fault>) {
         let answer = match at_once(job, answer) {
             Examined::Done(answer, judged) => return (answer, judged),
             Examined::Large(answer) => answer,
         };
         // It is never closed.
         let _turn = self.0.acquire().await;
-        let job = Arc::clone(job);
+        let (job, drain, mut grant) = (Arc::clone(job), drain.clone(), memory.unfolding());
         tokio::task::spawn_blocking(move || {
             let mut answer = answer;
-            let judged = examined(&job, &mut answer, job.max_body);
+            let room = &mut |bytes| grant.grow(bytes, || drain.is_cancelled());
+            let judged = examined(&job, &mut answer, job.max_body, room);
+            answer.body = grant.hold(answer.body);
             (answer, judged)
         })
         .await
@@ -68,11 +79,11 @@ fn at_once(job: &Job, mut answer: Answer) -> Examined {
         return Examined::Large(answer);
     }
     if !is_coded {
-        let judged = examined(job, &mut answer, job.max_body);
+        let judged = examined(job, &mut answer, job.max_body, &mut |_| {});
         return Examined::Done(answer, judged);
     }
     let as_it_came = (answer.body.clone(), answer.transfer_codings.clone());
-    match undone(job, &mut answer, job.max_body.min(UNFOLDED)) {
+    match undone(job, &mut answer, job.max_body.min(UNFOLDED), &mut |_| {}) {
         Err(fault) if fault.kind == ErrorKind::BodyTooLarge && job.max_body > UNFOLDED => {
             (answer.body, answer.transfer_codings) = as_it_came;
             Examined::Large(answer)
@@ -85,13 +96,13 @@ fn at_once(job: &Job, mut answer: Answer) -> Examined {
     }
 }
 
-fn examined(job: &Job, answer: &mut Answer, max_body: u64) -> Result<(), Fault> {
-    undone(job, answer, max_body).and_then(|()| judge(answer, &job.expect))
+fn examined(job: &Job, answer: &mut Answer, max_body: u64, room: Room<'_>) -> Result<(), Fault> {
+    undone(job, answer, max_body, room).and_then(|()| judge(answer, &job.expect))
 }
 
-fn undone(job: &Job, answer: &mut Answer, max_body: u64) -> Result<(), Fault> {
-    undo_transfer(answer, max_body).and_then(|()| match job.coding {
-        Coding::Undo => decode(answer, max_body),
+fn undone(job: &Job, answer: &mut Answer, max_body: u64, room: Room<'_>) -> Result<(), Fault> {
+    undo_transfer(answer, max_body, room).and_then(|()| match job.coding {
+        Coding::Undo => decode(answer, max_body, room),
         Coding::Keep => Ok(()),
     })
 }
@@ -121,6 +132,11 @@ mod tests {
             redirects: 0,
             cookies: CookiePolicy::Forget,
         })
+    }
+
+    async fn examine(job: &Arc<Job>, answer: Answer) -> (Answer, Result<(), Fault>) {
+        let (memory, drain) = (Memory::new(64 << 20), Drain::default());
+        Examiner::new().examine(job, &memory, &drain, answer).await
     }
 
     fn gzip(body: &[u8]) -> Vec<u8> {
@@ -167,16 +183,48 @@ mod tests {
                 is_large,
                 "{name}"
             );
-            let (answer, judged) = Examiner::new().examine(&job, answer).await;
+            let (answer, judged) = examine(&job, answer).await;
             assert_eq!((&answer.body[..], judged), (&expected[..], Ok(())), "{name}");
             assert!(
                 answer.headers.map().is_empty() && answer.transfer_codings.is_empty(),
                 "{name}"
             );
         }
-        let (_, judged) = Examiner::new()
-            .examine(&job, answer(gzip(&[b' '; 9 << 20]), true))
-            .await;
+        let (_, judged) = examine(&job, answer(gzip(&[b' '; 9 << 20]), true)).await;
         assert_eq!(judged.unwrap_err().kind, ErrorKind::BodyTooLarge);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_unfolds_waits_for_memory_and_comes_to_its_end() {
+        let (memory, examiner) = (Memory::new(5 << 20), Arc::new(Examiner::new()));
+        let job = job();
+        let body = [b"\"".to_vec(), vec![b'x'; 4 << 20], b"\"".to_vec()].concat();
+        memory.add_records(5 << 20);
+        let mut tasks = tokio::task::JoinSet::new();
+        for _ in 0..5 {
+            let (memory, examiner, job) = (memory.clone(), Arc::clone(&examiner), Arc::clone(&job));
+            let answer = answer(gzip(&body), true);
+            tasks.spawn(async move {
+                let (answer, judged) = examiner.examine(&job, &memory, &Drain::default(), answer).await;
+                (answer.body.len(), judged)
+            });
+        }
+        while !memory.is_short() {
+            tokio::task::yield_now().await;
+        }
+        memory.remove_records(5 << 20);
+        while let Some(done) = tasks.join_next().await {
+            assert_eq!(done.unwrap(), (body.len(), Ok(())));
+        }
+        // Where the crawl is ended nobody waits, whatever is taken.
+        memory.add_records(5 << 20);
+        let drain = Drain::default();
+        drain.cancel();
+        let (answer, _) = examiner
+            .examine(&job, &memory, &drain, answer(gzip(&body), true))
+            .await;
+        assert_eq!(answer.body.len(), body.len());
+        drop(answer);
+        assert!(!memory.is_short());
     }
 }

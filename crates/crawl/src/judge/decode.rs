@@ -7,11 +7,16 @@ use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING};
 use v6kit_model::{Answer, ErrorKind, Fault, TransferCoding};
 
+use super::unfolded::Unfolded;
+
 /// The largest window that a zstd frame may ask for: 8 MiB (RFC 9659).
 const ZSTD_WINDOW_LOG: u32 = 23;
 
 /// Codings one upon the other that are undone. Each costs time and memory that the site does not spend; curl takes 5.
 const MOST_CODINGS: usize = 5;
+
+/// What is unfolded at first, in bytes.
+const PIECE: usize = 64 << 10;
 
 /// What servers write for no coding: words for none, character sets, and the framing of uploads to object stores.
 const NO_CODING: [&str; 12] = [
@@ -29,12 +34,15 @@ const NO_CODING: [&str; 12] = [
     "aws-chunked",
 ];
 
+/// Is told how many bytes there are in memory with the next piece of what a body unfolds to, and may wait for them.
+pub(crate) type Room<'a> = &'a mut dyn FnMut(usize);
+
 /// Replaces a coded body by what it stands for, and takes away the headers that spoke of the coding.
 ///
 /// # Errors
 /// [`ErrorKind::Decode`] when it is damaged, [`ErrorKind::Coding`] when it is coded in a way that was not asked for, or
 /// too often, [`ErrorKind::BodyTooLarge`] when it unfolds beyond `max_body`.
-pub(crate) fn decode(answer: &mut Answer, max_body: u64) -> Result<(), Fault> {
+pub(crate) fn decode(answer: &mut Answer, max_body: u64, room: Room<'_>) -> Result<(), Fault> {
     if answer.headers.get(&CONTENT_ENCODING).is_none() || answer.body.is_empty() {
         return Ok(());
     }
@@ -46,8 +54,10 @@ pub(crate) fn decode(answer: &mut Answer, max_body: u64) -> Result<(), Fault> {
         );
         return Err(Fault::new(ErrorKind::Coding, message));
     }
+    let mut before = 0;
     for coding in codings.iter().rev() {
-        answer.body = undo(coding, &answer.body, max_body)?;
+        answer.body = undo(coding, &answer.body, max_body, &mut |bytes| room(before + bytes))?;
+        before = answer.body.len();
     }
     for header in [CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING] {
         answer.headers.remove(&header);
@@ -59,17 +69,19 @@ pub(crate) fn decode(answer: &mut Answer, max_body: u64) -> Result<(), Fault> {
 ///
 /// # Errors
 /// [`ErrorKind::Decode`] when it is damaged, [`ErrorKind::BodyTooLarge`] when it unfolds beyond `max_body`.
-pub(crate) fn undo_transfer(answer: &mut Answer, max_body: u64) -> Result<(), Fault> {
+pub(crate) fn undo_transfer(answer: &mut Answer, max_body: u64, room: Room<'_>) -> Result<(), Fault> {
+    let mut before = 0;
     while let Some(coding) = answer.transfer_codings.pop() {
         let coding = match coding {
             TransferCoding::Gzip => "gzip",
             TransferCoding::Deflate => "deflate",
         };
-        let decoded = undo(coding, &answer.body, max_body);
+        let decoded = undo(coding, &answer.body, max_body, &mut |bytes| room(before + bytes));
         if decoded.is_err() {
             answer.body = Bytes::new();
         }
         answer.body = decoded?;
+        before = answer.body.len();
     }
     Ok(())
 }
@@ -86,14 +98,14 @@ fn codings(headers: &HeaderMap) -> Vec<String> {
         .collect()
 }
 
-fn undo(coding: &str, body: &[u8], max_body: u64) -> Result<Bytes, Fault> {
+fn undo(coding: &str, body: &[u8], max_body: u64, room: Room<'_>) -> Result<Bytes, Fault> {
     let decoded = match coding {
-        "gzip" | "x-gzip" => members(body, max_body),
+        "gzip" | "x-gzip" => members(body, max_body, room),
         // Some servers send the bare deflate data that the name suggests instead of zlib's.
-        "deflate" if is_zlib(body) => read(flate2::read::ZlibDecoder::new(body), max_body),
-        "deflate" => read(flate2::read::DeflateDecoder::new(body), max_body),
-        "br" => read(brotli_decompressor::Decompressor::new(body, 4096), max_body),
-        "zstd" => zstd_reader(body).and_then(|reader| read(reader, max_body)),
+        "deflate" if is_zlib(body) => read(flate2::read::ZlibDecoder::new(body), max_body, room),
+        "deflate" => read(flate2::read::DeflateDecoder::new(body), max_body, room),
+        "br" => read(brotli_decompressor::Decompressor::new(body, 4096), max_body, room),
+        "zstd" => zstd_reader(body).and_then(|reader| read(reader, max_body, room)),
         other => {
             return Err(Fault::new(
                 ErrorKind::Coding,
@@ -116,18 +128,16 @@ fn undo(coding: &str, body: &[u8], max_body: u64) -> Result<Bytes, Fault> {
 
 /// The members of a gzip file (RFC 1952 section 2.2). What stands behind the last one and is no member, such as zeros
 /// or a line break, is no part of it, as gzip(1) and curl have it.
-fn members(body: &[u8], limit: u64) -> io::Result<Option<Bytes>> {
-    let (mut decoded, mut rest) = (Vec::new(), body);
+fn members(body: &[u8], limit: u64, room: Room<'_>) -> io::Result<Option<Bytes>> {
+    let (mut decoded, mut rest) = (Unfolded::default(), body);
     loop {
         let mut member = flate2::bufread::GzDecoder::new(rest);
-        let room = (limit + 1).saturating_sub(decoded.len() as u64);
-        (&mut member).take(room).read_to_end(&mut decoded)?;
-        if decoded.len() as u64 > limit {
+        if !read_into(&mut decoded, &mut member, limit, room)? {
             return Ok(None);
         }
         rest = member.into_inner();
         if !rest.starts_with(&[0x1f, 0x8b]) {
-            return Ok(Some(decoded.into()));
+            return Ok(Some(decoded.into_bytes()));
         }
     }
 }
@@ -144,10 +154,27 @@ fn zstd_reader(body: &[u8]) -> io::Result<impl Read> {
 }
 
 /// All of `reader`, or `None` when there is more than `limit`.
-fn read(reader: impl Read, limit: u64) -> io::Result<Option<Bytes>> {
-    let mut decoded = Vec::new();
-    reader.take(limit.saturating_add(1)).read_to_end(&mut decoded)?;
-    Ok((decoded.len() as u64 <= limit).then(|| decoded.into()))
+fn read(mut reader: impl Read, limit: u64, room: Room<'_>) -> io::Result<Option<Bytes>> {
+    let mut decoded = Unfolded::default();
+    let is_whole = read_into(&mut decoded, &mut reader, limit, room)?;
+    Ok(is_whole.then(|| decoded.into_bytes()))
+}
+
+/// Appends what `reader` holds to `decoded`, and says whether that is all, with which there are no more than `limit`.
+fn read_into(decoded: &mut Unfolded, reader: &mut impl Read, limit: u64, room: Room<'_>) -> io::Result<bool> {
+    let most = usize::try_from(limit.saturating_add(1)).unwrap_or(usize::MAX);
+    loop {
+        // It doubles, and goes no further than it has to.
+        let piece = decoded.len().max(PIECE).min(most - decoded.len());
+        room(decoded.len() + piece);
+        let read = decoded.fill(reader, piece, most)?;
+        if decoded.len() == most {
+            return Ok(false);
+        }
+        if read < piece {
+            return Ok(true);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -208,7 +235,7 @@ mod tests {
             ("gzip", [&gzip(TEXT)[..], b"\r\n<!-- -->"].concat()),
         ] {
             let mut answer = answer(coding, body);
-            decode(&mut answer, 1000).unwrap();
+            decode(&mut answer, 1000, &mut |_| {}).unwrap();
             assert_eq!(&answer.body[..], TEXT, "{coding}");
             assert!(answer.headers.map().is_empty(), "{coding}");
         }
@@ -218,12 +245,12 @@ mod tests {
     fn codings_of_the_connection_are_undone_below_those_of_the_content() {
         let mut answer = answer("zstd", deflate(&gzip(&zstd::encode_all(TEXT, 3).unwrap())));
         answer.transfer_codings = vec![TransferCoding::Gzip, TransferCoding::Deflate];
-        undo_transfer(&mut answer, 1000).unwrap();
-        decode(&mut answer, 1000).unwrap();
+        undo_transfer(&mut answer, 1000, &mut |_| {}).unwrap();
+        decode(&mut answer, 1000, &mut |_| {}).unwrap();
         assert_eq!(&answer.body[..], TEXT);
         answer.transfer_codings = vec![TransferCoding::Gzip];
         assert_eq!(
-            undo_transfer(&mut answer, 1000).unwrap_err().kind,
+            undo_transfer(&mut answer, 1000, &mut |_| {}).unwrap_err().kind,
             ErrorKind::Decode
         );
         assert!(answer.body.is_empty(), "what cannot be undone is no data");
@@ -234,17 +261,39 @@ mod tests {
         let mut cut = gzip(TEXT);
         cut.truncate(12);
         assert_eq!(
-            decode(&mut answer("gzip", cut), 1000).unwrap_err().kind,
+            decode(&mut answer("gzip", cut), 1000, &mut |_| {})
+                .unwrap_err()
+                .kind,
             ErrorKind::Decode
         );
         for coding in ["rot13", &["gzip"; 6].join(",")] {
-            let fault = decode(&mut answer(coding, TEXT.to_vec()), 1000).unwrap_err();
+            let fault = decode(&mut answer(coding, TEXT.to_vec()), 1000, &mut |_| {}).unwrap_err();
             assert_eq!(fault.kind, ErrorKind::Coding, "{coding}");
         }
         let bomb = gzip(&vec![0; 10_000_000]);
         assert_eq!(
-            decode(&mut answer("gzip", bomb), 1_000_000).unwrap_err().kind,
+            decode(&mut answer("gzip", bomb), 1_000_000, &mut |_| {})
+                .unwrap_err()
+                .kind,
             ErrorKind::BodyTooLarge
         );
+    }
+
+    #[test]
+    fn room_is_asked_for_before_it_is_taken() {
+        let body = vec![b'x'; 3_000_000];
+        for codings in ["gzip", "gzip, gzip"] {
+            let coded = codings.split(',').fold(body.clone(), |body, _| gzip(&body));
+            let (mut answer, mut asked) = (answer(codings, coded), Vec::new());
+            decode(&mut answer, 5_000_000, &mut |bytes| asked.push(bytes)).unwrap();
+            assert_eq!(answer.body, body);
+            assert!(asked.iter().any(|bytes| *bytes >= body.len()), "{asked:?}");
+            assert!(
+                asked.iter().all(|bytes| *bytes <= 2 * body.len() + PIECE),
+                "{asked:?}"
+            );
+            // Not all at once: a bomb is waited for as it unfolds.
+            assert!(asked[0] <= PIECE && asked.len() > 4, "{asked:?}");
+        }
     }
 }

@@ -24,6 +24,7 @@ fn hop(url: &str, head: &str, body: &'static str) -> Hop {
             body: body.into(),
             ..Answer::default()
         },
+        is_cut: body == "moved",
         method: Method::POST,
         path: "/go?x=y".to_owned(),
         host: b"h:81".to_vec(),
@@ -199,6 +200,7 @@ fn answers_that_led_elsewhere_are_records_of_their_own_and_no_items() {
         of_each(["http/1.1", "http/1.1", "h2c"])
     );
     assert_eq!(fields("Location: "), ["/a", "/b"]);
+    assert_eq!(fields("WARC-Truncated: "), ["length"]);
     assert_eq!(fields("POST "), ["/go?x=y HTTP/1.1"; 2]);
     assert_eq!(fields("Host: "), ["h:81", "h:81", "h"]);
     assert!(records.contains("Location: /a\r\nContent-Length: 5\r\n\r\nmoved\r\n\r\n"));

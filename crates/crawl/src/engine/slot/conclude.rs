@@ -183,6 +183,9 @@ async fn examine(
         Err(fault) => return (None, Err(fault)),
     };
     shard.latencies.borrow_mut().record(attempt.took);
-    let (answer, judged) = shard.examiner.examine(&shard.job, answer).await;
+    let (answer, judged) = shard
+        .examiner
+        .examine(&shard.job, &shard.memory, &shard.stop.drain, answer)
+        .await;
     (Some(answer), judged)
 }

@@ -21,6 +21,10 @@ use crate::judge::decode::undo_transfer;
 use crate::judge::redirect;
 use crate::site::{Permit, Site};
 
+/// Of the body of an answer that leads elsewhere so many bytes are kept, beside the memory for others: who waits for the
+/// next answer must not keep them from theirs.
+const LARGEST_KEPT: usize = 256 << 10;
+
 /// What goes along from one request to the next.
 pub(super) struct CarriedRequest {
     pub(super) method: Method,
@@ -55,21 +59,31 @@ impl CarriedRequest {
     ) {
         if shard.job.storage.format == Format::Warc {
             // What cannot be undone is kept without a body.
-            let _ = undo_transfer(&mut answer, self.max_body);
-            answer.body = shard.memory.keep(&answer.body);
+            let _ = undo_transfer(&mut answer, self.max_body, &mut |_| {});
             let kept = self.hop(hop, &context.attempt, connection, answer);
             context.hops.push(kept);
         }
     }
 
     /// What became of this request at `hop`.
-    fn hop(&self, hop: &Hop, attempt: &Attempt, connection: &Connection, answer: Answer) -> v6kit_store::Hop {
+    fn hop(
+        &self,
+        hop: &Hop,
+        attempt: &Attempt,
+        connection: &Connection,
+        mut answer: Answer,
+    ) -> v6kit_store::Hop {
+        let length = answer.body.len().min(LARGEST_KEPT);
+        let is_cut = length < answer.body.len();
+        // Not the memory that it was read into.
+        answer.body = Bytes::copy_from_slice(&answer.body[..length]);
         v6kit_store::Hop {
             url: hop.url.to_string(),
             at: attempt.last_at.unwrap_or(attempt.at),
             peer: connection.peer(),
             protocol: connection.protocol(),
             answer,
+            is_cut,
             method: self.method.clone(),
             path: hop.path.clone(),
             host: self.outgoing(&hop.path).host(&hop.site).to_vec(),

@@ -87,9 +87,9 @@ impl Slot {
             site.label(headers);
         }
         let mut answer = self.fetch_robots_file(shard, site, &outgoing).await?;
-        undo_transfer(&mut answer, LARGEST_ROBOTS)
+        undo_transfer(&mut answer, LARGEST_ROBOTS, &mut |_| {})
             .and_then(|()| match shard.job.coding {
-                Coding::Undo => decode(&mut answer, LARGEST_ROBOTS),
+                Coding::Undo => decode(&mut answer, LARGEST_ROBOTS, &mut |_| {}),
                 Coding::Keep => Ok(()),
             })
             .map_err(|fault| Failed::Unreachable(fault, None))?;

@@ -14,10 +14,9 @@ const CONCURRENCY: usize = 100;
 /// The most that `-c auto` tries.
 const MOST_AUTO: usize = 4096;
 
-/// The part of this host's memory that answers and records may take, and the most, in bytes: what a link of
-/// 1 Gbit/s brings in a second.
+/// The part of this host's memory that answers and records may take, and the most, in bytes.
 const MEMORY_SHARE: u64 = 4;
-const MEMORY: u64 = 128 << 20;
+const MEMORY: u64 = 96 << 20;
 
 /// Requests per second that one shard is good for without being busy.
 const RATE_PER_SHARD: f64 = 10_000.0;
@@ -45,7 +44,7 @@ pub(crate) struct SpeedArgs {
     concurrency: Option<Concurrency>,
     /// Bytes that answers and records take at most on their way to the disk, such as 256M
     ///
-    /// [default: a quarter of what this host or its control group has, 128M at most]. Where all is taken, nothing more is read or
+    /// [default: a quarter of what this host or its control group has, 96M at most]. Where all is taken, nothing more is read or
     /// asked for until records are on the disk. An answer that is larger than that comes alone.
     #[arg(long, value_name = "SIZE", value_parser = values::size, hide_short_help = true)]
     memory: Option<u64>,
