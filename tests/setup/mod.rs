@@ -1,12 +1,14 @@
 //! setup, status and teardown on a host of its own, with a peer on the other end of a cable.
 
 mod bars;
+mod callers;
 mod crash;
 mod damage;
 mod firewall;
 mod hanging;
 mod identity;
 mod inside;
+mod line;
 mod logins;
 mod own;
 mod quoting;

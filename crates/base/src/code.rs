@@ -46,7 +46,7 @@ codes! {
     BadValue => "bad-value",
     /// The device is a port of a bridge or bond, which takes the packets before anybody else sees them.
     BridgePort => "bridge-port",
-    /// Another v6kit changes this host at the moment, or hangs.
+    /// Another v6kit changes this host at the moment, or hangs; or programs that `v6kit setup … -- CMD` started still run.
     Busy => "busy",
     /// A control group of this process holds it below what the machine has: processor time (cpu.max), memory (memory.max) or tasks (pids.max). What runs into a ceiling is slowed down or killed without an error of its own.
     Ceiling => "ceiling",

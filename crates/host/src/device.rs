@@ -56,6 +56,7 @@ mod tests {
             mtu: Some(1500),
             port_of: None,
             is_in_vrf: false,
+            kind: crate::netlink::LinkKind::Other,
         };
         let links = [link(2, "ens18"), link(3, "eth1")];
         assert_eq!(Device::find("eth1", Some(2), &links), Device::Present);

@@ -12,6 +12,7 @@ pub use self::journal::JournalError;
 pub use self::reading::ReadError;
 use crate::boot::BootError;
 use crate::netlink::NetlinkError;
+use crate::program::Running;
 use crate::state_dir::StateDirError;
 use crate::summary::SummaryError;
 use crate::system::ResourceError;
@@ -125,6 +126,14 @@ pub enum HostError {
     /// What shall be at the next boot.
     #[error(transparent)]
     Boot(#[from] BootError),
+    /// Programs use the prefix, for as long as which it is set up.
+    #[error("{prefix} is in use by {}", named(.running))]
+    InUse {
+        /// The prefix.
+        prefix: v6kit_net::Prefix,
+        /// What runs.
+        running: Vec<Running>,
+    },
     /// The prefix named is not set up.
     #[error("{prefix} is not set up")]
     NotSetUp {
@@ -219,6 +228,16 @@ impl HostError {
     }
 }
 
+/// As many as fit a line.
+fn named(running: &[Running]) -> String {
+    const SHOWN: usize = 3;
+    let mut texts: Vec<String> = running.iter().take(SHOWN).map(ToString::to_string).collect();
+    if running.len() > SHOWN {
+        texts.push(format!("{} more", running.len() - SHOWN));
+    }
+    texts.join(", ")
+}
+
 /// How to come by CAP_NET_ADMIN. Root of a container without it is root already.
 pub(crate) fn privilege_hint(command: &str, is_root: bool) -> String {
     if is_root {
@@ -246,6 +265,7 @@ impl Hint for HostError {
             Self::Summary(error) => error.code(),
             Self::Reading(error) => error.code(),
             Self::Boot(error) => error.code(),
+            Self::InUse { .. } => Code::Busy,
             Self::NotSetUp { .. } => Code::NotSetUp,
         }
     }
@@ -283,6 +303,14 @@ impl Hint for HostError {
             Self::Summary(error) => error.hint(),
             Self::Reading(error) => error.hint(),
             Self::Boot(error) => error.hint(),
+            Self::InUse { running, .. } => Some(format!(
+                "end what uses it, then run this again: `kill {}`; what was set up for a command is undone when it ends",
+                running
+                    .iter()
+                    .map(|process| process.pid.to_string())
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            )),
             Self::NotSetUp { others, .. } if others.is_empty() => Some("nothing is set up here".to_owned()),
             Self::NotSetUp { others, .. } => {
                 let others: Vec<String> = others.iter().map(ToString::to_string).collect();

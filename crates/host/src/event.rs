@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use v6kit_net::Prefix;
 
 use crate::place::Place;
+use crate::program::Program;
 use crate::resource::{Resource, Want};
 use crate::value::Value;
 
@@ -66,6 +67,31 @@ pub(crate) enum Event {
         /// The prefix.
         prefix: Prefix,
     },
+    /// A program is about to use a prefix.
+    Entered {
+        /// The prefix.
+        prefix: Prefix,
+        /// Who.
+        program: Program,
+    },
+    /// It does not any more, nor does what it started.
+    Left {
+        /// The prefix.
+        prefix: Prefix,
+        /// Who.
+        program: Program,
+    },
+}
+
+impl Event {
+    /// The first format of the journal that has it.
+    pub(crate) fn format(&self) -> u32 {
+        match self {
+            Self::Entered { .. } | Self::Left { .. } => 3,
+            Self::Ready(ready) if ready.for_programs => 3,
+            _ => 2,
+        }
+    }
 }
 
 /// A prefix that is set up.
@@ -88,6 +114,9 @@ pub(crate) struct Ready {
     /// The steps that could not be done.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) left_out: Vec<String>,
+    /// Whether it is undone when the last program that uses it has ended.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) for_programs: bool,
 }
 
 /// Something that was as wanted before setup came, and is therefore never undone.

@@ -19,8 +19,8 @@ use crate::system::System;
 /// The file in the state directory: one JSON object a line.
 const FILE: &str = "journal.jsonl";
 
-/// The format of the lines. Those of format 1 do not say theirs.
-const VERSION: u32 = 2;
+/// The latest format of lines. Each is written in the first that has its event; those of format 1 do not say theirs.
+const VERSION: u32 = 3;
 
 /// A line as it is written.
 #[derive(Serialize)]
@@ -168,7 +168,7 @@ impl Journal {
 
     fn write(&mut self, line: &Line) -> io::Result<()> {
         let mut text = serde_json::to_vec(&Written {
-            version: VERSION,
+            version: line.event.format(),
             line,
         })?;
         text.push(b'\n');
@@ -316,6 +316,7 @@ mod tests {
             index: None,
             logins: None,
             left_out: Vec::new(),
+            for_programs: false,
             route_device: "lo".to_owned(),
             met: Vec::new(),
         })
@@ -381,14 +382,14 @@ mod tests {
         let old = Journal::read(dir.path(), here()).unwrap();
         assert_eq!(old.state().setups().count(), 1);
         // Whatever else a later format changes.
-        fs::write(&path, format!("{text}{{\"version\":3,\"entry\":[]}}\n")).unwrap();
+        fs::write(&path, format!("{text}{{\"version\":4,\"entry\":[]}}\n")).unwrap();
         let error = Journal::read(dir.path(), here()).unwrap_err();
         assert!(
             matches!(
                 error,
                 JournalError::OtherVersion {
                     known: VERSION,
-                    version: 3,
+                    version: 4,
                     ..
                 }
             ),

@@ -25,9 +25,11 @@ mod logins;
 mod namespace;
 mod netlink;
 mod nft;
+mod offer;
 mod place;
 mod plan;
 mod ports;
+mod program;
 mod reading;
 mod report;
 mod reserved;
@@ -55,16 +57,18 @@ pub use doctor::{
 pub use error::{FailureKind, HostError, JournalError, ReadError};
 pub use exposure::exposure;
 pub use netlink::NetlinkError;
+pub use offer::{Looks, Offer, offers};
+pub use program::{Program, Running};
 pub use report::{
     Kept, SetupReport, SetupState, SetupStep, StatusReport, StatusState, StatusStep, TeardownReport,
     TeardownState, TeardownStep,
 };
 pub use reserved::reserved_addresses;
-pub use setup::{dry_run, setup};
+pub use setup::{Entry, dry_run, enter, leave, setup};
 pub use state_dir::StateDirError;
 pub use status::status;
 pub use summary::{SetUp, Summary, SummaryError};
 pub use system::ResourceError;
 pub use teardown::{Teardown, teardown};
 pub use uplink::{Uplink, addressed, device_of, uplinks};
-pub use wanted::{Conntrack, CutOff, Inbound, Purpose, Wanted};
+pub use wanted::{Conntrack, CutOff, Inbound, Purpose, Span, Wanted};

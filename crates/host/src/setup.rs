@@ -1,6 +1,8 @@
 //! Setup: facts, plan, steps; everything undone when what is essential fails.
 
 mod attempt;
+mod programs;
+mod told;
 
 use std::io;
 use std::path::Path;
@@ -8,6 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use v6kit_net::{Hint, chain};
 
+use self::programs::found;
+pub use self::programs::{Entry, enter, leave};
+use self::told::{in_conflict, look_again_at_logins, planned, preview, refusal};
 use crate::change::{ChangeError, Ledger, Release, hold};
 use crate::delivery::RouteTable;
 use crate::error::{HostError, privilege_hint};
@@ -16,6 +21,7 @@ use crate::facts::Facts;
 use crate::journal::Journal;
 use crate::logins::Logins;
 use crate::plan::{Action, Importance, Plan, Step, plan};
+use crate::program::Program;
 use crate::report::{SetupReport, SetupState, SetupStep};
 use crate::resource::{Resource, Want};
 use crate::state::HoldKey;
@@ -23,7 +29,7 @@ use crate::state_dir::{self, StateDir, StateDirError};
 use crate::system::System;
 use crate::trial::Trial;
 use crate::undo::tidy_up;
-use crate::wanted::Wanted;
+use crate::wanted::{Span, Wanted};
 
 /// Says what [`setup`] would do as root. Changes nothing and needs no privileges; only the firewall
 /// cannot be seen without.
@@ -61,6 +67,18 @@ pub async fn dry_run(wanted: &Wanted, state_dir: &Path) -> Result<SetupReport, H
 /// # Errors
 /// [`HostError`]. Nothing is left changed then.
 pub async fn setup(wanted: &Wanted, state_dir: &Path, stop: &AtomicBool) -> Result<SetupReport, HostError> {
+    set_up(wanted, state_dir, stop, None)
+        .await
+        .map(|(report, _)| report)
+}
+
+/// [`setup`], or for a `program` as long as it runs, with what was there for it.
+async fn set_up(
+    wanted: &Wanted,
+    state_dir: &Path,
+    stop: &AtomicBool,
+    program: Option<Program>,
+) -> Result<(SetupReport, Entry), HostError> {
     let system = System::open()?;
     // What cannot work is told before anything is written, the state directory included.
     let facts = Facts::gather(&system, wanted.prefix).await?;
@@ -70,8 +88,10 @@ pub async fn setup(wanted: &Wanted, state_dir: &Path, stop: &AtomicBool) -> Resu
         return Err(HostError::not_privileged("change routes", "setup"));
     }
     state_dir::check(state_dir)?;
-    if let Some(report) = refusal(&first, wanted)? {
-        return Ok(report);
+    let is_used_as_found =
+        program.is_some() && found(journal.state(), journal.place(), wanted.prefix) != Entry::SetUp;
+    if !is_used_as_found && let Some(report) = refusal(&first, wanted)? {
+        return Ok((report, Entry::SetUp));
     }
 
     let dir = StateDir::make(state_dir).await?;
@@ -80,6 +100,8 @@ pub async fn setup(wanted: &Wanted, state_dir: &Path, stop: &AtomicBool) -> Resu
         ledger: Ledger { system, journal },
         wanted,
         stop,
+        program,
+        entry: Entry::SetUp,
         made: Vec::new(),
         met: Vec::new(),
         steps: Vec::new(),
@@ -87,24 +109,13 @@ pub async fn setup(wanted: &Wanted, state_dir: &Path, stop: &AtomicBool) -> Resu
     let outcome = run.carry_out(&dir).await;
     if outcome.is_err() {
         run.roll_back().await;
+        run.not_entered();
     }
     let tidied = tidy_up(&mut run.ledger.journal, &dir);
     // Why it failed matters more than what failed after that.
-    let remarks = outcome?;
+    let report = outcome?;
     tidied?;
-    Ok(SetupReport {
-        changed: run
-            .steps
-            .iter()
-            .filter(|step| step.state == SetupState::Changed)
-            .count(),
-        steps: run.steps,
-        prefix: wanted.prefix,
-        device: wanted.device.clone(),
-        dry_run: false,
-        blocked_by: None,
-        remarks,
-    })
+    Ok((report, run.entry))
 }
 
 /// A setup under way.
@@ -112,6 +123,10 @@ struct Run<'a> {
     ledger: Ledger,
     wanted: &'a Wanted,
     stop: &'a AtomicBool,
+    /// For which it is set up; until teardown where there is none.
+    program: Option<Program>,
+    /// What was there for it.
+    entry: Entry,
     /// What was changed, with what this prefix wanted of it before.
     made: Vec<(HoldKey, Option<Want>)>,
     met: Vec<Met>,
@@ -119,10 +134,15 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Every step, then the summary. Returns the remarks.
-    async fn carry_out(&mut self, dir: &StateDir) -> Result<Vec<String>, HostError> {
+    /// Every step, then the summary.
+    async fn carry_out(&mut self, dir: &StateDir) -> Result<SetupReport, HostError> {
         let mut remarks = self.finish_earlier_runs().await?;
+        remarks.extend(self.undo_abandoned().await);
         let plan = self.plan().await?;
+        if let Some(mut as_found) = self.enter(&plan)? {
+            as_found.remarks.splice(0..0, remarks);
+            return Ok(as_found);
+        }
         let (moved, unwanted) = self.not_wanted_any_more(&plan);
         self.let_go(unwanted).await?;
         for step in &plan.steps {
@@ -147,7 +167,16 @@ impl Run<'_> {
             return Err(error.into());
         }
         remarks.extend(plan.remarks);
-        Ok(remarks)
+        let is_changed = |step: &&SetupStep| step.state == SetupState::Changed;
+        Ok(SetupReport {
+            changed: self.steps.iter().filter(is_changed).count(),
+            steps: std::mem::take(&mut self.steps),
+            prefix: self.wanted.prefix,
+            device: self.wanted.device.clone(),
+            dry_run: false,
+            blocked_by: None,
+            remarks,
+        })
     }
 
     async fn plan(&self) -> Result<Plan, HostError> {
@@ -334,6 +363,9 @@ impl Run<'_> {
     async fn announce(&mut self, login_limit: u64) -> Result<(), HostError> {
         let links = self.ledger.system.netlink.links().await?;
         let skipped = self.steps.iter().filter(|step| step.state == SetupState::Skipped);
+        // What was to last, and was set up anew after a boot, still is.
+        let was_lasting = self.ledger.journal.state().is_lasting(self.wanted.prefix);
+        let is_lasting = was_lasting || self.wanted.span == Span::Lasting;
         let ready = Ready {
             prefix: self.wanted.prefix,
             device: self.wanted.device.clone(),
@@ -342,7 +374,8 @@ impl Run<'_> {
                 .find(|link| link.name == self.wanted.device)
                 .map(|link| link.index),
             route_device: self.wanted.route_device.clone(),
-            logins: Logins::are_limited().then_some(login_limit),
+            logins: (is_lasting && Logins::are_limited()).then_some(login_limit),
+            for_programs: !is_lasting,
             left_out: skipped.map(|step| step.id.clone()).collect(),
             met: std::mem::take(&mut self.met),
         };
@@ -370,125 +403,5 @@ impl Run<'_> {
                 );
             }
         }
-    }
-}
-
-/// Whether the plan cannot be carried out: an error where the host forbids it, a report where something
-/// else stands against it.
-fn refusal(plan: &Plan, wanted: &Wanted) -> Result<Option<SetupReport>, HostError> {
-    for step in plan
-        .steps
-        .iter()
-        .filter(|s| s.importance == Importance::Essential)
-    {
-        match &step.action {
-            Action::Skip { why, hint, .. } => {
-                return Err(HostError::Impossible {
-                    reason: format!("{} cannot be set: {why}", step.id),
-                    hint: hint.clone(),
-                });
-            }
-            Action::Conflict { .. } => {
-                let mut report = preview(plan, wanted);
-                report.dry_run = false;
-                report.changed = 0;
-                report.blocked_by = Some(step.id.clone());
-                for other in report
-                    .steps
-                    .iter_mut()
-                    .filter(|other| other.state == SetupState::Changed)
-                {
-                    other.state = SetupState::Skipped;
-                    other.after.clone_from(&other.before);
-                    other.reason = format!("not done, because `{}` cannot be", step.id);
-                }
-                return Ok(Some(report));
-            }
-            Action::Change { .. } | Action::Keep { .. } | Action::Partly { .. } => {}
-        }
-    }
-    Ok(None)
-}
-
-/// What logins get now that the file is written, as pam_limits reads it.
-fn look_again_at_logins(login_limit: u64, report: &mut SetupStep) -> Result<(), HostError> {
-    let found = Logins::obstacle_now(login_limit).map_err(HostError::facts("/etc/security"))?;
-    if let Some(obstacle) = found {
-        *report = in_conflict(report.clone(), &obstacle.why, &obstacle.hint);
-    }
-    Ok(())
-}
-
-fn in_conflict(report: SetupStep, why: &str, hint: &str) -> SetupStep {
-    SetupStep {
-        state: SetupState::Conflict,
-        reason: why.to_owned(),
-        hint: Some(hint.to_owned()),
-        ..report
-    }
-}
-
-fn preview(plan: &Plan, wanted: &Wanted) -> SetupReport {
-    let steps: Vec<SetupStep> = plan.steps.iter().map(planned).collect();
-    SetupReport {
-        changed: steps
-            .iter()
-            .filter(|step| step.state == SetupState::Changed)
-            .count(),
-        steps,
-        prefix: wanted.prefix,
-        device: wanted.device.clone(),
-        dry_run: true,
-        blocked_by: None,
-        remarks: plan.remarks.clone(),
-    }
-}
-
-/// A step as it is planned.
-fn planned(step: &Step) -> SetupStep {
-    let (state, before, after, reason, hint) = match &step.action {
-        Action::Change { before, after, .. } => (
-            SetupState::Changed,
-            before.clone(),
-            after.clone(),
-            &step.reason,
-            None,
-        ),
-        Action::Keep { value, .. } => (
-            SetupState::Unchanged,
-            value.clone(),
-            value.clone(),
-            &step.reason,
-            None,
-        ),
-        Action::Skip { value, why, hint } => (
-            SetupState::Skipped,
-            value.clone(),
-            value.clone(),
-            why,
-            Some(hint.clone()),
-        ),
-        Action::Conflict { value, why, hint } => (
-            SetupState::Conflict,
-            value.clone(),
-            value.clone(),
-            why,
-            Some(hint.clone()),
-        ),
-        Action::Partly { action, why, hint } => {
-            let inner = Step {
-                action: (**action).clone(),
-                ..step.clone()
-            };
-            return in_conflict(planned(&inner), why, hint);
-        }
-    };
-    SetupStep {
-        id: step.id.clone(),
-        state,
-        before,
-        after,
-        reason: reason.clone(),
-        hint,
     }
 }

@@ -4,6 +4,7 @@ use v6kit_net::Prefix;
 
 use crate::event::{Event, Line, Ready};
 use crate::place::Place;
+use crate::program::{Program, Running};
 use crate::resource::{Resource, Want};
 use crate::summary::{SetUp, Summary};
 use crate::value::Value;
@@ -14,6 +15,8 @@ pub(crate) struct State {
     held: Vec<Held>,
     /// The latest last.
     setups: Vec<(Place, Ready)>,
+    /// The programs that use a prefix, or did when they were last heard of.
+    programs: Vec<(Place, Prefix, Program)>,
     /// Events so far, to tell older holds from newer ones.
     clock: usize,
 }
@@ -116,7 +119,7 @@ impl Held {
 impl State {
     /// Nothing held, nothing set up.
     pub(crate) fn is_empty(&self) -> bool {
-        self.held.is_empty() && self.setups.is_empty()
+        self.held.is_empty() && self.setups.is_empty() && self.programs.is_empty()
     }
 
     /// What other commands may know of it.
@@ -130,6 +133,7 @@ impl State {
                 device_index: ready.index,
                 route_device: ready.route_device.clone(),
                 boot_id: place.boot_id.clone(),
+                for_programs: ready.for_programs,
             })
             .collect();
         Summary {
@@ -161,6 +165,40 @@ impl State {
                 prefixes.push(key.prefix);
             }
         }
+        for (_, prefix, _) in &self.programs {
+            if !prefixes.contains(prefix) {
+                prefixes.push(*prefix);
+            }
+        }
+        prefixes
+    }
+
+    /// The programs that were said to use `prefix`, and where each was.
+    pub(crate) fn programs(&self, prefix: Prefix) -> impl Iterator<Item = (&Place, Program)> {
+        let of_prefix = self.programs.iter().filter(move |(_, used, _)| *used == prefix);
+        of_prefix.map(|(place, _, program)| (place, *program))
+    }
+
+    /// What runs of the programs that use `prefix`.
+    pub(crate) fn running(&self, prefix: Prefix, here: &Place) -> Vec<Running> {
+        self.programs(prefix)
+            .flat_map(|(place, program)| program.running(place, here))
+            .collect()
+    }
+
+    /// Whether somebody set `prefix` up for longer than a program runs.
+    pub(crate) fn is_lasting(&self, prefix: Prefix) -> bool {
+        self.setup(prefix).is_some_and(|ready| !ready.for_programs)
+    }
+
+    /// The prefixes that were set up for programs none of which runs any more.
+    pub(crate) fn abandoned(&self, here: &Place) -> Vec<Prefix> {
+        let mut prefixes = self.prefixes();
+        prefixes.retain(|prefix| {
+            let is_for_programs = self.setup(*prefix).is_some_and(|ready| ready.for_programs)
+                || self.setup(*prefix).is_none() && self.programs(*prefix).next().is_some();
+            is_for_programs && self.running(*prefix, here).is_empty()
+        });
         prefixes
     }
 
@@ -280,7 +318,17 @@ impl State {
                 self.setups.retain(|(_, setup)| setup.prefix != ready.prefix);
                 self.setups.push((line.place.clone(), ready.clone()));
             }
-            Event::Gone { prefix } => self.setups.retain(|(_, setup)| setup.prefix != *prefix),
+            Event::Gone { prefix } => {
+                self.setups.retain(|(_, setup)| setup.prefix != *prefix);
+                self.programs.retain(|(_, used, _)| used != prefix);
+            }
+            Event::Entered { prefix, program } => {
+                self.programs.push((line.place.clone(), *prefix, *program));
+            }
+            Event::Left { prefix, program } => {
+                self.programs
+                    .retain(|(_, used, known)| used != prefix || known != program);
+            }
         }
         self.held.retain(|held| !held.holders.is_empty());
     }

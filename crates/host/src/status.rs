@@ -403,8 +403,35 @@ fn remarks(journal: &Journal, prefixes: &[Prefix]) -> Vec<String> {
             )),
             Some(_) => {}
         }
+        remarks.extend(users(journal, *prefix));
     }
     remarks
+}
+
+/// Whether programs use the prefix, for as long as which it is set up.
+fn users(journal: &Journal, prefix: Prefix) -> Option<String> {
+    let state = journal.state();
+    let running = state.running(prefix, journal.place());
+    let is_for_programs = state.setup(prefix).is_some_and(|ready| ready.for_programs);
+    let named: Vec<String> = running.iter().take(3).map(ToString::to_string).collect();
+    match (running.len(), is_for_programs) {
+        (0, false) => None,
+        (0, true) => Some(format!(
+            "{prefix} was set up for a command that ended without undoing it: `sudo v6kit teardown --prefix {prefix}`"
+        )),
+        (count, _) => {
+            let more = match count - named.len() {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            let until = if is_for_programs {
+                "; when the last has ended, it is undone"
+            } else {
+                ""
+            };
+            Some(format!("{prefix} is in use by {}{more}{until}", named.join(", ")))
+        }
+    }
 }
 
 /// What setup could not do, with what it means now.

@@ -41,6 +41,9 @@ pub struct SetUp {
     pub route_device: String,
     /// /proc/sys/kernel/random/boot_id at the time. After another boot only files are left of it.
     pub boot_id: String,
+    /// Whether it is undone when the last command that uses it has ended.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub for_programs: bool,
 }
 
 /// Why there is no summary to read or write.
@@ -170,6 +173,7 @@ mod tests {
             device_index: Some(2),
             route_device: "lo".to_owned(),
             boot_id: "b".to_owned(),
+            for_programs: false,
         }
     }
 

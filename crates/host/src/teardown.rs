@@ -2,18 +2,16 @@
 
 use std::path::Path;
 
-use v6kit_net::{Hint, Prefix, chain};
+use v6kit_net::Prefix;
 
-use crate::change::{Ledger, Release};
+use crate::change::Ledger;
 use crate::error::HostError;
-use crate::event::Event;
 use crate::facts::may_administer_network;
 use crate::journal::Journal;
-use crate::report::{Kept, TeardownReport, TeardownState, TeardownStep};
-use crate::state::HoldKey;
+use crate::report::TeardownReport;
 use crate::state_dir::StateDir;
 use crate::system::System;
-use crate::undo::{chosen, tidy_up};
+use crate::undo::{chosen, put_back, tidy_up};
 
 /// What was undone, and whether it stands in the journal.
 #[derive(Debug, Default)]
@@ -42,47 +40,17 @@ pub async fn teardown(state_dir: &Path, prefix: Option<Prefix>) -> Result<Teardo
     };
     let journal = Journal::open(dir.path(), &system).await?;
     let prefixes = chosen(&journal.state().prefixes(), prefix)?;
-    let mut ledger = Ledger { system, journal };
-    let mut report = TeardownReport {
-        prefixes,
-        ..TeardownReport::default()
-    };
-    let keys = ledger
-        .journal
-        .state()
-        .holds(|holder| report.prefixes.contains(&holder.prefix));
-    for key in keys {
-        release(&mut ledger, &key, &mut report).await;
-    }
-    // What a killed run left unfinished for other prefixes.
-    let (_, failed) = ledger.settle().await;
-    for (key, error) in failed {
-        let is_told = report
-            .steps
-            .iter()
-            .any(|step| step.id == key.step && step.prefix == key.prefix);
-        if !is_told {
-            report.steps.push(TeardownStep {
-                id: key.step.clone(),
-                state: TeardownState::Failed,
-                prefix: key.prefix,
-                before: None,
-                after: None,
-                reason: Some(chain(&error)),
-                hint: error.hint(),
+    for prefix in &prefixes {
+        let running = journal.state().running(*prefix, journal.place());
+        if !running.is_empty() {
+            return Err(HostError::InUse {
+                prefix: *prefix,
+                running,
             });
         }
     }
-    for prefix in &report.prefixes {
-        let is_held = !ledger
-            .journal
-            .state()
-            .holds(|holder| holder.prefix == *prefix)
-            .is_empty();
-        if !is_held {
-            ledger.journal.note(Event::Gone { prefix: *prefix });
-        }
-    }
+    let mut ledger = Ledger { system, journal };
+    let report = put_back(&mut ledger, prefixes).await;
     let unnoted = tidy_up(&mut ledger.journal, &dir).err();
     Ok(Teardown { report, unnoted })
 }
@@ -94,49 +62,4 @@ async fn open(state_dir: &Path, is_idle: bool) -> Result<Option<StateDir>, HostE
         Err(_) if is_idle => Ok(None),
         Err(error) => Err(error.into()),
     }
-}
-
-async fn release(ledger: &mut Ledger, key: &HoldKey, report: &mut TeardownReport) {
-    let describe = |value| key.resource.describe(value);
-    let step = |state, before, after, reason| TeardownStep {
-        id: key.step.clone(),
-        state,
-        prefix: key.prefix,
-        before,
-        after,
-        reason,
-        hint: None,
-    };
-    let step = match ledger.release(key).await {
-        Ok(Release::Restored { before, after }) => {
-            step(TeardownState::Restored, describe(&before), describe(&after), None)
-        }
-        Ok(Release::AlreadyGone) => step(TeardownState::AlreadyGone, None, None, None),
-        Ok(Release::Kept { value }) => {
-            report.kept.push(Kept {
-                id: key.step.clone(),
-                prefix: key.prefix,
-                value: describe(&value),
-            });
-            return;
-        }
-        Ok(Release::ChangedByOther { found, original }) => {
-            let found_value = found;
-            let found = describe(&found_value);
-            let was = describe(&original).unwrap_or_else(|| "absent".to_owned());
-            let reason = format!("somebody changed it since setup: left alone; before setup it was {was}");
-            TeardownStep {
-                hint: Some(format!(
-                    "if nobody needs it as it is: `{}`",
-                    key.resource.by_hand(&found_value, &original)
-                )),
-                ..step(TeardownState::ChangedByOther, found.clone(), found, Some(reason))
-            }
-        }
-        Err(error) => TeardownStep {
-            hint: error.hint(),
-            ..step(TeardownState::Failed, None, None, Some(chain(&error)))
-        },
-    };
-    report.steps.push(step);
 }

@@ -25,6 +25,17 @@ pub struct Wanted {
     pub session: Option<Ipv6Addr>,
     /// What becomes of the setup where it cuts somebody off.
     pub cut_off: CutOff,
+    /// For how long it is set up.
+    pub span: Span,
+}
+
+/// For how long a host is prepared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Span {
+    /// Until teardown, or the next boot.
+    Lasting,
+    /// As long as a program runs, which gets its limit on open files itself: no file is written.
+    Program,
 }
 
 /// What becomes of a setup that would take packets away from others in the prefix, to whom no route of ours can

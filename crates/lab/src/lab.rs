@@ -86,6 +86,7 @@ impl Lab {
             ("V6KIT_LAB_PREFIX", self.prefix.to_string().into()),
             ("V6KIT_LAB_DEV", wire::DEVICE.into()),
             ("V6KIT_LAB_TARGET", format!("http://[{}]", wire::TARGET).into()),
+            ("V6KIT_ENDPOINT", format!("http://[{}]", wire::TARGET).into()),
             (
                 "V6KIT_LAB_TARGET_TLS",
                 format!("https://[{}]", wire::TARGET).into(),

@@ -11,7 +11,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::command_line;
 use crate::commands;
 use crate::failure::{Exit, Failure};
-use crate::printer::Printer;
+use crate::printer::{Printer, Results};
 
 /// Fetch a very large number of things over IPv6 from one Linux box.
 #[derive(Debug, Parser)]
@@ -96,6 +96,16 @@ pub(crate) enum Command {
     Completions(commands::completions::CompletionsArgs),
 }
 
+impl Command {
+    /// Where its results go: before another program runs, standard output is that program's.
+    pub(crate) fn results(&self) -> Results {
+        match self {
+            Self::Setup(args) if args.is_for_program() => Results::Aside,
+            _ => Results::Output,
+        }
+    }
+}
+
 /// Why there are no arguments to run with.
 #[derive(Debug)]
 pub(crate) enum Stop {
@@ -111,7 +121,13 @@ impl Stop {
         match self {
             // A closed pipe while help is printed is nobody's problem.
             Self::Shown(help) => help.print().map_or(Exit::Failed, |()| Exit::Done).into(),
-            Self::Usage(failure, output) => Printer::new(&output).failure(&failure).into(),
+            Self::Usage(failure, output) => {
+                let results = match failure.exit {
+                    Exit::NotRun => Results::Aside,
+                    _ => Results::Output,
+                };
+                Printer::new(&output).with(results).failure(&failure).into()
+            }
         }
     }
 }
@@ -139,11 +155,23 @@ fn output_of(words: &[OsString]) -> OutputArgs {
     }
 }
 
+/// Whether another program was to run after a setup.
+fn runs_a_command(words: &[OsString]) -> bool {
+    let mut own = words.iter().skip(1).take_while(|word| *word != "--");
+    own.any(|word| word == "setup") && words.iter().any(|word| word == "--")
+}
+
 /// What clap's error about `words` ends in.
 fn stop(error: clap::Error, words: &[OsString]) -> Stop {
     if error.use_stderr() {
         let hint = habit(&error, words).unwrap_or_else(|| help_hint(words));
-        Stop::Usage(usage_failure(&error, &hint), output_of(words))
+        let failure = usage_failure(&error, &hint);
+        let exit = if runs_a_command(words) {
+            Exit::NotRun
+        } else {
+            failure.exit
+        };
+        Stop::Usage(Failure { exit, ..failure }, output_of(words))
     } else {
         Stop::Shown(error)
     }

@@ -27,6 +27,8 @@ pub(crate) enum Exit {
     OutOfService,
     /// Interrupted; can be resumed.
     Interrupted,
+    /// The command of `-- CMD` did not run (env(1)).
+    NotRun,
     /// The status of a command that was run for the user.
     Child(u8),
 }
@@ -41,6 +43,7 @@ impl Exit {
             Self::NotPermitted => 4,
             Self::Refused => 18,
             Self::OutOfService => 75,
+            Self::NotRun => 125,
             Self::Interrupted => 130,
             Self::Child(code) => code,
         }
@@ -55,7 +58,7 @@ impl Exit {
             Self::Refused => Code::SiteRefused,
             Self::OutOfService => Code::OutOfService,
             Self::Interrupted => Code::Interrupted,
-            Self::Done | Self::Failed | Self::Child(_) => Code::System,
+            Self::Done | Self::Failed | Self::NotRun | Self::Child(_) => Code::System,
         }
     }
 

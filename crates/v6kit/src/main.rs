@@ -37,7 +37,7 @@ fn main() -> ExitCode {
         Ok(args) => args,
         Err(stop) => return stop.finish(),
     };
-    let printer = Printer::new(&args.output);
+    let printer = Printer::new(&args.output).with(args.command.results());
     if let Err(error) = hidden {
         printer.warning(format!(
             "who may look at processes can read the password or token on this command line, which cannot be overwritten: {error}; a file or V6KIT_PASSWORD hides it"

@@ -28,8 +28,19 @@ pub(crate) struct Printer {
     form: Form,
     quiet: bool,
     verbose: u8,
+    /// Where results go.
+    results: Results,
     /// Why the first of the results that could not be written was not.
     unwritten: OnceLock<io::Error>,
+}
+
+/// Where results go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Results {
+    /// To standard output.
+    Output,
+    /// To standard error: standard output is another program's.
+    Aside,
 }
 
 /// How the result is printed.
@@ -57,8 +68,14 @@ impl Printer {
             form: if args.json { Form::Json } else { Form::Text },
             quiet: args.quiet,
             verbose: args.verbose,
+            results: Results::Output,
             unwritten: OnceLock::new(),
         }
+    }
+
+    /// The same with results that go to `results`.
+    pub(crate) fn with(self, results: Results) -> Self {
+        Self { results, ..self }
     }
 
     /// How the process ends after `exit`: a result that nobody could read is no success.
@@ -75,6 +92,9 @@ impl Printer {
 
     /// Writes a line of the result.
     fn result(&self, text: &impl Display) {
+        if self.results == Results::Aside {
+            return remark(Severity::Info, text);
+        }
         stderr::settle();
         if let Err(error) = write_line(&mut io::stdout().lock(), text) {
             let _ = self.unwritten.set(error);
@@ -139,7 +159,11 @@ impl Printer {
     /// Rows of the result in aligned columns, in text form only. On a terminal that is too narrow for them, the last
     /// column goes below the others.
     pub(crate) fn table(&self, rows: impl IntoIterator<Item = Vec<String>>) {
-        let width = Term::stdout()
+        let terminal = match self.results {
+            Results::Output => Term::stdout(),
+            Results::Aside => Term::stderr(),
+        };
+        let width = terminal
             .size_checked()
             .map(|(_lines, columns)| usize::from(columns));
         for line in table::lines(rows.into_iter().collect(), width) {
@@ -163,27 +187,40 @@ impl Printer {
     /// Prints a failure and returns its exit code.
     pub(crate) fn failure(&self, failure: &Failure) -> Exit {
         self.json(&serde_json::json!({ "error": failure }));
-        remark(
-            Severity::Error,
-            &format!("{} {}", paint_stderr("error:", Tone::Bad), failure.what),
-        );
-        if let Some(why) = &failure.why {
-            let label = paint_stderr("why:", Tone::Strong);
-            remark(Severity::Error, &runnable(&format!("{label} {why}")));
-        }
-        let hint = match &failure.hint {
-            Some(hint) => with_more(hint, failure.code),
-            None => format!("`v6kit explain {}` says more", failure.code),
-        };
-        let label = paint_stderr("hint:", Tone::Good);
-        remark(Severity::Error, &runnable(&format!("{label} {hint}")));
+        tell(failure);
         failure.exit
+    }
+
+    /// A question on standard error, without the end of a line.
+    pub(crate) fn ask(&self, question: &str) {
+        stderr::write(question);
     }
 
     /// `text` in colour where standard output is a terminal and `NO_COLOR` is not set.
     pub(crate) fn paint(&self, text: impl Display, tone: Tone) -> String {
-        style(tone).for_stdout().apply_to(text).to_string()
+        match self.results {
+            Results::Output => style(tone).for_stdout().apply_to(text).to_string(),
+            Results::Aside => paint_stderr(text.to_string(), tone),
+        }
     }
+}
+
+/// Says on standard error what failed, why, and what to do.
+pub(crate) fn tell(failure: &Failure) {
+    remark(
+        Severity::Error,
+        &format!("{} {}", paint_stderr("error:", Tone::Bad), failure.what),
+    );
+    if let Some(why) = &failure.why {
+        let label = paint_stderr("why:", Tone::Strong);
+        remark(Severity::Error, &runnable(&format!("{label} {why}")));
+    }
+    let hint = match &failure.hint {
+        Some(hint) => with_more(hint, failure.code),
+        None => format!("`v6kit explain {}` says more", failure.code),
+    };
+    let label = paint_stderr("hint:", Tone::Good);
+    remark(Severity::Error, &runnable(&format!("{label} {hint}")));
 }
 
 /// A path that JSON would have to escape is left out of it.

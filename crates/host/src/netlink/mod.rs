@@ -11,7 +11,9 @@ use futures_util::TryStreamExt;
 use ipnet::Ipv6Net;
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
-use netlink_packet_route::link::{InfoPortKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
+use netlink_packet_route::link::{
+    InfoKind, InfoPortKind, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage,
+};
 use rtnetlink::{Handle, IpVersion, RouteMessageBuilder};
 use v6kit_net::{Code, Hint, IPV6_MIN_MTU};
 
@@ -193,6 +195,18 @@ pub(crate) struct Link {
     pub(crate) port_of: Option<u32>,
     /// Whether it is a part of a VRF, in whose table its packets are looked up.
     pub(crate) is_in_vrf: bool,
+    pub(crate) kind: LinkKind,
+}
+
+/// What a device is made for, as far as it matters to the addresses on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LinkKind {
+    /// Its packets travel inside others: a VPN or a tunnel.
+    Tunnel,
+    /// It leads nowhere.
+    Dummy,
+    /// A network.
+    Other,
 }
 
 /// An address and where it is configured.
@@ -204,6 +218,15 @@ pub(crate) struct Address {
     pub(crate) link: u32,
     /// Whether it is a privacy address that another one replaces soon (RFC 8981).
     pub(crate) is_temporary: bool,
+    /// Whether no new connection is to be made from it (RFC 4862, section 5.5.4).
+    pub(crate) is_deprecated: bool,
+}
+
+impl Address {
+    /// Whether it stays as long as the network does.
+    pub(crate) fn is_lasting(&self) -> bool {
+        !self.is_temporary && !self.is_deprecated
+    }
 }
 
 fn link(message: &LinkMessage) -> Option<Link> {
@@ -222,6 +245,7 @@ fn link(message: &LinkMessage) -> Option<Link> {
         }),
         port_of: port_of(message),
         is_in_vrf: has_port_kind(message, |kind| matches!(kind, InfoPortKind::Vrf)),
+        kind: kind(message),
     })
 }
 
@@ -230,6 +254,49 @@ impl Link {
     pub(crate) fn below_ipv6(&self) -> Option<u32> {
         self.mtu.filter(|mtu| *mtu < IPV6_MIN_MTU && !self.is_loopback)
     }
+}
+
+/// Devices without a link layer are tunnels, and some with one (ip-link(8)).
+fn kind(message: &LinkMessage) -> LinkKind {
+    let is_bare = matches!(
+        message.header.link_layer_type,
+        LinkLayerType::None
+            | LinkLayerType::Tunnel6
+            | LinkLayerType::Tunnel
+            | LinkLayerType::Sit
+            | LinkLayerType::Ip6gre
+    );
+    let made_as = infos(message).find_map(|info| match info {
+        LinkInfo::Kind(kind) => Some(kind),
+        _ => None,
+    });
+    match made_as {
+        _ if is_bare => LinkKind::Tunnel,
+        Some(InfoKind::Dummy) => LinkKind::Dummy,
+        Some(
+            InfoKind::Tun
+            | InfoKind::Wireguard
+            | InfoKind::Vxlan
+            | InfoKind::Geneve
+            | InfoKind::GreTap
+            | InfoKind::GreTap6
+            | InfoKind::ErSpan
+            | InfoKind::Ip6ErSpan
+            | InfoKind::Xfrm
+            | InfoKind::Gtp,
+        ) => LinkKind::Tunnel,
+        _ => LinkKind::Other,
+    }
+}
+
+fn infos(message: &LinkMessage) -> impl Iterator<Item = &LinkInfo> {
+    let attributes = message.attributes.iter();
+    attributes
+        .filter_map(|attribute| match attribute {
+            LinkAttribute::LinkInfo(infos) => Some(infos),
+            _ => None,
+        })
+        .flatten()
 }
 
 /// A device in a VRF has a controller too, and keeps its packets.
@@ -250,13 +317,7 @@ fn port_of(message: &LinkMessage) -> Option<u32> {
 }
 
 fn has_port_kind(message: &LinkMessage, is: impl Fn(&InfoPortKind) -> bool) -> bool {
-    let infos = message.attributes.iter().filter_map(|attribute| match attribute {
-        LinkAttribute::LinkInfo(infos) => Some(infos),
-        _ => None,
-    });
-    infos
-        .flatten()
-        .any(|info| matches!(info, LinkInfo::PortKind(kind) if is(kind)))
+    infos(message).any(|info| matches!(info, LinkInfo::PortKind(kind) if is(kind)))
 }
 
 fn address(message: &AddressMessage) -> Option<Address> {
@@ -273,12 +334,14 @@ fn address(message: &AddressMessage) -> Option<Address> {
                 _ => None,
             })
         });
-    let is_temporary = attributes().any(|attribute| {
-        matches!(attribute, AddressAttribute::Flags(flags) if flags.contains(AddressFlags::Secondary))
-    });
+    let has = |wanted| {
+        attributes()
+            .any(|attribute| matches!(attribute, AddressAttribute::Flags(flags) if flags.contains(wanted)))
+    };
     Some(Address {
         net: Ipv6Net::new(address?, message.header.prefix_len).ok()?,
         link: message.header.index,
-        is_temporary,
+        is_temporary: has(AddressFlags::Secondary),
+        is_deprecated: has(AddressFlags::Deprecated),
     })
 }

@@ -120,6 +120,7 @@ mod tests {
             mtu: Some(1500),
             port_of: None,
             is_in_vrf: false,
+            kind: crate::netlink::LinkKind::Other,
         }
     }
 
@@ -128,6 +129,7 @@ mod tests {
             net: net.parse().unwrap(),
             link,
             is_temporary: false,
+            is_deprecated: false,
         }
     }
 

@@ -19,7 +19,7 @@ use crate::resource::{Resource, Want};
 use crate::state::State;
 use crate::sysctl::Access;
 use crate::trial::Trial;
-use crate::wanted::{CutOff, Wanted};
+use crate::wanted::{CutOff, Span, Wanted};
 
 /// What setup will do, in this order.
 #[derive(Debug, Clone, PartialEq)]
@@ -114,7 +114,9 @@ pub(crate) fn plan(facts: &Facts, state: &State, here: &Place, wanted: &Wanted) 
     steps.push(view.route(&neighbours.cut_off)?);
     steps.extend(view.conntrack());
     steps.extend(view.knobs());
-    steps.extend(view.limits());
+    if wanted.span == Span::Lasting {
+        steps.extend(view.limits());
+    }
     let mut remarks = view.remarks();
     if wanted.cut_off == CutOff::Accept {
         remarks.extend(neighbours.cut_off.iter().map(|lost| format!("cut off: {lost}")));

@@ -20,7 +20,7 @@ use crate::nft::ruleset::{Chain, Direction};
 use crate::nft::{InboundRules, Ruleset};
 use crate::sysctl::Sysctl;
 use crate::value::Value;
-use crate::wanted::{Conntrack, Inbound, Purpose};
+use crate::wanted::{Conntrack, Inbound, Purpose, Span};
 
 fn here() -> Place {
     Place {
@@ -43,6 +43,7 @@ fn wanted() -> Wanted {
         purpose: Purpose::Crawl,
         session: None,
         cut_off: CutOff::Refuse,
+        span: Span::Lasting,
     }
 }
 
@@ -112,6 +113,7 @@ fn debian() -> Facts {
                 mtu: Some(1500),
                 port_of: None,
                 is_in_vrf: false,
+                kind: crate::netlink::LinkKind::Other,
             })
             .collect(),
         without_ipv6: Vec::new(),
@@ -144,6 +146,7 @@ fn address(net: &str) -> Address {
         net: net.parse().unwrap(),
         link: 2,
         is_temporary: false,
+        is_deprecated: false,
     }
 }
 

@@ -3,7 +3,8 @@
 
 use std::net::Ipv6Addr;
 
-use super::{Run, planned};
+use super::Run;
+use super::told::planned;
 use crate::addresses::renew_addresses;
 use crate::change::hold;
 use crate::error::HostError;

@@ -92,7 +92,7 @@ enum SnoopingChoice {
 }
 
 /// How many addresses fit a router's table of 1024 with room for others and for a change of half of them.
-const LIVE: NonZeroUsize = NonZeroUsize::new(400).expect("not zero");
+pub(crate) const LIVE: NonZeroUsize = NonZeroUsize::new(400).expect("not zero");
 
 fn loopback(text: &str) -> Result<SocketAddr, BadValue> {
     let address = metrics::address(text)?;
@@ -202,7 +202,7 @@ async fn answer(settings: Settings, metrics: Option<SocketAddr>, printer: &Print
     Ok(Exit::Done)
 }
 
-fn failed(error: &NdpError) -> Failure {
+pub(crate) fn failed(error: &NdpError) -> Failure {
     let exit = match error {
         NdpError::NotPermitted(_) => Exit::NotPermitted,
         NdpError::NoDevice { .. }

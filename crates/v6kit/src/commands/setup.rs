@@ -2,8 +2,10 @@
 
 mod args;
 pub(crate) mod config;
+mod line;
 mod report;
 mod uplink;
+mod which;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -25,9 +27,17 @@ use crate::printer::{Form, Printer, Tone};
 
 pub(crate) fn run(mut args: SetupArgs, printer: &Printer) -> anyhow::Result<Exit> {
     let said = config::said();
+    if args.is_for_program() {
+        args.wish = said;
+        return line::run(args, printer);
+    }
+    args.require_command(&said)?;
     let Some(path) = args.config.clone() else {
         args.wish = said;
         if args.prefix.is_none() {
+            if !args.is_for_server() {
+                return which::list(&args, printer);
+            }
             args.fill_in()?;
         }
         let on_drift = args.on_drift;

@@ -30,7 +30,7 @@ pub(crate) struct VerifyArgs {
     prefix: Option<Prefix>,
     /// A server that answers with the caller's address, as text or JSON; may be given several times, to be
     /// tried in turn; public ones when not given
-    #[arg(long, value_name = "URL", value_parser = endpoint)]
+    #[arg(long, value_name = "URL", env = "V6KIT_ENDPOINT", value_parser = endpoint)]
     endpoint: Vec<Endpoint>,
     /// How many random addresses are tried
     #[arg(long, value_name = "N", default_value = "32")]
@@ -45,6 +45,11 @@ pub(crate) struct VerifyArgs {
     state: StateArgs,
 }
 
+/// Addresses that are tried before a command begins: the server is somebody else's.
+const FEW: NonZeroUsize = NonZeroUsize::new(4).expect("not zero");
+/// For how long a connection may take then.
+const SHORT: Duration = Duration::from_secs(3);
+
 /// More than verify opens at once.
 const FILES: u64 = 2048;
 
@@ -56,34 +61,48 @@ pub(crate) fn run(args: &VerifyArgs, printer: &Printer) -> anyhow::Result<Exit> 
     // Where this fails and the limit is too low, a check says so.
     let _ = v6kit_net::raise_file_limit(FILES);
     let report = block_on::<_, Failure>(async {
-        let settings = VerifySettings {
-            prefix,
-            endpoints: endpoints(args),
-            count: args.count,
-            timeout: args.timeout,
-            device: args.dev.clone(),
-            home: home_of(prefix, args),
-            reserved: v6kit_host::reserved_addresses()
-                .await
-                .map_err(|error| unreadable(&error))?,
-            seed: rand::random(),
-            inbound: v6kit_host::exposure(prefix),
-        };
-        v6kit_verify::verify(&settings)
-            .await
-            .map_err(|error| failure(&error))
+        let mut settings = settings(prefix, &args.endpoint).await?;
+        settings.count = args.count;
+        settings.timeout = args.timeout;
+        settings.device.clone_from(&args.dev);
+        settings.home = home_of(prefix, args);
+        look(&settings).await
     })?;
     printer.json(&report);
     print(&report, printer);
     Ok(if report.ok { Exit::Done } else { Exit::Failed })
 }
 
-fn endpoints(args: &VerifyArgs) -> Vec<Endpoint> {
-    if args.endpoint.is_empty() {
-        Endpoint::public()
-    } else {
-        args.endpoint.clone()
-    }
+async fn settings(prefix: Prefix, endpoints: &[Endpoint]) -> Result<VerifySettings, Failure> {
+    Ok(VerifySettings {
+        prefix,
+        endpoints: match endpoints {
+            [] => Endpoint::public(),
+            named => named.to_vec(),
+        },
+        count: FEW,
+        timeout: SHORT,
+        device: None,
+        home: None,
+        reserved: v6kit_host::reserved_addresses()
+            .await
+            .map_err(|error| unreadable(&error))?,
+        seed: rand::random(),
+        inbound: v6kit_host::exposure(prefix),
+    })
+}
+
+async fn look(settings: &VerifySettings) -> Result<Report, Failure> {
+    v6kit_verify::verify(settings)
+        .await
+        .map_err(|error| failure(&error))
+}
+
+/// What is found with few requests and soon, before a command begins, of a prefix that is set up on `device`.
+pub(crate) async fn of_line(prefix: Prefix, endpoints: &[Endpoint], device: &str) -> Result<Report, Failure> {
+    let mut settings = settings(prefix, endpoints).await?;
+    settings.home = Some(device.to_owned());
+    look(&settings).await
 }
 
 fn prefix_of_last_setup(args: &VerifyArgs) -> Result<Prefix, Failure> {
@@ -152,7 +171,7 @@ fn unreadable(error: &NetlinkError) -> Failure {
     Failure::because(Exit::Failed, "this host's addresses cannot be listed", error)
 }
 
-fn endpoint(text: &str) -> Result<Endpoint, BadValue> {
+pub(crate) fn endpoint(text: &str) -> Result<Endpoint, BadValue> {
     text.parse()
         .map_err(|error: EndpointError| BadValue::from(&error))
 }

@@ -1,13 +1,15 @@
 //! The options of `v6kit setup`.
 
+use std::ffi::OsString;
 use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use ipnet::Ipv6Net;
 use v6kit_host::boot::Wish;
-use v6kit_host::{Conntrack, CutOff, HostError, Inbound, Purpose, Uplink, Wanted};
-use v6kit_net::{Prefix, shell_word};
+use v6kit_host::{Conntrack, CutOff, HostError, Inbound, Program, Purpose, Span, Uplink, Wanted};
+use v6kit_net::Prefix;
+use v6kit_verify::Endpoint;
 
 use super::{config, failure, uplink};
 use crate::args::{BadValue, StateArgs};
@@ -24,10 +26,15 @@ const CONNTRACK_HINT: &str =
     sudo v6kit setup --prefix 2001:db8:1:2::/64 --dev eth0\n  \
     v6kit setup --prefix 2001:db8:1:2::/64 --dev eth0 --for proxy --dry-run\n  \
     sudo v6kit setup --prefix 2001:db8:1:2::/64 --dev eth0 --persist\n  \
-    sudo v6kit setup --for server\n\n\
+    sudo v6kit setup --for server\n  \
+    v6kit setup --prefix 2001:db8:1:2::/64 -- v6kit crawl -i urls.txt -o job\n\n\
+    With `-- CMD` the host is set up for as long as CMD and what it starts run. CMD runs as who called, in\n\
+    this process's place; root is asked for by sudo or doas where it is not there. Everything else that is\n\
+    printed goes to standard error.\n\n\
     Everything is journaled before it is changed; `v6kit teardown` puts it back, also after a kill or\n\
     a crash. Run twice, it changes nothing. Several prefixes may be set up side by side.\n\
-    Exit: 0 done, 1 something stands against a step, 2 wrong usage, 4 not permitted.")]
+    Exit: 0 done, 1 something stands against a step, 2 wrong usage, 4 not permitted. With CMD: 125 where it\n\
+    did not run, 126 where it cannot be run, 127 where it is not there, otherwise its own.")]
 pub(crate) struct SetupArgs {
     /// The prefix that is routed to this host; --for server goes without, for the host's own address
     #[arg(long, value_name = "P", value_parser = crate::args::prefix)]
@@ -53,7 +60,7 @@ pub(crate) struct SetupArgs {
     pub(super) purpose: PurposeArg,
     /// Go on where somebody in the prefix is cut off, to whom no route can lead
     #[arg(long)]
-    yes: bool,
+    pub(super) yes: bool,
     /// Show the plan and change nothing; needs no root
     #[arg(long)]
     pub(super) dry_run: bool,
@@ -66,6 +73,25 @@ pub(crate) struct SetupArgs {
     /// Take options from this TOML file, which may name several prefixes; what is given here wins over it
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
+    /// With CMD: a server that answers with the caller's address, to verify that connections leave from the
+    /// prefix; public ones when not given
+    #[arg(long, value_name = "URL", env = "V6KIT_ENDPOINT", value_parser = crate::commands::verify::endpoint)]
+    pub(super) endpoint: Vec<Endpoint>,
+    /// With CMD: run it without verifying
+    #[arg(long)]
+    pub(super) no_verify: bool,
+    /// With CMD, as root: run it as this user; by default as whoever called sudo, doas or pkexec
+    #[arg(long = "as", value_name = "USER")]
+    pub(super) run_as: Option<String>,
+    /// Sets up for this process.
+    #[arg(long, hide = true, value_name = "PID-START", value_parser = program)]
+    pub(super) for_program: Option<Program>,
+    /// Watches that process.
+    #[arg(long, hide = true, requires = "for_program")]
+    pub(super) watch: bool,
+    /// Run CMD with the prefix set up, and undo that when it has ended; `v6kit` is this program
+    #[arg(last = true, value_name = "CMD", conflicts_with_all = ["persist", "config", "dry_run", "on_drift"])]
+    pub(super) command: Vec<OsString>,
     #[command(flatten)]
     pub(super) state: StateArgs,
     /// What was said about this prefix, on the command line and in a file.
@@ -131,7 +157,41 @@ fn conntrack(text: &str) -> Result<Conntrack, BadValue> {
     }
 }
 
+fn program(text: &str) -> Result<Program, BadValue> {
+    let parsed = text.split_once('-').and_then(|(pid, start)| {
+        Some(Program {
+            pid: pid.parse().ok().filter(|pid| *pid > 0)?,
+            start: start.parse().ok()?,
+        })
+    });
+    parsed.ok_or_else(|| BadValue::new("it is no process", "leave it out: v6kit gives it to itself"))
+}
+
 impl SetupArgs {
+    /// Whether it is for as long as a program runs.
+    pub(crate) fn is_for_program(&self) -> bool {
+        !self.command.is_empty() || self.for_program.is_some()
+    }
+
+    pub(super) fn is_for_server(&self) -> bool {
+        matches!(self.purpose, PurposeArg::Server)
+    }
+
+    /// Options that say something of a command want one.
+    pub(super) fn require_command(&self, said: &Options) -> Result<(), Failure> {
+        let options = [
+            ("--endpoint", said.values("endpoint").is_some()),
+            ("--no-verify", self.no_verify),
+            ("--as", self.run_as.is_some()),
+        ];
+        match options.iter().find(|(_, is_said)| *is_said) {
+            None => Ok(()),
+            Some((option, _)) => Err(Failure::new(Exit::Usage, "wrong usage")
+                .why(format!("{option} is for a command, and none is given"))
+                .hint("put the command behind `--`, or run `v6kit verify` after the setup")),
+        }
+    }
+
     pub(super) fn wanted(&self) -> Wanted {
         Wanted {
             prefix: self.prefix(),
@@ -150,6 +210,11 @@ impl SetupArgs {
             },
             session: session(),
             cut_off: if self.yes { CutOff::Accept } else { CutOff::Refuse },
+            span: if self.is_for_program() {
+                Span::Program
+            } else {
+                Span::Lasting
+            },
         }
     }
 
@@ -170,7 +235,6 @@ impl SetupArgs {
     pub(super) fn fill_in(&mut self) -> Result<(), Failure> {
         const WHAT: &str = "no prefix is given";
         let has_ipv6 = Path::new("/proc/sys/net/ipv6").exists();
-        let is_server = self.needs_no_prefix();
         let found = block_on::<_, Failure>(async {
             let failed = |error: HostError| failure(WHAT, &error);
             let found = match has_ipv6 {
@@ -178,7 +242,7 @@ impl SetupArgs {
                 false => Vec::new(),
             };
             // A server behind no default route is one for its neighbours.
-            if is_server && found.iter().all(|uplink| uplink.addresses.is_empty()) {
+            if found.iter().all(|uplink| uplink.addresses.is_empty()) {
                 return v6kit_host::addressed().await.map_err(failed);
             }
             Ok(found)
@@ -191,21 +255,9 @@ impl SetupArgs {
             .iter()
             .find_map(|uplink| Some((uplink.device.clone(), *uplink.addresses.first()?)));
         let Some((device, address)) = own else {
-            if is_server {
-                self.go_without_prefix();
-                return Ok(());
-            }
-            return Err(Failure::new(Exit::Usage, WHAT)
-                .why("no device of an IPv6 default route has an address that tells one")
-                .hint("give the prefix that is routed to this host, and the device that it arrives on: `v6kit help setup`"));
+            self.go_without_prefix();
+            return Ok(());
         };
-        if !is_server {
-            return Err(Failure::new(Exit::Usage, WHAT).why(uplink::seen(&uplinks)).hint(format!(
-                "the prefix that is routed to this host; where it is that of {device}: `sudo v6kit setup --prefix {} --dev {}`",
-                address.trunc(),
-                shell_word(&device)
-            )));
-        }
         if self.persist {
             return Err(Failure::new(Exit::Usage, WHAT)
                 .why("what is set up at every boot is known by its prefix")
@@ -241,6 +293,9 @@ impl SetupArgs {
 
     pub(super) fn wish(&self, on_drift: Option<OnDriftArg>) -> Wish {
         let wish = self.wish.clone().without(&[
+            "as",
+            "endpoint",
+            "no-verify",
             "config",
             "persist",
             "on-drift",

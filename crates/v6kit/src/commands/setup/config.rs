@@ -228,7 +228,11 @@ mod tests {
         let command = command();
         let mut walked = 0;
         for key in command.get_arguments().filter_map(crate::options::key) {
-            if matches!(key.as_str(), "config" | "persist" | "dry-run" | "on-drift") {
+            let is_of_a_command = matches!(
+                key.as_str(),
+                "endpoint" | "no-verify" | "as" | "for-program" | "watch" | "cmd"
+            );
+            if is_of_a_command || matches!(key.as_str(), "config" | "persist" | "dry-run" | "on-drift") {
                 continue;
             }
             let value = match key.as_str() {

@@ -19,9 +19,7 @@ pub(super) struct Document {
 
 pub(super) fn print(document: &Document, printer: &Printer) -> Result<Exit, Failure> {
     let report = &document.report;
-    let header = ["step", "", "before -> after", "why"].map(|title| printer.paint(title, Tone::Faint));
-    let rows = report.steps.iter().map(|step| row(step, printer));
-    printer.table(std::iter::once(header.to_vec()).chain(rows));
+    printer.table(steps(report, printer));
     for step in &report.steps {
         if let Some(hint) = &step.hint {
             printer.hint(format_args!("{}: {hint}", step.id), Some(Code::NotDone));
@@ -45,6 +43,13 @@ pub(super) fn print(document: &Document, printer: &Printer) -> Result<Exit, Fail
     } else {
         Exit::Done
     })
+}
+
+/// The steps as a table.
+pub(super) fn steps(report: &SetupReport, printer: &Printer) -> Vec<Vec<String>> {
+    let header = ["step", "", "before -> after", "why"].map(|title| printer.paint(title, Tone::Faint));
+    let rows = report.steps.iter().map(|step| row(step, printer));
+    std::iter::once(header.to_vec()).chain(rows).collect()
 }
 
 fn print_at_boot(at_boot: &Persisted, printer: &Printer) -> Result<(), Failure> {
@@ -85,15 +90,24 @@ fn blocked_exit(report: &SetupReport, step: &SetupStep, printer: &Printer) -> Re
     if printer.form() == Form::Json {
         return Ok(Exit::Failed);
     }
+    Err(refused(report, step))
+}
+
+/// Why nothing was changed, where something stands against a step without which nothing works.
+pub(super) fn blocked(report: &SetupReport) -> Option<Failure> {
+    blocking(report).map(|step| refused(report, step))
+}
+
+fn refused(report: &SetupReport, step: &SetupStep) -> Failure {
     let failure = Failure::new(
         Exit::Failed,
         format!("{} was not set up, and nothing was changed", named(report.prefix)),
     )
     .code(Code::NotDone);
-    Err(match &step.hint {
+    match &step.hint {
         Some(hint) => failure.why(&step.reason).hint(hint),
         None => failure.why(&step.reason),
-    })
+    }
 }
 
 fn row(step: &SetupStep, printer: &Printer) -> Vec<String> {
@@ -103,18 +117,22 @@ fn row(step: &SetupStep, printer: &Printer) -> Vec<String> {
         SetupState::Skipped => ("skipped", Tone::Warning),
         SetupState::Conflict => ("conflict", Tone::Bad),
     };
-    let before = shown(step.before.as_deref());
-    let value = if step.state == SetupState::Changed {
-        format!("{before} -> {}", shown(step.after.as_deref()))
-    } else {
-        before
-    };
     vec![
         step.id.clone(),
         printer.paint(word, tone),
-        value,
+        value(step),
         step.reason.clone(),
     ]
+}
+
+/// What it is, and what it becomes.
+pub(super) fn value(step: &SetupStep) -> String {
+    let before = shown(step.before.as_deref());
+    if step.state == SetupState::Changed {
+        format!("{before} -> {}", shown(step.after.as_deref()))
+    } else {
+        before
+    }
 }
 
 /// A value that may be absent or empty.

@@ -2,27 +2,10 @@
 
 use std::path::Path;
 
-use v6kit_host::Uplink;
 use v6kit_net::{Prefix, shell_word};
 
 use super::failure;
 use crate::failure::{Exit, Failure};
-
-/// What uplinks have, for who looks for a prefix.
-pub(super) fn seen(uplinks: &[&Uplink]) -> String {
-    let each: Vec<String> = uplinks
-        .iter()
-        .map(|uplink| {
-            let addresses: Vec<String> = uplink.addresses.iter().map(ToString::to_string).collect();
-            format!(
-                "the default route leaves by {}, which has {}",
-                uplink.device,
-                addresses.join(", ")
-            )
-        })
-        .collect();
-    each.join("; ")
-}
 
 /// The device that `prefix` arrives on, where nobody names one.
 pub(super) async fn device(prefix: Prefix, state_dir: &Path) -> Result<String, Failure> {
