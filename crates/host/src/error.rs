@@ -304,7 +304,7 @@ impl Hint for HostError {
             Self::Reading(error) => error.hint(),
             Self::Boot(error) => error.hint(),
             Self::InUse { running, .. } => Some(format!(
-                "end what uses it, then run this again: `kill {}`; what was set up for a command is undone when it ends",
+                "end what uses it ({}), then run this again; what was set up for a command is undone when it ends",
                 running
                     .iter()
                     .map(|process| process.pid.to_string())
