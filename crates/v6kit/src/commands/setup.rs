@@ -29,14 +29,14 @@ pub(crate) fn run(mut args: SetupArgs, printer: &Printer) -> anyhow::Result<Exit
     let said = config::said();
     if args.is_for_program() {
         args.wish = said;
-        return line::run(args, printer);
+        return Ok(line::run(args, printer)?);
     }
     args.require_command(&said)?;
     let Some(path) = args.config.clone() else {
         args.wish = said;
         if args.prefix.is_none() {
             if !args.is_for_server() {
-                return which::list(&args, printer);
+                return Ok(which::list(&args, printer)?);
             }
             args.fill_in()?;
         }
