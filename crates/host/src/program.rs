@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_process_is_known_by_its_start_and_an_ended_one_does_not_run() {
-        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+        let mut child = Command::new("sleep").arg("infinity").spawn().unwrap();
         let program = Program::of(child.id().cast_signed()).unwrap();
         assert!(program.is_running());
         let later = Program {
@@ -161,7 +161,7 @@ mod tests {
         assert_eq!(program.descendants(), []);
         let (name, value) = program.mark();
         let mut orphan = Command::new("sh")
-            .args(["-c", "exec sleep 60"])
+            .args(["-c", "exec sleep infinity"])
             .env(name, value)
             .stdin(Stdio::null())
             .spawn()

@@ -35,7 +35,7 @@ pub(crate) fn run(mut args: SetupArgs, printer: &Printer) -> anyhow::Result<Exit
     let Some(path) = args.config.clone() else {
         args.wish = said;
         if args.prefix.is_none() {
-            if !args.is_for_server() {
+            if !args.needs_no_prefix() {
                 return Ok(which::list(&args, printer)?);
             }
             args.fill_in()?;

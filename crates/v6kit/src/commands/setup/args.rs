@@ -173,10 +173,6 @@ impl SetupArgs {
         !self.command.is_empty() || self.for_program.is_some()
     }
 
-    pub(super) fn is_for_server(&self) -> bool {
-        matches!(self.purpose, PurposeArg::Server)
-    }
-
     /// Options that say something of a command want one.
     pub(super) fn require_command(&self, said: &Options) -> Result<(), Failure> {
         let options = [

@@ -143,7 +143,7 @@ pub(super) fn for_command(args: &mut SetupArgs, printer: &Printer) -> Result<(),
     if args.prefix.is_some() {
         return Ok(());
     }
-    if args.is_for_server() {
+    if args.needs_no_prefix() {
         return args.fill_in();
     }
     if let Some((prefix, device)) = set_up(args) {

@@ -59,7 +59,7 @@ impl Identity {
             return Err(not_run(format!(
                 "{named} would share this terminal, on which a program can type into the shell of its owner (TIOCSTI)"
             ))
-            .hint("forbid that: `sudo sysctl -w dev.tty.legacy_tiocsti=0`; or run it without a terminal"));
+            .hint("run it without a terminal, or set dev.tty.legacy_tiocsti to 0, which forbids that to every program"));
         }
         Self::of(&user).map(Some)
     }
