@@ -110,32 +110,49 @@ impl fmt::Display for Login {
 }
 
 /// Words in the names of headers whose values prove who asks.
-const SECRET_WORDS: [&str; 14] = [
-    "apikey",
+const SECRET_WORDS: [&str; 16] = [
     "auth",
     "authentication",
     "authorization",
+    "bearer",
     "cookie",
     "credential",
     "credentials",
+    "csrf",
     "jwt",
-    "passwd",
-    "password",
-    "secret",
+    "otp",
     "session",
     "sessionid",
-    "token",
+    "sid",
+    "sig",
+    "signature",
+    "xsrf",
 ];
 
+/// What such words end in, as `authtoken` does.
+const SECRET_ENDS: [&str; 5] = ["apikey", "passwd", "password", "secret", "token"];
+
 /// What stands before `-Key` in the names of such headers.
-const KEYS: [&str; 4] = ["access", "api", "auth", "subscription"];
+const KEYS: [&str; 9] = [
+    "access",
+    "api",
+    "app",
+    "auth",
+    "client",
+    "license",
+    "private",
+    "service",
+    "subscription",
+];
 
 /// Whether the value of the header `name` proves who asks, and is kept out of what is stored and printed.
 #[must_use]
 pub fn is_secret_header(name: &str) -> bool {
     let name = name.trim().to_ascii_lowercase();
     let words: Vec<&str> = name.split(['-', '_', '.']).collect();
-    words.iter().any(|word| SECRET_WORDS.contains(word))
+    let is_secret =
+        |word: &&str| SECRET_WORDS.contains(word) || SECRET_ENDS.iter().any(|end| word.ends_with(end));
+    words.iter().any(is_secret)
         || words
             .windows(2)
             .any(|pair| KEYS.contains(&pair[0]) && pair[1] == "key")
@@ -340,6 +357,11 @@ mod tests {
             " X-Vault-Token ",
             "X-Client-Secret",
             "apikey",
+            "X-CSRF",
+            "Signature",
+            "X-AuthToken",
+            "X-Client-Key",
+            "Private-Key",
         ] {
             assert!(is_secret_header(name), "{name}");
         }

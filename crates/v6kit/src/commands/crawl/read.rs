@@ -45,7 +45,11 @@ pub(super) fn unreadable(error: &ReadError) -> Failure {
         ReadError::Ledger(error) => exit_of(error),
         _ => Exit::Failed,
     };
-    Failure::because(exit, "the records cannot be read", error)
+    let what = match error {
+        ReadError::Output(_) => "not all records could be written",
+        _ => "the records cannot be read",
+    };
+    Failure::because(exit, what, error)
 }
 
 /// How a command ends that cannot use a ledger.
