@@ -14,7 +14,7 @@ use crate::printer::{Printer, Tone};
     v6kit explain connect_timeout\n  \
     v6kit explain                  every code")]
 pub(crate) struct ExplainArgs {
-    /// The code at the end of a hint, or the kind of a failure in a record; all codes when not given
+    /// The code at the end of a hint, the outcome of a record, or the kind of its failure; all codes when not given
     #[arg(value_name = "CODE", value_parser = parser(), hide_possible_values = true)]
     code: Option<Subject>,
 }
@@ -24,30 +24,57 @@ pub(crate) struct ExplainArgs {
 enum Subject {
     Code(Code),
     Kind(ErrorKind),
+    Outcome(Outcome),
 }
 
 fn parser() -> impl TypedValueParser<Value = Subject> {
     let codes = Code::ALL.iter().map(|code| code.name());
     let kinds = ErrorKind::ALL.iter().map(|kind| kind.as_str());
-    PossibleValuesParser::new(codes.chain(kinds)).try_map(|name| {
+    let outcomes = Outcome::ALL.iter().map(|outcome| outcome.as_str());
+    PossibleValuesParser::new(codes.chain(kinds).chain(outcomes)).try_map(|name| {
         let code = Code::ALL.iter().find(|code| code.name() == name);
         let kind = ErrorKind::ALL.iter().find(|kind| kind.as_str() == name);
+        let outcome = Outcome::ALL.iter().find(|outcome| outcome.as_str() == name);
         code.map(|code| Subject::Code(*code))
             .or(kind.map(|kind| Subject::Kind(*kind)))
+            .or(outcome.map(|outcome| Subject::Outcome(*outcome)))
             .ok_or("no such code")
     })
 }
 
-/// What a kind of failure in a record means for its item.
-fn explain_kind(kind: ErrorKind) -> String {
-    let outcome = kind.outcome();
-    let counts = match outcome {
+/// What an outcome says of its item.
+fn counts(outcome: Outcome) -> &'static str {
+    match outcome {
         Outcome::Ok => "It is data.",
         Outcome::Absent => "The site says that there is no such thing.",
         Outcome::Blocked => "The site or its rules refuse the item.",
         Outcome::Transient => "It may pass: the item was tried again, up to --retries times.",
         Outcome::Fatal => "It will not pass by asking again, so the item was asked for once.",
-    };
+    }
+}
+
+/// What an outcome of a record means, and the kinds of failure that end so.
+fn explain_outcome(outcome: Outcome) -> String {
+    let kinds: Vec<&str> = ErrorKind::ALL
+        .iter()
+        .filter(|kind| kind.outcome() == outcome)
+        .map(|kind| kind.as_str())
+        .collect();
+    let text = counts(outcome);
+    if kinds.is_empty() {
+        return text.to_owned();
+    }
+    format!(
+        "{text} Kinds of failure that count so: {}. `v6kit explain {}` and the like say more.",
+        kinds.join(", "),
+        kinds[0]
+    )
+}
+
+/// What a kind of failure in a record means for its item.
+fn explain_kind(kind: ErrorKind) -> String {
+    let outcome = kind.outcome();
+    let counts = counts(outcome);
     format!(
         "{}\n\nAn item that ends so counts as `{outcome}`. {counts} `v6kit help crawl cat` tells how to see the records, and \
          `v6kit help crawl retry` how to fetch them again; both take --outcome {outcome}.",
@@ -61,6 +88,12 @@ pub(crate) fn run(args: &ExplainArgs, printer: &Printer) -> anyhow::Result<Exit>
             let text = explain_kind(kind);
             printer.json(&serde_json::json!({ "code": kind.as_str(), "text": text }));
             printer.line(printer.paint(kind, Tone::Strong));
+            printer.line(format_args!("\n{text}"));
+        }
+        Some(Subject::Outcome(outcome)) => {
+            let text = explain_outcome(outcome);
+            printer.json(&serde_json::json!({ "code": outcome.as_str(), "text": text }));
+            printer.line(printer.paint(outcome, Tone::Strong));
             printer.line(format_args!("\n{text}"));
         }
         Some(Subject::Code(code)) => {

@@ -38,6 +38,7 @@ enum LabSubcommand {
     V6KIT_LAB_PREFIX      the prefix that belongs to the host\n  \
     V6KIT_LAB_DEV         the device that leads to the router\n  \
     V6KIT_LAB_TARGET      URL of an echo server behind the router\n  \
+    V6KIT_ENDPOINT        the same, which verify and setup ask by default\n  \
     V6KIT_LAB_TARGET_TLS  the same with TLS and a self-signed certificate\n  \
     V6KIT_LAB_TARGET_CA   that certificate, for --cacert\n  \
     V6KIT_LAB_ROUTER_NS, V6KIT_LAB_TARGET_NS\n                        \
