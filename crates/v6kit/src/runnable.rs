@@ -1,7 +1,8 @@
 //! Commands in hints, so that they run as they are printed.
 //!
-//! The crates write `sudo v6kit …`. Two things only this process knows: whether sudo finds the program by that
-//! name, and what was typed, which `…` stands for.
+//! The crates write `sudo v6kit …`. Three things only this process knows: whether sudo finds the program by that
+//! name, what was typed, which `…` stands for, and in which directory the state of setup lies, where that is not the
+//! usual one.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -23,16 +24,121 @@ const SECURE_PATH: [&str; 6] = [
 
 const WRITTEN: &str = "sudo v6kit";
 
+/// The commands that look at the state directory of setup.
+const WITH_STATE: [&str; 7] = ["setup", "status", "teardown", "verify", "doctor", "ndp", "proxy"];
+
 /// `text` with its commands as they can be typed here.
 pub(crate) fn runnable(text: &str) -> Cow<'_, str> {
-    if !text.contains(WRITTEN) {
-        return Cow::Borrowed(text);
-    }
     static PROGRAM: OnceLock<String> = OnceLock::new();
     static TYPED: OnceLock<String> = OnceLock::new();
+    static STATE_DIR: OnceLock<Option<StateDir>> = OnceLock::new();
+    let text = match STATE_DIR.get_or_init(StateDir::here) {
+        Some(state_dir) if text.contains("v6kit ") => Cow::Owned(state_dir.put_into(text)),
+        _ => Cow::Borrowed(text),
+    };
+    if !text.contains(WRITTEN) {
+        return text;
+    }
     let program = PROGRAM.get_or_init(program);
     let typed = TYPED.get_or_init(typed);
-    Cow::Owned(rewritten(text, program, typed))
+    Cow::Owned(rewritten(&text, program, typed))
+}
+
+/// A state directory that is not the usual one.
+#[derive(Debug)]
+struct StateDir {
+    /// As a shell takes it, absolute.
+    path: String,
+    origin: Origin,
+}
+
+/// How this process was told its state directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    Option,
+    /// What is started by the same user has it too, and what sudo starts does not. In a lab it is the lab's, where
+    /// nobody needs sudo.
+    Environment,
+}
+
+impl StateDir {
+    fn here() -> Option<Self> {
+        let (path, origin) = match option_in(&texts()) {
+            Some(path) => (path, Origin::Option),
+            None if is_in_lab() => return None,
+            None => (state_dir_of_environment()?, Origin::Environment),
+        };
+        let path = std::path::absolute(&path).unwrap_or(path);
+        (path != Path::new(v6kit_host::boot::STATE_DIR)).then(|| Self {
+            path: shell_path(&path),
+            origin,
+        })
+    }
+
+    /// Adds the directory to the commands in `text` that would look elsewhere. Those are commands that stand in
+    /// backticks or behind `Next:`, and all behind `sudo`.
+    fn put_into(&self, text: &str) -> String {
+        const NAME: &str = "v6kit ";
+        let mut result = String::new();
+        let mut rest = text;
+        while let Some(at) = rest.find(NAME) {
+            let (before, behind) = rest.split_at(at + NAME.len());
+            result.push_str(before);
+            let name_end = behind
+                .find(|letter: char| !letter.is_ascii_lowercase())
+                .unwrap_or(behind.len());
+            let (command, arguments) = behind.split_at(name_end);
+            result.push_str(command);
+            // A command in backticks ends there; elsewhere a sentence goes on behind its name.
+            let is_quoted = result.matches('`').count() % 2 == 1;
+            let whole = arguments.split(['`', '\n', ';', '&']).next().unwrap_or_default();
+            let (arguments, left) = arguments.split_at(if is_quoted { whole.len() } else { 0 });
+            result.push_str(arguments);
+            let is_said = whole.contains("--state-dir") || whole.contains('…');
+            if self.is_for(&before[..at]) && WITH_STATE.contains(&command) && !is_said {
+                result.push_str(" --state-dir ");
+                result.push_str(&self.path);
+            }
+            rest = left;
+        }
+        result.push_str(rest);
+        result
+    }
+
+    /// Whether a command behind `before` is one to type that does not know of the directory.
+    fn is_for(&self, before: &str) -> bool {
+        let is_typed = before.ends_with('`') || before.ends_with("Next: ");
+        before.ends_with("sudo ") || is_typed && self.origin == Origin::Option
+    }
+}
+
+/// The value of `--state-dir` among the words of a command line.
+fn option_in(words: &[String]) -> Option<PathBuf> {
+    const OPTION: &str = "--state-dir";
+    let own = words.iter().take_while(|word| *word != "--");
+    let mut words = own.skip_while(|word| *word != OPTION && !word.starts_with("--state-dir="));
+    let found = words.next()?;
+    match found.split_once('=') {
+        Some((_, value)) => Some(value.into()),
+        None => words.next().map(PathBuf::from),
+    }
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "what clap made of it is not at hand where hints are printed"
+)]
+fn state_dir_of_environment() -> Option<PathBuf> {
+    let value = std::env::var_os("V6KIT_STATE_DIR").filter(|value| !value.is_empty());
+    value.map(PathBuf::from)
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the lab tells it to the command that it runs"
+)]
+fn is_in_lab() -> bool {
+    std::env::var_os("V6KIT_LAB_DEV").is_some()
 }
 
 /// Replaces the program's name, and with what was typed a command that ends in `…`.
@@ -75,11 +181,7 @@ fn program() -> String {
 fn typed() -> String {
     let words = without_secrets(texts());
     let words = words.get(1..).unwrap_or_default();
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "what clap made of it is not at hand where hints are printed"
-    )]
-    let state_dir = std::env::var_os("V6KIT_STATE_DIR").map(PathBuf::from);
+    let state_dir = state_dir_of_environment();
     let mut text = String::new();
     for word in words {
         text.push(' ');
@@ -113,6 +215,49 @@ mod tests {
             rewritten("`sudo v6kit status`", "v6kit", ""),
             "`sudo v6kit status`"
         );
+    }
+
+    #[test]
+    fn a_state_directory_of_ones_own_is_part_of_every_command_that_would_look_elsewhere() {
+        let state_dir = |origin| StateDir {
+            path: "'/srv/a b'".to_owned(),
+            origin,
+        };
+        let said = "set up. Next: v6kit verify. Undo: sudo v6kit teardown --prefix P";
+        let hint = "`sudo v6kit setup --prefix P --dev eth0` (more: `v6kit explain drifted`)";
+        assert_eq!(
+            state_dir(Origin::Option).put_into(said),
+            "set up. Next: v6kit verify --state-dir '/srv/a b'. Undo: sudo v6kit teardown --state-dir '/srv/a b' --prefix P"
+        );
+        assert_eq!(
+            state_dir(Origin::Option).put_into(hint),
+            "`sudo v6kit setup --prefix P --dev eth0 --state-dir '/srv/a b'` (more: `v6kit explain drifted`)"
+        );
+        // sudo hands no environment on; everybody else has it.
+        assert_eq!(
+            state_dir(Origin::Environment).put_into(said),
+            "set up. Next: v6kit verify. Undo: sudo v6kit teardown --state-dir '/srv/a b' --prefix P"
+        );
+        for left in [
+            "`sudo v6kit status …`",
+            "`sudo v6kit status --state-dir /srv/x`",
+            "on-link (v6kit ndp answers for it)",
+            "`v6kit help setup` and `v6kit crawl status DIR`",
+        ] {
+            assert_eq!(state_dir(Origin::Option).put_into(left), left);
+        }
+    }
+
+    #[test]
+    fn the_state_directory_is_found_among_the_words() {
+        let found = |line: &str| {
+            let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            option_in(&words).map(|path| path.display().to_string())
+        };
+        assert_eq!(found("v6kit status --state-dir /a -q").as_deref(), Some("/a"));
+        assert_eq!(found("v6kit status --state-dir=/a=b").as_deref(), Some("/a=b"));
+        assert_eq!(found("v6kit status"), None);
+        assert_eq!(found("v6kit lab run -- v6kit status --state-dir /a"), None);
     }
 
     #[test]
