@@ -47,3 +47,19 @@ fn a_listening_socket_that_was_not_passed_is_missed_in_words() {
     "#)
     .expect(0);
 }
+
+#[test]
+fn threads_that_cannot_be_started_are_told_before_anybody_connects() {
+    lab(r#"
+        ulimit -n 48
+        code=0
+        timeout 60 setpriv --bounding-set -sys_resource --inh-caps -sys_resource -- \
+            "$V6KIT" proxy --listen 127.0.0.1:0 --threads 12 > "$T/out" 2> "$T/err" || code=$?
+        # It ends by itself, and nobody was told to come.
+        test "$code" = 1 || test "$code" = 2
+        test ! -s "$T/out"
+        grep -q '^why: .*Too many open files' "$T/err"
+        grep -q '^hint: .*--threads' "$T/err"
+    "#)
+    .expect(0);
+}

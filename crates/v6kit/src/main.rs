@@ -4,6 +4,7 @@ mod args;
 mod catalogue;
 mod command_line;
 mod commands;
+mod descriptors;
 #[cfg(test)]
 mod documented;
 mod failure;
@@ -43,8 +44,10 @@ fn main() -> ExitCode {
             "who may look at processes can read the password or token on this command line, which cannot be overwritten: {error}; a file or V6KIT_PASSWORD hides it"
         ));
     }
-    let logs = logs::to_standard_error(&args.output).map_err(anyhow::Error::from);
-    let exit = match logs.and_then(|()| run(args.command, &printer)) {
+    let begun = descriptors::require()
+        .and_then(|()| logs::to_standard_error(&args.output))
+        .map_err(anyhow::Error::from);
+    let exit = match begun.and_then(|()| run(args.command, &printer)) {
         Ok(exit) => printer.finish(exit),
         Err(error) => printer.failure(&Failure::of(error)),
     };

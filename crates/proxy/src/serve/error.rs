@@ -2,6 +2,7 @@
 
 use std::io;
 
+use nix::errno::Errno;
 use ring::rand::{SecureRandom, SystemRandom};
 use v6kit_net::{Code, Hint, PoolError};
 
@@ -36,6 +37,7 @@ pub enum StartError {
 impl Hint for StartError {
     fn code(&self) -> Code {
         match self {
+            Self::Listen { source, .. } | Self::Thread(source) if is_out_of_files(source) => Code::OpenFiles,
             Self::Listen { .. } => Code::Listen,
             Self::Pool(error) => error.code(),
             Self::Log(_) => Code::Output,
@@ -46,6 +48,9 @@ impl Hint for StartError {
 
     fn hint(&self) -> Option<String> {
         Some(match self {
+            Self::Listen { source, .. } | Self::Thread(source) if is_out_of_files(source) => {
+                "raise the limit on open files (`ulimit -n`), or serve with fewer --threads".to_owned()
+            }
             Self::Listen { source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
                 "another program listens there: choose another --listen, or end it".to_owned()
             }
@@ -60,6 +65,14 @@ impl Hint for StartError {
             Self::Listen { .. } | Self::Thread(_) | Self::Random => return None,
         })
     }
+}
+
+/// Whether this process or the system has no descriptor left.
+fn is_out_of_files(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error().map(Errno::from_raw),
+        Some(Errno::EMFILE | Errno::ENFILE)
+    )
 }
 
 /// Random bytes from the system.

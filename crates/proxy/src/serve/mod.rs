@@ -7,6 +7,7 @@ pub(crate) mod listen;
 mod tuning;
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -128,22 +129,49 @@ pub(crate) fn start(
     let mut sockets = sockets_by_thread(bound, settings.threads);
     let (ended, all_ended) = mpsc::channel(1);
     let idle = Idle::of(settings);
+    let (ready, readies) = std::sync::mpsc::channel();
     let mut handles = Vec::new();
     for (index, (pool, tally)) in pools.into_iter().zip(tallies).enumerate() {
         let worker = common.worker(pool, tally);
         let sockets = sockets.pop().unwrap_or_default();
-        let ended = ended.clone();
+        let (ended, ready) = (ended.clone(), ready.clone());
         let handle = std::thread::Builder::new()
             .name(format!("proxy-{index}"))
             .spawn(move || {
-                let result = run_thread(worker, sockets, idle);
+                let result = run_thread(worker, sockets, idle, move || {
+                    // Who waits for it ended before.
+                    let _ = ready.send(index);
+                });
                 drop(ended);
                 result
             })
             .map_err(StartError::Thread)?;
         handles.push(handle);
     }
+    drop(ready);
+    let handles = all_ready(handles, &readies)?;
     Ok(Threads { handles, all_ended })
+}
+
+type Handles = Vec<JoinHandle<io::Result<()>>>;
+
+/// Waits until each thread accepts. A listener whose thread is not there would leave its clients waiting.
+fn all_ready(
+    mut handles: Handles,
+    readies: &std::sync::mpsc::Receiver<usize>,
+) -> Result<Handles, StartError> {
+    let mut missing: BTreeSet<usize> = (0..handles.len()).collect();
+    while !missing.is_empty() {
+        let Ok(index) = readies.recv() else { break };
+        missing.remove(&index);
+    }
+    let Some(index) = missing.pop_first() else {
+        return Ok(handles);
+    };
+    Err(StartError::Thread(match handles.swap_remove(index).join() {
+        Ok(Err(error)) => error,
+        Ok(Ok(())) | Err(_) => io::Error::other("it ended at once"),
+    }))
 }
 
 /// The threads at work.
@@ -199,7 +227,13 @@ impl Idle {
     }
 }
 
-fn run_thread(worker: WorkerParts, sockets: Vec<ThreadSocket>, idle: Idle) -> io::Result<()> {
+/// Serves; `ready` is called once clients can connect.
+fn run_thread(
+    worker: WorkerParts,
+    sockets: Vec<ThreadSocket>,
+    idle: Idle,
+    ready: impl FnOnce(),
+) -> io::Result<()> {
     if let Err(error) = tuning::work_in_batches() {
         tracing::debug!("no SCHED_BATCH: {error}");
     }
@@ -223,6 +257,7 @@ fn run_thread(worker: WorkerParts, sockets: Vec<ThreadSocket>, idle: Idle) -> io
         }
         tokio::task::spawn_local(sweep(Rc::clone(&worker), upstreams));
         tokio::task::spawn_local(answer_pulses(Rc::clone(&worker)));
+        ready();
         worker.draining().await;
         let mut phase = worker.phase.clone();
         tokio::select! {
