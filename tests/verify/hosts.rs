@@ -235,3 +235,83 @@ fn a_host_with_no_address_but_those_of_the_prefix_is_ok() {
         .assert("ok")
         .assert_check("uplink", "warning", "");
 }
+
+#[test]
+fn a_route_of_this_host_that_takes_packets_away_is_no_firewall_and_no_fault_of_a_router() {
+    let said = in_words(
+        "routed",
+        r#"
+        set_up
+        patience=2s
+        for kind in prohibit unreachable; do
+            ip -6 route add $kind 2001:db8:80::/64
+            say
+            ip -6 route del $kind 2001:db8:80::/64
+        done
+        # A default route for packets of the host's own network only, and one that keeps those of the prefix.
+        gateway=$(ip -6 route show default | sed -n 's/.* via \([^ ]*\) .*/\1/p')
+        ip -6 route del default
+        ip -6 route add default from 2001:db8:1::/64 via "$gateway" dev "$V6KIT_LAB_DEV"
+        say
+        ip -6 route add default via "$gateway" dev "$V6KIT_LAB_DEV"
+        ip -6 route add unreachable default from "$V6KIT_LAB_PREFIX"
+        say
+        "#,
+    );
+    for (said, errno) in said.iter().zip(["Permission denied", "No route to host"]) {
+        assert_said(
+            said,
+            "misrouted",
+            &[
+                "this host has no way to http://[2001:db8:80::80]",
+                errno,
+                "`ip -6 route`",
+            ],
+        );
+    }
+    for said in &said[2..] {
+        assert_said(
+            said,
+            "misrouted",
+            &["this host has no way out for packets from 2001:db8:6::/64"],
+        );
+    }
+}
+
+#[test]
+fn a_router_that_answers_no_route_is_not_said_to_drop() {
+    let said = in_words(
+        "routed",
+        r#"
+        set_up
+        patience=2s
+        in_router nft add table ip6 guard
+        in_router nft "add chain ip6 guard fw { type filter hook forward priority 0; }"
+        in_router nft add rule ip6 guard fw ip6 saddr "$V6KIT_LAB_PREFIX" tcp dport 80 reject with icmpv6 type no-route
+        say
+        as=$drop_all say
+        "#,
+    );
+    assert_said(&said[0], "filtered", &["answers that it has no route for them"]);
+    assert_said(
+        &said[1],
+        "filtered",
+        &["fail (no route to", "something refuses them"],
+    );
+}
+
+#[test]
+fn few_open_files_bound_how_many_are_asked_at_once_and_not_how_many_are_answered() {
+    let said = in_words(
+        "routed",
+        r#"
+        set_up
+        count=150
+        # Without the privilege to raise it again.
+        as="setpriv --bounding-set -sys_resource --inh-caps -sys_resource --"
+        ulimit -n 48
+        say
+        "#,
+    );
+    assert_said(&said[0], "ok", &["150 of 150 random addresses answered"]);
+}

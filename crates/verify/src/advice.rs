@@ -20,6 +20,7 @@ use crate::translation::Translation;
 use crate::uplink::Uplink;
 use crate::ways::Ways;
 
+mod failed;
 mod hints;
 mod told;
 
@@ -100,9 +101,12 @@ impl Surroundings<'_> {
                 self.endpoint()
             ),
             Finding::TableFullHere | Finding::TableLooksFull => self.table_full(),
-            Finding::NoWayOut | Finding::NotDelivered | Finding::GatewaySilent | Finding::OtherWayOut => {
-                self.misrouted(finding)
-            }
+            Finding::NotBegun => self.not_begun(),
+            Finding::NoWayOut
+            | Finding::NoWay
+            | Finding::NotDelivered
+            | Finding::GatewaySilent
+            | Finding::OtherWayOut => self.misrouted(finding),
             Finding::DroppedInbound => format!(
                 "answers to {prefix} arrive on {}, and this host drops them before they reach their connections: a rule of its own firewall, or another filter here",
                 self.arrival()
@@ -121,6 +125,11 @@ impl Surroundings<'_> {
                 Some(router) => format!("{router} forbids packets from {prefix}"),
                 None => format!("a router or firewall behind this host forbids packets from {prefix}"),
             },
+            Finding::NoRouteBeyond => format!(
+                "connections from {prefix} leave by {}, and a router behind it answers that it has no route for them (ICMPv6, code 0): it may route by source address, or lack a route to {}",
+                self.watched(),
+                self.endpoint()
+            ),
             Finding::OnLink => format!(
                 "{} takes {prefix} for on-link: it asks for each address instead of routing the prefix to this host",
                 self.router()
@@ -141,10 +150,7 @@ impl Surroundings<'_> {
                 self.watched(),
                 self.way_back()
             ),
-            Finding::FilteredSomewhere => format!(
-                "connections from {prefix} get no answer, although {} hears packets from it and is heard: a filter drops them. Not known: whether that is one of this host or on the way",
-                self.way_back()
-            ),
+            Finding::FilteredSomewhere => self.filtered_somewhere(),
             Finding::NoReturn => self.no_return(),
             Finding::NoAnswer => self.no_answer(),
         }
@@ -250,6 +256,15 @@ impl Surroundings<'_> {
                 let why = self.ways.and_then(|ways| ways.of_prefix.as_ref().err());
                 format!(
                     "this host has no way out for packets from {prefix}: the route look-up ends with `{}`{rules}",
+                    why.map_or("no route", String::as_str)
+                )
+            }
+            Finding::NoWay => {
+                let ways = self.ways;
+                let why = ways.and_then(|ways| ways.of_prefix.as_ref().err());
+                format!(
+                    "this host has no way to {}, neither for its own address nor for {prefix}: the route look-up ends with `{}`{rules}",
+                    self.endpoint(),
                     why.map_or("no route", String::as_str)
                 )
             }

@@ -12,8 +12,11 @@ use v6kit_net::{Prefix, SourcePool};
 use crate::probe::{ProbeError, Reply, Target};
 use crate::report::Egress;
 
-/// Connections under way at once.
+/// Connections under way at once at most.
 const CONCURRENT: usize = 512;
+
+/// Descriptors that stay free for what is looked at beside connections.
+const RESERVED: u64 = 16;
 
 /// Draws per address wanted before a small prefix counts as drawn out.
 const DRAWS: usize = 20;
@@ -44,6 +47,14 @@ pub(crate) fn draw(pool: &mut SourcePool, count: usize) -> Vec<Ipv6Addr> {
     drawn.into_iter().collect()
 }
 
+/// How many connections may be under way: as many as this process has descriptors for, or a part of them.
+fn concurrent(divisor: u64) -> usize {
+    let limit = v6kit_net::file_limit().map_or(u64::MAX, |limit| limit.soft);
+    let open = std::fs::read_dir("/proc/self/fd").map_or(RESERVED, |open| open.count() as u64);
+    let free = limit.saturating_sub(open).saturating_sub(RESERVED) / divisor;
+    usize::try_from(free).unwrap_or(CONCURRENT).clamp(1, CONCURRENT)
+}
+
 /// Asks `target` from each of `addresses`, giving each connection `patience`.
 pub(crate) async fn ask_from(target: &Target, addresses: &[Ipv6Addr], patience: Duration) -> Outcomes {
     ask_longer(target, addresses, patience, patience).await
@@ -72,7 +83,9 @@ pub(crate) async fn ask_longer(
             answer => (from, answer),
         }
     };
-    let mut answers = stream::iter(addresses).map(ask).buffer_unordered(CONCURRENT);
+    // Routers are asked meanwhile where there is a second try.
+    let at_once = concurrent(if longer > patience { 2 } else { 1 });
+    let mut answers = stream::iter(addresses).map(ask).buffer_unordered(at_once);
     let mut outcomes = Outcomes::default();
     while let Some((from, answer)) = answers.next().await {
         match answer {
@@ -126,6 +139,13 @@ impl Outcomes {
             .iter()
             .filter(move |failure| wanted(&failure.error))
             .map(|failure| failure.from)
+    }
+
+    /// Why connections were not begun, where that is what each of those that failed did.
+    pub(crate) fn not_begun(&self) -> Option<&ProbeError> {
+        let first = self.first_error()?;
+        let all = self.failures.iter().all(|failure| failure.error.was_not_begun());
+        all.then_some(first)
     }
 
     /// A connection that came about, and was not answered with an address.

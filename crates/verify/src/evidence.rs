@@ -70,14 +70,20 @@ observations! {
     Refused: "connections of the prefix left the device, and were refused",
     /// Another host said by ICMPv6 that it forbids packets from the prefix.
     Forbidden: "another host said by ICMPv6 that it forbids packets from the prefix",
+    /// Connections of the prefix left, and an ICMPv6 error "no route" came back.
+    NoRouteSaid: "connections of the prefix left the device, and were answered by ICMPv6 that there is no route",
     /// This host refused to send (EPERM, an ICMPv6 error of its own, a refusal before anything left).
     RefusedHere: "this host itself refused packets from the prefix",
     /// This host's own table of tracked connections is full, and new connections hang.
     TableFullHere: "this host's table of tracked connections is full, and new connections hang",
+    /// Every connection that failed did so before anything was sent: no descriptor, port or memory for it.
+    NotBegun: "no connection that failed was begun: this host has no descriptor, port or memory for it",
     /// New connections hang, from the host's own address too, while an established one goes on.
     NewHang: "new connections of the host's own address hang while an established one goes on",
     /// The route look-up from the prefix finds no way to the endpoint, and the one from the own address does.
-    NoWayOut: "the route look-up with a source of the prefix finds no way, the one without does",
+    NoWayOut: "the route look-up with a source of the prefix finds no way, the one without it or with another address of this host does",
+    /// The look-up finds none for anybody on this host, although there is a default route.
+    NoWay: "the route look-up finds no way for any address of this host, although there is a default route",
     /// The look-up from the prefix ends on another device than the one that the prefix is set up on.
     OtherWayOut: "the look-up with a source of the prefix ends on another device than it is set up on",
     /// The next hop of the look-up from the prefix does not answer neighbour solicitations.

@@ -78,8 +78,12 @@ findings! {
     Endpoint: BadEndpoint <- [EndpointOther] unless [OwnAnswered, SomeAnswered],
     /// The table of this host is full.
     TableFullHere: TableFull <- [TableFullHere] unless [],
+    /// This host has nothing to make connections of.
+    NotBegun: DroppedHere <- [NotBegun] unless [],
     /// This host's routing has no way out for the prefix.
     NoWayOut: Misrouted <- [NoWayOut] unless [SynsLeft],
+    /// This host's routing has no way to the endpoint for anybody.
+    NoWay: Misrouted <- [NoWay, OwnSilent] unless [SynsLeft, OwnAnswered, SomeAnswered, EndpointOther],
     /// This host's routing does not deliver what comes in.
     NotDelivered: Misrouted <- [AnswersArrived, NotDelivered] unless [],
     /// This host drops the answers.
@@ -98,6 +102,8 @@ findings! {
     TurnedAway: BadEndpoint <- [TurnedAway] unless [],
     /// A router or firewall forbids the prefix, and says so.
     Forbidden: Filtered <- [Forbidden] unless [],
+    /// A router says that it has no route for the prefix's packets.
+    NoRouteBeyond: Filtered <- [NoRouteSaid] unless [OwnSilent],
     /// Answers come later than they may.
     TooLate: NoReturn <- [AnswersLate] unless [],
     /// A table on the way looks full.
@@ -170,6 +176,9 @@ mod tests {
             Finding::Endpoint => saw(Saw::EndpointOther) && !saw(Saw::OwnAnswered),
             Finding::TableFullHere => saw(Saw::TableFullHere),
             Finding::NoWayOut => saw(Saw::NoWayOut) && !saw(Saw::SynsLeft),
+            Finding::NotBegun => saw(Saw::NotBegun),
+            Finding::NoWay => saw(Saw::NoWay) && saw(Saw::OwnSilent) && !saw(Saw::SynsLeft),
+            Finding::NoRouteBeyond => saw(Saw::NoRouteSaid) && !saw(Saw::OwnSilent),
             Finding::NotDelivered => saw(Saw::AnswersArrived) && saw(Saw::NotDelivered),
             Finding::DroppedInbound => saw(Saw::AnswersArrived) && !saw(Saw::NotDelivered),
             Finding::RefusedHere => saw(Saw::RefusedHere) && !saw(Saw::SynsLeft),

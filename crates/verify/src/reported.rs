@@ -1,7 +1,7 @@
 //! The caller's address in the answer of an endpoint.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde_json::Value;
 
@@ -56,14 +56,25 @@ fn labelled(line: &str) -> Option<IpAddr> {
 /// Words, without what quotes them or ends a sentence.
 fn words(body: &str) -> impl Iterator<Item = &str> {
     let around = |c: char| !c.is_ascii_hexdigit() && c != ':';
-    body.split(|c: char| c.is_whitespace() || ",;=".contains(c))
-        .map(move |word| word.trim_matches(around))
+    body.split(|c: char| c.is_whitespace() || ",;=\"'(){}<>".contains(c))
+        .map(move |word| match word.parse::<SocketAddr>() {
+            Ok(_with_port) => word,
+            Err(_) => word.trim_matches(around),
+        })
         // A time of day is no address, and neither is `::` of some language.
         .filter(|word| word.len() > 2)
 }
 
+/// An address by itself, with a port, as a host's network (`/128`) or with a zone (RFC 4007 section 11).
 fn parse(text: &str) -> Option<IpAddr> {
-    let address: IpAddr = text.trim().parse().ok()?;
+    let text = text.trim();
+    let with_port = text.parse::<SocketAddr>().map(|address| address.ip());
+    let alone = || {
+        let host = text.strip_suffix("/128").unwrap_or(text);
+        let (address, _zone) = host.split_once('%').unwrap_or((host, ""));
+        address.parse()
+    };
+    let address: IpAddr = with_port.or_else(|_| alone()).ok()?;
     Some(address.to_canonical())
 }
 
@@ -87,6 +98,12 @@ mod tests {
             "Current IP Address: 2001:db8::1\n",
             "Hello! You come from <2001:db8::1>, at 12:00.",
             "You are (2001:db8::1).",
+            "[2001:db8::1]:4711",
+            r#"{"remote":"[2001:db8::1]:4711"}"#,
+            "2001:db8::1/128\n",
+            "2001:db8::1%eth0",
+            r#"callback({"ip":"2001:db8::1"});"#,
+            "seen from [2001:db8::1]:4711, HTTP/1.1",
         ] {
             assert_eq!(address(body), Some(expected), "{body}");
         }
@@ -103,6 +120,8 @@ mod tests {
             "{}",
             r#"["2001:db8::1","2001:db8::2"]"#,
             "17",
+            r#"{"origin":"2001:db8::1, 192.0.2.1"}"#,
+            "not for 2001:db8::/32",
             "from 2001:db8::1 by way of 2001:db8::2",
             "at 12:30 std::net was down",
             "too many requests",

@@ -145,6 +145,8 @@ impl Retry {
             self.forbidden_by(own).is_some() || left(&prohibited),
             Observation::Forbidden,
         );
+        let routeless = self.watched_among(outcomes.failed_with(ProbeError::had_no_route));
+        evidence.add_if(left(&routeless), Observation::NoRouteSaid);
         evidence.add_if(self.way_back(own).is_some(), Observation::WayBack);
     }
 

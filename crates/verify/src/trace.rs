@@ -140,7 +140,8 @@ impl Probe {
             if let Err(error) = &sent {
                 tracing::debug!("to {}: {error}", self.to);
             }
-            refused &= sent.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
+            // EACCES is what a route says (ip-route(8), prohibit).
+            refused &= sent.is_err_and(|error| error.raw_os_error() == Some(libc::EPERM));
             if let Ok(error) = timeout(patience / PACKETS, self.next_error()).await {
                 return error.map(Heard::Error);
             }

@@ -301,7 +301,7 @@ impl Findings {
         self.uplink.observe(self.has_default, &mut evidence);
         let can_leave = self.ways.as_ref().is_some_and(Ways::can_leave);
         if let Some(ways) = &self.ways {
-            ways.observe(&mut evidence);
+            ways.observe(self.has_default, &mut evidence);
         }
         let Some(attempt) = &self.attempt else {
             return evidence;
@@ -309,6 +309,7 @@ impl Findings {
         let Egress { tried, answered, .. } = self.egress();
         evidence.add_if(tried > 0 && answered == tried, Observation::AllAnswered);
         evidence.add_if(answered > 0 && answered < tried, Observation::SomeAnswered);
+        evidence.add_if(attempt.outcomes.not_begun().is_some(), Observation::NotBegun);
         attempt.stalled.observe(&mut evidence);
         if let Some(told) = &attempt.told {
             told.observe(&mut evidence);

@@ -16,8 +16,10 @@ pub(crate) struct Ways {
     /// An address of the prefix, as the source of the look-up.
     source: Ipv6Addr,
     to: Ipv6Addr,
-    /// Where a socket leads that is not bound.
+    /// Where a socket leads that is not bound, or else one that is bound to another address of this host.
     pub(crate) own: Option<WayOut>,
+    /// Whether no route leads to the endpoint from an address of the prefix.
+    is_nowhere: bool,
     /// Where one leads that is bound to an address of the prefix.
     pub(crate) of_prefix: Result<WayOut, String>,
     next_hop: NextHop,
@@ -54,23 +56,35 @@ impl Ways {
             to,
             arriving_by: None,
         };
-        let of_prefix = match routes.look_up(question(Some(source))).await? {
+        let found = routes.look_up(question(Some(source))).await?;
+        let is_nowhere = matches!(found, Way::Nowhere(_));
+        let of_prefix = match found {
             Way::Out(way) => Ok(way),
             Way::Here => Err(format!("{to} is delivered to this host itself")),
             Way::Nowhere(error) => Err(error.to_string()),
         };
         let device = of_prefix.as_ref().ok().map(|way| way.device.clone());
+        let addresses = routes.addresses().await?;
+        let mut own = routes.look_up(question(None)).await?.out();
+        // Routes may go for some sources only.
+        let others = addresses.iter().map(|own| own.address);
+        for other in others.filter(|other| is_global(*other) && !prefix.contains(*other)) {
+            if own.is_none() {
+                own = routes.look_up(question(Some(other))).await?.out();
+            }
+        }
         Ok(Self {
             prefix,
             source,
             to,
-            own: routes.look_up(question(None)).await?.out(),
+            own,
+            is_nowhere,
             rules: routes.rules_about(prefix, device.as_ref()).await?,
             next_hop: NextHop::Unknown,
             of_prefix,
             home_is_gone: home.as_deref().is_some_and(|name| Device::named(name).is_none()),
             home,
-            addresses: routes.addresses().await?,
+            addresses,
         })
     }
 
@@ -84,10 +98,15 @@ impl Ways {
         Ok(())
     }
 
-    pub(crate) fn observe(&self, evidence: &mut Evidence) {
+    /// `has_default`: there is a default route for somebody.
+    pub(crate) fn observe(&self, has_default: bool, evidence: &mut Evidence) {
         evidence.add_if(
             self.of_prefix.is_err() && self.own.is_some(),
             Observation::NoWayOut,
+        );
+        evidence.add_if(
+            has_default && self.is_nowhere && self.own.is_none(),
+            Observation::NoWay,
         );
         evidence.add_if(self.other_way_out().is_some(), Observation::OtherWayOut);
         evidence.add_if(
@@ -207,6 +226,10 @@ impl Ways {
     }
 }
 
+fn is_global(address: Ipv6Addr) -> bool {
+    !address.is_unicast_link_local() && !address.is_loopback()
+}
+
 /// The announced address that `prefix` belongs to, where its preferred lifetime is over, and one on the same device
 /// that took its place. An administrator's addresses are deprecated on purpose and count for nothing.
 fn successor(prefix: Prefix, addresses: &[OwnAddress]) -> Option<Successor> {
@@ -215,7 +238,7 @@ fn successor(prefix: Prefix, addresses: &[OwnAddress]) -> Option<Successor> {
         (network.contains(&prefix.network()) || prefix.contains(own.address)) && own.length < 128
             || own.length == 128 && prefix.contains(own.address)
     };
-    let global = |own: &&OwnAddress| !own.address.is_unicast_link_local() && !own.address.is_loopback();
+    let global = |own: &&OwnAddress| is_global(own.address);
     let mut those = addresses.iter().filter(global).filter(belongs);
     let old = those.next()?;
     if !old.is_deprecated || old.is_permanent || those.any(|own| !own.is_deprecated) {

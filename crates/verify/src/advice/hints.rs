@@ -82,6 +82,15 @@ pub(super) fn hint(of: &Surroundings<'_>, finding: Finding) -> Option<String> {
         Finding::TurnedAway if of.error().is_some_and(ProbeError::was_answered) => other_endpoint(of),
         Finding::TurnedAway => return of.error().and_then(Hint::hint),
         Finding::NoWayOut => format!("see {}`ip -6 rule`, and mend the rule or its table", look_up(of)),
+        Finding::NoWay => format!(
+            "see {}`ip -6 route`: a route that discards or refuses, or whose table has none, takes these packets before the default route does",
+            look_up(of)
+        ),
+        Finding::NotBegun => return of.error().and_then(Hint::hint),
+        Finding::NoRouteBeyond => format!(
+            "have {} route packets from {prefix} as it does those of this host's own address; a provider may do so only for what is delegated to you",
+            of.router()
+        ),
         Finding::NotDelivered => format!(
             "see {}`ip -6 rule`: what comes in has to find the local route of {prefix}",
             look_up_inward(of)

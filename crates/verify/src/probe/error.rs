@@ -61,7 +61,7 @@ pub(crate) enum ProbeError {
         /// Where it redirects to.
         location: Option<String>,
     },
-    #[error("{endpoint} answered without an address: `{start}`")]
+    #[error("{endpoint} answered without an address that stands out: `{start}`")]
     NoAddress { endpoint: Endpoint, start: String },
     #[error("{endpoint} answered with nothing")]
     Empty { endpoint: Endpoint },
@@ -187,6 +187,25 @@ impl ProbeError {
     /// Whether this host's own firewall refused it.
     pub(crate) fn was_refused_here(&self) -> bool {
         matches!(self, Self::Dial(DialError::Firewall { .. }))
+    }
+
+    /// Whether it was not begun, for want of a descriptor, a port or memory.
+    pub(crate) fn was_not_begun(&self) -> bool {
+        matches!(
+            self,
+            Self::Dial(
+                DialError::ProcessFiles
+                    | DialError::SystemFiles
+                    | DialError::SourcePorts { .. }
+                    | DialError::TuplePorts { .. }
+                    | DialError::Memory
+            )
+        )
+    }
+
+    /// Whether there is no route: this host's own routing or a router says so.
+    pub(crate) fn had_no_route(&self) -> bool {
+        matches!(self, Self::Dial(DialError::NoRoute { .. }))
     }
 
     /// Whether it failed before anything was sent to the endpoint.
