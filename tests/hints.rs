@@ -94,7 +94,7 @@ const NAMES: [&str; 19] = [
 ];
 
 /// What has to be there before.
-const PREPARED: [(&str, &str); 8] = [
+const PREPARED: [(&str, &str); 9] = [
     (
         "ip -6 route del {kind} {prefix} table local",
         "ip -6 route add blackhole 2001:db8:1::/64 table local",
@@ -102,6 +102,10 @@ const PREPARED: [(&str, &str); 8] = [
     (
         "ip -6 route del {} table main metric {}",
         "ip -6 route add 2001:db8:9::/64 via 2001:db8:ffff::1 dev up0 metric 7",
+    ),
+    (
+        "ip -6 route del {first} table main",
+        "ip -6 route add blackhole 2001:db8:1:0:8000::/66",
     ),
     (
         "ip -6 route add {prefix} via {}",
@@ -186,6 +190,9 @@ fn filled(command: &str) -> String {
             match &found[1] {
                 "prefix" | "network" => "2001:db8:1::/64",
                 "kind" => "blackhole",
+                "from" => "2001:db8:1::/64",
+                "way" => "via 2001:db8:ffff::1 dev up0",
+                "first" => "blackhole 2001:db8:1:0:8000::/66",
                 "PROTOCOL" => "86",
                 "HOST_FILE" => "\"$T/host.toml\"",
                 "device" | "home" | "now" => "up0",

@@ -156,3 +156,24 @@ fn a_table_of_the_same_name_that_somebody_else_made_is_a_conflict_and_stays() {
         diff "$T/log/before" "$T/log/after""#,
     );
 }
+
+#[test]
+fn an_nft_that_fails_is_a_conflict_where_a_service_is_left_open_and_denies_nothing_else() {
+    on_host(&format!(
+        r#"{SERVICE}
+        mkdir "$T/log/bin"
+        for said in 'Error: Could not process rule: Cannot allocate memory' \
+            'netlink: Error: cache initialization failed: Operation not permitted'; do
+            printf '#!/bin/sh\necho "%s" >&2\nexit 1\n' "$said" >"$T/log/bin/nft"
+            chmod 755 "$T/log/bin/nft"
+            code=0
+            PATH="$T/log/bin:$PATH" $SETUP --json >"$T/log/report" || code=$?
+            same $code 1 "$said"
+            same "$(jq -r '.steps[] | select(.id == "inbound").state' "$T/log/report")" conflict
+            jq -e '.steps[] | select(.id == "inbound").reason | contains("tcp 8080 (")' "$T/log/report"
+            same "$(jq -r '.steps[] | select(.id == "route").state' "$T/log/report")" changed
+            $V6KIT teardown >/dev/null
+            test ! -e "$V6KIT_STATE_DIR"
+        done"#
+    ));
+}

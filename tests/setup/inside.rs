@@ -94,3 +94,25 @@ fn a_port_of_a_bridge_is_refused_with_the_device_that_packets_arrive_on() {
         has '^hint: there are: .*up0' "$T/log/stderr""#,
     );
 }
+
+#[test]
+fn longer_routes_that_discard_what_comes_to_a_part_of_the_prefix_are_named_with_the_line_that_removes_them() {
+    on_host(
+        r#"
+        for kind in blackhole unreachable prohibit; do
+            part=${P%/64}/66
+            ip -6 route add $kind $part
+            $SETUP >"$T/log/out" 2>&1
+            has "^note: answers to a part of $P are discarded on this host: $kind $part" "$T/log/out" || fail "$(cat "$T/log/out")"
+            $V6KIT status >"$T/log/out"
+            has "^note: answers to a part of $P are discarded on this host: $kind $part" "$T/log/out" || fail "$(cat "$T/log/out")"
+            sudo() { "$@"; }
+            export -f sudo
+            bash -c "$(sed -n 's/.*are discarded[^`]*`\([^`]*\)`.*/\1/p' "$T/log/out")"
+            same "$(ip -6 route show $part)" ''
+            $V6KIT status >"$T/log/out"
+            if has 'discarded' "$T/log/out"; then fail "$(cat "$T/log/out")"; fi
+            $V6KIT teardown >/dev/null
+        done"#,
+    );
+}

@@ -72,15 +72,31 @@ impl Placement {
 pub(crate) struct Bar {
     /// What bars them, on one line.
     pub(crate) why: String,
-    /// The command that takes it away.
-    pub(crate) removal: String,
+    /// What to do.
+    pub(crate) hint: String,
 }
 
 impl Bar {
-    /// What to do.
-    pub(crate) fn hint(&self) -> String {
-        format!("remove it if it is not meant: `{}`", self.removal)
+    fn removed_by(why: String, command: &str) -> Self {
+        Self {
+            why,
+            hint: format!("remove it if it is not meant: `{command}`"),
+        }
     }
+}
+
+/// What a table does with packets from some network to anywhere.
+#[derive(Debug)]
+enum WayOut {
+    /// Nothing: the next rule is looked at.
+    None,
+    Leads,
+    /// By a route for packets of everybody.
+    Refused {
+        kind: &'static str,
+    },
+    /// By one that names their source.
+    Barred(Bar),
 }
 
 /// What decides where packets go.
@@ -252,7 +268,7 @@ impl Tables<'_> {
     }
 
     /// What keeps every packet from `prefix`, or from a part of it, from leaving this host, wherever it goes: the
-    /// first rule that takes it, and the default route of its table.
+    /// first rule that takes it, and the default route of its table that goes for packets with that source.
     pub(crate) fn bar(&self, prefix: Prefix) -> Option<Bar> {
         for rule in self.rules {
             let part = rule.source.filter(|net| Ipv6Net::from(prefix).contains(net));
@@ -263,34 +279,25 @@ impl Tables<'_> {
             };
             match rule.target {
                 RuleTarget::Nowhere(_) => {
-                    return Some(Bar {
-                        why: format!("packets from {from} do not leave: the policy rule `{rule}`"),
-                        removal: rule.removal(),
-                    });
+                    let why = format!("packets from {from} do not leave: the policy rule `{rule}`");
+                    return Some(Bar::removed_by(why, &rule.removal()));
                 }
-                RuleTarget::Table(table) if table != LOCAL_TABLE => {
-                    let Some(route) = self.default_of(table, rule.suppressed) else {
-                        continue;
-                    };
-                    let kind = match route.kind {
-                        RouteType::BlackHole => "blackhole",
-                        RouteType::Unreachable => "unreachable",
-                        RouteType::Prohibit => "prohibit",
-                        RouteType::Throw => continue,
+                RuleTarget::Table(table) if table != LOCAL_TABLE && rule.suppressed.is_none() => {
+                    match self.way_out(table, from) {
+                        WayOut::None => {}
                         // They leave; what is below in the list is not looked at, but a part may be barred.
-                        _ if from == Ipv6Net::from(prefix) => return None,
-                        _ => continue,
-                    };
-                    // Without any default route that is how the kernel says so.
-                    if table == MAIN_TABLE {
-                        return None;
+                        WayOut::Leads if from == Ipv6Net::from(prefix) => return None,
+                        WayOut::Leads => {}
+                        // Without any default route that is how the kernel says so.
+                        WayOut::Refused { kind: _ } if table == MAIN_TABLE => return None,
+                        WayOut::Refused { kind } => {
+                            let why = format!(
+                                "packets from {from} do not leave: the policy rule `{rule}` leads them to `{kind} default` of table {table}"
+                            );
+                            return Some(Bar::removed_by(why, &rule.removal()));
+                        }
+                        WayOut::Barred(bar) => return Some(bar),
                     }
-                    return Some(Bar {
-                        why: format!(
-                            "packets from {from} do not leave: the policy rule `{rule}` leads them to `{kind} default` of table {table}"
-                        ),
-                        removal: rule.removal(),
-                    });
                 }
                 _ => {}
             }
@@ -298,15 +305,71 @@ impl Tables<'_> {
         None
     }
 
-    /// The default route of a table that is used, unless the rule passes it over.
-    fn default_of(&self, table: u32, suppressed: Option<u8>) -> Option<&Route> {
-        let defaults = self
-            .routes
+    /// What the default routes of a table do with packets from `from`. Of those that go for its packets, the one that
+    /// names the longest source is used.
+    fn way_out(&self, table: u32, from: Ipv6Net) -> WayOut {
+        let defaults = || {
+            let those = self.routes.iter().filter(move |route| route.table == table);
+            those.filter(|route| route.destination.prefix_len() == 0)
+        };
+        let used_for = |net: Ipv6Net| {
+            let of_it = defaults().filter(|route| route.source.is_none_or(|source| source.contains(&net)));
+            let longest = |route: &&Route| route.source.map_or(0, |source| source.prefix_len());
+            of_it.min_by_key(|route| (u8::MAX - longest(route), route.metric))
+        };
+        let inside = defaults().filter_map(|route| route.source.filter(|source| from.contains(source)));
+        let named = inside.chain([from]).find_map(|net| {
+            let route = used_for(net)?;
+            Some((net, route.source?, route.metric, route.refusal()?))
+        });
+        if let Some((net, source, metric, kind)) = named {
+            let route = format!("{kind} default from {source} table {table} metric {metric}");
+            return WayOut::Barred(Bar::removed_by(
+                format!("packets from {net} do not leave: the route `{route}`"),
+                &format!("sudo ip -6 route del {route}"),
+            ));
+        }
+        match used_for(from) {
+            Some(route) if route.kind == RouteType::Throw => WayOut::None,
+            Some(route) => match route.refusal() {
+                Some(kind) => WayOut::Refused { kind },
+                None => WayOut::Leads,
+            },
+            None => self.of_others(table, from).map_or(WayOut::None, WayOut::Barred),
+        }
+    }
+
+    /// What to say where the default routes of table main go for packets of others only.
+    fn of_others(&self, table: u32, from: Ipv6Net) -> Option<Bar> {
+        let leads = |route: &&Route| route.table == table && table == MAIN_TABLE && route.is_default();
+        let others: Vec<&Route> = self.routes.iter().filter(leads).collect();
+        // A part of the prefix may leave.
+        let source = others.first()?.source?;
+        if others
             .iter()
-            .filter(|route| route.table == table && route.destination.prefix_len() == 0);
-        defaults
-            .min_by_key(|route| route.metric)
-            .filter(|_| suppressed.is_none())
+            .any(|route| route.source.is_some_and(|source| from.contains(&source)))
+        {
+            return None;
+        }
+        let way = self.text(others.first()?);
+        let way = way.strip_prefix("::/0 ").unwrap_or(&way);
+        Some(Bar {
+            why: format!(
+                "packets from {from} do not leave: the default route goes for packets from {source} only"
+            ),
+            hint: format!("if they may leave by it too: `sudo ip -6 route add default from {from} {way}`"),
+        })
+    }
+
+    /// The routes of others inside `prefix` by which this host discards what comes to a part of it.
+    pub(crate) fn discarding(&self, prefix: Prefix) -> Vec<String> {
+        let net = Ipv6Net::from(prefix);
+        let inside = self.routes.iter().filter(|route| {
+            route.table == MAIN_TABLE && route.destination != net && net.contains(&route.destination)
+        });
+        inside
+            .filter_map(|route| Some(format!("{} {}", route.refusal()?, route.destination)))
+            .collect()
     }
 
     /// The routes to exactly `prefix`.

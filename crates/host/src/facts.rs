@@ -89,9 +89,32 @@ pub(crate) enum Firewall {
         reason: String,
         /// What to do.
         hint: String,
-        /// Whether it only wants more privileges.
-        is_denied: bool,
+        /// What kind of reason that is.
+        lack: Lack,
     },
+}
+
+/// Why nft cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lack {
+    /// There is none, or it cannot be run.
+    NotThere,
+    /// It was run, and may not do what it was asked to.
+    Denied,
+    /// It was run, and failed.
+    Failed,
+}
+
+impl Firewall {
+    fn is_denied(&self) -> bool {
+        matches!(
+            self,
+            Self::Unusable {
+                lack: Lack::Denied,
+                ..
+            }
+        )
+    }
 }
 
 /// What decides where packets of a prefix go.
@@ -143,8 +166,9 @@ impl Facts {
             false => Routing::default(),
         };
         let firewall = firewall();
-        // The capability of a user namespace below the one that this network namespace belongs to.
-        let is_denied = matches!(firewall, Firewall::Unusable { is_denied: true, .. });
+        // The capability may be that of a user namespace below the one that this network namespace belongs to; then
+        // routes cannot be changed either. Where they can, it is nft alone that is denied something.
+        let is_denied = firewall.is_denied() && is_about_ipv6 && !system.netlink.may_change_routes().await;
         Ok(Self {
             without_ipv6: names_of(is_without_ipv6),
             without_advertisements: names_of(is_without_advertisements),
@@ -180,7 +204,7 @@ impl Facts {
                 sysctl.access = Access::Writable;
             }
         }
-        if let Firewall::Unusable { is_denied: true, .. } = self.firewall {
+        if self.firewall.is_denied() {
             self.firewall = Firewall::Rules(Ruleset::default());
         }
         self
@@ -238,7 +262,7 @@ fn firewall() -> Firewall {
         Err(error @ NftError::Missing) => Firewall::Unusable {
             reason: error.to_string(),
             hint: "install it (`sudo apt install nftables`) and run setup again".to_owned(),
-            is_denied: false,
+            lack: Lack::NotThere,
         },
         Err(error) => Firewall::Unusable {
             reason: match std::error::Error::source(&error) {
@@ -246,7 +270,11 @@ fn firewall() -> Firewall {
                 None => error.to_string(),
             },
             hint: v6kit_net::Hint::hint(&error).unwrap_or_default(),
-            is_denied: error.is_denial(),
+            lack: match error {
+                NftError::Missing | NftError::Run(_) => Lack::NotThere,
+                _ if error.is_denial() => Lack::Denied,
+                _ => Lack::Failed,
+            },
         },
     }
 }

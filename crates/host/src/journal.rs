@@ -11,6 +11,7 @@ use crate::error::{HostError, JournalError};
 use crate::event::{Event, Line};
 use crate::namespace::{self, Presence};
 use crate::place::Place;
+use crate::regular;
 use crate::state::State;
 use crate::state_dir;
 use crate::summary::{Summary, SummaryError};
@@ -210,7 +211,7 @@ fn contents(state_dir: &Path) -> Result<Contents, JournalError> {
     loop {
         // The summary first: what is written later can only be longer.
         let before = Summary::of_file(state_dir);
-        let text = match fs::read(&path) {
+        let text = match regular::read(&path) {
             Ok(text) => text,
             Err(source) if source.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(source) => return Err(JournalError::Read { path, source }),

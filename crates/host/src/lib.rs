@@ -31,6 +31,7 @@ mod plan;
 mod ports;
 mod program;
 mod reading;
+mod regular;
 mod report;
 mod reserved;
 mod resource;

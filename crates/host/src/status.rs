@@ -116,6 +116,7 @@ async fn compare_all(
         keys.iter()
             .filter_map(|key| now.of_an_earlier_version(state, key)),
     );
+    remarks.extend(keys.iter().filter_map(|key| now.discarded(key)));
     let is_complete = prefixes.iter().all(|prefix| state.setup(*prefix).is_some());
     Ok(StatusReport {
         in_order: is_complete && has_devices && steps.iter().all(|step| step.state == StatusState::InOrder),
@@ -211,12 +212,11 @@ impl Now {
             return;
         }
         if let Some(bar) = self.routing.tables().bar(ready.prefix) {
-            let hint = bar.hint();
             amend(
                 steps,
                 ready.prefix,
                 "route",
-                (bar.why, hint),
+                (bar.why, bar.hint),
                 "packets leave".to_owned(),
             );
         }
@@ -286,6 +286,18 @@ impl Now {
         (!faults.is_empty()).then(|| faults.join("; "))
     }
 
+    /// What comes to a part of the prefix and is discarded by a longer route.
+    fn discarded(&self, key: &HoldKey) -> Option<String> {
+        let Resource::Route {
+            table: RouteTable::Main,
+            ..
+        } = key.resource
+        else {
+            return None;
+        };
+        crate::plan::discarded(self.routing.tables(), key.prefix)
+    }
+
     /// What an earlier version made differently, where it does no harm now.
     fn of_an_earlier_version(&self, state: &State, key: &HoldKey) -> Option<String> {
         let device = &state.setup(key.prefix)?.device;
@@ -299,7 +311,7 @@ impl Now {
         let could_move = self.routing.tables().placement(key.prefix, device) == Placement::Main;
         could_move.then(|| {
             format!(
-                "the route of {} lies in the local table, as earlier versions had it, where it hides longer routes: run setup again, it is moved to table main",
+                "the route of {} lies in the local table, as earlier versions had it or a rule that is gone asked for, where it hides longer routes: run setup again, it is moved to table main",
                 key.prefix
             )
         })

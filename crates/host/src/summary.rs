@@ -100,7 +100,7 @@ impl Summary {
     /// What the file says.
     pub(crate) fn of_file(state_dir: &Path) -> Result<Option<Self>, SummaryError> {
         let path = state_dir.join(FILE);
-        let text = match fs::read(&path) {
+        let text = match crate::regular::read(&path) {
             Ok(text) => text,
             Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(SummaryError::Read { path, source }),

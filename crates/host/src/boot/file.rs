@@ -108,6 +108,21 @@ fn is_of(table: &Table, prefix: Prefix) -> bool {
     }
 }
 
+/// Sets a key, and leaves what the user wrote around it.
+fn put(document: &mut DocumentMut, key: &str, item: &Item) {
+    let there = document.get_mut(key).and_then(Item::as_value_mut);
+    match (there, item.as_value()) {
+        (Some(there), Some(value)) => {
+            let decor = there.decor().clone();
+            *there = value.clone();
+            *there.decor_mut() = decor;
+        }
+        _ => {
+            document.insert(key, item.clone());
+        }
+    }
+}
+
 /// `text` with the wish in it, and what an entry of the same prefix said before.
 pub(super) fn with(text: Option<&str>, wish: &Wish) -> Result<(String, Option<String>), BootError> {
     let mut document = parse(text.unwrap_or(HEADER))?;
@@ -117,13 +132,13 @@ pub(super) fn with(text: Option<&str>, wish: &Wish) -> Result<(String, Option<St
         document.decor_mut().set_prefix("");
     }
     if let Some(on_drift) = &wish.on_drift {
-        document.insert(ON_DRIFT, toml_edit::value(on_drift));
+        put(&mut document, ON_DRIFT, &toml_edit::value(on_drift));
     }
     let mut replaced = None;
     if document.contains_key("prefix") && is_of(document.as_table(), wish.prefix) {
         // The short form: one prefix, without a table of its own.
         for (key, item) in &wish.entry {
-            document.insert(key, item.clone());
+            put(&mut document, key, item);
         }
     } else {
         let entries = entries(&mut document)?;
@@ -177,6 +192,17 @@ mod tests {
             entry,
             on_drift: None,
         }
+    }
+
+    #[test]
+    fn comments_around_a_key_outlive_its_value() {
+        let text = "# of ours\non-drift = \"report\" # for now\n\n# the uplink\nprefix = \"2001:db8:1::/64\"\ndev = \"eth0\" # copper\n";
+        let wish = Wish {
+            on_drift: Some("repair".to_owned()),
+            ..wish("2001:db8:1::/64", "eth1")
+        };
+        let (now, _) = with(Some(text), &wish).unwrap();
+        assert_eq!(now, text.replace("report", "repair").replace("eth0", "eth1"));
     }
 
     #[test]

@@ -82,6 +82,9 @@ impl Hint for JournalError {
             Self::Read { source, .. } if source.kind() == io::ErrorKind::NotADirectory => {
                 "name a directory: --state-dir DIR".to_owned()
             }
+            Self::Read { source, .. } if source.kind() == io::ErrorKind::InvalidData => {
+                "put back the file that setup wrote, which says what was there before it; or move away what is there now".to_owned()
+            }
             Self::Read { .. } => "run it as root: `sudo v6kit …`".to_owned(),
             Self::Write { path, .. } => format!("check the disk and the permissions of {}", path.display()),
             Self::Damaged { path, .. } => format!(

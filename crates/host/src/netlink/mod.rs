@@ -14,6 +14,7 @@ use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessa
 use netlink_packet_route::link::{
     InfoKind, InfoPortKind, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage,
 };
+use netlink_packet_route::route::RouteType;
 use rtnetlink::{Handle, IpVersion, RouteMessageBuilder};
 use v6kit_net::{Code, Hint, IPV6_MIN_MTU};
 
@@ -167,6 +168,21 @@ impl Netlink {
             .execute()
             .await
             .map_err(NetlinkError::request("add the route"))
+    }
+
+    /// Whether this process may change routes: found out by deleting one that is not there.
+    pub(crate) async fn may_change_routes(&self) -> bool {
+        let absent = OurRoute {
+            destination: Ipv6Net::from(Ipv6Addr::LOCALHOST),
+            kind: RouteType::Local,
+            // Nobody's table.
+            table: u32::from_be_bytes(*b"v6k?"),
+            metric: None,
+            link: 1,
+            via: None,
+        };
+        let deleted = self.handle.route().del(absent.message()).execute().await;
+        !deleted.is_err_and(|error| io_error(error).kind() == io::ErrorKind::PermissionDenied)
     }
 
     /// Deletes a route of ours, and none with another protocol number.

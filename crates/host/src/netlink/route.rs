@@ -21,6 +21,8 @@ pub(crate) const MAIN_TABLE: u32 = 254;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Route {
     pub(crate) destination: Ipv6Net,
+    /// Whose packets alone it goes for, where it does not go for those of everybody (`from` of ip-route(8)).
+    pub(crate) source: Option<Ipv6Net>,
     pub(crate) kind: RouteType,
     pub(crate) table: u32,
     /// The lowest of equal length wins.
@@ -36,6 +38,16 @@ impl Route {
     /// Whether it is a default route that leads somewhere.
     pub(crate) fn is_default(&self) -> bool {
         self.destination.prefix_len() == 0 && self.kind == RouteType::Unicast
+    }
+
+    /// Its kind, as ip-route(8) writes it, where it leads nowhere and nothing else is looked at behind it.
+    pub(crate) fn refusal(&self) -> Option<&'static str> {
+        match self.kind {
+            RouteType::BlackHole => Some("blackhole"),
+            RouteType::Unreachable => Some("unreachable"),
+            RouteType::Prohibit => Some("prohibit"),
+            _ => None,
+        }
     }
 
     /// Whether it is in the table that is mostly looked into first.
@@ -59,12 +71,16 @@ impl Route {
     pub(super) fn read(message: &RouteMessage) -> Option<Self> {
         let header = &message.header;
         let mut destination = Ipv6Addr::UNSPECIFIED;
+        let mut source = None;
         let mut table = u32::from(header.table);
         let mut link = None;
         let mut metric = 0;
         for attribute in &message.attributes {
             match attribute {
                 RouteAttribute::Destination(RouteAddress::Inet6(address)) => destination = *address,
+                RouteAttribute::Source(RouteAddress::Inet6(address)) => {
+                    source = Ipv6Net::new(*address, header.source_prefix_length).ok();
+                }
                 RouteAttribute::Table(id) => table = *id,
                 RouteAttribute::Oif(index) => link = Some(*index),
                 RouteAttribute::Priority(number) => metric = *number,
@@ -73,6 +89,7 @@ impl Route {
         }
         Some(Self {
             destination: Ipv6Net::new(destination, header.destination_prefix_length).ok()?,
+            source,
             kind: header.kind,
             table,
             metric,

@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 use v6kit_net::Prefix;
 
 use super::{Action, Importance, Step, View};
-use crate::facts::Firewall;
+use crate::facts::{Firewall, Lack};
 use crate::listeners;
 use crate::nft::{InboundRules, Ruleset};
 use crate::resource::{Resource, Want};
@@ -45,11 +45,16 @@ impl View<'_> {
         let want = Want::Inbound(InboundRules::new(self.wanted.prefix));
         let action = match &self.facts.firewall {
             Firewall::Rules(rules) => self.table_action("inbound", want, rules),
-            Firewall::Unusable { reason, hint, .. } => Action::Skip {
-                value: Some("open".to_owned()),
-                why: format!("{reason}; {}", self.exposed()),
-                hint: hint.clone(),
-            },
+            Firewall::Unusable { reason, hint, lack } => {
+                let (value, hint) = (Some("open".to_owned()), hint.clone());
+                let why = format!("{reason}; {}", self.exposed());
+                // Where nft is there and fails, somebody who wanted to be shielded is not, from what is named.
+                if *lack == Lack::NotThere || listeners::exposed(&self.facts.listeners).is_empty() {
+                    Action::Skip { value, why, hint }
+                } else {
+                    Action::Conflict { value, why, hint }
+                }
+            }
         };
         step(reason.to_owned(), Some(Resource::Table), action)
     }

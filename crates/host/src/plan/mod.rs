@@ -10,6 +10,8 @@ mod route;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use route::discarded;
+
 use crate::delivery::Placement;
 use crate::error::HostError;
 use crate::facts::Facts;

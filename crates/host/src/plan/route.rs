@@ -2,10 +2,10 @@
 
 use ipnet::Ipv6Net;
 use netlink_packet_route::route::RouteType;
-use v6kit_net::shell_word;
+use v6kit_net::{Prefix, shell_word};
 
 use super::{Action, Importance, Step, View};
-use crate::delivery::{Placement, RouteTable};
+use crate::delivery::{Placement, RouteTable, Tables};
 use crate::error::HostError;
 use crate::netlink::{LOCAL_TABLE, MAIN_TABLE, PROTOCOL, Route};
 use crate::resource::{Resource, Want, route_text};
@@ -65,7 +65,7 @@ impl View<'_> {
         let action = match (self.facts.tables().bar(prefix), action) {
             (Some(bar), action @ (Action::Change { .. } | Action::Keep { .. })) => Action::Partly {
                 action: Box::new(action),
-                hint: bar.hint(),
+                hint: bar.hint,
                 why: bar.why,
             },
             (_, action) => action,
@@ -282,6 +282,9 @@ impl View<'_> {
                 "answers do not arrive while the policy rule `{rule}` comes before `lookup local`"
             )),
         }
+        if delivering == RouteTable::Main {
+            remarks.extend(discarded(self.facts.tables(), prefix));
+        }
         if longer.is_empty() {
             return remarks;
         }
@@ -344,6 +347,16 @@ impl View<'_> {
                 && [RouteType::BlackHole, RouteType::Unreachable, RouteType::Prohibit].contains(&route.kind)
         })
     }
+}
+
+/// What this host discards of what comes to the prefix, by longer routes than ours.
+pub(crate) fn discarded(tables: Tables<'_>, prefix: Prefix) -> Option<String> {
+    let routes = tables.discarding(prefix);
+    let first = routes.first()?;
+    Some(format!(
+        "answers to a part of {prefix} are discarded on this host: {}; if that is not meant: `sudo ip -6 route del {first} table main`",
+        named(&routes)
+    ))
 }
 
 fn table_of(route: &Route) -> RouteTable {

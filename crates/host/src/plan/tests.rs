@@ -11,7 +11,7 @@ use netlink_packet_route::route::RouteType;
 
 use super::*;
 use crate::delivery::RouteTable;
-use crate::facts::{CONNTRACK_BUCKETS, CONNTRACK_COUNT, CONNTRACK_MAX, Firewall};
+use crate::facts::{CONNTRACK_BUCKETS, CONNTRACK_COUNT, CONNTRACK_MAX, Firewall, Lack};
 use crate::limits::Pair;
 use crate::listeners::{Listener, Protocol, Reach};
 use crate::logins::{Domain, Line, Logins};
@@ -50,6 +50,7 @@ fn wanted() -> Wanted {
 fn route(destination: &str, kind: RouteType, table: u32, link: u32) -> Route {
     Route {
         destination: destination.parse().unwrap(),
+        source: None,
         kind,
         table,
         metric: 1024,
@@ -266,7 +267,7 @@ fn the_plan_that_a_plain_user_asks_for_is_that_of_root() {
     facts.firewall = Firewall::Unusable {
         reason: "nft: Operation not permitted".to_owned(),
         hint: String::new(),
-        is_denied: true,
+        lack: Lack::Denied,
     };
     let plan = planned(&facts.found_by_root(), &wanted());
     for id in ["inbound", "net.ipv4.tcp_tw_reuse"] {
@@ -282,7 +283,7 @@ fn without_nft_the_services_that_are_now_reached_are_listed() {
     facts.firewall = Firewall::Unusable {
         reason: "nft is not installed".to_owned(),
         hint: "install it".to_owned(),
-        is_denied: false,
+        lack: Lack::NotThere,
     };
     let plan = planned(&facts, &wanted());
     let Action::Skip { why, .. } = action(&plan, "inbound") else {

@@ -67,6 +67,43 @@ fn a_rule_that_keeps_packets_of_the_prefix_from_leaving_is_a_conflict_and_the_ro
 }
 
 #[test]
+fn a_default_route_for_some_sources_bars_those_that_it_does_not_lead_out() {
+    let barred = |routes: &[(&str, RouteType)]| {
+        let mut facts = debian();
+        facts.routes.retain(|route| route.destination.prefix_len() > 0);
+        facts.routes.extend(routes.iter().map(|(source, kind)| Route {
+            source: (*source != "::/0").then(|| source.parse().unwrap()),
+            ..route("::/0", *kind, MAIN_TABLE, 2)
+        }));
+        match action(&planned(&facts, &wanted()), "route") {
+            Action::Partly { why, hint, .. } => Some((why.clone(), hint.clone())),
+            _ => None,
+        }
+    };
+    let prefix = wanted().prefix.to_string();
+    let everybody = ("::/0", RouteType::Unicast);
+    let other = ("2001:db8:ffff::/48", RouteType::Unicast);
+    assert_eq!(barred(&[everybody]), None);
+    assert_eq!(barred(&[everybody, other]), None);
+    assert_eq!(barred(&[other, (&prefix, RouteType::Unicast)]), None);
+    assert_eq!(
+        barred(&[everybody, ("2001:db8:ffff::/48", RouteType::Prohibit)]),
+        None
+    );
+    let (why, hint) = barred(&[other]).unwrap();
+    assert!(why.ends_with("for packets from 2001:db8:ffff::/48 only"), "{why}");
+    assert!(
+        hint.contains(&format!("`sudo ip -6 route add default from {prefix} dev ")),
+        "{hint}"
+    );
+    for kind in [RouteType::Prohibit, RouteType::BlackHole, RouteType::Unreachable] {
+        let (_, hint) = barred(&[everybody, (&prefix, kind)]).unwrap();
+        let removal = format!(" default from {prefix} table 254 metric 1024`");
+        assert!(hint.ends_with(&removal), "{hint}");
+    }
+}
+
+#[test]
 fn a_limits_file_that_cannot_be_written_is_skipped_in_the_plan() {
     let mut facts = debian();
     facts.limits_refusal = Some(nix::errno::Errno::EROFS);
