@@ -192,6 +192,7 @@ mod tests {
     fn route(destination: &str, kind: RouteType, link: u32) -> Route {
         Route {
             destination: destination.parse().unwrap(),
+            source: None,
             kind,
             table: 254,
             metric: 1024,
