@@ -70,6 +70,12 @@ pub enum UrlError {
         /// What was given.
         host: String,
     },
+    /// An IPv6 literal that its port could not be told from (RFC 3986 section 3.2.2).
+    #[error("`{address}` is an IPv6 address without brackets")]
+    NoBrackets {
+        /// What was given.
+        address: String,
+    },
     /// An IPv4 literal, also one that is written as IPv6 (RFC 4291 section 2.5.5.2).
     #[error("`{host}` is an IPv4 address")]
     Ipv4 {
@@ -100,6 +106,7 @@ impl Hint for UrlError {
             Self::Host { .. } => {
                 "write a name such as api.example.org, or an address such as [2001:db8::1]".to_owned()
             }
+            Self::NoBrackets { address } => format!("write the address in brackets: [{address}]"),
             Self::Ipv4 { .. } => {
                 "v6kit sends from IPv6 addresses: use the site's name, or its IPv6 address in brackets"
                     .to_owned()
@@ -188,6 +195,11 @@ impl fmt::Display for Origin {
 }
 
 fn host_and_port(authority: &str) -> Result<(String, Option<u16>), UrlError> {
+    if authority.parse::<std::net::Ipv6Addr>().is_ok() {
+        return Err(UrlError::NoBrackets {
+            address: authority.to_owned(),
+        });
+    }
     let (host, port) = if let Some(rest) = authority.strip_prefix('[') {
         let bad = || UrlError::Host {
             host: authority.to_owned(),
@@ -344,6 +356,13 @@ mod tests {
         assert!(matches!(error("ftp://h/"), UrlError::Scheme { .. }));
         assert!(matches!(error("http:///x"), UrlError::NoHost { .. }));
         assert!(matches!(error("http://192.0.2.1/"), UrlError::Ipv4 { .. }));
+        for url in [
+            "http://2001:db8::1/",
+            "http://::1/x",
+            "https://2001:db8:1:2:3:4:5:6",
+        ] {
+            assert!(matches!(error(url), UrlError::NoBrackets { .. }), "{url}");
+        }
         assert!(matches!(error("http://[::1/"), UrlError::Host { .. }));
         assert!(matches!(error("http://h:99999/"), UrlError::Port { .. }));
         assert!(matches!(error("http://u:p@h/"), UrlError::Credentials));
