@@ -363,7 +363,7 @@ impl Slot {
             }
         };
         drop(flight);
-        attempt.timing.first_byte = self.timer.first_byte();
+        attempt.timing.first_byte = self.timer.first_byte(connection.last_read());
         if let (Some((jars, url)), Ok(answer)) = (jar, &result) {
             jars.keep(connection.from(), &url, answer.headers.map());
         }

@@ -108,9 +108,11 @@ impl Timer {
         meter.begin();
     }
 
-    /// How long the first byte took, of the request that was sent last; `None` where none came.
-    pub(crate) fn first_byte(&self) -> Option<Duration> {
-        self.first_byte
+    /// How long the first byte took, of the request that was sent last; `None` where none came. Over HTTP/2 it is told
+    /// here a moment after it came: at most until `last_read`, when the connection had its last one.
+    pub(crate) fn first_byte(&self, last_read: Instant) -> Option<Duration> {
+        let most = last_read.saturating_duration_since(self.sent);
+        self.first_byte.map(|took| took.min(most))
     }
 
     /// Whether the answer has begun.
