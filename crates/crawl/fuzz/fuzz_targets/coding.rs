@@ -10,8 +10,12 @@ use v6kit_model::{Answer, TransferCoding};
 
 #[path = "../../src/judge/decode.rs"]
 mod decode;
+#[path = "../../src/judge/unfolded.rs"]
+mod unfolded;
 
 const MOST: u64 = 1 << 16;
+/// More than is unfolded at once.
+const PIECE: u64 = 1 << 20;
 
 fuzz_target!(|bytes: &[u8]| {
     let (coding, body) = bytes.split_at(bytes.iter().position(|byte| *byte == b'\n').unwrap_or(0));
@@ -32,7 +36,10 @@ fuzz_target!(|bytes: &[u8]| {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
         answer.headers = headers.into();
     }
-    let decoded = decode::undo_transfer(&mut answer, MOST).and_then(|()| decode::decode(&mut answer, MOST));
+    // A body lies in memory with what it unfolds to, and with no more.
+    let mut room = |held: usize| assert!(held as u64 <= 2 * MOST.max(body.len() as u64) + PIECE, "{held} bytes");
+    let decoded = decode::undo_transfer(&mut answer, MOST, &mut room)
+        .and_then(|()| decode::decode(&mut answer, MOST, &mut room));
     if decoded.is_ok() {
         let most = body.len().max(MOST as usize);
         assert!(answer.body.len() <= most, "{} bytes", answer.body.len());
