@@ -60,6 +60,7 @@ pub use exposure::exposure;
 pub use netlink::NetlinkError;
 pub use offer::{Looks, Offer, offers};
 pub use program::{Program, Running};
+pub use regular::read as read_regular_file;
 pub use report::{
     Kept, SetupReport, SetupState, SetupStep, StatusReport, StatusState, StatusStep, TeardownReport,
     TeardownState, TeardownStep,

@@ -11,7 +11,7 @@ use nix::fcntl::OFlag;
 ///
 /// # Errors
 /// What open(2) and read(2) fail with; anything but a file is refused.
-pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut file = OpenOptions::new()
         .read(true)
         .custom_flags(OFlag::O_NONBLOCK.bits())

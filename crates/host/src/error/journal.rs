@@ -116,11 +116,14 @@ fn listed(prefixes: &[Prefix]) -> String {
     texts.join(", ")
 }
 
-/// The command that removes the files of a setup.
+/// The command that takes the files of a setup away. The journal alone knows what was there before: it is kept beside.
 fn removal(journal: &Path) -> String {
+    let mut kept = journal.as_os_str().to_owned();
+    kept.push(".old");
     format!(
-        "sudo rm -f {} {} {}",
+        "sudo mv -f {} {}; sudo rm -f {} {}",
         shell_path(journal),
+        shell_path(Path::new(&kept)),
         shell_path(&journal.with_file_name(summary::FILE)),
         crate::limits::FILE
     )
@@ -129,7 +132,7 @@ fn removal(journal: &Path) -> String {
 /// What is left to do where nobody knows any more what setup changed.
 fn without_journal(path: &Path) -> String {
     format!(
-        "this removes its routes, its firewall table and its files, after which setup can be run again (sysctls stay as they are until the next boot): `sudo ip -6 route flush table all proto {PROTOCOL}; sudo nft 'add table inet v6kit; delete table inet v6kit'; {}`",
+        "this removes its routes, its firewall table and its files but for the journal, which is kept under another name, after which setup can be run again (sysctls stay as they are until the next boot): `sudo ip -6 route flush table all proto {PROTOCOL}; sudo nft 'add table inet v6kit; delete table inet v6kit'; {}`",
         removal(path)
     )
 }

@@ -242,10 +242,9 @@ fn session_key(path: Option<&Path>) -> Result<SessionKey, Failure> {
             .why(why)
             .hint("give a file of 32 hexadecimal digits, or a path where one can be made")
     };
-    match fs::read_to_string(path) {
-        Ok(text) => {
-            parse_session_key(&text).ok_or_else(|| failed("it is not 32 hexadecimal digits".to_owned()))
-        }
+    match v6kit_host::read_regular_file(path) {
+        Ok(text) => parse_session_key(&String::from_utf8_lossy(&text))
+            .ok_or_else(|| failed("it is not 32 hexadecimal digits".to_owned())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let key = new_session_key()?;
             write_session_key(path, key).map_err(|error| failed(error.to_string()))?;
@@ -381,5 +380,11 @@ mod tests {
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         fs::write(&path, "short").unwrap();
         assert!(session_key(Some(&path)).is_err());
+        // What never ends, and what nobody writes to.
+        let pipe = directory.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        for endless in [Path::new("/dev/zero"), &pipe] {
+            assert!(session_key(Some(endless)).is_err(), "{}", endless.display());
+        }
     }
 }
