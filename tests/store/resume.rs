@@ -34,6 +34,27 @@ fn settings_may_change_between_runs_and_the_job_may_not() {
 }
 
 #[test]
+fn a_crawl_goes_on_by_its_directory_alone_with_the_options_that_it_had() {
+    let scratch = scratch();
+    let run = with_server(
+        scratch.path(),
+        r#"
+        "$V6KIT" crawl "$url/items/{1..300}" --limit 200 -o "$job" -r 50/s --commit-every 50ms --keep-free 0 -q & pid=$!
+        until [ "$(stored)" -gt 0 ]; do :; done
+        kill -TERM $pid
+        wait $pid || true
+        cd /
+        "$V6KIT" crawl resume "$job" --json -- -r max 2>/dev/null | jq -c '[.ok, .resumed > 0, .run.ok < 200]'
+        # It is done: nothing is left to fetch, and that is no failure.
+        "$V6KIT" crawl continue "$job" --json | jq -c '[.ok, .run.ok]'
+        "$V6KIT" crawl resume "$T/none" || echo $?
+        "#,
+    )
+    .expect(0);
+    assert_eq!(run.stdout, "[200,true,true]\n[200,0]\n2\n", "{run}");
+}
+
+#[test]
 fn one_directory_has_one_crawl() {
     let scratch = scratch();
     let run = with_server(

@@ -2,10 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use v6kit_model::Fault;
+
 use super::destination::Destination;
 use super::local::Site;
 use crate::site::breaker::Admission;
 use crate::site::drain::Drain;
+use crate::site::rate::Restraint;
 
 /// Whether a request may be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,15 +105,23 @@ impl Site {
         self.destination.rate.sent(&self.meter, now);
     }
 
-    /// The site said that it is asked too often.
-    pub(crate) fn slow_down(&self, wait: Option<Duration>) {
+    /// The site said by `fault` that it is asked too often.
+    pub(crate) fn slow_down(&self, fault: Option<&Fault>, wait: Option<Duration>) {
         let Destination {
             rate, origin, way, ..
         } = &*self.destination;
-        if let Some(wait) = rate.on_limited(Instant::now(), wait) {
+        let Restraint { hold, slowed } = rate.on_limited(Instant::now(), wait);
+        if let Some(wait) = hold {
             way.events.push(format!(
                 "{origin}: asks to be left alone (Retry-After): waiting {}",
                 hold_text(wait)
+            ));
+        }
+        if let Some(rate) = slowed {
+            let why = fault.map_or("it refuses", |fault| &fault.message);
+            way.events.push(format!(
+                "{origin}: slowing down, to {} at first: {why}",
+                rate_text(rate)
             ));
         }
     }
@@ -118,6 +129,15 @@ impl Site {
     /// The site answered as it should.
     pub(crate) fn answered(&self) {
         self.destination.rate.on_accepted(Instant::now);
+    }
+}
+
+/// Requests per second, or per minute where these are few.
+fn rate_text(per_second: f64) -> String {
+    if per_second < 1.0 {
+        format!("{:.1}/min", per_second * 60.0)
+    } else {
+        format!("{per_second:.0}/s")
     }
 }
 

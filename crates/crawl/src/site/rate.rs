@@ -23,6 +23,15 @@ pub enum Rate {
     Max,
 }
 
+/// What there is to tell of a refusal.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Restraint {
+    /// For how long the site is left alone, where that is long and has not been told.
+    pub(crate) hold: Option<Duration>,
+    /// Requests per second that it is asked from now on, where it was asked as often as the user wants until now.
+    pub(crate) slowed: Option<f64>,
+}
+
 impl Rate {
     /// Per second; `None` for any number.
     pub(crate) fn per_second(self) -> Option<f64> {
@@ -156,9 +165,8 @@ impl RateModel {
         observed::rate(alive.iter().map(AsRef::as_ref), self.clock(now), since, least)
     }
 
-    /// The site refused, and perhaps asked for a `wait`. Until when it is left alone, where that is long and has not
-    /// been told.
-    pub(crate) fn on_limited(&self, now: Instant, wait: Option<Duration>) -> Option<Duration> {
+    /// The site refused, and perhaps asked for a `wait`.
+    pub(crate) fn on_limited(&self, now: Instant, wait: Option<Duration>) -> Restraint {
         let observed = self.observed(now);
         let mut throttle = self.throttle();
         if let Some(wait) = wait {
@@ -168,11 +176,16 @@ impl RateModel {
             // The pause is the site's wish, and no sign of what it takes.
             self.counts_since.fetch_max(self.clock(until), Ordering::Relaxed);
         }
+        let mut slowed = None;
         if let Change::Rate(rate) = throttle.refused(now, wait, observed) {
-            self.throttled.store(true, Ordering::Relaxed);
+            let was_slow = self.throttled.swap(true, Ordering::Relaxed);
+            slowed = rate.per_second().filter(|_| !was_slow);
             self.limit.set(rate.per_second());
         }
-        wait.filter(|wait| throttle.announces(now, now + *wait))
+        Restraint {
+            hold: wait.filter(|wait| throttle.announces(now, now + *wait)),
+            slowed,
+        }
     }
 
     /// The site answered. Costs one load unless the destination is throttled.

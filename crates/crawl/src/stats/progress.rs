@@ -94,6 +94,8 @@ pub struct Sample {
     pub table_full: u64,
     /// Answers that led elsewhere and were not followed.
     pub redirects: u64,
+    /// Answers by which a site refused for now: 429, 503.
+    pub refusals: u64,
     /// Records whose answers may have been meant for other requests, and which could not be fetched again.
     pub doubtful: u64,
 }
@@ -119,6 +121,8 @@ impl Sample {
             sum.committed += shard.committed.get();
             sum.table_full += shard.table_full.get();
             sum.redirects += shard.errors[ErrorKind::Redirect as usize].get();
+            let limits = ErrorKind::ALL.iter().filter(|kind| kind.is_limit());
+            sum.refusals += limits.map(|kind| shard.errors[*kind as usize].get()).sum::<u64>();
             sum.doubtful += shard.doubtful.get();
         }
         sum

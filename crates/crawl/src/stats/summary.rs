@@ -151,6 +151,8 @@ pub struct RunSummary {
     pub fatal: u64,
     /// Answers that led elsewhere and were not followed.
     pub redirects: u64,
+    /// Answers by which a site refused for now: 429, 503.
+    pub refusals: u64,
     /// Bytes added to the segments.
     pub bytes_stored: u64,
 }
@@ -165,6 +167,7 @@ impl RunSummary {
             transient: counts.of(Outcome::Transient),
             fatal: counts.of(Outcome::Fatal),
             redirects: sample.redirects,
+            refusals: sample.refusals,
             bytes_stored: sample.bytes_stored,
         }
     }

@@ -88,6 +88,15 @@ enum ReadCommand {
         v6kit crawl cat items --outcome ok | jq .body\n  \
         v6kit crawl cat items --pos 100..199")]
     Cat(read::CatArgs),
+    /// Go on where the last crawl stopped, with its options
+    #[command(
+        alias = "continue",
+        after_help = "Passwords and tokens are not stored: give them again behind --.\n\n\
+        Examples:\n  \
+        v6kit crawl resume items\n  \
+        v6kit crawl resume items -- -r 20/s"
+    )]
+    Resume(retry::ResumeArgs),
     /// Fetch items again that failed, and keep both records
     #[command(after_help = "Examples:\n  \
         v6kit crawl retry items\n  \
@@ -112,6 +121,7 @@ pub(crate) fn run(args: CrawlArgs, printer: &Printer) -> anyhow::Result<Exit> {
         Some(ReadCommand::Status(job)) => Ok(status::status(&job.directory, printer)?),
         Some(ReadCommand::Missing(job)) => read::missing(&job.directory, printer),
         Some(ReadCommand::Cat(args)) => Ok(read::cat(args)?),
+        Some(ReadCommand::Resume(args)) => retry::resume(&args, printer),
         Some(ReadCommand::Retry(args)) => retry::retry(args, printer),
         Some(ReadCommand::Check(args)) => Ok(check::check(args, printer)?),
         None if args.run.job_file.print_job => Ok(job_file::print(command_line::words(), printer)?),

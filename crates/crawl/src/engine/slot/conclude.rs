@@ -55,7 +55,7 @@ pub(super) async fn conclude(
     } = shard
         .retry_policy()
         .decide(context.item, fault, wait, || shard.jitter());
-    carry_out(shard, &context.site, signal);
+    carry_out(shard, &context.site, signal, fault);
     let record = match next {
         Next::Retry(item, pause) => {
             tracing::debug!(?pause, why = fault.map(display), "is tried again");
@@ -119,15 +119,15 @@ pub(super) async fn set_aside(
 pub(super) fn led_on(shard: &Shard, context: &ItemContext<'_>, connection: &Connection) {
     count(shard, &context.attempt, Some(connection), None);
     watch(shard, &context.site, context.permit, None);
-    carry_out(shard, &context.site, Signal::Accepted);
+    carry_out(shard, &context.site, Signal::Accepted, None);
 }
 
-fn carry_out(shard: &Shard, site: &Site, signal: Signal) {
+fn carry_out(shard: &Shard, site: &Site, signal: Signal, fault: Option<&Fault>) {
     match signal {
         Signal::Accepted => site.answered(),
         Signal::Limited(wait) => {
             tracing::debug!(retry_after = ?wait, "the site is asked less often");
-            site.slow_down(wait);
+            site.slow_down(fault, wait);
         }
         Signal::Stop(reason) => shard.refuse(reason),
         Signal::Nothing => {}

@@ -59,7 +59,7 @@ fn a_long_wait_is_told_once_and_a_longer_one_again() {
     let asked = Asked::new(Rate::PerSecond(100.0));
     let tells = |seconds| {
         let wait = Duration::from_secs(seconds);
-        asked.model.on_limited(asked.start, Some(wait)) == Some(wait)
+        asked.model.on_limited(asked.start, Some(wait)).hold == Some(wait)
     };
     assert!(!tells(5));
     assert!(tells(3600) && !tells(3600) && !tells(3601) && !tells(20));

@@ -91,6 +91,15 @@ pub(super) fn print(summary: &Summary, rate: Rate, printer: &Printer) {
     {
         rows.push(("counted by", finding));
     }
+    if summary.run.refusals > 0 {
+        rows.push((
+            "refusals",
+            format!(
+                "{} answers with 429 or 503 in this run",
+                count(summary.run.refusals)
+            ),
+        ));
+    }
     if let Rate::PerSecond(_) = rate {
         rows.push((
             "pace",

@@ -1,4 +1,4 @@
-//! `v6kit crawl retry`.
+//! `v6kit crawl retry` and `v6kit crawl resume`: the last crawl of a directory once more.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use indicatif::HumanCount;
 use v6kit_model::input::LIST_COPY;
 use v6kit_model::{Counts, Outcome};
+use v6kit_net::shell_path;
 use v6kit_store::JobDirectory;
 
 use super::RunCommand;
@@ -39,6 +40,25 @@ pub(super) struct RetryArgs {
     options: Vec<String>,
 }
 
+#[derive(Debug, clap::Args)]
+pub(super) struct ResumeArgs {
+    /// The job directory, `-o` of the crawl
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+    /// Options of the crawl that shall differ this time, such as -r 20/s or a header with a new token
+    #[arg(value_name = "OPTIONS", last = true)]
+    options: Vec<String>,
+}
+
+pub(super) fn resume(args: &ResumeArgs, printer: &Printer) -> anyhow::Result<Exit> {
+    let unknown = "repeat that command: it goes on where it stopped".to_owned();
+    crawl(
+        words(&args.directory, &args.options, unknown)?,
+        Vec::new(),
+        printer,
+    )
+}
+
 pub(super) fn retry(args: RetryArgs, printer: &Printer) -> anyhow::Result<Exit> {
     if args.no_run {
         let opened =
@@ -47,14 +67,23 @@ pub(super) fn retry(args: RetryArgs, printer: &Printer) -> anyhow::Result<Exit> 
         printer.json(&serde_json::json!({ "opened": opened.sum() }));
         return Ok(Exit::Done);
     }
-    let words = words(&args.directory, &args.options)?;
+    let unknown = format!(
+        "open the items with `v6kit crawl retry {} --no-run`, then repeat that command to fetch them",
+        shell_path(&args.directory)
+    );
+    let words = words(&args.directory, &args.options, unknown)?;
+    crawl(words, args.outcome, printer)
+}
+
+/// Crawls as `words` say, and fetches items again whose newest records have an outcome of `retry`.
+fn crawl(words: Vec<OsString>, retry: Vec<Outcome>, printer: &Printer) -> anyhow::Result<Exit> {
     let run = parsed(&words)?;
     let texts = words.iter().map(|word| word.to_string_lossy().into_owned());
     let words = crate::command_line::without_secrets(texts.collect());
     let command = RunCommand {
         options: words.clone(),
         words,
-        retry: args.outcome,
+        retry,
     };
     super::super::block_on(super::crawl(run, command, printer))
 }
@@ -76,23 +105,20 @@ pub(super) fn tell(opened: Counts, printer: &Printer) {
     });
 }
 
-/// The command line of the crawl in `directory`, with `changed` in the place of the options that it replaces.
-fn words(directory: &Path, changed: &[String]) -> Result<Vec<OsString>, Failure> {
+/// The command line of the crawl in `directory`, with `changed` in the place of the options that it replaces. Where it is
+/// not known, `unknown` is the hint.
+fn words(directory: &Path, changed: &[String], unknown: String) -> Result<Vec<OsString>, Failure> {
     let failed = |error| Failure::because(exit_of(&error), "the records cannot be read", &error);
     let job = JobDirectory::read(directory).map_err(failed)?;
     job.require_format().map_err(failed)?;
     let stored = job.ledger.options().map_err(failed)?;
     let stored: Vec<OsString> = stored.iter().map(OsString::from).collect();
     let Some(stored) = described(&stored)? else {
-        return Err(Failure::new(
-            Exit::Usage,
-            "the command that crawled here last is not known",
-        )
-        .why("nothing was opened again")
-        .hint(format!(
-            "open the items with `v6kit crawl retry {} --no-run`, then repeat that command to fetch them",
-            directory.display()
-        )));
+        return Err(
+            Failure::new(Exit::Usage, "the command that crawled here last is not known")
+                .why("nothing was begun")
+                .hint(unknown),
+        );
     };
     // What is required of a crawl may be in a job file, here an empty one.
     let mut alone: Vec<OsString> = vec!["v6kit".into(), "crawl".into(), "--job=/dev/null".into()];

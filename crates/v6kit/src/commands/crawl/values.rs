@@ -51,11 +51,6 @@ pub(super) enum Concurrency {
 pub(super) fn url(text: &str) -> Result<Target, BadValue> {
     match text {
         "-" => Ok(Target::StandardInput),
-        // What other programs call it.
-        "resume" | "continue" => Err(BadValue::new(
-            "there is no such subcommand",
-            "repeat the first command to go on; crawl status DIR shows it",
-        )),
         text if text.contains(v6kit_model::input::PLACEHOLDER) => Ok(Target::Substituted(text.to_owned())),
         text => text
             .parse()
