@@ -153,7 +153,9 @@ fn a_limit_of_nginx_slows_the_crawl_down_until_all_is_fetched() {
     );
     // It is told when it begins, and counted.
     let said = std::fs::read_to_string(scratch.path().join("slow.err")).expect("what was said");
-    let told = said.lines().find(|line| line.contains("http://[::1]:8080: slowing down, to "));
+    let told = said
+        .lines()
+        .find(|line| line.contains("http://[::1]:8080: slowing down, to "));
     assert!(told.is_some_and(|line| line.contains("429")), "{said}");
     assert_eq!(slow["run"]["refusals"], requests - 250, "{slow}");
     assert_eq!(run.stdout, "stop 18\n", "{run}");
