@@ -56,7 +56,8 @@ fn a_prefix_whose_route_goes_ends_the_crawl_with_75_after_max_outage_and_the_nex
         "{run}"
     );
     assert!(
-        run.stdout.contains("v6kit setup --prefix 2001:db8:6::/64`"),
+        run.stdout
+            .contains("v6kit setup --prefix 2001:db8:6::/64 --state-dir "),
         "{run}"
     );
     assert!(run.stdout.ends_with("\n75\n0\n"), "{run}");

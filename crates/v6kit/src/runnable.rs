@@ -91,7 +91,7 @@ impl StateDir {
             result.push_str(command);
             // A command in backticks ends there; elsewhere a sentence goes on behind its name.
             let is_quoted = result.matches('`').count() % 2 == 1;
-            let whole = arguments.split(['`', '\n', ';', '&']).next().unwrap_or_default();
+            let whole = &arguments[..command_end(arguments)];
             let (arguments, left) = arguments.split_at(if is_quoted { whole.len() } else { 0 });
             result.push_str(arguments);
             let is_said = whole.contains("--state-dir") || whole.contains('…');
@@ -110,6 +110,26 @@ impl StateDir {
         let is_typed = before.ends_with('`') || before.ends_with("Next: ");
         before.ends_with("sudo ") || is_typed && self.origin == Origin::Option
     }
+}
+
+/// Where the arguments of a command end: at what a shell ends it by, or at the backtick behind it, unless these are quoted.
+fn command_end(arguments: &str) -> usize {
+    let mut quote = None;
+    let end = arguments.find(|letter| match (quote, letter) {
+        (None, '`' | '\n' | ';' | '&' | '|') => true,
+        (None, '\'' | '"') => {
+            quote = Some(letter);
+            false
+        }
+        (Some(open), letter) => {
+            if open == letter {
+                quote = None;
+            }
+            false
+        }
+        (None, _) => false,
+    });
+    arguments[..end.unwrap_or(arguments.len())].trim_end().len()
 }
 
 /// The value of `--state-dir` among the words of a command line.
@@ -232,6 +252,10 @@ mod tests {
         assert_eq!(
             state_dir(Origin::Option).put_into(hint),
             "`sudo v6kit setup --prefix P --dev eth0 --state-dir '/srv/a b'` (more: `v6kit explain drifted`)"
+        );
+        assert_eq!(
+            state_dir(Origin::Environment).put_into("`sudo v6kit setup --dev 'a;b' && sudo v6kit status`"),
+            "`sudo v6kit setup --dev 'a;b' --state-dir '/srv/a b' && sudo v6kit status --state-dir '/srv/a b'`"
         );
         // sudo hands no environment on; everybody else has it.
         assert_eq!(

@@ -6,7 +6,9 @@ systemctl start v6kit-proxy.socket
 same "$(state $unit)" inactive
 ask() { curl -sSgf -m 90 "$@" -x http://127.0.0.1:1234 "$target"; }
 case $(ask) in 2001:db8:1:*) ;; *) fail "not from the prefix" ;; esac
-same "$(state $unit)" active
+# It may answer before all of it is there.
+is_active() { [ "$(state $unit)" = active ]; }
+eventually is_active
 same "$(may $unit)" "$(printf '0000000000000000 %.0s' 1 2 3 4)1 "
 [ "$(uid $unit)" -ge 61184 ] || fail "no dynamic user: $(uid $unit)"
 for asker in 1 2 3; do
