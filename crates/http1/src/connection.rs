@@ -271,16 +271,17 @@ impl<T: Transport> Connection<T> {
         Poll::Pending
     }
 
-    /// How much content there will be in memory after the next read: all of it, where that is known.
+    /// How much content there may be in memory after the next read. A length is only a promise.
     fn wanted(&self) -> Option<usize> {
         let Phase::Body(reading) = &self.phase else {
             return None;
         };
+        // A buffer that grows doubles.
+        let grown = (reading.body.len() + FIRST_GROWTH).next_power_of_two();
         Some(match reading.framing.length {
             Length::Empty => 0,
-            Length::Exact(length) => usize::try_from(length).unwrap_or(usize::MAX),
-            // A buffer that grows doubles.
-            Length::Chunked | Length::UntilClose => (reading.body.len() + FIRST_GROWTH).next_power_of_two(),
+            Length::Exact(length) => usize::try_from(length).map_or(grown, |length| length.min(grown)),
+            Length::Chunked | Length::UntilClose => grown,
         })
     }
 

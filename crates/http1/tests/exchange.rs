@@ -9,10 +9,11 @@
 mod script;
 
 use std::io;
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use script::{End, Script, Step, ask, ask_for, connection, end_of, go_on};
-use v6kit_http1::{Coding, Error, Part, Standing};
+use v6kit_http1::{Block, Coding, Error, Part, Request, Standing};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
 const CHUNKED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -80,6 +81,39 @@ fn an_answer_is_the_same_however_it_is_cut() {
         // Whatever comes of the connection then, the answer is whole.
         for then in [Step::Ends, Step::Cuts, Step::Resets] {
             assert_eq!(ask_in_all_pieces(method, &text, Some(&then)), end, "{text:?} {then:?}");
+        }
+    }
+}
+
+#[test]
+fn memory_is_asked_for_as_content_comes_and_not_as_it_is_promised() {
+    for head in [
+        "HTTP/1.1 200 OK\r\nContent-Length: 9900000\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n970000\r\n",
+    ] {
+        for (came, most) in [(1, 16 << 10), (100_000, 1 << 18)] {
+            let said = [head.as_bytes(), &vec![b'x'; came]].concat();
+            let mut connection = connection(Script::new([Step::Says(said)]));
+            let request = Request {
+                method: "GET",
+                target: "/",
+                host: b"h",
+                fields: &Block::new(),
+                more: None,
+                body: &Bytes::new(),
+            };
+            connection.begin(&request, 16 << 20).unwrap();
+            let mut asked = 0;
+            let mut room = |_: &mut Context<'_>, bytes: usize| {
+                asked = asked.max(bytes);
+                Poll::Ready(())
+            };
+            let mut cx = Context::from_waker(Waker::noop());
+            while !connection.transport().is_over() {
+                assert!(connection.poll_answer_within(&mut cx, &mut room).is_pending());
+            }
+            assert!(connection.poll_answer_within(&mut cx, &mut room).is_pending());
+            assert!((1..=most).contains(&asked), "{came}: {asked}");
         }
     }
 }

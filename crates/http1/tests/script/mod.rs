@@ -53,7 +53,7 @@ impl Script {
         self.steps.push_back(step);
     }
 
-    fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.steps.is_empty()
     }
 }
