@@ -15,8 +15,8 @@ pub(super) enum BodyError {
     Broken(hyper::Error),
 }
 
-/// All of `body`, whose frames `next` brings; it is told how many bytes there will be in memory after it, all of them
-/// where that is known. One that comes in a single piece is not copied.
+/// All of `body`, whose frames `next` brings; it is told how many bytes there may be in memory after it. A length is only a
+/// promise. One that comes in a single piece is not copied.
 pub(super) async fn read(
     mut body: Incoming,
     max_body: u64,
@@ -33,8 +33,9 @@ pub(super) async fn read(
     let mut all = BytesMut::new();
     while !body.is_end_stream() {
         // A buffer that grows doubles.
-        let wanted = || (first.len() + all.len() + USUAL_FRAME).next_power_of_two();
-        let Some(frame) = next(&mut body, whole.unwrap_or_else(wanted)).await else {
+        let grown = (first.len() + all.len() + USUAL_FRAME).next_power_of_two();
+        let wanted = whole.map_or(grown, |whole| whole.min(grown));
+        let Some(frame) = next(&mut body, wanted).await else {
             break;
         };
         let Ok(data) = frame.map_err(BodyError::Broken)?.into_data() else {
@@ -46,7 +47,11 @@ pub(super) async fn read(
         if all.is_empty() && first.is_empty() {
             first = data;
         } else {
-            all.reserve(whole.unwrap_or_default().saturating_sub(all.len()));
+            let needed = first.len() + data.len();
+            if all.capacity() - all.len() < needed {
+                let left = whole.unwrap_or_default().saturating_sub(all.len());
+                all.reserve(left.min(all.len()).max(needed));
+            }
             all.extend_from_slice(&std::mem::take(&mut first));
             all.extend_from_slice(&data);
         }
