@@ -100,7 +100,8 @@ fn examined(job: &Job, answer: &mut Answer, max_body: u64, room: Room<'_>) -> Re
     undone(job, answer, max_body, room).and_then(|()| judge(answer, &job.expect))
 }
 
-fn undone(job: &Job, answer: &mut Answer, max_body: u64, room: Room<'_>) -> Result<(), Fault> {
+/// Undoes the codings of an answer as `job` wants it.
+pub(super) fn undone(job: &Job, answer: &mut Answer, max_body: u64, room: Room<'_>) -> Result<(), Fault> {
     undo_transfer(answer, max_body, room).and_then(|()| match job.coding {
         Coding::Undo => decode(answer, max_body, room),
         Coding::Keep => Ok(()),

@@ -14,7 +14,7 @@ use v6kit_model::{ErrorKind, Fault};
 use v6kit_net::{Ipv6, Prefix, RateLimit, Silence};
 
 use self::cause::{Cause, not_delivered_text};
-use self::control::{Control, Controls, Reply, ask};
+use self::control::{Controls, Reply, ask};
 use crate::connect::way_out::{no_way_text, way_out};
 use crate::site::drain::Drain;
 use crate::stats::events::EventSink;
@@ -413,7 +413,7 @@ impl Outage {
 
     /// Asks `controls` for an answer, and where none comes, whether `to` answers this host's own address.
     async fn look(&self, controls: Vec<Tried>, to: Option<SocketAddrV6>, looked: &mut Option<Look>) -> Found {
-        let mut found = match ask(controls.into_iter().map(Control::from), &self.connects).await {
+        let mut found = match ask(controls, &self.connects).await {
             Reply::None(silent) => {
                 for to in silent {
                     self.silence.note(*to.ip());
@@ -428,11 +428,9 @@ impl Outage {
         };
         if let (Found::Nobody, Some(to), Some(_)) = (found, to, &self.delivery)
             && to.ip().to_ipv4_mapped().is_none()
+            && let Reply::Some(witness) = ask([(to, None)], &self.connects).await
         {
-            let own = std::iter::once(Control::from((to, None)));
-            if let Reply::Some(witness) = ask(own, &self.connects).await {
-                found = Found::OwnAddressOnly(witness);
-            }
+            found = Found::OwnAddressOnly(witness);
         }
         *looked = Some(Look {
             at: Instant::now(),

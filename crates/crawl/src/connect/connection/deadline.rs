@@ -43,9 +43,8 @@ pub(crate) struct Timer {
     deadlines: Deadlines,
     /// When everything must be done.
     total: Instant,
-    /// When the request was sent, or a moment before, and the bytes read until then.
+    /// When the request was sent, or a moment before.
     sent: Instant,
-    read_before: u64,
     /// How long the first byte took, of the request that was sent last.
     first_byte: Option<Duration>,
 }
@@ -69,7 +68,6 @@ impl Timer {
             deadlines,
             total: now,
             sent: now,
-            read_before: 0,
             first_byte: None,
         }
     }
@@ -103,7 +101,6 @@ impl Timer {
 
     /// The request is sent over the connection of `meter`.
     pub(crate) fn sending(&mut self, meter: &Meter) {
-        self.read_before = meter.read();
         self.first_byte = None;
         meter.begin();
     }
@@ -113,11 +110,6 @@ impl Timer {
     pub(crate) fn first_byte(&self, last_read: Instant) -> Option<Duration> {
         let most = last_read.saturating_duration_since(self.sent);
         self.first_byte.map(|took| took.min(most))
-    }
-
-    /// Whether the answer has begun.
-    pub(crate) fn has_first_byte(&self, meter: &Meter) -> bool {
-        meter.read() > self.read_before
     }
 
     /// Runs `exchange` until it ends or a deadline passes.
@@ -166,7 +158,7 @@ impl Timer {
     }
 
     fn due(&self, meter: &Meter) -> (Instant, Elapsed) {
-        let (own, elapsed) = if self.has_first_byte(meter) {
+        let (own, elapsed) = if meter.first_read().is_some() {
             (meter.last_read() + self.deadlines.idle, Elapsed::Idle)
         } else {
             (self.sent + self.deadlines.first_byte, Elapsed::FirstByte)

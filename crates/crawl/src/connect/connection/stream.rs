@@ -100,11 +100,6 @@ impl Meter {
         (now.0 - read, now.1 - written)
     }
 
-    /// Bytes read.
-    pub(crate) fn read(&self) -> u64 {
-        self.read.get()
-    }
-
     /// When the first byte was read since a request was sent.
     pub(crate) fn first_read(&self) -> Option<Instant> {
         self.first_read.get()

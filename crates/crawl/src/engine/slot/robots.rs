@@ -6,14 +6,14 @@ use bytes::Bytes;
 use http::header::USER_AGENT;
 use http::{HeaderMap, Method};
 use v6kit_model::input::{Overrides, RequestSpec, Spelling};
-use v6kit_model::{Answer, Coding, ErrorKind, Fault, retry_after};
+use v6kit_model::{Answer, ErrorKind, Fault, retry_after};
 
 use super::Slot;
 use super::context::Attempt;
 use super::follow::{CarriedRequest, Hop};
 use super::outgoing::Outgoing;
+use crate::engine::examiner::undone;
 use crate::engine::shard::Shard;
-use crate::judge::decode::{decode, undo_transfer};
 use crate::judge::redirect;
 use crate::site::Site;
 use crate::site::robots::{self, Failed, Rules, Unasked};
@@ -87,11 +87,7 @@ impl Slot {
             site.label(headers);
         }
         let mut answer = self.fetch_robots_file(shard, site, &outgoing).await?;
-        undo_transfer(&mut answer, LARGEST_ROBOTS, &mut |_| {})
-            .and_then(|()| match shard.job.coding {
-                Coding::Undo => decode(&mut answer, LARGEST_ROBOTS, &mut |_| {}),
-                Coding::Keep => Ok(()),
-            })
+        undone(&shard.job, &mut answer, LARGEST_ROBOTS, &mut |_| {})
             .map_err(|fault| Failed::Unreachable(fault, None))?;
         let agent = agent
             .as_ref()

@@ -41,15 +41,6 @@ impl Controls {
     }
 }
 
-/// A destination that is asked for an answer, and from where.
-pub(super) struct Control(Tried);
-
-impl From<Tried> for Control {
-    fn from(tried: Tried) -> Self {
-        Self(tried)
-    }
-}
-
 /// What asking came to.
 pub(super) enum Reply {
     /// This one answered, if only to refuse.
@@ -62,9 +53,9 @@ pub(super) enum Reply {
 
 /// Begins a connection to each of `controls`, at the pace of `connects`, and closes it when it is answered. Nothing is
 /// sent on it.
-pub(super) async fn ask(controls: impl Iterator<Item = Control>, connects: &RateLimit) -> Reply {
+pub(super) async fn ask(controls: impl IntoIterator<Item = Tried>, connects: &RateLimit) -> Reply {
     let mut asking = JoinSet::new();
-    for Control((to, from)) in controls {
+    for (to, from) in controls {
         let turn = connects.reserve(Instant::now());
         asking.spawn(async move {
             tokio::time::sleep_until(turn.into()).await;
