@@ -35,6 +35,19 @@ impl std::fmt::Display for Running {
     }
 }
 
+impl Running {
+    /// As many of them as fit a line, and how many more there are.
+    #[must_use]
+    pub fn listed(all: &[Self]) -> String {
+        const SHOWN: usize = 3;
+        let texts: Vec<String> = all.iter().take(SHOWN).map(ToString::to_string).collect();
+        match all.len() - texts.len() {
+            0 => texts.join(", "),
+            more => format!("{} and {more} more", texts.join(", ")),
+        }
+    }
+}
+
 impl Program {
     /// The process `pid`.
     ///

@@ -14,6 +14,7 @@ use crate::journal::Journal;
 use crate::listeners;
 use crate::logins::Logins;
 use crate::nft::{self, InboundRules, OwnAddresses, REVISION};
+use crate::program::Running;
 use crate::report::{StatusReport, StatusState, StatusStep};
 use crate::resource::{Resource, Want};
 use crate::state::{HoldKey, Phase, State};
@@ -425,23 +426,21 @@ fn users(journal: &Journal, prefix: Prefix) -> Option<String> {
     let state = journal.state();
     let running = state.running(prefix, journal.place());
     let is_for_programs = state.setup(prefix).is_some_and(|ready| ready.for_programs);
-    let named: Vec<String> = running.iter().take(3).map(ToString::to_string).collect();
     match (running.len(), is_for_programs) {
         (0, false) => None,
         (0, true) => Some(format!(
             "{prefix} was set up for a command that ended without undoing it: `sudo v6kit teardown --prefix {prefix}`"
         )),
-        (count, _) => {
-            let more = match count - named.len() {
-                0 => String::new(),
-                more => format!(" and {more} more"),
-            };
+        _ => {
             let until = if is_for_programs {
                 "; when the last has ended, it is undone"
             } else {
                 ""
             };
-            Some(format!("{prefix} is in use by {}{more}{until}", named.join(", ")))
+            Some(format!(
+                "{prefix} is in use by {}{until}",
+                Running::listed(&running)
+            ))
         }
     }
 }

@@ -42,11 +42,23 @@ impl Route {
 
     /// Its kind, as ip-route(8) writes it, where it leads nowhere and nothing else is looked at behind it.
     pub(crate) fn refusal(&self) -> Option<&'static str> {
+        let refuses = matches!(
+            self.kind,
+            RouteType::BlackHole | RouteType::Unreachable | RouteType::Prohibit
+        );
+        refuses.then(|| self.kind_name())
+    }
+
+    /// Its kind, as ip-route(8) writes it.
+    pub(crate) fn kind_name(&self) -> &'static str {
         match self.kind {
-            RouteType::BlackHole => Some("blackhole"),
-            RouteType::Unreachable => Some("unreachable"),
-            RouteType::Prohibit => Some("prohibit"),
-            _ => None,
+            RouteType::BlackHole => "blackhole",
+            RouteType::Unreachable => "unreachable",
+            RouteType::Prohibit => "prohibit",
+            RouteType::Throw => "throw",
+            RouteType::Anycast => "anycast",
+            RouteType::Multicast => "multicast",
+            _ => "unicast",
         }
     }
 

@@ -180,7 +180,7 @@ impl View<'_> {
         };
         if let Some(route) = exact().find(|route| route.is_in_local_table() && route.kind != RouteType::Local)
         {
-            let kind = kind_name(route.kind);
+            let kind = route.kind_name();
             return Some(Action::Conflict {
                 value: Some(format!("{kind} {prefix} table local")),
                 why: format!("a {kind} route for the prefix is in the local table"),
@@ -384,17 +384,5 @@ fn named(routes: &[String]) -> String {
     match routes.len().saturating_sub(NAMED) {
         0 => shown,
         more => format!("{shown} and {more} more"),
-    }
-}
-
-fn kind_name(kind: RouteType) -> &'static str {
-    match kind {
-        RouteType::BlackHole => "blackhole",
-        RouteType::Unreachable => "unreachable",
-        RouteType::Prohibit => "prohibit",
-        RouteType::Throw => "throw",
-        RouteType::Anycast => "anycast",
-        RouteType::Multicast => "multicast",
-        _ => "unicast",
     }
 }

@@ -125,7 +125,7 @@ fn seen(offer: &Offer) -> String {
     let device = if offer.is_uplink {
         format!("the default route leaves by {}, which", offer.device)
     } else {
-        format!("{} ", offer.device).trim_end().to_owned()
+        offer.device.clone()
     };
     format!("{device} has {}", addresses.join(", "))
 }

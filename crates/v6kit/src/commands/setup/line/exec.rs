@@ -103,20 +103,16 @@ pub(super) fn exec(words: &[OsString], environment: Environment) -> Result<Exit,
         }
         error = command(OsStr::new("/bin/sh")).arg(&path).args(arguments).exec();
     }
-    let is_missing = error.kind() == std::io::ErrorKind::NotFound;
-    let name = program.to_string_lossy();
-    let failure = Failure::new(
-        Exit::Child(if is_missing { 127 } else { 126 }),
-        "the command did not run",
-    )
-    .why(format!("{name}: {error}"));
+    let (status, what) = match error.kind() {
+        std::io::ErrorKind::NotFound => (127, "name"),
+        _ => (126, "permissions"),
+    };
+    let failure = Failure::new(Exit::Child(status), "the command did not run")
+        .why(format!("{}: {error}", program.to_string_lossy()))
+        .hint(format!("check its {what}; what was set up for it is undone"));
     // The exit code is not that of our own failures.
-    crate::printer::tell(&if is_missing {
-        failure.hint("check its name; what was set up for it is undone")
-    } else {
-        failure.hint("check its permissions; what was set up for it is undone")
-    });
-    Ok(Exit::Child(if is_missing { 127 } else { 126 }))
+    crate::printer::tell(&failure);
+    Ok(Exit::Child(status))
 }
 
 /// The file of this program: by its name, unless that was replaced meanwhile.

@@ -297,7 +297,7 @@ fn outlast(program: Program, prefix: Prefix, printer: &Printer) {
     if !left.is_empty() {
         printer.note(format!(
             "{} still runs: {prefix} stays set up until it has ended",
-            listed(&left)
+            Running::listed(&left)
         ));
         // Whoever reads it to its end does not wait for those.
         if let Ok(null) = File::options().write(true).open("/dev/null") {
@@ -311,14 +311,6 @@ fn outlast(program: Program, prefix: Prefix, printer: &Printer) {
         };
         wait_for(this.pid, || this.is_running());
         left = program.descendants();
-    }
-}
-
-fn listed(running: &[Running]) -> String {
-    let texts: Vec<String> = running.iter().take(3).map(ToString::to_string).collect();
-    match running.len() - texts.len() {
-        0 => texts.join(", "),
-        more => format!("{} and {more} more", texts.join(", ")),
     }
 }
 
