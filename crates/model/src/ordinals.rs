@@ -275,7 +275,6 @@ mod tests {
         assert_eq!(Ordinals::decode(&[0x80]), Err(NotOrdinals));
         assert_eq!(Ordinals::decode(&[1, 0]), Err(NotOrdinals));
         assert_eq!(Ordinals::decode(&[0, 1, 0, 2]), Ok(Ordinals::from_range(0..3)));
-        assert_eq!(Ordinals::decode(&[0, 1, 0, 2]), Ok(Ordinals::from_range(0..3)));
     }
 
     #[test]

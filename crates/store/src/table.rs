@@ -24,8 +24,9 @@ use self::line::Line;
 use crate::record::{RecordWriter, push_milliseconds, push_number, push_text};
 
 /// One column per field of a record, where `source` and `fetched_at` stand for `from` and `at`, which are words of SQL;
-/// files of earlier releases have these. `id`, `headers` and `timing`, a column that is there where it is asked for, hold JSON. A body is in `body` when it is text, JSON as it came
-/// included, and in `body_binary` otherwise; `body_type` says `json`, `text` or `binary`.
+/// files of earlier releases have these. `id`, `headers` and `timing`, a column that is there where it is asked for, hold
+/// JSON. A body is in `body` when it is text, JSON as it came included, and in `body_binary` otherwise; `body_type` says
+/// `json`, `text` or `binary`.
 const SCHEMA: &str = "
         REQUIRED INT64 pos (INTEGER(64,false));
         OPTIONAL BYTE_ARRAY id (UTF8);

@@ -1,6 +1,7 @@
 //! Files that are given as lists and are none.
 
 use crate::input::list::Packing;
+use crate::protocol::without_mark;
 
 /// What a file seems to be that holds no lines with URLs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,10 +164,7 @@ pub(crate) fn sniff(start: &[u8]) -> Option<ForeignForm> {
     if let Some(form) = binary(start) {
         return Some(form);
     }
-    let text = start
-        .strip_prefix(b"\xef\xbb\xbf")
-        .unwrap_or(start)
-        .trim_ascii_start();
+    let text = without_mark(start).trim_ascii_start();
     if let Some(rest) = text.strip_prefix(b"[")
         && !is_bracketed_address(rest)
     {

@@ -20,9 +20,8 @@ use crate::remote;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct RetryArgs {
-    /// The job directory, `-o` of the crawl
-    #[arg(value_name = "DIR")]
-    directory: PathBuf,
+    #[command(flatten)]
+    last: ResumeArgs,
     /// Which items: those whose newest record has one of these outcomes
     #[arg(
         long,
@@ -35,9 +34,6 @@ pub(super) struct RetryArgs {
     /// Only open the items again, and leave the fetching to the next crawl
     #[arg(long)]
     no_run: bool,
-    /// Options of the crawl that shall differ this time, such as -r 20/s or a header with a new token
-    #[arg(value_name = "OPTIONS", last = true)]
-    options: Vec<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -60,19 +56,18 @@ pub(super) fn resume(args: &ResumeArgs, printer: &Printer) -> anyhow::Result<Exi
 }
 
 pub(super) fn retry(args: RetryArgs, printer: &Printer) -> anyhow::Result<Exit> {
+    let ResumeArgs { directory, options } = &args.last;
     if args.no_run {
-        let opened =
-            v6kit_store::retry(&args.directory, &args.outcome).map_err(|error| unreadable(&error))?;
+        let opened = v6kit_store::retry(directory, &args.outcome).map_err(|error| unreadable(&error))?;
         tell(opened, printer);
         printer.json(&serde_json::json!({ "opened": opened.sum() }));
         return Ok(Exit::Done);
     }
     let unknown = format!(
         "open the items with `v6kit crawl retry {} --no-run`, then repeat that command to fetch them",
-        shell_path(&args.directory)
+        shell_path(directory)
     );
-    let words = words(&args.directory, &args.options, unknown)?;
-    crawl(words, args.outcome, printer)
+    crawl(words(directory, options, unknown)?, args.outcome, printer)
 }
 
 /// Crawls as `words` say, and fetches items again whose newest records have an outcome of `retry`.
