@@ -2,14 +2,19 @@
 
 use std::fs;
 use std::io;
+use std::thread;
+use std::time::Duration;
 
-use procfs::process::{Process, Stat};
+use procfs::process::{Process, Stat, StatFlags};
 use serde::{Deserialize, Serialize};
 
 use crate::place::Place;
 
 /// The variable by which what a program starts is known, whoever its parent is by then.
 const MARK: &str = "V6KIT_SETUP_FOR";
+/// How often is looked again while a process changes its program, and how long is waited before: two seconds.
+const MAX_LOOKS: usize = 400;
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// A process that a prefix is set up for. Its id may be another's later; the time of its start is then later too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,25 +91,44 @@ impl Program {
     pub fn descendants(&self) -> Vec<Running> {
         let (name, value) = self.mark();
         let mark = format!("{name}={value}");
-        let is_marked = |pid: i32| {
-            fs::read(format!("/proc/{pid}/environ")).is_ok_and(|found| {
-                found
-                    .split(|byte| *byte == 0)
-                    .any(|entry| entry == mark.as_bytes())
-            })
-        };
-        pids()
-            .into_iter()
-            .filter(|pid| *pid != self.pid && is_marked(*pid))
+        let mut looks_without = 0;
+        for _ in 0..MAX_LOOKS {
+            let (found, changing) = self.look(mark.as_bytes());
+            if !found.is_empty() {
+                return found;
+            }
+            if changing {
+                thread::sleep(PAUSE);
+            } else {
+                // One can start another, with an id that this look has passed, and end.
+                looks_without += 1;
+                if looks_without == 2 {
+                    break;
+                }
+            }
+        }
+        Vec::new()
+    }
+
+    /// The processes whose environment has the mark, and whether one is just changing its program.
+    fn look(&self, mark: &[u8]) -> (Vec<Running>, bool) {
+        let mut found = Vec::new();
+        let mut changing = false;
+        for pid in pids() {
             // Whoever asks is not what is asked for.
-            .filter(|pid| u32::try_from(*pid) != Ok(std::process::id()))
-            .filter_map(|pid| {
-                Some(Running {
-                    pid,
-                    name: stat_of(pid)?.comm,
-                })
-            })
-            .collect()
+            if pid == self.pid || u32::try_from(pid) == Ok(std::process::id()) {
+                continue;
+            }
+            let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else {
+                continue;
+            };
+            if environment.is_empty() {
+                changing = changing || stat_of(pid).is_some_and(|stat| is_in_execve(&stat));
+            } else if environment.split(|byte| *byte == 0).any(|entry| entry == mark) {
+                found.extend(stat_of(pid).map(|stat| Running { pid, name: stat.comm }));
+            }
+        }
+        (found, changing)
     }
 
     /// What runs of it, where it was journaled in `place`.
@@ -133,6 +157,15 @@ fn stat_of(pid: i32) -> Option<Stat> {
     (!matches!(stat.state, 'Z' | 'X' | 'x')).then_some(stat)
 }
 
+/// Whether a process has given up one program's memory and has not got the next one's arguments and environment yet:
+/// execve(2) writes where they end at its end. Threads of the kernel have none.
+fn is_in_execve(stat: &Stat) -> bool {
+    let is_kernels = stat
+        .flags()
+        .is_ok_and(|flags| flags.contains(StatFlags::PF_KTHREAD));
+    !is_kernels && stat.env_end.is_none_or(|end| end == 0)
+}
+
 fn pids() -> Vec<i32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries
@@ -159,7 +192,7 @@ mod tests {
         child.kill().unwrap();
         // Not waited for yet: a zombie.
         while program.is_running() {
-            std::thread::yield_now();
+            thread::yield_now();
         }
         child.wait().unwrap();
         assert!(Program::of(program.pid).is_err());
@@ -184,5 +217,27 @@ mod tests {
         orphan.kill().unwrap();
         orphan.wait().unwrap();
         assert_eq!(program.descendants(), []);
+    }
+    #[test]
+    fn what_changes_its_program_all_the_time_is_found_at_each_look() {
+        let program = Program {
+            pid: i32::MAX,
+            start: 8,
+        };
+        let (name, value) = program.mark();
+        let mut orphan = Command::new("sh")
+            .args(["-c", r#"exec sh -c "$AGAIN""#])
+            .env("AGAIN", r#"exec sh -c "$AGAIN""#)
+            .env(name, value)
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        let pid = orphan.id().cast_signed();
+        let missed = (0..200)
+            .filter(|_| !program.descendants().iter().any(|running| running.pid == pid))
+            .count();
+        orphan.kill().unwrap();
+        orphan.wait().unwrap();
+        assert_eq!(missed, 0);
     }
 }
