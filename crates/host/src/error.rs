@@ -127,7 +127,7 @@ pub enum HostError {
     #[error(transparent)]
     Boot(#[from] BootError),
     /// Programs use the prefix, for as long as which it is set up.
-    #[error("{prefix} is in use by {}", named(.running))]
+    #[error("{prefix} is in use by {}", Running::listed(.running))]
     InUse {
         /// The prefix.
         prefix: v6kit_net::Prefix,
@@ -226,16 +226,6 @@ impl HostError {
             error = error.source()?;
         }
     }
-}
-
-/// As many as fit a line.
-fn named(running: &[Running]) -> String {
-    const SHOWN: usize = 3;
-    let mut texts: Vec<String> = running.iter().take(SHOWN).map(ToString::to_string).collect();
-    if running.len() > SHOWN {
-        texts.push(format!("{} more", running.len() - SHOWN));
-    }
-    texts.join(", ")
 }
 
 /// How to come by CAP_NET_ADMIN. Root of a container without it is root already.

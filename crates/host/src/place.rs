@@ -41,14 +41,18 @@ pub(crate) struct Place {
     pub(crate) init: Option<u64>,
 }
 
+/// Which boot this is (proc_sys_kernel(5)).
+pub(crate) fn boot_id() -> io::Result<String> {
+    let read = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+    Ok(read.trim().to_owned())
+}
+
 impl Place {
     /// The boot and the network namespace of this process.
     pub(crate) fn here() -> io::Result<Self> {
         let inode = |name| std::fs::metadata(name).map(|found| found.ino());
         Ok(Self {
-            boot_id: std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?
-                .trim()
-                .to_owned(),
+            boot_id: boot_id()?,
             network_namespace: inode("/proc/self/ns/net")?,
             cookie: cookie(),
             pid_namespace: inode("/proc/self/ns/pid").ok(),

@@ -96,6 +96,14 @@ impl Hint for SummaryError {
     }
 }
 
+impl SetUp {
+    /// Whether it was done since this host was booted.
+    #[must_use]
+    pub fn is_of_this_boot(&self) -> bool {
+        crate::place::boot_id().is_ok_and(|boot| boot == self.boot_id)
+    }
+}
+
 impl Summary {
     /// What the file says.
     pub(crate) fn of_file(state_dir: &Path) -> Result<Option<Self>, SummaryError> {

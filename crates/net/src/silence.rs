@@ -40,6 +40,15 @@ pub struct Extent {
 }
 
 impl Extent {
+    /// [`Self::since`] as in `2026-11-28 13:40:05 UTC`.
+    #[must_use]
+    pub fn since_text(&self) -> String {
+        match jiff::Timestamp::try_from(self.since) {
+            Ok(since) => since.strftime("%F %T UTC").to_string(),
+            Err(_out_of_range) => "the beginning".to_owned(),
+        }
+    }
+
     /// Whether so many were counted that there may be more.
     #[must_use]
     pub fn is_cut(&self) -> bool {
@@ -149,6 +158,16 @@ mod tests {
         let extent = silence.note(Ipv6Addr::LOCALHOST);
         assert_eq!(extent.destinations, 1);
         assert_eq!(extent.to_string(), "the only destination that was tried");
+    }
+
+    #[test]
+    fn the_moment_of_a_silence_is_told_in_utc() {
+        let at = |seconds| Extent {
+            destinations: 1,
+            since: SystemTime::UNIX_EPOCH + Duration::from_secs(seconds),
+        };
+        assert_eq!(at(1_795_873_205).since_text(), "2026-11-28 13:40:05 UTC");
+        assert_eq!(at(u64::from(u32::MAX) << 20).since_text(), "the beginning");
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! Why a client does not get what it asked for, and how each protocol says so.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::time::SystemTime;
 
 use v6kit_net::{Code, DialError, Extent, Hint, Prefix, ResolveError};
 
@@ -73,7 +72,7 @@ pub(crate) enum Refusal {
     #[error(
         "no connection from {prefix} was answered by {extent} since {}; whether the prefix or each of them is out is not \
          known",
-        time_of_day(.extent.since)
+        .extent.since_text()
     )]
     PrefixSilent {
         prefix: Prefix,
@@ -188,12 +187,6 @@ impl Hint for Refusal {
         };
         Some(text.to_owned())
     }
-}
-
-/// As in `2026-11-28 13:40:05 UTC`.
-fn time_of_day(moment: SystemTime) -> String {
-    let moment = jiff::Timestamp::try_from(moment).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-    moment.strftime("%F %T UTC").to_string()
 }
 
 fn dial_kind(error: &DialError) -> &'static str {

@@ -14,11 +14,11 @@ use v6kit_ndp::{
 use v6kit_net::Prefix;
 
 use super::metrics;
-use crate::args::{BadValue, StateArgs};
 use crate::failure::{Exit, Failure};
 use crate::interrupts::Interrupts;
 use crate::printer::{Form, Printer};
 use crate::service;
+use crate::shared_args::{BadValue, StateArgs};
 
 /// Answer neighbour solicitations for a prefix that is on-link rather than routed.
 ///
@@ -40,7 +40,7 @@ Examples:
   sudo v6kit ndp --all --prefix 2001:db8:1:2:c::/80 --dev eth0")]
 pub(crate) struct NdpArgs {
     /// The on-link prefix; default: that of the last setup
-    #[arg(long, value_name = "P", value_parser = crate::args::prefix)]
+    #[arg(long, value_name = "P", value_parser = crate::shared_args::prefix)]
     prefix: Option<Prefix>,
     /// The device towards the router; default: that of the last setup
     #[arg(long, value_name = "DEV")]
@@ -58,7 +58,7 @@ pub(crate) struct NdpArgs {
     #[arg(long, value_name = "WHICH", default_value = "auto")]
     source: SourceChoice,
     /// Answers a second at most
-    #[arg(long, value_name = "N", default_value = "10000")]
+    #[arg(long, value_name = "N", default_value_t = MAX_RATE)]
     max_rate: NonZeroU32,
     /// Whether MLD-snooping switches are told to send all multicast to this port (RFC 4286)
     #[arg(long, value_name = "WHAT", default_value = "announce")]
@@ -93,6 +93,9 @@ enum SnoopingChoice {
 
 /// How many addresses fit a router's table of 1024 with room for others and for a change of half of them.
 pub(crate) const LIVE: NonZeroUsize = NonZeroUsize::new(400).expect("not zero");
+
+/// Answers a second.
+pub(crate) const MAX_RATE: NonZeroU32 = NonZeroU32::new(10_000).expect("not zero");
 
 fn loopback(text: &str) -> Result<SocketAddr, BadValue> {
     let address = metrics::address(text)?;

@@ -45,7 +45,7 @@ impl Cause {
 
     /// In words, at a moment when the silence goes as far as `extent`.
     pub(super) fn text(&self, extent: &Extent) -> String {
-        let since = since(extent);
+        let since = extent.since_text();
         let said = |said: &Option<String>| said.as_ref().map(|said| format!(" ({said})")).unwrap_or_default();
         match self {
             Self::Told(text) => text.clone(),
@@ -76,13 +76,6 @@ impl Cause {
 fn said(fault: &Fault) -> Option<String> {
     (fault.kind != ErrorKind::ConnectTimeout && fault.kind != ErrorKind::FirstByteTimeout)
         .then(|| fault.message.to_string())
-}
-
-fn since(extent: &Extent) -> String {
-    match jiff::Timestamp::try_from(extent.since) {
-        Ok(since) => since.strftime("%F %T UTC").to_string(),
-        Err(_out_of_range) => "the beginning".to_owned(),
-    }
 }
 
 pub(super) fn not_delivered_text(prefix: Prefix) -> String {

@@ -14,7 +14,6 @@ use crate::failure::{Exit, Failure};
 use crate::printer::{Form, Printer, Tone};
 
 const WHAT: &str = "no prefix is given";
-const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 /// What this host may have, with the lines to type.
 #[derive(Debug, Serialize)]
@@ -183,12 +182,11 @@ fn words(args: &SetupArgs) -> Vec<String> {
 /// What was set up last in this boot, to last.
 fn set_up(args: &SetupArgs) -> Option<(v6kit_net::Prefix, String)> {
     let summary = Summary::read(&args.state.state_dir).ok().flatten()?;
-    let boot_id = std::fs::read_to_string(BOOT_ID).ok()?;
     let fits = |device: &String| args.dev.as_ref().is_none_or(|wanted| wanted == device);
     summary
         .setups
         .into_iter()
-        .find(|setup| !setup.for_programs && setup.boot_id == boot_id.trim() && fits(&setup.device))
+        .find(|setup| !setup.for_programs && setup.is_of_this_boot() && fits(&setup.device))
         .map(|setup| (setup.prefix, setup.device))
 }
 

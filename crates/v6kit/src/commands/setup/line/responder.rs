@@ -1,6 +1,5 @@
 //! Answers neighbour solicitations for as long as the command runs, where the prefix is on-link.
 
-use std::num::NonZeroU32;
 use std::sync::mpsc::{self, Sender};
 use std::thread;
 
@@ -10,9 +9,6 @@ use v6kit_net::{Prefix, chain};
 
 use crate::commands::{block_on, ndp};
 use crate::failure::{Exit, Failure};
-
-/// As `v6kit ndp` has it.
-const MAX_RATE: NonZeroU32 = NonZeroU32::new(10_000).expect("not zero");
 
 /// Whether `prefix` lies on the link of `device`, where nobody finds its addresses unless they are answered for.
 pub(super) async fn is_on_link(prefix: Prefix, device: &str) -> bool {
@@ -32,7 +28,7 @@ pub(super) fn answer(prefix: Prefix, device: &str) -> Result<(), Failure> {
         scope: Scope::Auto,
         source: SourceWish::Auto,
         live: Some(ndp::LIVE),
-        max_rate: MAX_RATE,
+        max_rate: ndp::MAX_RATE,
         snooping: Snooping::Announce,
         report_solicitations: false,
     };
