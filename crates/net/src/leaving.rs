@@ -19,6 +19,13 @@ impl<T> Default for Leaving<T> {
     }
 }
 
+/// Closes together with this one.
+impl<T> Clone for Leaving<T> {
+    fn clone(&self) -> Self {
+        Self(Rc::clone(&self.0))
+    }
+}
+
 impl<T: 'static> Leaving<T> {
     /// Closes `connection` soon.
     ///

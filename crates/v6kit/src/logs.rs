@@ -14,8 +14,8 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::args::OutputArgs;
 use crate::failure::{Exit, Failure};
+use crate::shared_args::OutputArgs;
 use crate::stderr::{self, LogLine, Severity};
 
 /// The variable that says what is logged.

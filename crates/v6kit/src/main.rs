@@ -19,13 +19,18 @@ mod options;
 mod printer;
 mod remote;
 mod runnable;
+mod runtime;
 mod service;
+mod shared_args;
 mod stderr;
 mod table;
+mod usage;
 
 use std::process::ExitCode;
 
-use crate::args::Command;
+use clap::CommandFactory;
+
+use crate::args::{Args, Command};
 use crate::failure::{Exit, Failure};
 use crate::printer::Printer;
 
@@ -69,7 +74,7 @@ fn run(command: Command, printer: &Printer) -> anyhow::Result<Exit> {
         Command::Lab(args) => commands::lab::run(args, printer),
         Command::Doctor(args) => commands::doctor::run(&args, printer),
         Command::Explain(args) => commands::explain::run(&args, printer),
-        Command::Man(args) => commands::man::run(&args, printer),
-        Command::Completions(args) => commands::completions::run(&args, printer),
+        Command::Man(args) => commands::man::run(&args, Args::command(), printer),
+        Command::Completions(args) => commands::completions::run(&args, Args::command(), printer),
     }
 }

@@ -260,7 +260,7 @@ impl OptionFile {
     /// The same of a file that lies behind a URL.
     pub(crate) fn fetch(url: &str) -> Result<Self, Failure> {
         let mut bytes = Vec::new();
-        crate::commands::block_on(remote::fetch(
+        crate::runtime::block_on(remote::fetch(
             "the job file",
             url,
             remote::LARGEST_JOB_FILE,

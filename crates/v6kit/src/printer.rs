@@ -16,9 +16,9 @@ use serde::Serialize;
 use v6kit_model::drives_terminals;
 use v6kit_net::Code;
 
-use crate::args::OutputArgs;
 use crate::failure::{Exit, Failure};
 use crate::runnable::runnable;
+use crate::shared_args::OutputArgs;
 use crate::stderr::{self, Severity, with_severity};
 use crate::table;
 

@@ -1,5 +1,6 @@
 //! A slot: one request in flight, one item after another.
 
+mod carried;
 mod conclude;
 mod connect;
 mod context;

@@ -1,6 +1,6 @@
 //! Files that are given as lists and are none.
 
-use crate::input::list::Packing;
+use crate::input::packing::Packing;
 use crate::protocol::without_mark;
 
 /// What a file seems to be that holds no lines with URLs.

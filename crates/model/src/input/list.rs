@@ -3,7 +3,7 @@
 mod derived;
 mod error;
 mod index;
-mod packing;
+mod unpack;
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -14,8 +14,8 @@ use std::sync::Arc;
 
 pub use self::error::ListError;
 use self::index::Index;
-pub use self::packing::Packing;
-use self::packing::{packing, unpack};
+use self::unpack::unpack;
+use crate::input::packing::{Packing, packing};
 use crate::input::watched::Watched;
 use crate::outcome::{ErrorKind, Fault};
 

@@ -5,6 +5,7 @@ mod frontier;
 mod items;
 mod line;
 mod list;
+mod packing;
 mod placeholders;
 mod request;
 mod template;
@@ -15,7 +16,8 @@ pub use foreign_form::ForeignForm;
 pub use frontier::{Frontier, Total};
 pub use items::{Items, ItemsError, PLACEHOLDER};
 pub use line::Overrides;
-pub use list::{Cursor, LIST_COPY, LONGEST_LINE, List, ListError, ListSource, Packing};
+pub use list::{Cursor, LIST_COPY, LONGEST_LINE, List, ListError, ListSource};
+pub use packing::Packing;
 pub use placeholders::has_placeholders;
 pub use request::{
     BodyForm, Field, Login, NOT_STORED, RequestError, RequestSpec, Spelling, USER_AGENT, basic,

@@ -8,10 +8,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::client::conn::http1::Connection;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
 use tokio::time::Sleep;
+use v6kit_net::Leaving;
 
 use super::requests::Answering;
-use super::upstreams::{Upstreams, Work, work_on};
 use crate::data::refusal::Refusal;
 use crate::relay::Meter;
 use crate::session::exchange::Exchange;
@@ -25,6 +28,22 @@ pub(super) enum BodyError {
     Idle,
     #[error("the user has used up the permitted bytes")]
     Refused,
+}
+
+/// hyper's part of a connection, which reads and writes.
+pub(super) type Wire = Pin<Box<Connection<TokioIo<TcpStream>, Content>>>;
+
+/// The work of a connection that no task of its own does: whoever waits for the response does it meanwhile.
+/// `None` once it is done.
+pub(super) type Work = Option<Wire>;
+
+/// Does what there is to do on a connection. Whoever waits for the response is told of errors.
+pub(super) fn work_on(work: &mut Work, cx: &mut Context<'_>) {
+    if let Some(connection) = work
+        && connection.as_mut().poll(cx).is_ready()
+    {
+        *work = None;
+    }
 }
 
 /// Which way a body goes.
@@ -43,7 +62,7 @@ pub(super) struct Passing {
     idle: Duration,
     /// Of the connection that the body comes from, and where it is closed.
     work: Work,
-    upstreams: Option<Rc<Upstreams>>,
+    leaving: Option<Leaving<Wire>>,
     /// Why it broke off, until what came before has been sent.
     broken: Option<hyper::Error>,
     patience: Option<Pin<Box<Sleep>>>,
@@ -59,7 +78,7 @@ impl Passing {
             exchange,
             idle,
             work: None,
-            upstreams: None,
+            leaving: None,
             broken: None,
             patience: None,
             ended: false,
@@ -67,9 +86,9 @@ impl Passing {
     }
 
     /// Does the work of the connection that the body comes from while it waits, and closes it at its end.
-    pub(super) fn working(mut self, work: Work, upstreams: Rc<Upstreams>) -> Self {
+    pub(super) fn working(mut self, work: Work, leaving: Leaving<Wire>) -> Self {
         self.work = work;
-        self.upstreams = Some(upstreams);
+        self.leaving = Some(leaving);
         self
     }
 
@@ -108,8 +127,8 @@ impl Passing {
     /// The end was seen: what the body came from may close.
     fn end(&mut self) {
         self.ended = true;
-        if let Some(upstreams) = &self.upstreams {
-            upstreams.close(&mut self.work);
+        if let (Some(leaving), Some(wire)) = (&self.leaving, self.work.take()) {
+            leaving.close(wire);
         }
     }
 

@@ -2,8 +2,8 @@
 
 use std::io::Write;
 
-use super::framing::{Part, State, Step, Violation, Written};
 use super::head::{MAX_FIELDS, MAX_HEAD};
+use super::part::{Part, State, Step, Violation, Written};
 
 /// The longest line with a chunk's size. Extensions are rare, and never forwarded.
 const MAX_CHUNK_LINE: usize = 256;

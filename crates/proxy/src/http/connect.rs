@@ -3,7 +3,6 @@
 use std::net::{IpAddr, Ipv6Addr};
 use std::rc::Rc;
 
-use http::header::HeaderName;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use v6kit_net::{Secret, push_address};
@@ -18,9 +17,6 @@ use crate::session::client::Client;
 use crate::session::exchange::Exchange;
 use crate::session::worker::writers_turn;
 use crate::session::{Session, Tunnel};
-
-/// Tells the source address in responses, and asks for one in requests.
-pub(super) const SOURCE_FIELD: HeaderName = HeaderName::from_static("x-v6kit-source");
 
 /// Who asks, by the values of `Proxy-Authorization` and `X-V6kit-Source`.
 pub(super) async fn authorize(

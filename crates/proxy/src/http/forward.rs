@@ -17,14 +17,14 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use super::answer;
-use super::body::{Answer, Content, Passing, Way};
-use super::connect::{self, SOURCE_FIELD, push_source};
+use super::body::{Answer, Content, Passing, Way, Work};
+use super::connect::{self, push_source};
 use super::fields::{Reuse, is_websocket, say_via, settle_response, strip_hop_by_hop, switch_to_websocket};
 use super::framing::Violation;
-use super::head::{Connect, MAX_HEAD};
+use super::head::{Connect, MAX_HEAD, SOURCE_FIELD};
 use super::origin::{Agreed, Dispatch};
 use super::requests::{Control, Patience, Requests};
-use super::upstreams::{Upstreams, Work};
+use super::upstreams::Upstreams;
 use crate::data::protocol::Protocol;
 use crate::data::refusal::Refusal;
 use crate::data::stream::Sniffed;
@@ -290,7 +290,7 @@ impl Forwarder {
         self.pass_on_head(exchange, &mut head);
         let idle = self.session.worker.idle_timeout;
         let body = Passing::new(body, Way::Down, Rc::clone(exchange), idle);
-        let body = body.working(work, Rc::clone(&self.upstreams));
+        let body = body.working(work, self.upstreams.leaving().clone());
         Response::from_parts(head, Content::Passing(body))
     }
 

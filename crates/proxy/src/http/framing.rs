@@ -9,57 +9,15 @@ use http::{Method, Uri};
 
 use super::chunked::{self, WRITTEN_SIZE, size_line};
 use super::head::{MAX_FIELDS, MAX_HEAD};
-use crate::data::refusal::Refusal;
+use super::part::{Part, State, Step, Written};
+
+pub use super::part::Violation;
 
 /// Follows the requests of one connection.
 #[derive(Debug, Default)]
 pub struct Framing {
     state: State,
     heads: u64,
-}
-
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(super) enum State {
-    #[default]
-    Head,
-    /// That many bytes of content are to come.
-    Content(u64),
-    ChunkSize,
-    Chunk(u64),
-    ChunkEnd,
-    Trailers,
-    /// A CONNECT request was seen: what follows may be anything.
-    Tunnel,
-    /// The client asked for WebSocket: what follows depends on the answer.
-    Switch,
-}
-
-/// Why a request is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Violation {
-    /// A head, or trailers, of too many bytes.
-    #[error("too many bytes of fields")]
-    TooLarge,
-    /// A head, or trailers, of too many fields.
-    #[error("too many fields")]
-    TooManyFields,
-    /// A head that did not come to its end in time.
-    #[error("the head takes too long")]
-    TooSlow,
-    /// Everything else.
-    #[error("{0}")]
-    Malformed(&'static str),
-}
-
-impl From<Violation> for Refusal {
-    fn from(violation: Violation) -> Self {
-        match violation {
-            Violation::TooLarge => Self::HeadTooLarge { limit: MAX_HEAD },
-            Violation::TooManyFields => Self::TooManyFields { limit: MAX_FIELDS },
-            Violation::TooSlow => Self::HandshakeTimeout,
-            Violation::Malformed(why) => Self::BadRequest { why },
-        }
-    }
 }
 
 /// How much was taken of bytes that were shown, and how much of it passes.
@@ -70,33 +28,6 @@ pub struct Passed {
     /// Bytes that stand at the front now and pass. Never more than were read.
     pub written: usize,
 }
-
-/// What was read, where the connection stands then, and what passes instead of it.
-pub(super) struct Part {
-    pub(super) used: usize,
-    pub(super) next: State,
-    pub(super) written: Written,
-}
-
-pub(super) enum Written {
-    AsRead,
-    /// A line with the size of a chunk.
-    Size(u64),
-    Instead(Vec<u8>),
-}
-
-impl Part {
-    pub(super) fn as_read(used: usize, next: State) -> Self {
-        Self {
-            used,
-            next,
-            written: Written::AsRead,
-        }
-    }
-}
-
-/// `None` asks for more bytes.
-pub(super) type Step = Result<Option<Part>, Violation>;
 
 impl Framing {
     /// Reads `bytes` from the first on and writes what may pass in their place: heads and lines as a whole.

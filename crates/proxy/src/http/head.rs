@@ -3,12 +3,16 @@
 use base64::Engine;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use http::header::HeaderName;
 use v6kit_net::Secret;
 
 /// The largest request head that is read.
 pub(crate) const MAX_HEAD: usize = 16 * 1024;
 /// The most header fields in a request.
 pub(crate) const MAX_FIELDS: usize = 100;
+
+/// Tells the source address in responses, and asks for one in requests.
+pub(super) const SOURCE_FIELD: HeaderName = HeaderName::from_static("x-v6kit-source");
 
 /// With or without padding: clients differ.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -77,10 +81,7 @@ pub fn parse_connect(bytes: &[u8]) -> Result<Option<(Connect, usize)>, HeadError
         let (before, name) = if field.name.eq_ignore_ascii_case("proxy-authorization") {
             let before = connect.authorization.replace(value.into());
             (before.is_some(), "Proxy-Authorization")
-        } else if field
-            .name
-            .eq_ignore_ascii_case(super::connect::SOURCE_FIELD.as_str())
-        {
+        } else if field.name.eq_ignore_ascii_case(SOURCE_FIELD.as_str()) {
             (connect.pin.replace(value).is_some(), "X-V6kit-Source")
         } else if field.name.eq_ignore_ascii_case("transfer-encoding")
             || (field.name.eq_ignore_ascii_case("content-length") && field.value != b"0")

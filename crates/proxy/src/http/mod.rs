@@ -9,6 +9,7 @@ mod forward;
 pub mod framing;
 pub mod head;
 mod origin;
+mod part;
 mod requests;
 mod upstreams;
 

@@ -14,9 +14,9 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::body::Content;
+use super::body::{Content, Wire, Work, work_on};
 use super::head::MAX_HEAD;
-use super::upstreams::{Key, Origin, Upstreams, Wire, Work, work_on};
+use super::upstreams::{Key, Origin, Upstreams};
 use crate::data::refusal::Refusal;
 use crate::data::target::Target;
 use crate::session::Session;

@@ -3,18 +3,14 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddrV6};
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Context;
 use std::time::{Duration, Instant};
 
-use hyper::client::conn::http1::{Connection, SendRequest};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use hyper::client::conn::http1::SendRequest;
 use v6kit_net::{Lease, Leaving};
 
-use super::body::Content;
+use super::body::{Content, Wire, Work};
 use crate::data::target::Target;
 
 /// Most servers close an idle connection after 60 s or more.
@@ -30,22 +26,6 @@ pub(super) struct Key {
     pub(super) user: Arc<str>,
     pub(super) source: Option<Ipv6Addr>,
     pub(super) target: Target,
-}
-
-/// hyper's part of a connection, which reads and writes.
-pub(super) type Wire = Pin<Box<Connection<TokioIo<TcpStream>, Content>>>;
-
-/// The work of a connection that no task of its own does: whoever waits for the response does it meanwhile.
-/// `None` once it is done.
-pub(super) type Work = Option<Wire>;
-
-/// Does what there is to do on a connection. Whoever waits for the response is told of errors.
-pub(super) fn work_on(work: &mut Work, cx: &mut Context<'_>) {
-    if let Some(connection) = work
-        && connection.as_mut().poll(cx).is_ready()
-    {
-        *work = None;
-    }
 }
 
 /// A connection to an origin server.
@@ -119,11 +99,9 @@ impl Upstreams {
         }
     }
 
-    /// Closes a connection that has served, soon and together with others.
-    pub(super) fn close(&self, work: &mut Work) {
-        if let Some(wire) = work.take() {
-            self.leaving.close(wire);
-        }
+    /// Where connections that have served are closed.
+    pub(super) fn leaving(&self) -> &Leaving<Wire> {
+        &self.leaving
     }
 
     /// Closes what was idle for too long.

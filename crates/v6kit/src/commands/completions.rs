@@ -1,9 +1,7 @@
 //! `v6kit completions`.
 
-use clap::CommandFactory;
 use clap_complete::Shell;
 
-use crate::args::Args;
 use crate::failure::Exit;
 use crate::printer::Printer;
 
@@ -16,10 +14,15 @@ pub(crate) struct CompletionsArgs {
     shell: Shell,
 }
 
-pub(crate) fn run(args: &CompletionsArgs, printer: &Printer) -> anyhow::Result<Exit> {
+/// Prints the script that completes `root`, the whole command line.
+pub(crate) fn run(
+    args: &CompletionsArgs,
+    mut root: clap::Command,
+    printer: &Printer,
+) -> anyhow::Result<Exit> {
     // Into memory first: a reader that goes away early is no fault of the generator's.
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Args::command(), "v6kit", &mut script);
+    clap_complete::generate(args.shell, &mut root, "v6kit", &mut script);
     let script = String::from_utf8_lossy(&script);
     printer.json(&serde_json::json!({ "shell": args.shell.to_string(), "script": script }));
     printer.line(script.trim_end());

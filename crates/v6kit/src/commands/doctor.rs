@@ -4,9 +4,9 @@ use serde::Serialize;
 use v6kit_host::{Examination, Finding, FindingState};
 
 use super::block_on;
-use crate::args::StateArgs;
 use crate::failure::{Exit, Failure};
 use crate::printer::{Printer, Tone};
+use crate::shared_args::StateArgs;
 
 /// Show what this host is and what is wrong with it, on one screen, for a report of a fault.
 ///

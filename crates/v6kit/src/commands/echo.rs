@@ -8,10 +8,10 @@ use std::time::Duration;
 use clap::ValueEnum;
 use v6kit_echo::{Echo, EchoError, EchoSettings, Limit, LimitAnswer, LimitScope, Tls};
 
-use crate::args::BadValue;
 use crate::failure::{Exit, Failure};
 use crate::interrupts::Interrupts;
 use crate::printer::Printer;
+use crate::shared_args::BadValue;
 
 /// Serve callers their own address, and refuse them on purpose for practice.
 ///
@@ -224,9 +224,9 @@ fn rate(text: &str) -> Result<Rate, BadValue> {
 /// `10s`, `5m`, or a unit alone for one of it.
 fn window(text: &str) -> Result<Duration, BadValue> {
     if text.starts_with(|first: char| first.is_ascii_alphabetic()) {
-        crate::args::duration(&format!("1{text}"))
+        crate::shared_args::duration(&format!("1{text}"))
     } else {
-        crate::args::duration(text)
+        crate::shared_args::duration(text)
     }
 }
 

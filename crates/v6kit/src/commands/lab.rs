@@ -54,7 +54,7 @@ struct RunArgs {
     #[arg(long, value_name = "KIND", default_value = "routed")]
     topology: TopologyChoice,
     /// The prefix that belongs to the host
-    #[arg(long, value_name = "P", default_value = DEFAULT_PREFIX, value_parser = crate::args::prefix)]
+    #[arg(long, value_name = "P", default_value = DEFAULT_PREFIX, value_parser = crate::shared_args::prefix)]
     prefix: Prefix,
     #[command(flatten)]
     limit: LimitArgs,

@@ -2,9 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::CommandFactory;
-
-use crate::args::Args;
 use crate::failure::{Exit, Failure};
 use crate::manual;
 use crate::printer::Printer;
@@ -20,8 +17,9 @@ pub(crate) struct ManArgs {
     directory: PathBuf,
 }
 
-pub(crate) fn run(args: &ManArgs, printer: &Printer) -> anyhow::Result<Exit> {
-    let pages = manual::pages(Args::command());
+/// Writes the pages of `root`, the whole command line.
+pub(crate) fn run(args: &ManArgs, root: clap::Command, printer: &Printer) -> anyhow::Result<Exit> {
+    let pages = manual::pages(root);
     std::fs::create_dir_all(&args.directory).map_err(|error| unwritable(&args.directory, &error))?;
     for page in &pages {
         let path = args.directory.join(&page.file_name);

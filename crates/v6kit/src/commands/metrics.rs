@@ -4,9 +4,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use v6kit_metrics::MetricsListener;
 
-use crate::args::BadValue;
 use crate::failure::{Exit, Failure};
 use crate::printer::Printer;
+use crate::shared_args::BadValue;
 
 /// Parses `9405` (on loopback), `127.0.0.1:9405` or `[::1]:9405`.
 pub(super) fn address(text: &str) -> Result<SocketAddr, BadValue> {

@@ -17,15 +17,4 @@ pub(crate) mod status;
 pub(crate) mod teardown;
 pub(crate) mod verify;
 
-use std::future::Future;
-
-use crate::failure::{Exit, Failure};
-
-/// Runs `future` on a current-thread runtime.
-pub(crate) fn block_on<T, E: From<Failure>>(future: impl Future<Output = Result<T, E>>) -> Result<T, E> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(Exit::Failed, "cannot start").why(error.to_string()))?
-        .block_on(future)
-}
+pub(crate) use crate::runtime::block_on;

@@ -18,11 +18,11 @@ use tokio::time::{Instant, sleep_until};
 use v6kit_net::Prefix;
 use v6kit_proxy::{ByteBudget, Proxy, Running, Settings, StartError};
 
-use crate::args::StateArgs;
 use crate::failure::{Exit, Failure};
 use crate::interrupts::{Interrupts, listen_for};
 use crate::printer::Printer;
 use crate::service;
+use crate::shared_args::StateArgs;
 use values::{ListenAddress, UserPassword};
 
 /// Let other programs send from addresses of the prefix: HTTP and SOCKS5.
@@ -51,7 +51,7 @@ Examples:
     --access-log proxy.jsonl")]
 pub(crate) struct ProxyArgs {
     /// The prefix to send from; default: that of the last setup
-    #[arg(long, value_name = "P", value_parser = crate::args::prefix)]
+    #[arg(long, value_name = "P", value_parser = crate::shared_args::prefix)]
     prefix: Option<Prefix>,
     /// Use so many source addresses at a time, half of them for sessions, and change them slowly, as an
     /// on-link prefix needs it; any number when not given, 300 where `v6kit ndp` answers for the prefix

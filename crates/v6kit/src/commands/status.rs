@@ -11,10 +11,10 @@ use v6kit_net::{Code, Prefix};
 use super::block_on;
 use super::setup::config::Config;
 use super::setup::{OnDriftArg, failure, heading, other_way_out, set_up, shown};
-use crate::args::StateArgs;
 use crate::failure::{Exit, Failure};
 use crate::options::Options;
 use crate::printer::{Printer, Tone};
+use crate::shared_args::StateArgs;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
@@ -25,7 +25,7 @@ use crate::printer::{Printer, Tone};
     Exit: 0 all in order, 1 something drifted or is missing, or nothing is set up, 4 not permitted.")]
 pub(crate) struct StatusArgs {
     /// Of this prefix only
-    #[arg(long, value_name = "P", value_parser = crate::args::prefix)]
+    #[arg(long, value_name = "P", value_parser = crate::shared_args::prefix)]
     prefix: Option<Prefix>,
     /// Compare with what this file wishes for, as `setup --config` reads it
     #[arg(long, value_name = "FILE", conflicts_with = "prefix")]

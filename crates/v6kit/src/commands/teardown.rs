@@ -7,9 +7,9 @@ use v6kit_net::Prefix;
 
 use super::block_on;
 use super::setup::{failure, shown};
-use crate::args::StateArgs;
 use crate::failure::{Exit, Failure};
 use crate::printer::{Form, Printer, Tone};
+use crate::shared_args::StateArgs;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
@@ -20,7 +20,7 @@ use crate::printer::{Form, Printer, Tone};
     Exit: 0 done or nothing to do, 1 a step could not be put back, 4 not permitted.")]
 pub(crate) struct TeardownArgs {
     /// Of this prefix only
-    #[arg(long, value_name = "P", value_parser = crate::args::prefix)]
+    #[arg(long, value_name = "P", value_parser = crate::shared_args::prefix)]
     prefix: Option<Prefix>,
     /// Do not set it up at the next boot either: undo what `setup --persist` wrote
     #[arg(long)]

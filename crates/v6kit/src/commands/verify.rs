@@ -8,9 +8,9 @@ use v6kit_net::Prefix;
 use v6kit_verify::{Check, Endpoint, EndpointError, Outcome, Report, VerifyError, VerifySettings};
 
 use super::block_on;
-use crate::args::{BadValue, StateArgs};
 use crate::failure::{Exit, Failure};
 use crate::printer::{Printer, Tone};
+use crate::shared_args::{BadValue, StateArgs};
 
 /// Prove that connections leave from addresses of the prefix, or name what is wrong.
 ///
@@ -26,7 +26,7 @@ use crate::printer::{Printer, Tone};
     renumbered, no-ipv6, no-name, bad-endpoint, path-mtu; `v6kit explain NAME` says more.")]
 pub(crate) struct VerifyArgs {
     /// The routed prefix; that of the last setup when not given
-    #[arg(long, value_name = "P", value_parser = crate::args::prefix)]
+    #[arg(long, value_name = "P", value_parser = crate::shared_args::prefix)]
     prefix: Option<Prefix>,
     /// A server that answers with the caller's address, as text or JSON; may be given several times, to be
     /// tried in turn; public ones when not given
@@ -36,7 +36,7 @@ pub(crate) struct VerifyArgs {
     #[arg(long, value_name = "N", default_value = "32")]
     count: NonZeroUsize,
     /// How long a connection may take
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = crate::args::duration)]
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = crate::shared_args::duration)]
     timeout: Duration,
     /// The device to watch when answers are missing; the one that leads to the server when not given
     #[arg(long, value_name = "DEV")]

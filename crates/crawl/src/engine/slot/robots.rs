@@ -9,8 +9,8 @@ use v6kit_model::input::{Overrides, RequestSpec, Spelling};
 use v6kit_model::{Answer, ErrorKind, Fault, retry_after};
 
 use super::Slot;
+use super::carried::{CarriedRequest, Hop};
 use super::context::Attempt;
-use super::follow::{CarriedRequest, Hop};
 use super::outgoing::Outgoing;
 use crate::engine::examiner::undone;
 use crate::engine::shard::Shard;

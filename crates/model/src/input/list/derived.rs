@@ -10,7 +10,8 @@ use xxhash_rust::xxh3::Xxh3;
 use std::sync::Arc;
 
 use super::index::{BYTE_ORDER_MARK, Index};
-use super::{BUFFER, List, ListError, Packing};
+use super::{BUFFER, List, ListError};
+use crate::input::packing::Packing;
 use crate::input::unique::{Sorter, repeated};
 
 impl List {

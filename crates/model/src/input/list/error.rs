@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use v6kit_base::{Code, Hint};
 
-use super::{LONGEST_LINE, Packing};
+use super::LONGEST_LINE;
 use crate::input::foreign_form::ForeignForm;
+use crate::input::packing::Packing;
 
 /// Why a list cannot be read.
 #[derive(Debug, thiserror::Error)]

@@ -6,8 +6,9 @@ use std::os::unix::fs::FileExt;
 
 use xxhash_rust::xxh3::Xxh3;
 
-use super::{BUFFER, LONGEST_LINE, ListError, Packing};
+use super::{BUFFER, LONGEST_LINE, ListError};
 use crate::input::foreign_form::sniff;
+use crate::input::packing::Packing;
 
 /// The index has at most so many marks: 16 MiB, for however many lines.
 const MARKS: usize = 1 << 20;

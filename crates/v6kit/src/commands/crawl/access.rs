@@ -6,9 +6,9 @@ use v6kit_crawl::{Identity, Pin, Proxy};
 use v6kit_model::input::RequestSpec;
 use v6kit_net::Secret;
 
-use crate::args::BadValue;
 use crate::command_line::NOT_STORED;
 use crate::failure::{Exit, Failure};
+use crate::shared_args::BadValue;
 
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Request")]

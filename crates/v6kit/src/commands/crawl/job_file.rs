@@ -3,14 +3,19 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use clap::{ArgMatches, Command, CommandFactory};
+use clap::{ArgMatches, Command};
 use v6kit_model::input::is_secret_header;
 
-use crate::args::{Args, Stop};
+use super::CrawlArgs;
 use crate::failure::{Exit, Failure};
 use crate::options::{OptionFile, Options, file_text};
 use crate::printer::{Form, Printer};
 use crate::remote;
+use crate::shared_args::OutputArgs;
+use crate::usage::{self, Stop};
+
+/// The subcommand.
+const NAME: &str = "crawl";
 
 const HEADER: &str =
     "# A crawl: `v6kit crawl --job FILE`. Keys are the long options of `v6kit crawl --help`.";
@@ -24,7 +29,7 @@ pub(crate) struct Described {
 
 /// What `matches` of the whole command line say about a crawl; `None` for any other command.
 pub(crate) fn described(matches: &ArgMatches) -> Result<Option<Described>, Failure> {
-    let Some(("crawl", matches)) = matches.subcommand() else {
+    let Some((NAME, matches)) = matches.subcommand() else {
         return Ok(None);
     };
     if matches.subcommand().is_some() {
@@ -79,19 +84,14 @@ fn require_nothing_of_this_host(mut options: Options, url: &str) -> Result<(), F
 
 /// `v6kit crawl` with the options that every command has.
 fn command() -> Command {
-    let mut command = Args::command();
-    command.build();
-    command
-        .find_subcommand("crawl")
-        .cloned()
-        .expect("there is a subcommand crawl")
+    usage::command_of::<CrawlArgs>(NAME)
 }
 
 impl Described {
     /// The command line that says the same without a job file; `None` where there is none.
     pub(crate) fn words(&self) -> Option<Vec<OsString>> {
         self.job.as_ref()?;
-        let mut words = vec!["v6kit".into(), "crawl".into()];
+        let mut words = vec!["v6kit".into(), NAME.into()];
         words.extend(self.options.words(&self.command));
         Some(words)
     }
@@ -103,7 +103,7 @@ impl Described {
         self.options.map_values(absolute);
         let words = self.options.words(&self.command).into_iter();
         let words = words.map(|word| word.to_string_lossy().into_owned());
-        ["v6kit".to_owned(), "crawl".to_owned()]
+        ["v6kit".to_owned(), NAME.to_owned()]
             .into_iter()
             .chain(words)
             .collect()
@@ -162,8 +162,7 @@ fn absolute(key: &str, value: &str) -> String {
 /// they are no crawl.
 pub(super) fn portable_words(words: &[String]) -> Vec<String> {
     let words: Vec<OsString> = words.iter().map(OsString::from).collect();
-    let described = crate::args::matches_of(&words).ok();
-    let described = described.and_then(|matches| self::described(&matches).ok().flatten());
+    let described = said(&words).ok().flatten();
     let words = described.map(Described::portable_words).unwrap_or_default();
     crate::command_line::without_secrets(words)
 }
@@ -188,26 +187,37 @@ fn is_secret(key: &str, value: &str) -> bool {
 
 /// Prints the job file of the crawl that `words` describe.
 pub(super) fn print(words: &[OsString], printer: &Printer) -> Result<Exit, Failure> {
-    let matches = Args::command()
-        .try_get_matches_from(words)
-        .map_err(|error| Failure::new(Exit::Usage, "wrong usage").why(error.to_string()))?;
-    if let Some(described) = described(&matches)? {
+    if let Some(described) = said(words)? {
         described.print(printer);
     }
     Ok(Exit::Done)
 }
 
+/// What `words` say; they are a crawl's, without a job file.
+pub(super) fn read(words: &[OsString]) -> Result<(OutputArgs, CrawlArgs), Stop> {
+    usage::read(NAME, words)
+}
+
+/// What `words` of a command line say about a crawl; `None` where they ask for help or read a job directory.
+pub(super) fn said(words: &[OsString]) -> Result<Option<Described>, Failure> {
+    match usage::matches_of(&usage::alone::<CrawlArgs>(NAME), words) {
+        Ok(matches) => described(&matches),
+        Err(Stop::Usage(failure, _)) => Err(failure),
+        Err(Stop::Shown(_)) => Ok(None),
+    }
+}
+
 /// Reads the job file that `matches` name, and the command line anew with what it says.
-pub(crate) fn expanded(matches: &ArgMatches) -> Result<Option<Args>, Stop> {
-    let usage = |failure| Stop::Usage(failure, crate::args::OutputArgs::default());
-    let Some(described) = described(matches).map_err(usage)? else {
+pub(crate) fn expanded(matches: &ArgMatches) -> Result<Option<(OutputArgs, CrawlArgs)>, Stop> {
+    let wrong = |failure| Stop::Usage(failure, OutputArgs::default());
+    let Some(described) = described(matches).map_err(wrong)? else {
         return Ok(None);
     };
     let Some(words) = described.words() else {
         return Ok(None);
     };
-    match crate::args::parse_from(&words) {
-        Ok(args) => Ok(Some(args)),
+    match read(&words) {
+        Ok(said) => Ok(Some(said)),
         Err(Stop::Usage(failure, output)) => Err(Stop::Usage(described.located(failure), output)),
         Err(stop @ Stop::Shown(_)) => Err(stop),
     }
@@ -216,10 +226,9 @@ pub(crate) fn expanded(matches: &ArgMatches) -> Result<Option<Args>, Stop> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::args::Command as Subcommand;
 
     fn matches(words: &[&str]) -> ArgMatches {
-        Args::command()
+        usage::alone::<CrawlArgs>(NAME)
             .try_get_matches_from(["v6kit", "crawl"].iter().chain(words))
             .unwrap()
     }
@@ -324,13 +333,8 @@ mod tests {
             described.options.words(&described.command),
             "{text}"
         );
-        let Some(Args {
-            command: Subcommand::Crawl(_),
-            ..
-        }) = expanded(&matches(&["--job", path.to_str().unwrap()])).unwrap()
-        else {
-            panic!("a crawl")
-        };
+        let expanded = expanded(&matches(&["--job", path.to_str().unwrap()])).unwrap();
+        assert!(expanded.is_some(), "a crawl");
     }
 
     #[test]

@@ -8,9 +8,9 @@ use anyhow::Context as _;
 use v6kit_model::Outcome;
 use v6kit_store::{ReadError, Selection};
 
-use crate::args::BadValue;
 use crate::failure::{Exit, Failure};
 use crate::printer::{Form, Printer};
+use crate::shared_args::BadValue;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct CatArgs {

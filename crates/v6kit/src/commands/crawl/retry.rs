@@ -10,13 +10,13 @@ use v6kit_net::shell_path;
 use v6kit_store::JobDirectory;
 
 use super::RunCommand;
-use super::job_file::Described;
+use super::job_file::{self, Described};
 use super::read::{exit_of, outcome, unreadable};
-use crate::args::{self, Args, Command};
 use crate::failure::{Exit, Failure};
 use crate::options::Options;
 use crate::printer::Printer;
 use crate::remote;
+use crate::usage::Stop;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct RetryArgs {
@@ -174,21 +174,14 @@ fn described(words: &[OsString]) -> Result<Option<Described>, Failure> {
     if words.is_empty() {
         return Ok(None);
     }
-    match args::matches_of(words) {
-        Ok(matches) => super::job_file::described(&matches),
-        Err(args::Stop::Usage(failure, _)) => Err(failure),
-        Err(args::Stop::Shown(_)) => Ok(None),
-    }
+    job_file::said(words)
 }
 
 fn parsed(words: &[OsString]) -> Result<super::args::RunArgs, Failure> {
-    match args::parse_from(words) {
-        Ok(Args {
-            command: Command::Crawl(crawl),
-            ..
-        }) if crawl.command.is_none() => Ok(crawl.run),
-        Err(args::Stop::Usage(failure, _)) => Err(failure),
-        Ok(_) | Err(args::Stop::Shown(_)) => Err(Failure::new(
+    match job_file::read(words) {
+        Ok((_, crawl)) if crawl.command.is_none() => Ok(crawl.run),
+        Err(Stop::Usage(failure, _)) => Err(failure),
+        Ok(_) | Err(Stop::Shown(_)) => Err(Failure::new(
             Exit::Usage,
             "the options after -- are not those of a crawl",
         )

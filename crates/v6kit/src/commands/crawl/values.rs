@@ -10,12 +10,11 @@ use clap::builder::TypedValueParser;
 use clap::{Arg, Command};
 use http::{HeaderValue, Method};
 use v6kit_crawl::{Expectation, Expectations, Rate};
-use v6kit_model::input::{Field, RequestSpec};
+use v6kit_model::input::{Field, RequestSpec, Template};
 use v6kit_net::Code;
 use v6kit_store::{BUILD_WITH_ALL, Content, FieldPath, Format, KeepFree};
 
-use super::args::Target;
-use crate::args::BadValue;
+use crate::shared_args::BadValue;
 
 /// Parses the path of a job directory, of any bytes.
 #[derive(Debug, Clone)]
@@ -45,6 +44,17 @@ impl TypedValueParser for Directory {
 pub(super) enum Concurrency {
     Auto,
     Fixed(usize),
+}
+
+/// What a positional argument says.
+#[derive(Debug, Clone)]
+pub(crate) enum Target {
+    /// A URL or a template of URLs.
+    Template(Template),
+    /// A URL into which lines are put.
+    Substituted(String),
+    /// Lines come from standard input.
+    StandardInput,
 }
 
 /// Parses a URL, a template, a URL with a place for lines, or `-`.

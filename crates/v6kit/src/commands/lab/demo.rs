@@ -22,7 +22,7 @@ use crate::printer::{Printer, Tone};
     v6kit lab demo --items 1000000 --json")]
 pub(super) struct DemoArgs {
     /// The prefix that belongs to the host
-    #[arg(long, value_name = "P", default_value = DEFAULT_PREFIX, value_parser = crate::args::prefix)]
+    #[arg(long, value_name = "P", default_value = DEFAULT_PREFIX, value_parser = crate::shared_args::prefix)]
     prefix: Prefix,
     /// How many items the crawl fetches
     #[arg(long, value_name = "N", default_value = "100000", value_parser = clap::value_parser!(u32).range(1..))]

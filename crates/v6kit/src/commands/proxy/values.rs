@@ -8,8 +8,8 @@ use std::time::Duration;
 use v6kit_net::Secret;
 use v6kit_proxy::ByteBudget;
 
-use crate::args::BadValue;
 use crate::command_line::NOT_STORED;
+use crate::shared_args::BadValue;
 
 /// A value of `--listen`.
 #[derive(Debug, Clone, PartialEq, Eq)]

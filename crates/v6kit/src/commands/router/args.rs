@@ -10,8 +10,8 @@ use v6kit_router::{
     Base, Chain, Destination, Follow, LinkLocal, Name, NextHop, Ping, SectionName, Ssh, TableSize, Tracking,
 };
 
-use crate::args::{BadValue, StateArgs};
 use crate::failure::{Exit, Failure};
+use crate::shared_args::{BadValue, StateArgs};
 
 /// Have the router route a prefix to this host and spare it connection tracking.
 ///
@@ -60,7 +60,7 @@ pub(super) enum RouterCommand {
 #[derive(Debug, Args)]
 pub(super) struct WantedArgs {
     /// The prefix that the host is to get; default: that of the last setup
-    #[arg(long, value_name = "P", value_parser = crate::args::prefix)]
+    #[arg(long, value_name = "P", value_parser = crate::shared_args::prefix)]
     pub(super) prefix: Option<Prefix>,
     /// Do not keep an entry for each connection of the prefix
     #[arg(long, value_name = "WHAT")]
@@ -152,7 +152,7 @@ pub(super) struct CheckArgs {
     #[arg(long, value_name = "ADDR", value_parser = value::<LinkLocal>)]
     pub(super) host: Option<LinkLocal>,
     /// The prefix that the host should have
-    #[arg(long, value_name = "P", value_parser = crate::args::prefix)]
+    #[arg(long, value_name = "P", value_parser = crate::shared_args::prefix)]
     pub(super) prefix: Option<Prefix>,
     /// The section in the router's settings
     #[arg(long, value_name = "NAME", default_value = "crawler", value_parser = value::<SectionName>)]
@@ -172,7 +172,7 @@ pub(super) struct RemoveArgs {
     // reused.
     #[arg(long, hide = true, value_parser = value::<LinkLocal>)]
     pub(super) host: Option<LinkLocal>,
-    #[arg(long, hide = true, value_parser = crate::args::prefix)]
+    #[arg(long, hide = true, value_parser = crate::shared_args::prefix)]
     pub(super) prefix: Option<Prefix>,
 }
 

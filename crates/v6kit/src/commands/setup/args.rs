@@ -12,10 +12,10 @@ use v6kit_net::Prefix;
 use v6kit_verify::Endpoint;
 
 use super::{config, failure, uplink};
-use crate::args::{BadValue, StateArgs};
 use crate::commands::block_on;
 use crate::failure::{Exit, Failure};
 use crate::options::Options;
+use crate::shared_args::{BadValue, StateArgs};
 
 /// Each value of `--conntrack` and what it means.
 const CONNTRACK_HINT: &str =
@@ -37,7 +37,7 @@ const CONNTRACK_HINT: &str =
     did not run, 126 where it cannot be run, 127 where it is not there, otherwise its own.")]
 pub(crate) struct SetupArgs {
     /// The prefix that is routed to this host; --for server goes without, for the host's own address
-    #[arg(long, value_name = "P", value_parser = crate::args::prefix)]
+    #[arg(long, value_name = "P", value_parser = crate::shared_args::prefix)]
     pub(super) prefix: Option<Prefix>,
     /// The device that it arrives on; by default that of the setup before, or of the default route
     #[arg(long, value_name = "DEV")]

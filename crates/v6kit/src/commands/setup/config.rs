@@ -3,15 +3,15 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use clap::{Command, CommandFactory};
+use clap::Command;
 use toml_edit::Item;
 use v6kit_host::boot::{ENTRIES, ON_DRIFT};
 use v6kit_net::Prefix;
 
 use super::{OnDriftArg, SetupArgs};
-use crate::args::{self, Args, Stop};
 use crate::failure::{Exit, Failure};
 use crate::options::{OptionFile, Options};
+use crate::usage::{self, Stop};
 
 /// What a file and the options beside it wish for.
 pub(crate) struct Config {
@@ -21,24 +21,22 @@ pub(crate) struct Config {
     pub(crate) on_drift: Option<OnDriftArg>,
 }
 
+/// The subcommand.
+const NAME: &str = "setup";
+
 /// `v6kit setup` with the options that every command has.
 pub(super) fn command() -> Command {
-    let mut command = Args::command();
-    command.build();
-    command
-        .find_subcommand("setup")
-        .cloned()
-        .expect("there is a subcommand setup")
+    usage::command_of::<SetupArgs>(NAME)
 }
 
 /// What was said on the command line of this process, if that is a setup.
 pub(super) fn said() -> Options {
-    let matches = Args::command()
+    let matches = usage::alone::<SetupArgs>(NAME)
         .try_get_matches_from(crate::command_line::words())
         .ok();
     let matches = matches
         .as_ref()
-        .and_then(|matches| matches.subcommand_matches("setup"));
+        .and_then(|matches| matches.subcommand_matches(NAME));
     matches.map_or_else(Options::default, |matches| Options::said(&command(), matches))
 }
 
@@ -138,23 +136,17 @@ fn on_drift(path: &Path, item: Option<&Item>) -> Result<Option<OnDriftArg>, Fail
 /// The arguments of a command line that says what `entry` and `said` say.
 fn parsed(entry: &Options, said: &Options, path: &Path, command: &Command) -> Result<SetupArgs, Failure> {
     let options = said.clone().without(&["config"]).over(entry.clone(), command);
-    let mut words: Vec<OsString> = vec!["v6kit".into(), "setup".into()];
+    let mut words: Vec<OsString> = vec!["v6kit".into(), NAME.into()];
     words.extend(options.words(command));
-    match args::parse_from(&words) {
-        Ok(Args {
-            command: args::Command::Setup(mut args),
-            ..
-        }) if args.prefix.is_some() || args.needs_no_prefix() => {
+    match usage::read::<SetupArgs>(NAME, &words) {
+        Ok((_, mut args)) if args.prefix.is_some() || args.needs_no_prefix() => {
             args.wish = options;
             if args.prefix.is_none() {
                 args.fill_in()?;
             }
-            Ok(*args)
+            Ok(args)
         }
-        Ok(Args {
-            command: args::Command::Setup(_),
-            ..
-        }) => Err(wrong(
+        Ok(_) => Err(wrong(
             path,
             "a table has no --prefix",
             "write prefix = \"2001:db8:1:2::/64\" in each; one with for = \"server\" goes without",
@@ -164,7 +156,7 @@ fn parsed(entry: &Options, said: &Options, path: &Path, command: &Command) -> Re
             ..failure
         }),
         Err(Stop::Usage(failure, _)) => Err(options.located(failure, path, command)),
-        Ok(_) | Err(Stop::Shown(_)) => Err(wrong(
+        Err(Stop::Shown(_)) => Err(wrong(
             path,
             "it asks for something else than setup",
             "`v6kit help setup`",
@@ -181,7 +173,7 @@ mod tests {
         let path = directory.path().join("host.toml");
         std::fs::write(&path, text).unwrap();
         let words = ["v6kit", "setup", "--config", "f"];
-        let matches = Args::command()
+        let matches = usage::alone::<SetupArgs>(NAME)
             .try_get_matches_from(words.iter().chain(said))
             .unwrap();
         let said = Options::said(&command(), matches.subcommand_matches("setup").unwrap());

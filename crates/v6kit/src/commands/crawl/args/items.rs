@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::ValueEnum;
 use v6kit_model::Order;
-use v6kit_model::input::{Items, List, ListError, ListSource, Template, TemplateError};
+use v6kit_model::input::{Items, List, ListError, ListSource, TemplateError};
 
+use crate::commands::crawl::values::Target;
 use crate::commands::crawl::{habits, values};
 use crate::failure::{Exit, Failure};
 use crate::remote;
@@ -67,17 +68,6 @@ struct Fetched {
     file: File,
     /// What messages call it.
     name: String,
-}
-
-/// What a positional argument says.
-#[derive(Debug, Clone)]
-pub(crate) enum Target {
-    /// A URL or a template of URLs.
-    Template(Template),
-    /// A URL into which lines are put.
-    Substituted(String),
-    /// Lines come from standard input.
-    StandardInput,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -17,9 +17,7 @@ use std::time::Duration;
 
 use super::access::AccessArgs;
 use super::values;
-use crate::args::StateArgs;
-
-pub(super) use items::Target;
+use crate::shared_args::StateArgs;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct RunArgs {

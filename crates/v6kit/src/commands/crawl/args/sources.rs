@@ -18,7 +18,7 @@ pub(crate) struct SourceArgs {
     /// Send from random addresses of a prefix: --prefix 2001:db8:6::/64
     ///
     /// By default that of the last setup.
-    #[arg(long, value_name = "P", value_parser = crate::args::prefix)]
+    #[arg(long, value_name = "P", value_parser = crate::shared_args::prefix)]
     prefix: Option<Prefix>,
     /// Draw a new address after this many requests
     #[arg(long, value_name = "N", default_value = "100", value_parser = clap::value_parser!(u64).range(1..), hide_short_help = true)]

@@ -2,38 +2,10 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, Write};
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::{BUFFER, ListError};
-
-/// How a file is packed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Packing {
-    /// Not at all.
-    None,
-    /// RFC 1952.
-    Gzip,
-    /// RFC 8878.
-    Zstd,
-}
-
-impl Packing {
-    /// By the magic number (RFC 1952 section 2.3.1, RFC 8878 section 3.1.1).
-    fn of(start: &[u8]) -> Self {
-        match start {
-            [0x1f, 0x8b, ..] => Self::Gzip,
-            [0x28, 0xb5, 0x2f, 0xfd] => Self::Zstd,
-            _ => Self::None,
-        }
-    }
-}
-
-pub(super) fn packing(file: &File) -> io::Result<Packing> {
-    let mut start = [0; 4];
-    let read = file.read_at(&mut start, 0)?;
-    Ok(Packing::of(&start[..read]))
-}
+use crate::input::packing::Packing;
 
 /// Writes what `input` holds, unpacked and at most `most` bytes, to a file without a name in `directory`, and says how it
 /// was packed.
