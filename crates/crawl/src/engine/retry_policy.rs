@@ -207,6 +207,10 @@ mod tests {
         assert_eq!(pause(0, None, || 0.0), Duration::ZERO);
         assert_eq!(pause(1, None, || 0.5), Duration::from_millis(500));
         assert_eq!(pause(31, None, || 1.0), LONGEST_PAUSE);
+        // What is no item waits in the same way.
+        let policy = policy(OnLimit::Slow);
+        assert_eq!(policy.pause(2, || 1.0), Duration::from_millis(2000));
+        assert_eq!(policy.pause(2, || 0.0), Duration::ZERO);
     }
 
     #[test]

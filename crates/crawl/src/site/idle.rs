@@ -36,16 +36,72 @@ impl Room {
     }
 }
 
-/// The connections to one site that may serve again.
-#[derive(Default)]
-pub(crate) struct Kept {
-    /// The one used last at the back, each with its place in the order of the shard.
-    idle: RefCell<VecDeque<(u64, Connection)>>,
-    /// Those whose streams slots share, whether they are in use or not.
-    shared: RefCell<Vec<Rc<Http2>>>,
+/// What is asked of a connection that serves one request at a time.
+pub(crate) trait Exclusive {
+    /// When bytes came last.
+    fn last_read(&self) -> Instant;
+    /// Whether neither end has closed it, and nothing came that nobody asked for.
+    fn is_still_open(&mut self) -> bool;
+    /// Whether something came that nobody asked for.
+    fn has_surplus(&self) -> bool;
 }
 
-impl Kept {
+impl Exclusive for Connection {
+    fn last_read(&self) -> Instant {
+        Self::last_read(self)
+    }
+
+    fn is_still_open(&mut self) -> bool {
+        Self::is_still_open(self)
+    }
+
+    fn has_surplus(&self) -> bool {
+        Self::has_surplus(self)
+    }
+}
+
+/// What is asked of a connection that serves several requests at a time.
+pub(crate) trait Multiplexed {
+    /// When it served last.
+    fn last_used(&self) -> Instant;
+    /// Whether it serves nobody.
+    fn is_idle(&self) -> bool;
+    /// Whether it may serve on.
+    fn is_open(&self) -> bool;
+}
+
+impl Multiplexed for Http2 {
+    fn last_used(&self) -> Instant {
+        Self::last_used(self)
+    }
+
+    fn is_idle(&self) -> bool {
+        Self::is_idle(self)
+    }
+
+    fn is_open(&self) -> bool {
+        Self::is_open(self)
+    }
+}
+
+/// The connections to one site that may serve again.
+pub(crate) struct Kept<C = Connection, S = Http2> {
+    /// The one used last at the back, each with its place in the order of the shard.
+    idle: RefCell<VecDeque<(u64, C)>>,
+    /// Those whose streams slots share, whether they are in use or not.
+    shared: RefCell<Vec<Rc<S>>>,
+}
+
+impl<C, S> Default for Kept<C, S> {
+    fn default() -> Self {
+        Self {
+            idle: RefCell::default(),
+            shared: RefCell::default(),
+        }
+    }
+}
+
+impl<C, S> Kept<C, S> {
     /// Whether there is none.
     pub(crate) fn is_empty(&self) -> bool {
         self.idle.borrow().is_empty() && self.shared.borrow().is_empty()
@@ -53,18 +109,18 @@ impl Kept {
 }
 
 /// The connections of a shard that may serve again.
-pub(crate) struct IdleConnections {
+pub(crate) struct IdleConnections<C = Connection, S = Http2> {
     room: Room,
     /// Connections of the shard that are open.
     open: Arc<Counter>,
     dialling: Cell<usize>,
     next: Cell<u64>,
     /// The one that was used least recently first.
-    order: RefCell<BTreeMap<u64, Rc<Kept>>>,
-    shared: RefCell<Vec<(Rc<Kept>, Rc<Http2>)>>,
+    order: RefCell<BTreeMap<u64, Rc<Kept<C, S>>>>,
+    shared: RefCell<Vec<(Rc<Kept<C, S>>, Rc<S>)>>,
 }
 
-impl IdleConnections {
+impl<C: Exclusive, S: Multiplexed> IdleConnections<C, S> {
     pub(crate) fn new(room: Room, open: Arc<Counter>) -> Self {
         Self {
             room,
@@ -77,7 +133,7 @@ impl IdleConnections {
     }
 
     /// Keeps a connection of `site` for another request. Those that were used least recently make room.
-    pub(crate) fn put(&self, site: &Rc<Kept>, connection: Connection) {
+    pub(crate) fn put(&self, site: &Rc<Kept<C, S>>, connection: C) {
         let place = self.next.get();
         self.next.set(place + 1);
         site.idle.borrow_mut().push_back((place, connection));
@@ -88,14 +144,14 @@ impl IdleConnections {
     }
 
     /// The connection to `site` that was used last.
-    pub(crate) fn take(&self, site: &Kept) -> Option<Connection> {
+    pub(crate) fn take(&self, site: &Kept<C, S>) -> Option<C> {
         let (place, connection) = site.idle.borrow_mut().pop_back()?;
         self.order.borrow_mut().remove(&place);
         Some(connection)
     }
 
     /// The connection to `site` that was used last of those that `suit`.
-    pub(crate) fn take_where(&self, site: &Kept, suits: impl Fn(&Connection) -> bool) -> Option<Connection> {
+    pub(crate) fn take_where(&self, site: &Kept<C, S>, suits: impl Fn(&C) -> bool) -> Option<C> {
         let mut idle = site.idle.borrow_mut();
         let at = idle.iter().rposition(|(_, connection)| suits(connection))?;
         let (place, connection) = idle.remove(at)?;
@@ -104,7 +160,7 @@ impl IdleConnections {
     }
 
     /// Keeps a connection whose streams slots share.
-    pub(crate) fn share(&self, site: &Rc<Kept>, connection: &Rc<Http2>) {
+    pub(crate) fn share(&self, site: &Rc<Kept<C, S>>, connection: &Rc<S>) {
         site.shared.borrow_mut().push(Rc::clone(connection));
         self.shared
             .borrow_mut()
@@ -114,10 +170,10 @@ impl IdleConnections {
     /// The first connection to `site` whose streams are shared and that `has_room`; those that are not `of_use` go.
     pub(crate) fn shared(
         &self,
-        site: &Kept,
-        of_use: impl Fn(&Http2) -> bool,
-        has_room: impl Fn(&Http2) -> bool,
-    ) -> Option<Rc<Http2>> {
+        site: &Kept<C, S>,
+        of_use: impl Fn(&S) -> bool,
+        has_room: impl Fn(&S) -> bool,
+    ) -> Option<Rc<S>> {
         let mut shared = site.shared.borrow_mut();
         if shared.is_empty() {
             return None;
@@ -176,8 +232,8 @@ impl IdleConnections {
 
     /// Closes what is too old at `now` or was ended by its server, and gives `doubtful` those on which the server
     /// said what nobody asked for.
-    pub(crate) fn sweep(&self, now: Instant, mut doubtful: impl FnMut(Connection)) {
-        let places: Vec<(u64, Rc<Kept>)> = self
+    pub(crate) fn sweep(&self, now: Instant, mut doubtful: impl FnMut(C)) {
+        let places: Vec<(u64, Rc<Kept<C, S>>)> = self
             .order
             .borrow()
             .iter()
@@ -221,3 +277,6 @@ impl Drop for Dialling<'_> {
         self.0.set(self.0.get() - 1);
     }
 }
+
+#[cfg(test)]
+mod tests;
