@@ -2,9 +2,17 @@
 
 use super::Scene;
 
+/// Shell functions for the scripts here.
+const FRAME: &str = include_str!("remote/frame.bash");
+
+#[track_caller]
+fn play(script: &str) -> Scene {
+    Scene::play(&format!("{FRAME}\n{script}"))
+}
+
 #[test]
 fn a_list_that_is_given_as_a_url_is_fetched_whole_and_the_job_keeps_a_copy() {
-    let scene = Scene::play(include_str!("remote/a_list.sh"));
+    let scene = play(include_str!("remote/a_list.sh"));
     assert_eq!(
         scene.run.stdout, "packed 0\ntls 0\nretried 0\nitems of the copy 3\n",
         "{}",
@@ -19,7 +27,7 @@ fn a_list_that_is_given_as_a_url_is_fetched_whole_and_the_job_keeps_a_copy() {
 
 #[test]
 fn what_is_no_list_is_refused_with_whose_fault_it_is_and_without_its_secrets() {
-    let scene = Scene::play(include_str!("remote/no_list.sh"));
+    let scene = play(include_str!("remote/no_list.sh"));
     assert_eq!(
         scene.run.stdout, "gone 1\nclosed 1\nendless 1\nlarge 1\nuntrusted 1\nplain 1\npassword 2\n",
         "{}",

@@ -1,16 +1,8 @@
 # shellcheck shell=bash
 for n in 1 2 3; do echo "http://[::1]:8080/items/$n"; done | gzip >"$T/list.gz"
-self_signed localhost -addext subjectAltName=DNS:localhost,IP:::1 -addext basicConstraints=critical,CA:FALSE
-nginx_with 8443 <<CONF
-    server {
-        listen [::1]:8080;
-        listen [::1]:8443 ssl;
-        ssl_certificate $T/localhost.pem;
-        ssl_certificate_key $T/localhost.key;
-        root $T;
-        location /moved { return 302 /list.gz?x=y; }
-        location /items/ { return 200 \$uri; }
-    }
+start_lists <<CONF
+    location /moved { return 302 /list.gz?x=y; }
+    location /items/ { return 200 \$uri; }
 CONF
 # Nobody's proxy is asked.
 export http_proxy=http://[::1]:9 https_proxy=http://[::1]:9 ALL_PROXY=http://[::1]:9

@@ -108,6 +108,9 @@ impl<C, S> Kept<C, S> {
     }
 }
 
+/// A connection whose streams slots share, behind the site that it is to.
+type SharedOf<C, S> = (Rc<Kept<C, S>>, Rc<S>);
+
 /// The connections of a shard that may serve again.
 pub(crate) struct IdleConnections<C = Connection, S = Http2> {
     room: Room,
@@ -117,7 +120,7 @@ pub(crate) struct IdleConnections<C = Connection, S = Http2> {
     next: Cell<u64>,
     /// The one that was used least recently first.
     order: RefCell<BTreeMap<u64, Rc<Kept<C, S>>>>,
-    shared: RefCell<Vec<(Rc<Kept<C, S>>, Rc<S>)>>,
+    shared: RefCell<Vec<SharedOf<C, S>>>,
 }
 
 impl<C: Exclusive, S: Multiplexed> IdleConnections<C, S> {
