@@ -14,6 +14,7 @@ urls=${URLS:-1000000}
 hosts=${HOSTS:-100000}
 most=${MOST_MIB:-150}
 ip -6 route add local 2001:db8:9::/64 dev lo
+echo "$urls URLs on $hosts hosts"
 awk -v urls="$urls" -v hosts="$hosts" 'BEGIN {
     for (n = 0; n < urls; n++) {
         host = 1 + n % hosts
@@ -25,10 +26,12 @@ code=0
 (
     ulimit -n "${FILES:-1024}"
     exec /usr/bin/time -o "$work/time" -f '%M %e %U %S' "$v6kit" crawl -i "$work/list" -o "$work/job" \
-        --prefix 2001:db8:7::/64 -r max --keep-free 0 --json >"$work/out" 2>"$work/err"
+        --prefix 2001:db8:7::/64 -r max --keep-free 0 --stats-interval 15s --json \
+        >"$work/out" 2> >(exec tee "$work/err" >&2)
 ) || code=$?
 [[ $code == 0 ]] || fail "the crawl ended with $code: $(tail -n 5 "$work/err")"
 
+echo "reading back"
 read -r kib seconds user system <"$work/time"
 found=$("$v6kit" crawl cat "$work/job" | jq .pos | sort -n | uniq | wc -l)
 records=$("$v6kit" crawl cat "$work/job" | wc -l)

@@ -20,7 +20,7 @@ crawl() { # format, options
     local format=$1
     shift
     exec "$v6kit" crawl "http://[::1]:8080/items/{1..$items}" -o "$work/$format" --prefix 2001:db8:7::/64 \
-        --format "$format" --commit-every 50ms --keep-free 0 --json -q "$@"
+        --format "$format" --commit-every 50ms --keep-free 0 --json "$@"
 }
 
 size() { # format
@@ -32,15 +32,20 @@ for format in ndjson warc parquet; do
     for ((kill = 1; kill <= kills; kill++)); do
         before=$(size "$format" || true)
         wanted=$((${before:-0} + RANDOM * 8))
-        crawl "$format" -r 20000/s >"$work/out" 2>"$work/err" &
+        crawl "$format" -r 20000/s -q >"$work/out" 2>"$work/err" &
         crawl=$!
         while [[ -e /proc/$crawl ]] && (($(size "$format" || echo 0) < wanted)); do
             read -r -t 0.01 <>"$work/never" || true
         done
         kill -KILL $crawl 2>/dev/null || fail "$format: it ended before kill $kill: give it more ITEMS"
-        wait $crawl || true
+        # The shell would tell of each.
+        { wait $crawl || true; } 2>/dev/null
+        if ((kill % 10 == 0 || kill == kills)); then
+            echo "$format: $kill kills, $(size "$format") bytes, $((SECONDS - began)) s"
+        fi
     done
-    (crawl "$format" -r max) >"$work/out" 2>"$work/err" || fail "$format: $(cat "$work/err")"
+    (crawl "$format" -r max --stats-interval 15s) >"$work/out" 2> >(exec tee "$work/err" >&2) ||
+        fail "$format: $(cat "$work/err")"
     "$v6kit" crawl check "$work/$format" --json >"$work/checked" || fail "$format: $(cat "$work/checked")"
     records=$("$v6kit" crawl cat "$work/$format" | wc -l)
     found=$("$v6kit" crawl cat "$work/$format" | jq .pos | sort -n | uniq | wc -l)
