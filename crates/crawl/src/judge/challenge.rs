@@ -158,6 +158,22 @@ mod tests {
     }
 
     #[test]
+    fn a_body_of_no_kind_is_a_page_where_it_begins_like_one() {
+        let judged = |body: &'static str| {
+            let answer = Answer {
+                body: body.into(),
+                ..Answer::default()
+            };
+            judge(&answer).map_err(|fault| fault.kind)
+        };
+        assert_eq!(
+            judged("\n <title>Just a moment...</title>"),
+            Err(ErrorKind::Challenge)
+        );
+        assert_eq!(judged("{\"a\":\"<title>Just a moment...</title>\"}"), Ok(()));
+    }
+
+    #[test]
     fn data_is_not_taken_for_a_challenge() {
         assert_eq!(
             judged(

@@ -242,6 +242,43 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_coded_or_empty_stays_as_it_came() {
+        let mut plain = answer("gzip", TEXT.to_vec());
+        plain.headers.remove(&CONTENT_ENCODING);
+        // As to a HEAD request.
+        let empty = answer("gzip", Vec::new());
+        for mut answer in [plain, empty] {
+            let (body, headers) = (answer.body.clone(), answer.headers.map().clone());
+            decode(&mut answer, 1000, &mut |_| panic!("room is asked for")).unwrap();
+            assert_eq!(answer.body, body);
+            assert_eq!(answer.headers.map(), &headers);
+        }
+    }
+
+    #[test]
+    fn five_codings_are_undone() {
+        let coded = (0..MOST_CODINGS).fold(TEXT.to_vec(), |body, _| gzip(&body));
+        let mut answer = answer(&["gzip"; MOST_CODINGS].join(","), coded);
+        decode(&mut answer, 1000, &mut |_| {}).unwrap();
+        assert_eq!(&answer.body[..], TEXT);
+    }
+
+    #[test]
+    fn room_for_what_was_undone_before_is_asked_for_together_with_the_next() {
+        // What does not get smaller.
+        let text: Vec<u8> = (0..40_000_u32)
+            .map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8)
+            .collect();
+        let mut answer = answer("identity", gzip(&deflate(&text)));
+        answer.transfer_codings = vec![TransferCoding::Deflate, TransferCoding::Gzip];
+        let mut asked = Vec::new();
+        undo_transfer(&mut answer, 1_000_000, &mut |bytes| asked.push(bytes)).unwrap();
+        assert_eq!(answer.body, text);
+        let inner = deflate(&text).len();
+        assert_eq!(asked, [PIECE, inner + PIECE]);
+    }
+
+    #[test]
     fn codings_of_the_connection_are_undone_below_those_of_the_content() {
         let mut answer = answer("zstd", deflate(&gzip(&zstd::encode_all(TEXT, 3).unwrap())));
         answer.transfer_codings = vec![TransferCoding::Gzip, TransferCoding::Deflate];

@@ -377,20 +377,45 @@ mod tests {
 
     #[test]
     fn mistakes_are_explained() {
-        for text in [
-            "jsn",
-            "status=",
-            "status=20",
-            "status=abc",
-            "size=5",
-            "size=9..2",
-            "header=a b",
-            "header=a:(",
-            "key=",
+        for (text, hint) in [
+            ("jsn", "write status=200,404, json, "),
+            ("status=", "write status=200,404, json, "),
+            ("status=20", "such as status=200,404"),
+            ("status=abc", "such as status=200,404"),
+            ("size=5", "write size=MIN..MAX"),
+            ("size=9..2", "write size=MIN..MAX"),
+            ("header=a b", "write header="),
+            ("header=a:(", "write header="),
+            ("key=", "key=data.id"),
         ] {
             let error = text.parse::<Expectation>().unwrap_err();
-            assert!(error.hint().is_some(), "{text}");
+            assert!(error.hint().unwrap().contains(hint), "{text}: {error}");
         }
-        assert!(Expectations::new(Vec::new(), &["(".to_owned()]).is_err());
+        let unclosed = "header=a:(".parse::<Expectation>().unwrap_err().to_string();
+        assert!(unclosed.ends_with("error: unclosed group"), "{unclosed}");
+        let pattern = Expectations::new(Vec::new(), &["(".to_owned()]).unwrap_err();
+        assert!(pattern.to_string().contains("unclosed group"), "{pattern}");
+        assert!(pattern.hint().unwrap().contains("backslash"));
+    }
+
+    #[test]
+    fn what_is_expected_is_told_as_it_is_written() {
+        let texts = [
+            "status=200,404",
+            "json",
+            "key=data.1.id",
+            "size=2..4",
+            "header=etag",
+            "header=etag:^W",
+        ];
+        let list: Vec<Expectation> = texts.iter().map(|text| text.parse().unwrap()).collect();
+        for (expectation, text) in list.iter().zip(texts) {
+            assert_eq!(expectation.to_string(), text);
+        }
+        let all = Expectations::new(list, &["quota".to_owned(), "busy".to_owned()]).unwrap();
+        assert_eq!(
+            all.to_string(),
+            format!("{} not /quota/ not /busy/", texts.join(" "))
+        );
     }
 }

@@ -92,6 +92,43 @@ impl AsRef<[u8]> for Unfolded {
 mod tests {
     use super::*;
 
+    /// Is interrupted each time before bytes come, and fails in the end.
+    struct Unsteady {
+        left: usize,
+        is_interrupted: bool,
+    }
+
+    impl Read for Unsteady {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.is_interrupted = !self.is_interrupted;
+            if self.is_interrupted {
+                return Err(ErrorKind::Interrupted.into());
+            }
+            if self.left == 0 {
+                return Err(ErrorKind::InvalidData.into());
+            }
+            let read = buffer.len().min(self.left).min(1000);
+            buffer[..read].fill(b'x');
+            self.left -= read;
+            Ok(read)
+        }
+    }
+
+    #[test]
+    fn an_interruption_is_no_error_and_an_error_ends_it() {
+        for piece in [10_000, 2 * SMALL] {
+            let mut reader = Unsteady {
+                left: piece,
+                is_interrupted: false,
+            };
+            let mut unfolded = Unfolded::default();
+            assert_eq!(unfolded.fill(&mut reader, piece, usize::MAX).unwrap(), piece);
+            assert_eq!(unfolded.len(), piece);
+            let error = unfolded.fill(&mut reader, piece, usize::MAX).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidData, "{piece}");
+        }
+    }
+
     #[test]
     fn pieces_come_one_behind_the_other_whatever_room_there_was() {
         let text: Vec<u8> = (0..3_000_000u32).map(|n| (n % 251) as u8).collect();
