@@ -12,7 +12,6 @@ use super::head::{Connect, basic_credentials};
 use crate::data::refusal::Refusal;
 use crate::data::stream::Sniffed;
 use crate::data::target::Target;
-use crate::relay::Early;
 use crate::session::client::Client;
 use crate::session::exchange::Exchange;
 use crate::session::worker::writers_turn;
@@ -73,15 +72,7 @@ pub(super) async fn establish(
         exchange.ended("client_gone");
         return None;
     }
-    Some(Tunnel {
-        client: sniffed.stream,
-        upstream,
-        early: Early {
-            up: sniffed.read,
-            down: Vec::new(),
-        },
-        exchange,
-    })
+    Some(Tunnel::new(sniffed, upstream, exchange))
 }
 
 /// Appends the text of a source address.

@@ -21,7 +21,7 @@ use crate::auth::account::{Account, UserConnection};
 use crate::auth::{Authenticator, Check};
 use crate::data::protocol::Protocol;
 use crate::data::refusal::Refusal;
-use crate::data::stream::{ClientStream, Peer};
+use crate::data::stream::{ClientStream, Peer, Sniffed};
 use crate::data::target::Target;
 use crate::data::username::{SourceRequest, UserName};
 use crate::egress::Upstream;
@@ -65,6 +65,19 @@ pub(crate) struct Tunnel {
 }
 
 impl Tunnel {
+    /// What the client has sent already goes first.
+    pub(crate) fn new(client: Sniffed, upstream: TcpStream, exchange: Rc<Exchange>) -> Self {
+        Self {
+            client: client.stream,
+            upstream,
+            early: Early {
+                up: client.read,
+                down: Vec::new(),
+            },
+            exchange,
+        }
+    }
+
     /// Relays to the end.
     pub(crate) async fn run(&mut self, session: &Session) {
         let idle = session.worker.idle_timeout;

@@ -14,7 +14,6 @@ use tokio::io::AsyncWriteExt;
 use crate::data::protocol::Protocol;
 use crate::data::refusal::Refusal;
 use crate::data::stream::Sniffed;
-use crate::relay::Early;
 use crate::session::client::Client;
 use crate::session::exchange::Exchange;
 use crate::session::worker::writers_turn;
@@ -32,15 +31,7 @@ pub(crate) async fn negotiate(session: &Session, mut sniffed: Sniffed) -> Option
     let exchange = session.begin(Protocol::Socks5);
     let opening = open(session, &exchange, &mut sniffed).await;
     match opening {
-        Ok(Opened::Tunnel(upstream)) => Some(Tunnel {
-            client: sniffed.stream,
-            upstream,
-            early: Early {
-                up: sniffed.read,
-                down: Vec::new(),
-            },
-            exchange,
-        }),
+        Ok(Opened::Tunnel(upstream)) => Some(Tunnel::new(sniffed, upstream, exchange)),
         Ok(Opened::Association(association)) => {
             association.run(session, sniffed, &exchange).await;
             None

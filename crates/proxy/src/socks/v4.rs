@@ -9,7 +9,6 @@ use super::{malformed, read_message};
 use crate::data::protocol::Protocol;
 use crate::data::refusal::Refusal;
 use crate::data::stream::Sniffed;
-use crate::relay::Early;
 use crate::session::exchange::Exchange;
 use crate::session::worker::writers_turn;
 use crate::session::{Session, Tunnel};
@@ -18,15 +17,7 @@ use crate::session::{Session, Tunnel};
 pub(crate) async fn negotiate_4(session: &Session, mut sniffed: Sniffed) -> Option<Tunnel> {
     let exchange = session.begin(Protocol::Socks4);
     match open(session, &exchange, &mut sniffed).await {
-        Ok(upstream) => Some(Tunnel {
-            client: sniffed.stream,
-            upstream,
-            early: Early {
-                up: sniffed.read,
-                down: Vec::new(),
-            },
-            exchange,
-        }),
+        Ok(upstream) => Some(Tunnel::new(sniffed, upstream, exchange)),
         Err(refusal) => {
             exchange.refused(&refusal);
             exchange.answered((Reply::Rejected as u8).into());

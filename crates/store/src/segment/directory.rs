@@ -189,13 +189,7 @@ impl SegmentSink for GrowingFile {
             let _ = self.file.set_len(self.length);
             return Err(error);
         }
-        let place = FramePlace {
-            segment: self.number,
-            offset: self.length,
-            length: frame.len() as u64,
-        };
-        self.length += place.length;
-        Ok(place)
+        Ok(appended(self.number, &mut self.length, frame))
     }
 
     fn number(&self) -> u64 {
@@ -209,6 +203,17 @@ impl SegmentSink for GrowingFile {
     fn seal(self: Box<Self>) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// The place of a frame behind the `length` bytes that a segment had, which it now is a part of.
+fn appended(segment: u64, length: &mut u64, frame: &[u8]) -> FramePlace {
+    let place = FramePlace {
+        segment,
+        offset: *length,
+        length: frame.len() as u64,
+    };
+    *length += place.length;
+    place
 }
 
 /// A file of one frame that cannot be added to, written in parts or at once. It is under its name once it is sealed.
@@ -236,13 +241,7 @@ impl SegmentSink for WholeFile {
             ),
         };
         file.write_all(frame)?;
-        let place = FramePlace {
-            segment: self.number,
-            offset: self.length,
-            length: frame.len() as u64,
-        };
-        self.length += place.length;
-        Ok(place)
+        Ok(appended(self.number, &mut self.length, frame))
     }
 
     fn number(&self) -> u64 {
