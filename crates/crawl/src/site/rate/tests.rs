@@ -291,3 +291,33 @@ fn whatever_comes_the_rate_asked_for_and_the_waits_are_kept() {
         }
     }
 }
+
+#[test]
+fn a_rate_is_told_as_it_is_written() {
+    let told = [Rate::PerSecond(150.0), Rate::PerSecond(0.5), Rate::Max].map(|rate| rate.to_string());
+    assert_eq!(told, ["150/s", "0.5/s", "max"]);
+}
+
+#[test]
+fn whoever_does_not_wait_leaves_when_it_is_time_and_not_before() {
+    let asked = Asked::new(Rate::PerSecond(10.0));
+    let leaves = |at| asked.model.depart_if_due(asked.at(at));
+    let left = [0, 0, 99, 100, 150, 200].map(leaves);
+    assert_eq!(left, [true, false, false, true, false, true]);
+    let unlimited = Asked::new(Rate::Max);
+    assert!(unlimited.model.depart_if_due(unlimited.at(0)) && unlimited.model.depart_if_due(unlimited.at(0)));
+}
+
+#[test]
+fn a_destination_is_restrained_while_it_is_held_or_slowed() {
+    let asked = Asked::new(Rate::PerSecond(10.0));
+    let is_restrained = |at| asked.model.is_restrained(asked.at(at));
+    assert!(!is_restrained(0));
+    asked.send(10, 0..1000);
+    asked.refuse(1000, Some(5));
+    assert!(is_restrained(2000) && asked.model.is_held(asked.at(2000)));
+    assert!(
+        is_restrained(7000) && !asked.model.is_held(asked.at(7000)),
+        "it is asked less often than the user wants"
+    );
+}
