@@ -82,3 +82,27 @@ fn names_that_are_not_there_are_found() {
     let bad = of("`Slots` `Ledger::leases` `Registry::lease` `decided()`");
     assert_eq!(unknown(&bad, text).0.len(), 4);
 }
+
+/// The number behind `before` in the line of `text` that holds `line`.
+fn number(text: &str, line: &str, before: &str) -> Option<u32> {
+    let line = text.lines().find(|text| text.contains(line))?;
+    let digits = line.split_once(before)?.1;
+    let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+    digits[..end].parse().ok()
+}
+
+#[test]
+fn the_formats_on_disk_have_the_versions_that_the_architecture_says() {
+    let read = |path: &str| fs::read_to_string(repository().join(path)).expect(path);
+    let said = read("ARCHITECTURE.md");
+    for (source, line) in [
+        ("crates/host/src/journal.rs", "| journal of setup |"),
+        ("crates/store/src/ledger/sqlite/rows.rs", "| ledger |"),
+    ] {
+        let written = number(&read(source), "const VERSION", " = ");
+        assert!(written.is_some(), "{source}");
+        assert_eq!(number(&said, line, ", now "), written, "{source}");
+    }
+    assert_eq!(number("a\n| b | now 12: c\n", "| b", "now "), Some(12));
+    assert_eq!(number("| b | now c", "| b", "now "), None);
+}
