@@ -29,7 +29,7 @@ const CRATES: &[&[&str]] = &[
     &["http1", "net"],
     &["echo", "metrics", "model"],
     &["store"],
-    &["crawl", "host", "ndp", "proxy", "router", "verify"],
+    &["crawl", "exec", "host", "ndp", "proxy", "router", "verify"],
     &["lab"],
     &["v6kit"],
 ];

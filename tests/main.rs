@@ -5,6 +5,7 @@ mod crawl;
 mod docs;
 mod doctor;
 mod echo;
+mod exec;
 mod harness;
 mod hints;
 mod house;

@@ -114,6 +114,8 @@ codes! {
     NoCrawl => "no-crawl",
     /// There is no network device of that name.
     NoDevice => "no-device",
+    /// The kernel, a seccomp profile or a security module keeps `v6kit exec` from seeing the connections of a program, or from binding its sockets.
+    NoExec => "no-exec",
     /// The kernel was started without IPv6, it is switched off on a device that needs it, or no device has an address to leave the link with.
     NoIpv6 => "no-ipv6",
     /// The device has no link-local address (fe80::/10), which neighbour discovery and routing need.
@@ -224,6 +226,8 @@ codes! {
     Step => "step",
     /// The summary of the last setup cannot be read or written.
     Summary => "summary",
+    /// What stood between a program and the network died, so that the program was ended too: nothing may leave from another address.
+    SupervisorGone => "supervisor-gone",
     /// A kernel setting cannot be read or set here.
     Sysctl => "sysctl",
     /// The system refused something that always works otherwise; the `why:` line says what.

@@ -15,6 +15,7 @@ mod prefix;
 mod program;
 mod rate;
 mod resolve;
+mod session;
 mod silence;
 mod turning;
 
@@ -30,6 +31,7 @@ pub use prefix::{Prefix, PrefixError};
 pub use program::{Finished, ProgramError, run_program, run_system_program};
 pub use rate::RateLimit;
 pub use resolve::{ResolveError, descriptor_shortage, is_shortage, name_servers, own_addresses, resolve};
+pub use session::SessionKey;
 pub use silence::{Extent, Silence};
 pub use turning::{COOL_DOWN, HOLD, Lease, TurningPool, Wear};
 pub use v6kit_base::{Code, Hint, Secret, chain, cpu_time, push_address, shell_path, shell_word};

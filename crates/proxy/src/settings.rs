@@ -5,14 +5,13 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use v6kit_net::Prefix;
+use v6kit_net::{Prefix, SessionKey};
 
 use crate::auth::Access;
 use crate::data::limits::UserLimits;
 use crate::data::listen::Listen;
 use crate::egress::Ipv4Destinations;
 use crate::egress::delivery::Delivery;
-use crate::egress::source::SessionKey;
 use crate::report::access_log::LogTarget;
 
 /// Everything the proxy is told.

@@ -48,6 +48,8 @@ pub(crate) enum Command {
     Crawl(Box<commands::crawl::CrawlArgs>),
     /// Let other programs send from addresses of the prefix: HTTP and SOCKS5
     Proxy(Box<commands::proxy::ProxyArgs>),
+    /// Run a program whose connections leave from addresses of the prefix
+    Exec(Box<commands::exec::ExecArgs>),
     /// Answer neighbour solicitations for a prefix that is on-link rather than routed
     Ndp(commands::ndp::NdpArgs),
     /// Have the router route a prefix to this host and spare it connection tracking
@@ -69,6 +71,7 @@ impl Command {
     pub(crate) fn results(&self) -> Results {
         match self {
             Self::Setup(args) if args.is_for_program() => Results::Aside,
+            Self::Exec(_) => Results::Aside,
             _ => Results::Output,
         }
     }

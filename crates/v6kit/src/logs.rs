@@ -22,10 +22,11 @@ use crate::stderr::{self, LogLine, Severity};
 const VARIABLE: &str = "V6KIT_LOG";
 
 /// Our crates, by the names that `V6KIT_LOG` knows them under.
-const OURS: [(&str, &str); 15] = [
+const OURS: [(&str, &str); 16] = [
     ("base", "v6kit_base"),
     ("crawl", "v6kit_crawl"),
     ("echo", "v6kit_echo"),
+    ("exec", "v6kit_exec"),
     ("host", "v6kit_host"),
     ("http1", "v6kit_http1"),
     ("lab", "v6kit_lab"),

@@ -68,6 +68,7 @@ fn run(command: Command, printer: &Printer) -> anyhow::Result<Exit> {
         Command::Verify(args) => commands::verify::run(&args, printer),
         Command::Echo(args) => commands::echo::run(&args, printer),
         Command::Crawl(args) => commands::crawl::run(*args, printer),
+        Command::Exec(args) => commands::exec::run(*args, printer),
         Command::Ndp(args) => commands::ndp::run(args, printer),
         Command::Proxy(args) => commands::proxy::run(*args, printer),
         Command::Router(args) => commands::router::run(args, printer),

@@ -6,42 +6,11 @@ use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
-use siphasher::sip128::SipHasher24;
-use v6kit_net::{HOLD, Lease, SourcePool, TurningPool, Wear};
+use v6kit_net::{HOLD, Lease, SessionKey, SourcePool, TurningPool, Wear};
 
 use crate::data::username::SourceRequest;
-
-/// What sessions are hashed with. Whoever knows it can compute the address of every session.
-#[derive(Clone, Copy)]
-pub struct SessionKey([u8; 16]);
-
-impl SessionKey {
-    /// A key from 16 random bytes.
-    #[must_use]
-    pub fn new(bytes: [u8; 16]) -> Self {
-        Self(bytes)
-    }
-
-    /// The bytes, for keeping.
-    #[must_use]
-    pub fn bytes(self) -> [u8; 16] {
-        self.0
-    }
-
-    /// The secret of one user: without it, one user's sessions say nothing about another's.
-    fn of_user(self, user: &str) -> SipHasher24 {
-        let secret = SipHasher24::new_with_key(&self.0).hash(user.as_bytes());
-        SipHasher24::new_with_key(&secret.as_bytes())
-    }
-}
-
-impl std::fmt::Debug for SessionKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("SessionKey(…)")
-    }
-}
 
 /// Chooses source addresses for one thread.
 #[derive(Debug)]
@@ -168,41 +137,17 @@ impl Sources {
         fresh.unwrap_or_else(|| pool.draw())
     }
 
-    /// The session's address at `now`: a keyed hash over all host bits, hashed again in the rare case
-    /// that it falls on a reserved address.
+    /// The session's address at `now`.
     fn of_session(&self, user: &str, id: &str, ttl: Option<Duration>, now: SystemTime) -> Ipv6Addr {
-        let hasher = self.key.of_user(user);
-        let mut input = Vec::with_capacity(id.len() + 17);
-        input.extend_from_slice(id.as_bytes());
-        // A zero cannot be part of a user name, so that no id runs into what follows.
-        input.push(0);
-        let phase = hasher.hash(&input).as_u64().0;
-        input.extend_from_slice(&epoch(ttl, phase, now).to_be_bytes());
-        let pool = self.pool.borrow();
-        (0u64..)
-            .find_map(|attempt| {
-                let end = input.len();
-                input.extend_from_slice(&attempt.to_be_bytes());
-                let address = pool.at(hasher.hash(&input).as_u128());
-                input.truncate(end);
-                address
-            })
-            .expect("a pool has at least one usable address")
+        self.key
+            .address(&self.pool.borrow(), user, id.as_bytes(), ttl, now)
     }
-}
-
-/// Which of its periods a session is in. Sessions with the same period change at different moments.
-fn epoch(ttl: Option<Duration>, phase: u64, now: SystemTime) -> u64 {
-    let Some(ttl) = ttl.map(|ttl| ttl.as_secs().max(1)) else {
-        return 0;
-    };
-    let now = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    1 + (now + phase % ttl) / ttl
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
+    use std::time::UNIX_EPOCH;
 
     use super::*;
 

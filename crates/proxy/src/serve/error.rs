@@ -4,9 +4,7 @@ use std::io;
 
 use nix::errno::Errno;
 use ring::rand::{SecureRandom, SystemRandom};
-use v6kit_net::{Code, Hint, PoolError};
-
-use crate::egress::source::SessionKey;
+use v6kit_net::{Code, Hint, PoolError, SessionKey};
 
 /// Why the proxy does not start.
 #[derive(Debug, thiserror::Error)]
@@ -84,12 +82,10 @@ pub(crate) fn random<const N: usize>() -> Result<[u8; N], StartError> {
     Ok(bytes)
 }
 
-impl SessionKey {
-    /// A new key. Sessions have other addresses under it.
-    ///
-    /// # Errors
-    /// [`StartError::Random`].
-    pub fn random() -> Result<Self, StartError> {
-        random().map(Self::new)
-    }
+/// A new key. Sessions have other addresses under it.
+///
+/// # Errors
+/// [`StartError::Random`].
+pub fn random_session_key() -> Result<SessionKey, StartError> {
+    random().map(SessionKey::new)
 }

@@ -1,7 +1,10 @@
 //! `v6kit doctor`.
 
+use std::net::Ipv6Addr;
+
 use serde::Serialize;
 use v6kit_host::{Examination, Finding, FindingState};
+use v6kit_net::Hint;
 
 use super::block_on;
 use crate::failure::{Exit, Failure};
@@ -83,13 +86,42 @@ impl Build {
 
 pub(crate) fn run(args: &DoctorArgs, printer: &Printer) -> anyhow::Result<Exit> {
     let build = Build::this();
-    let examination = block_on::<_, Failure>(async { Ok(v6kit_host::examine(&args.state.state_dir).await) })?;
+    let mut examination =
+        block_on::<_, Failure>(async { Ok(v6kit_host::examine(&args.state.state_dir).await) })?;
+    examination.findings.push(exec());
     printer.json(&Document {
         v6kit: &build,
         examination: &examination,
     });
     print(&build, &examination, printer);
     Ok(if examination.ok { Exit::Done } else { Exit::Failed })
+}
+
+/// Whether `v6kit exec` can be used here: a child that is thrown away tries it, with an address that nobody has
+/// (RFC 3849). No packet is sent.
+fn exec() -> Finding {
+    let from = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0xe);
+    let (state, detail, hint, code) = match v6kit_exec::look(from) {
+        Ok(()) => (
+            FindingState::Ok,
+            "the connections of other programs can be seen and bound".to_owned(),
+            None,
+            None,
+        ),
+        Err(error) => (
+            FindingState::Warning,
+            v6kit_net::chain(&error),
+            error.hint(),
+            Some(error.code()),
+        ),
+    };
+    Finding {
+        id: "exec",
+        state,
+        detail,
+        hint,
+        code,
+    }
 }
 
 fn print(build: &Build, examination: &Examination, printer: &Printer) {

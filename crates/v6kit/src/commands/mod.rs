@@ -4,6 +4,7 @@ pub(crate) mod completions;
 pub(crate) mod crawl;
 pub(crate) mod doctor;
 pub(crate) mod echo;
+pub(crate) mod exec;
 pub(crate) mod explain;
 pub(crate) mod lab;
 pub(crate) mod man;

@@ -23,7 +23,9 @@ use crate::interrupts::{Interrupts, listen_for};
 use crate::printer::Printer;
 use crate::service;
 use crate::shared_args::StateArgs;
+pub(super) use settings::session_key;
 use values::{ListenAddress, UserPassword};
+pub(super) use values::{addresses, network, rate};
 
 /// Let other programs send from addresses of the prefix: HTTP and SOCKS5.
 ///

@@ -15,7 +15,7 @@ use v6kit_host::Summary;
 use v6kit_net::Prefix;
 use v6kit_proxy::{
     Access, Address, Certificate, Ipv4Destinations, Listen, LogTarget, Password, PinRule, Proxy, Running,
-    SessionKey, Settings, UserLimits, Via, parse_htpasswd,
+    SessionKey, Settings, UserLimits, Via, parse_htpasswd, random_session_key,
 };
 
 use super::delivery;
@@ -233,7 +233,7 @@ fn passed_listener(descriptor: RawFd) -> Result<OwnedFd, Failure> {
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 
-fn session_key(path: Option<&Path>) -> Result<SessionKey, Failure> {
+pub(crate) fn session_key(path: Option<&Path>) -> Result<SessionKey, Failure> {
     let Some(path) = path else {
         return new_session_key();
     };
@@ -255,7 +255,7 @@ fn session_key(path: Option<&Path>) -> Result<SessionKey, Failure> {
 }
 
 fn new_session_key() -> Result<SessionKey, Failure> {
-    SessionKey::random().map_err(|error| super::failed(&error))
+    random_session_key().map_err(|error| super::failed(&error))
 }
 
 fn parse_session_key(text: &str) -> Option<SessionKey> {

@@ -73,7 +73,7 @@ pub(super) fn user_password(text: &str) -> Result<UserPassword, BadValue> {
 }
 
 /// Parses how many source addresses there may be at a time.
-pub(super) fn addresses(text: &str) -> Result<NonZeroUsize, BadValue> {
+pub(crate) fn addresses(text: &str) -> Result<NonZeroUsize, BadValue> {
     match text.parse() {
         Ok(number @ 2..=65_536) => Ok(NonZeroUsize::new(number).unwrap_or(NonZeroUsize::MIN)),
         _ => Err(BadValue::new(
@@ -83,7 +83,7 @@ pub(super) fn addresses(text: &str) -> Result<NonZeroUsize, BadValue> {
     }
 }
 
-pub(super) fn network(text: &str) -> Result<ipnet::IpNet, BadValue> {
+pub(crate) fn network(text: &str) -> Result<ipnet::IpNet, BadValue> {
     let hint = "write a network or an address, such as fd00:1::/64, 10.0.0.0/8 or ::1";
     if let Ok(address) = text.parse::<IpAddr>() {
         return Ok(address.into());
@@ -103,7 +103,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, BadValue> {
     }
 }
 
-pub(super) fn rate(text: &str) -> Result<f64, BadValue> {
+pub(crate) fn rate(text: &str) -> Result<f64, BadValue> {
     let bad = |why: &str| BadValue::new(why, "write how many per time, such as 100/s or 600/1m");
     let (count, time) = text.split_once('/').ok_or_else(|| bad("the time is missing"))?;
     let count: f64 = count
