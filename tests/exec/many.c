@@ -23,8 +23,10 @@ static int once(void) {
     char text[512] = {0};
     size_t length = 0;
     int s = socket(AF_INET6, SOCK_STREAM, 0);
-    // The rest of a connection that a signal cut off is waited for, as POSIX has it.
-    if (connect(s, (struct sockaddr *)&to, sizeof to) && errno != EINTR) { perror("connect"); return -1; }
+    // A connection that a signal cut off is asked for again.
+    int result;
+    do result = connect(s, (struct sockaddr *)&to, sizeof to); while (result && errno == EINTR);
+    if (result && errno != EISCONN) { perror("connect"); return -1; }
     const char ask[] = "GET / HTTP/1.0\r\nHost: a\r\n\r\n";
     while (send(s, ask, sizeof ask - 1, MSG_NOSIGNAL) < 0) if (errno != EINTR) { perror("send"); return -1; }
     for (;;) {

@@ -20,11 +20,11 @@ os.write(terminal, b"\x03")
 _, status = os.waitpid(pid, 0)
 assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGINT, status
 # A program that handles it goes on, and is told once.
-pid, terminal = start("sh", "-c", "trap 'echo got' INT; echo ready; read line; echo line=$line; exit 9")
+pid, terminal = start("sh", "-c", "trap 'echo got' INT; echo ready; until read line; do :; done; echo line=$line; exit 9")
 read_until(terminal, b"ready")
 os.write(terminal, b"\x03")
 read_until(terminal, b"got")
 os.write(terminal, b"typed\n")
-read_until(terminal, b"line=")
+read_until(terminal, b"line=typed")
 _, status = os.waitpid(pid, 0)
 assert os.WIFEXITED(status) and os.WEXITSTATUS(status) == 9, status

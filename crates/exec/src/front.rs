@@ -10,29 +10,14 @@ use nix::sys::signal::{Signal, raise};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
 use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, Pid};
-use serde::{Deserialize, Serialize};
 
 use crate::error::ExecError;
 use crate::kernel;
 use crate::settings::Settings;
 use crate::signals::{self, Origin, Signals};
 use crate::supervise::{self, Around, MESSAGE, Told};
-use crate::tally::{Note, Tally};
+use crate::tally::{Note, Status, Tally};
 use crate::watch::watch;
-
-/// How a program ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Status {
-    /// With this exit status.
-    Exited(u8),
-    /// By this signal.
-    Signaled(i32),
-    /// It was not started.
-    NotStarted {
-        /// What exec(3) failed with.
-        errno: i32,
-    },
-}
 
 /// A run that is over for its caller. Programs that were left behind are served on.
 #[derive(Debug)]

@@ -31,7 +31,7 @@ mod trial;
 mod watch;
 
 pub use error::ExecError;
-pub use front::{Ended, Status, end_like, run};
+pub use front::{Ended, end_like, run};
 pub use settings::{Ipv4, Per, Pool, Settings};
-pub use tally::{Note, Tally};
+pub use tally::{Note, Status, Tally};
 pub use trial::{Unavailable, look, try_out};

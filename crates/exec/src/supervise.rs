@@ -1,6 +1,6 @@
 //! Receives calls and answers them, as long as there is somebody to serve.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsString;
 use std::io::PipeReader;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -14,14 +14,13 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
-use crate::front::Status;
-use crate::kernel::{self, Answer, Listener};
+use crate::kernel::{self, Answer, Listener, Notice};
 use crate::policy::{Policy, Verdict};
 use crate::process;
 use crate::settings::Settings;
 use crate::signals::{Origin, Signals};
 use crate::start::{self, become_program};
-use crate::tally::{Note, Tally};
+use crate::tally::{Note, Status, Tally};
 
 /// Bytes of a message to the front at most.
 pub(crate) const MESSAGE: usize = 64 * 1024;
@@ -212,8 +211,27 @@ impl Supervisor {
         ready(&self.watcher).is_some()
     }
 
-    /// Answers the calls that wait.
+    /// Answers the calls that wait. They are received at once and decided later: a signal interrupts the caller of one that
+    /// was not received, and then the call was never made (SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV of seccomp(2)).
     fn receive(&mut self) {
+        let mut received = VecDeque::new();
+        loop {
+            self.drain(&mut received);
+            let (Some(notice), Some(listener)) = (received.pop_front(), &self.listener) else {
+                return;
+            };
+            match self.policy.decide(listener, &notice) {
+                Verdict::Now(answer) => self.answer(notice.id, answer),
+                Verdict::At(due) => self.held.entry(due).or_default().push(notice.id),
+            }
+            for note in std::mem::take(&mut self.policy.notes) {
+                self.say(&Told::Note(note));
+            }
+        }
+    }
+
+    /// Receives what there is. As many wait as there are threads that call.
+    fn drain(&mut self, received: &mut VecDeque<Notice>) {
         while let Some(listener) = &self.listener {
             match ready(&listener.borrowed()) {
                 Some(flags) if flags.contains(PollFlags::POLLIN) => {}
@@ -225,14 +243,8 @@ impl Supervisor {
                 None => return,
             }
             // ENOENT: its caller is gone.
-            let Ok(notice) = listener.receive() else { return };
-            let verdict = self.policy.decide(listener, &notice);
-            match verdict {
-                Verdict::Now(answer) => self.answer(notice.id, answer),
-                Verdict::At(due) => self.held.entry(due).or_default().push(notice.id),
-            }
-            for note in std::mem::take(&mut self.policy.notes) {
-                self.say(&Told::Note(note));
+            if let Ok(notice) = listener.receive() {
+                received.push_back(notice);
             }
         }
     }

@@ -48,6 +48,20 @@ pub struct Tally {
     seen: HashSet<Ipv6Addr>,
 }
 
+/// How a program ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Status {
+    /// With this exit status.
+    Exited(u8),
+    /// By this signal.
+    Signaled(i32),
+    /// It was not started.
+    NotStarted {
+        /// What exec(3) failed with.
+        errno: i32,
+    },
+}
+
 /// What is worth a line while the program runs, said once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

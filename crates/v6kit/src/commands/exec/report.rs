@@ -38,7 +38,9 @@ pub(super) fn note(note: &Note, printer: &Printer) {
 
 #[derive(Serialize)]
 struct Document<'a> {
-    status: Status,
+    /// The program's exit status, or `null` where a signal ended it.
+    exit: Option<u8>,
+    signal: Option<i32>,
     #[serde(flatten)]
     tally: &'a Tally,
 }
@@ -46,10 +48,12 @@ struct Document<'a> {
 /// What the run came to: always where something is not as one would expect, else for people.
 pub(super) fn print(ended: &Ended, args: &ExecArgs, printer: &Printer) {
     let tally = &ended.tally;
-    printer.json(&Document {
-        status: ended.status,
-        tally,
-    });
+    let (exit, signal) = match ended.status {
+        Status::Exited(status) => (Some(status), None),
+        Status::Signaled(signal) => (None, Some(signal)),
+        Status::NotStarted { .. } => (None, None),
+    };
+    printer.json(&Document { exit, signal, tally });
     if printer.form() == crate::printer::Form::Json {
         return;
     }
