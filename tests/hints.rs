@@ -71,14 +71,13 @@ const NOT_EXECUTED: [(&str, &str); 21] = [
 ];
 
 /// Names in a text, and patterns: nothing that somebody is told to type.
-const NAMES: [&str; 20] = [
+const NAMES: [&str; 19] = [
     "nft",
     "ssh",
     "systemctl {words}",
     "curl --interface",
     "v6kit setup",
     "v6kit teardown",
-    "v6kit exec",
     "v6kit setup --config",
     "v6kit setup --persist",
     "v6kit crawl --job FILE",

@@ -37,7 +37,7 @@ pub enum Unavailable {
     },
     /// A filter with a listener is there already.
     #[error(
-        "this runs below a program that sees system calls itself (another `v6kit exec`, WSL 2, a sandbox): there can be one"
+        "this runs below a program that sees system calls itself (another v6kit exec, WSL 2, a sandbox): there can be one"
     )]
     Nested,
     /// Yama forbids it.

@@ -30,11 +30,11 @@ of the name servers in /etc/resolv.conf. It is no security boundary: a program t
 Exit: the program's own status; 125 v6kit itself failed, 126 the program cannot be run, 127 it is not there.
 
 Examples:
-  v6kit exec -- curl https://example.org/                   after `v6kit setup`
+  v6kit exec -- curl https://example.org/            after `v6kit setup`
   v6kit exec --per 20 -- python3 crawl.py
   v6kit exec --per host -- chromium
-  v6kit exec --per process -- wget -r ftp://ftp.example.org/ one address for control and data
-  v6kit exec --session login-7 -- python3 login.py          the same address in every run
+  v6kit exec --per process -- wget -r ftp://ftp.example.org/
+  v6kit exec --session login-7 -- python3 login.py   as in every run
   v6kit exec --connect-rate 20/s --log made.jsonl -- wget -i list")]
 pub(crate) struct ExecArgs {
     /// The prefix to send from; may be given several times; default: all that are set up
