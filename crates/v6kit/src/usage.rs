@@ -58,10 +58,10 @@ fn output_of(words: &[OsString]) -> OutputArgs {
     }
 }
 
-/// Whether another program was to run after a setup.
+/// Whether another program was to run.
 fn runs_a_command(words: &[OsString]) -> bool {
     let mut own = words.iter().skip(1).take_while(|word| *word != "--");
-    own.any(|word| word == "setup") && words.iter().any(|word| word == "--")
+    own.any(|word| word == "setup" || word == "exec") && words.iter().any(|word| word == "--")
 }
 
 /// What clap's error about `words`, read as a command line of `root`, ends in.

@@ -12,10 +12,10 @@ use clap::ValueEnum;
 use v6kit_exec::{ExecError, Per, Status, Unavailable};
 use v6kit_net::Prefix;
 
-use crate::args::{BadValue, StateArgs};
 use crate::commands::proxy;
 use crate::failure::{Exit, Failure};
 use crate::printer::Printer;
+use crate::shared_args::{BadValue, StateArgs};
 
 /// Run a program whose connections leave from addresses of the prefix.
 ///
@@ -38,7 +38,7 @@ Examples:
   v6kit exec --connect-rate 20/s --log made.jsonl -- wget -i list")]
 pub(crate) struct ExecArgs {
     /// The prefix to send from; may be given several times; default: all that are set up
-    #[arg(long, value_name = "P", value_parser = crate::args::prefix)]
+    #[arg(long, value_name = "P", value_parser = crate::shared_args::prefix)]
     prefix: Vec<Prefix>,
     /// When the address changes: with each `connection`, with the destination (`host`), with the `process`, after N
     /// connections, or after a time such as 10m
@@ -97,7 +97,7 @@ fn per(text: &str) -> Result<Per, BadValue> {
             .map(Per::Count)
             .map_err(|error| BadValue::new(error.to_string(), HINT));
     }
-    crate::args::duration(text)
+    crate::shared_args::duration(text)
         .map(Per::Time)
         .map_err(|error| BadValue::new(error.to_string(), HINT))
 }

@@ -8,10 +8,11 @@ use v6kit_host::{Summary, is_delivered};
 use v6kit_net::{Prefix, SessionKey, SourcePool};
 
 use super::{ExecArgs, V4Choice};
+use crate::commands::proxy;
 use crate::commands::sources::{self, setup_command};
-use crate::commands::{block_on, proxy};
 use crate::failure::{Exit, Failure};
 use crate::printer::Printer;
+use crate::runtime::block_on;
 
 const WHAT: &str = "the program did not run";
 
