@@ -2,6 +2,7 @@
 
 mod demo;
 mod ends;
+mod refused;
 mod topologies;
 
 use std::os::unix::fs::PermissionsExt;

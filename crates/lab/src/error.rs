@@ -10,12 +10,12 @@ use v6kit_net::{Code, Hint, Prefix};
 #[derive(Debug, thiserror::Error)]
 pub enum LabError {
     /// The kernel makes no namespaces for this user.
-    #[error("the kernel refuses new namespaces")]
+    #[error("the kernel refuses new namespaces{}", .reason.map(Refusal::in_brackets).unwrap_or_default())]
     Refused {
         /// What clone(2) or mount(2) answered.
         #[source]
         source: Errno,
-        /// Why, as far as the machine's settings tell.
+        /// Why, as far as the machine's settings tell; never for root, whom none of them binds.
         reason: Option<Refusal>,
     },
     /// The user or group ids of the new namespace could not be set.
@@ -139,11 +139,12 @@ impl Hint for LabError {
     fn hint(&self) -> Option<String> {
         let advice = match self {
             Self::Refused {
-                reason: Some(reason), ..
-            } => format!(
-                "run it as root, or allow it to all: `sudo sysctl -w {}`",
-                reason.remedy()
-            ),
+                reason: Some(Refusal::AppArmor),
+                ..
+            } => "run it as root: `sudo v6kit …`; or install the Debian package, whose AppArmor profile allows \
+                  namespaces to v6kit alone"
+                .to_owned(),
+            Self::Refused { reason: Some(_), .. } => "run it as root: `sudo v6kit …`".to_owned(),
             Self::Refused {
                 source: Errno::EPERM | Errno::EACCES,
                 reason: None,
@@ -181,7 +182,7 @@ impl Hint for LabError {
 }
 
 impl Refusal {
-    /// What this machine's settings say about a refusal.
+    /// What this machine's settings say about a refusal to a user who is not root.
     pub(crate) fn found() -> Option<Self> {
         let is = |file: &str, value: &str| {
             std::fs::read_to_string(format!("/proc/sys/{file}")).is_ok_and(|text| text.trim() == value)
@@ -190,18 +191,28 @@ impl Refusal {
             Some(Self::UnprivilegedClone)
         } else if is("user/max_user_namespaces", "0") {
             Some(Self::MaxUserNamespaces)
-        } else if is("kernel/apparmor_restrict_unprivileged_userns", "1") {
+        } else if is("kernel/apparmor_restrict_unprivileged_userns", "1") && !has_profile() {
             Some(Self::AppArmor)
         } else {
             None
         }
     }
 
-    fn remedy(self) -> &'static str {
-        match self {
-            Self::UnprivilegedClone => "kernel.unprivileged_userns_clone=1",
-            Self::MaxUserNamespaces => "user.max_user_namespaces=10000",
-            Self::AppArmor => "kernel.apparmor_restrict_unprivileged_userns=0",
-        }
+    fn in_brackets(self) -> String {
+        format!(
+            " ({} here)",
+            match self {
+                Self::UnprivilegedClone => "kernel.unprivileged_userns_clone is 0",
+                Self::MaxUserNamespaces => "user.max_user_namespaces is 0",
+                Self::AppArmor =>
+                    "kernel.apparmor_restrict_unprivileged_userns is 1, as on Ubuntu from 23.10 on,",
+            }
+        )
     }
+}
+
+/// Whether this process runs under an AppArmor profile of v6kit's own, which the restriction leaves alone: its name
+/// comes first in the label (`/proc/PID/attr/current`, apparmor(7)).
+fn has_profile() -> bool {
+    std::fs::read_to_string("/proc/self/attr/current").is_ok_and(|label| label.starts_with("v6kit"))
 }

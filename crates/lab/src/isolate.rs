@@ -108,12 +108,21 @@ fn clone_with_user_namespace_if_possible() -> Result<Cloned, LabError> {
 pub(crate) fn refused(source: Errno) -> LabError {
     LabError::Refused {
         source,
-        reason: Refusal::found().filter(|reason| match reason {
-            Refusal::MaxUserNamespaces => true,
-            // Root is not bound by what holds for unprivileged users.
-            Refusal::UnprivilegedClone | Refusal::AppArmor => !geteuid().is_root(),
-        }),
+        reason: Refusal::found().filter(|_| is_plain_user()),
     }
+}
+
+/// Whether this process, or who made the user namespace it is root of, is not root. None of the settings binds root,
+/// who can do without a user namespace.
+fn is_plain_user() -> bool {
+    !geteuid().is_root()
+        || fs::read_to_string("/proc/self/uid_map").is_ok_and(|rows| maps_one_plain_user(&rows))
+}
+
+/// Whether a uid_map is the one that [`map_one`] writes for a user who is not root.
+fn maps_one_plain_user(rows: &str) -> bool {
+    let fields: Vec<&str> = rows.split_whitespace().collect();
+    matches!(fields[..], ["0", outside, "1"] if outside != "0")
 }
 
 /// Forks into new namespaces: `None` in the child.
@@ -249,5 +258,16 @@ mod tests {
             identity_row("         0          0 4294967295").as_deref(),
             Some("0 0 4294967295\n")
         );
+    }
+
+    #[test]
+    fn who_is_root_of_a_lab_by_way_of_a_plain_user_is_told_from_root() {
+        assert!(maps_one_plain_user("         0       1000          1\n"));
+        assert!(!maps_one_plain_user("         0          0          1\n"));
+        assert!(!maps_one_plain_user("         0          0 4294967295\n"));
+        assert!(!maps_one_plain_user("         0     100000      65536\n"));
+        assert!(!maps_one_plain_user(
+            "         0       1000          1\n         1     100000      65536\n"
+        ));
     }
 }

@@ -200,19 +200,38 @@ fn program() -> String {
 /// option.
 fn typed() -> String {
     let words = without_secrets(texts());
-    let words = words.get(1..).unwrap_or_default();
     let state_dir = state_dir_of_environment();
-    let mut text = String::new();
-    for word in words {
-        text.push(' ');
-        text.push_str(&shell_word(word));
-    }
-    match state_dir {
-        Some(directory) if !words.iter().any(|word| word.starts_with("--state-dir")) => {
-            format!("{text} --state-dir {}", shell_path(&directory))
-        }
-        _ => text,
-    }
+    typed_with(words.get(1..).unwrap_or_default(), state_dir.as_deref())
+}
+
+/// Words of a command line for a shell, with the state directory among the options of a command that has that one, before
+/// a command of the user's own.
+fn typed_with(words: &[String], state_dir: Option<&Path>) -> String {
+    let own = words.iter().position(|word| word == "--").unwrap_or(words.len());
+    let (own, others) = words.split_at(own);
+    // No option before the command takes a value.
+    let is_looking = own
+        .iter()
+        .find(|word| !word.starts_with('-'))
+        .is_some_and(|command| WITH_STATE.contains(&command.as_str()));
+    let is_said = own.iter().any(|word| word.starts_with("--state-dir"));
+    let state_dir = state_dir
+        .filter(|_| is_looking && !is_said)
+        .map(|directory| ["--state-dir".to_owned(), shell_path(directory)]);
+    let shell_words = |words: &[String]| {
+        words
+            .iter()
+            .map(|word| shell_word(word).into_owned())
+            .collect::<Vec<_>>()
+    };
+    [
+        shell_words(own),
+        state_dir.into_iter().flatten().collect(),
+        shell_words(others),
+    ]
+    .concat()
+    .iter()
+    .fold(String::new(), |text, word| text + " " + word)
 }
 
 #[cfg(test)]
@@ -235,6 +254,31 @@ mod tests {
             rewritten("`sudo v6kit status`", "v6kit", ""),
             "`sudo v6kit status`"
         );
+    }
+
+    #[test]
+    fn the_state_directory_of_the_environment_comes_behind_sudo_where_the_command_has_such_an_option() {
+        let typed = |line: &str| {
+            let words: Vec<String> = line.split(' ').map(ToOwned::to_owned).collect();
+            typed_with(&words, Some(Path::new("/srv/state")))
+        };
+        assert_eq!(
+            typed("-q setup --dev eth0"),
+            " -q setup --dev eth0 --state-dir /srv/state"
+        );
+        assert_eq!(
+            typed("setup --dev eth0 -- v6kit crawl URL"),
+            " setup --dev eth0 --state-dir /srv/state -- v6kit crawl URL"
+        );
+        for other in [
+            "lab run -- true",
+            "lab demo",
+            "crawl status items",
+            "lab run -- v6kit setup",
+            "status --state-dir=/x",
+        ] {
+            assert_eq!(typed(other), format!(" {other}"));
+        }
     }
 
     #[test]

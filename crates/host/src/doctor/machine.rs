@@ -147,7 +147,12 @@ fn may_make_namespaces() -> bool {
     }
     nix::unistd::geteuid().is_root()
         || !(is("kernel/unprivileged_userns_clone", "0")
-            || is("kernel/apparmor_restrict_unprivileged_userns", "1"))
+            || is("kernel/apparmor_restrict_unprivileged_userns", "1") && !has_apparmor_profile())
+}
+
+/// Whether AppArmor has a profile of this name for this process, as the Debian package brings it.
+fn has_apparmor_profile() -> bool {
+    fs::read_to_string("/proc/self/attr/current").is_ok_and(|label| label.starts_with("v6kit"))
 }
 
 fn kernel(machine: &Machine) -> Finding {
@@ -210,8 +215,11 @@ fn namespaces(machine: &Machine) -> Finding {
     if machine.user_namespaces {
         Finding::ok("namespaces", "user namespaces can be made: the lab works")
     } else {
-        Finding::warning("namespaces", "user namespaces cannot be made here: the lab needs them")
-            .hint(Code::NoNamespaces, "allow them (user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns), or run the lab as root")
+        Finding::warning(
+            "namespaces",
+            "user namespaces cannot be made here: the lab needs them",
+        )
+        .hint(Code::NoNamespaces, "run the lab as root: `sudo v6kit lab demo`")
     }
 }
 
