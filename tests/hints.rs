@@ -10,7 +10,12 @@ use regex::{Captures, Regex};
 use crate::harness::{in_namespace, quoted, repository};
 
 /// What begins like this is not executed, for this reason.
-const NOT_EXECUTED: [(&str, &str); 21] = [
+const NOT_EXECUTED: [(&str, &str); 23] = [
+    ("restorecon", "no SELinux is in the kernel of the tests"),
+    (
+        "rc-update",
+        "no OpenRC runs where the tests do; tests/boot says it",
+    ),
     ("apt install", "it fetches from a mirror"),
     (
         "install {}",
@@ -132,7 +137,7 @@ const ENDLESS: [&str; 2] = ["v6kit ndp", "v6kit proxy"];
 
 /// Programs whose name at the beginning makes it a command.
 const PROGRAMS: &str = "v6kit|ip6?|nft|sysctl|mkdir|rm|ssh|systemctl|journalctl|pgrep|ip6tables|ls|kill|timeout|dmesg|\
-                        install|apt|openssl|ulimit|df|modprobe|curl|command|chmod|chown";
+                        install|apt|openssl|ulimit|df|modprobe|curl|command|chmod|chown|restorecon|rc-update";
 
 /// The text of a source without its tests and comments.
 fn printed(text: &str) -> String {

@@ -203,6 +203,7 @@ impl HostError {
                 BootError::NotToml { .. }
                 | BootError::NotTables
                 | BootError::Binary { .. }
+                | BootError::Label { .. }
                 | BootError::ForeignUnit { .. },
             ) => FailureKind::Usage,
             Self::Interrupted => FailureKind::Interrupted,

@@ -55,6 +55,14 @@ pub enum BootError {
         /// Why not.
         why: &'static str,
     },
+    /// SELinux keeps services from running the binary.
+    #[error("{} has the SELinux label {label}, and services may not run what is labelled so", .path.display())]
+    Label {
+        /// The binary.
+        path: PathBuf,
+        /// Its label: user, role, type and level.
+        label: String,
+    },
     /// A unit of the same name is there already.
     #[error("{} is there already and not ours", .path.display())]
     ForeignUnit {
@@ -114,6 +122,7 @@ impl Hint for BootError {
                 "install it first: `sudo install {} /usr/local/bin/v6kit`, then run that",
                 shell_path(path)
             ),
+            Self::Label { path, .. } => format!("`sudo restorecon {}`", shell_path(path)),
             Self::ForeignUnit { path } => {
                 format!(
                     "enable it by hand with `sudo systemctl enable --now v6kit-setup.service`, or remove {}",

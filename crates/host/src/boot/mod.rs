@@ -54,6 +54,9 @@ pub struct Persisted {
     pub units: Vec<PathBuf>,
     /// Whether systemd will carry it out; false where there is none.
     pub enabled: bool,
+    /// The init that runs in systemd's place, as far as it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init: Option<&'static str>,
     /// What an earlier entry of the prefix said, where it was replaced.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replaced: Option<String>,
@@ -124,6 +127,9 @@ pub async fn persist(wish: &Wish) -> Result<Persisted, BootError> {
     drop(dir);
     let outcome = outcome.and_then(|(mut persisted, mut record)| {
         persisted.enabled = units::enable()?;
+        if !persisted.enabled {
+            persisted.init = units::other_init();
+        }
         record.complete = true;
         record.write(&state_dir)?;
         Ok(persisted)
@@ -165,6 +171,7 @@ fn write(dir: &StateDir, wish: &Wish) -> Result<(Persisted, Record), BootError> 
         file: path.to_owned(),
         units: units.into_iter().map(|unit| unit.path).collect(),
         enabled: false,
+        init: None,
         replaced,
     };
     Ok((persisted, record))

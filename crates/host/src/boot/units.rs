@@ -106,6 +106,9 @@ fn binary() -> Result<String, BootError> {
             return refused("others than root may change it");
         }
     }
+    if let Some(label) = label_that_services_may_not_run(&path) {
+        return Err(BootError::Label { path, label });
+    }
     match path.to_str() {
         Some(text)
             if text
@@ -116,6 +119,40 @@ fn binary() -> Result<String, BootError> {
         }
         _ => refused("its name needs quoting in a unit"),
     }
+}
+
+/// The SELinux label of a program, where SELinux is in the kernel and the label is that of a home directory or of a
+/// temporary one: a program that was moved from there keeps it, and init may not run it (systemd.exec(5), 203/EXEC).
+fn label_that_services_may_not_run(path: &Path) -> Option<String> {
+    if !Path::new("/sys/fs/selinux/enforce").exists() {
+        return None;
+    }
+    let mut label = [0; 256];
+    let length = rustix::fs::getxattr(path, "security.selinux", &mut label).ok()?;
+    let label = String::from_utf8_lossy(label.get(..length)?)
+        .trim_end_matches('\0')
+        .to_owned();
+    is_of_a_home(&label).then_some(label)
+}
+
+/// Whether a label `user:role:type:level` has a type that the reference policy gives to what users and programs put into
+/// home directories and temporary ones.
+fn is_of_a_home(label: &str) -> bool {
+    let Some(kind) = label.split(':').nth(2) else {
+        return false;
+    };
+    kind.contains("home") || kind == "tmp_t" || kind.ends_with("_tmp_t")
+}
+
+/// The init that runs in systemd's place, where it has left a trace of its own.
+pub(super) fn other_init() -> Option<&'static str> {
+    [
+        ("/run/openrc/softlevel", "OpenRC"),
+        ("/run/runit", "runit"),
+        ("/run/s6", "s6"),
+    ]
+    .into_iter()
+    .find_map(|(trace, name)| Path::new(trace).exists().then_some(name))
 }
 
 /// sd_booted(3).
@@ -193,4 +230,29 @@ fn systemctl(words: &[&str]) -> Result<(), BootError> {
         .filter(|line| !line.is_empty())
         .collect();
     Err(failed(lines.join("; ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_of_homes_and_temporary_directories_are_told_from_those_of_programs() {
+        for label in [
+            "unconfined_u:object_r:user_home_t:s0",
+            "system_u:object_r:admin_home_t:s0",
+            "unconfined_u:object_r:user_tmp_t:s0:c1,c2",
+            "system_u:object_r:tmp_t:s0",
+        ] {
+            assert!(is_of_a_home(label), "{label}");
+        }
+        for label in [
+            "system_u:object_r:bin_t:s0",
+            "system_u:object_r:usr_t:s0",
+            "",
+            "bin_t",
+        ] {
+            assert!(!is_of_a_home(label), "{label}");
+        }
+    }
 }

@@ -73,11 +73,29 @@ fn print_at_boot(at_boot: &Persisted, printer: &Printer) -> Result<(), Failure> 
         Exit::Failed,
         "it is set up now, and nothing will do so at the next boot",
     )
-    .why(format!("this system does not run systemd; {file} is written"))
-    .hint(format!(
-        "have your init run `v6kit setup --config {}` once the network is up",
-        shell_path(&at_boot.file)
-    )))
+    .why(format!(
+        "this system does not run systemd{}; {file} is written, but nothing reads it, looks for drift, \
+         or follows the addresses of this host",
+        at_boot
+            .init
+            .map(|name| format!(" but {name}"))
+            .unwrap_or_default()
+    ))
+    .hint(without_systemd(at_boot)))
+}
+
+/// What to do for the next boot where no unit can.
+fn without_systemd(at_boot: &Persisted) -> String {
+    let command = format!("`v6kit setup --config {}`", shell_path(&at_boot.file));
+    match at_boot.init {
+        // The service `local` runs it at the end of the default runlevel.
+        Some("OpenRC") => {
+            format!(
+                "put {command} into /etc/local.d/v6kit.start, make that executable, and `rc-update add local`"
+            )
+        }
+        _ => format!("have your init run {command} once the network is up"),
+    }
 }
 
 fn blocking(report: &SetupReport) -> Option<&SetupStep> {
