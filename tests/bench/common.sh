@@ -46,9 +46,11 @@ enter_namespace() {
 # on 8443. $tls is what else is set for TLS, and $work/resumed gets a line for each request: r for a resumed session.
 start_nginx() {
     need nginx openssl
-    local body='{"id":1234567,"name":"item 1234567","price":64208,"stock":2816,"rating":4,"text":"' size=${BODY:-320} location
+    local body='{"id":1234567,"name":"item 1234567","price":64208,"stock":2816,"rating":4,"text":"' size=${BODY:-320} location kind temporary=
     body+=$(head -c $((size - 2 - ${#body})) /dev/zero | tr '\0' x)'"}'
     [[ ${#body} == "$size" ]]
+    # Where nginx has run as root, the paths that are compiled in belong to others.
+    for kind in client_body proxy fastcgi uwsgi scgi; do temporary+="${kind}_temp_path $work/temporary-$kind; "; done
     # A longer one than 4 KB has no place in the file.
     mkdir "$work/www"
     echo -n "$body" > "$work/www/body"
@@ -67,6 +69,7 @@ events { worker_connections 25000; }
 http {
     log_format resumed '\$ssl_session_reused';
     access_log ${log:-off} ${log:+resumed buffer=64k};
+    $temporary
     keepalive_requests 1000000000;
     default_type application/json;
     server {
@@ -81,7 +84,7 @@ http {
     }
 }
 CONF
-    taskset -c "$server_core" nginx -p "$work" -c "$work/nginx.conf" 2>"$work/nginx.out" || { cat "$work/nginx.out" >&2; return 1; }
+    taskset -c "$server_core" nginx -e "$work/error.log" -p "$work" -c "$work/nginx.conf" 2>"$work/nginx.out" || { cat "$work/nginx.out" >&2; return 1; }
 }
 
 # cpu COMMAND...: runs it on the client's core and prints user + system time in seconds.

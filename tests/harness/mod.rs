@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::fcntl::{Flock, FlockArg};
@@ -183,19 +183,29 @@ pub(crate) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// Fails with one clear message where no user namespace can be made.
+/// Fails where no user namespace can be made: the first test says why, the others refer to it.
 #[track_caller]
 fn require_namespaces() {
-    let probe = Command::new("unshare")
-        .args(["--user", "--map-root-user", "--net", "true"])
-        .output();
-    match probe {
-        Ok(output) if output.status.success() => {}
-        Ok(output) => panic!(
-            "this test needs user and network namespaces, and this machine allows none: {}",
-            String::from_utf8_lossy(&output.stderr).trim()
-        ),
-        Err(error) => panic!("this test needs `unshare` of util-linux: {error}"),
+    static REFUSAL: OnceLock<Option<String>> = OnceLock::new();
+    let mut is_first = false;
+    let refusal = REFUSAL.get_or_init(|| {
+        is_first = true;
+        let probe = Command::new("unshare")
+            .args(["--user", "--map-root-user", "--net", "true"])
+            .output();
+        match probe {
+            Ok(output) if output.status.success() => None,
+            Ok(output) => Some(format!(
+                "every test of the binary needs user and network namespaces, and this machine allows none: {}",
+                String::from_utf8_lossy(&output.stderr).trim()
+            )),
+            Err(error) => Some(format!("this test needs `unshare` of util-linux: {error}")),
+        }
+    });
+    match refusal {
+        None => {}
+        Some(why) if is_first => panic!("{why}"),
+        Some(_) => panic!("no namespaces, as another test says"),
     }
 }
 
