@@ -1,4 +1,6 @@
 # shellcheck shell=bash
+# The shell does not stop at a negated command that fails (bash(1), set -e).
+not() { if "$@"; then return 1; fi; }
 files >/tmp/before; packages >/tmp/packages-before; getent passwd >/tmp/users-before
 dpkg --install /tmp/v6kit_${OLD}_*.deb >/dev/null
 test "$(cat /tmp/asked)" = '--system daemon-reload'
@@ -9,7 +11,7 @@ man -w v6kit-crawl >/dev/null
 test -s /usr/share/bash-completion/completions/v6kit
 getent passwd v6kit >/dev/null
 test "$(stat -c %a,%U,%G /etc/v6kit/jobs)" = 750,root,v6kit
-! find /etc/systemd -name '*v6kit*' | grep .
+test -z "$(find /etc/systemd -name '*v6kit*')"
 # systemd has nothing to say about them, and finds their manual pages.
 (cd /usr/lib/systemd/system && systemd-analyze verify $(ls v6kit-* | sed s/@/@example/)) >/tmp/said 2>&1
 test ! -s /tmp/said || { cat /tmp/said; exit 1; }
@@ -31,11 +33,11 @@ grep -q mine /etc/v6kit/jobs/mine.toml
 
 # Removal puts the host back and keeps settings.
 dpkg --remove v6kit >/dev/null
-! ip -6 route show table all | grep 'local 2001:db8:6::'
-! nft list tables | grep v6kit
+not grep -q 'local 2001:db8:6::' <(ip -6 route show table all)
+not grep -q v6kit <(nft list tables)
 test ! -e /var/lib/v6kit/summary.json
 grep -q 'disable --now' /tmp/asked
-! grep -E '(^| )(start|restart|enable)( |$)' /tmp/asked
+not grep -E '(^| )(start|restart|enable)( |$)' /tmp/asked
 test -e /etc/default/v6kit-proxy -a -e /etc/v6kit/jobs/mine.toml
 
 dpkg --purge v6kit >/dev/null
