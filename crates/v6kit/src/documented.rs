@@ -32,7 +32,9 @@ const PLACEHOLDERS: [(&str, &str); 15] = [
 ];
 
 /// Options of other programs.
-const FOREIGN: [&str; 12] = [
+const FOREIGN: [&str; 14] = [
+    "--to",
+    "--privileged",
     "--cap-add",
     "--cpus",
     "--interface",
