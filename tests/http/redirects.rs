@@ -82,7 +82,8 @@ fn what_goes_along_depends_on_status_and_origin() {
     let scene = Scene::play(&format!(
         r#"{SITES}
         for job in post keep away; do
-            crawl $job "http://[::1]:8080/$job" --redirects 1 -d x=y -H 'Authorization: Bearer x' -H 'Cookie: a=b'
+            crawl $job "http://[::1]:8080/$job" --redirects 1 -d x=y -H 'Authorization: Bearer x' -H 'Cookie: a=b' \
+                -H 'Proxy-Authorization: Basic YTpi'
         done
         # The same with curl.
         for job in post keep away; do

@@ -199,3 +199,30 @@ fn the_proxy_keeps_to_its_number_of_addresses_and_sessions_keep_theirs() {
     );
     assert!(run.stdout.ends_with("3\n3\n3\n3\n"), "{run}");
 }
+
+/// RFC 9293 section 3.9.2.3, RFC 4007 section 6: what no waiting makes an address of a host.
+#[test]
+fn an_address_that_nobody_can_be_reached_at_is_tried_once() {
+    let scratch = scratch();
+    on_loopback(
+        scratch.path(),
+        r#"
+        printf 'ff02::1 everybody.test\nfe80::1 zoneless.test\n' >>/etc/hosts
+        printf '%s\n' 'http://[fe80::1]/' 'https://[ff02::1]/' 'http://[ff0e::1]:8080/' \
+            http://everybody.test/ http://zoneless.test/ >"$T/list"
+        crawl never -i "$T/list"
+        "#,
+    )
+    .expect(0);
+    let records = records(scratch.path(), "never");
+    assert_eq!(records.len(), 5);
+    for record in records {
+        assert_eq!(record["error"]["kind"], "bad_address", "{record}");
+        assert_eq!(
+            (&record["outcome"], &record["attempts"]),
+            (&"fatal".into(), &1.into()),
+            "{record}"
+        );
+    }
+    assert_eq!(summary(scratch.path(), "never")["fatal"], 5);
+}

@@ -153,3 +153,32 @@ fn hundreds_of_real_robots_txt_are_read_as_another_reader_does() {
     }
     assert_eq!(run.stdout.lines().count(), 2, "{run}");
 }
+
+/// RFC 9309 section 2.5: at least 500 KiB are read; what comes behind is not waited for.
+#[test]
+fn of_a_robots_txt_without_end_the_first_500_kib_count() {
+    let scratch = scratch();
+    on_loopback(
+        scratch.path(),
+        r#"
+        coproc LONG { exec python3 "$TESTS/site/robots/long.py" promised chunked stalled unending packed; }
+        read -r _ <&"${LONG[0]}"
+        { printf 'User-agent: *\nDisallow: /private/\n'; head -c 20000000 < <(yes '# nothing is asked for here'); } >"$T/robots.txt"
+        start_nginx '
+            server { listen [::1]:8090 http2;
+                location = /robots.txt { root '"$T"'; }
+                location / { return 200 "here"; } }'
+        run() { "$V6KIT" crawl "http://[::1]:$1/{public,private/1}" -o "$T/$1" -q "${@:2}" || true; }
+        for port in 8080 8081 8082 8083 8084; do
+            run $port --max-body 1k
+        done
+        run 8090 --http 2
+        "#,
+    )
+    .expect(0);
+    for port in ["8080", "8081", "8082", "8083", "8084", "8090"] {
+        let records = records(scratch.path(), port);
+        assert_eq!(records[0]["outcome"], "ok", "{port}: {}", records[0]);
+        assert_eq!(records[1]["error"]["kind"], "robots", "{port}: {}", records[1]);
+    }
+}

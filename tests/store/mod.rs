@@ -11,6 +11,7 @@ mod damage;
 mod disk;
 mod killed;
 mod merged;
+mod mixed;
 mod nothing;
 mod older;
 mod readers;

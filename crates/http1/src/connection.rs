@@ -38,6 +38,31 @@ pub struct Answer {
     pub is_doubtful: bool,
 }
 
+/// How much content of an answer is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// All of it, where it has at most so many bytes. More is [`Error::TooLarge`].
+    AtMost(u64),
+    /// Its first bytes, so many of them: what comes behind is not waited for, and the connection ends.
+    First(u64),
+}
+
+impl Limit {
+    /// The number.
+    #[must_use]
+    pub fn bytes(self) -> u64 {
+        match self {
+            Self::AtMost(bytes) | Self::First(bytes) => bytes,
+        }
+    }
+}
+
+impl From<u64> for Limit {
+    fn from(bytes: u64) -> Self {
+        Self::AtMost(bytes)
+    }
+}
+
 /// A client's connection, on which one request is answered before the next.
 #[derive(Debug)]
 pub struct Connection<T> {
@@ -46,7 +71,7 @@ pub struct Connection<T> {
     input: Input,
     output: Output,
     asked: Asked,
-    limit: u64,
+    limit: Limit,
     phase: Phase,
     /// Another request may be sent.
     is_open: bool,
@@ -136,7 +161,7 @@ impl<T: Transport> Connection<T> {
             input: Input::default(),
             output: Output::default(),
             asked: Asked::Other,
-            limit: 0,
+            limit: Limit::AtMost(0),
             phase: Phase::Idle,
             is_open: true,
             served: 0,
@@ -199,16 +224,16 @@ impl<T: Transport> Connection<T> {
         standing
     }
 
-    /// Begins an exchange, whose answer may have `limit` bytes of content. The connection is not open before its
+    /// Begins an exchange, of whose answer so much content is read. The connection is not open before its
     /// answer is whole.
     ///
     /// # Errors
     /// [`RequestError`]; then nothing has changed.
-    pub fn begin(&mut self, request: &Request<'_>, limit: u64) -> Result<(), RequestError> {
+    pub fn begin(&mut self, request: &Request<'_>, limit: impl Into<Limit>) -> Result<(), RequestError> {
         self.output.clear();
         self.output.rest = request.write(&mut self.output.first)?;
         self.asked = request.asked();
-        self.limit = limit;
+        self.limit = limit.into();
         self.status = None;
         self.phase = Phase::Head {
             scan: Scan::default(),
@@ -349,8 +374,16 @@ impl<T: Transport> Connection<T> {
         }
     }
 
-    fn begin_body(&mut self, head: Head, framing: Framing) -> Result<Option<Answer>, Error> {
-        let limit = self.limit;
+    fn begin_body(&mut self, head: Head, mut framing: Framing) -> Result<Option<Answer>, Error> {
+        if let (Limit::First(limit), Length::Exact(length)) = (self.limit, framing.length)
+            && length > limit
+        {
+            // As if there were no more; what follows is nobody's.
+            framing.length = Length::Exact(limit);
+            framing.persists = false;
+            framing.is_cut = true;
+        }
+        let limit = self.limit.bytes();
         let whole = match framing.length {
             Length::Empty => Some(0),
             Length::Exact(length) if length > limit => return Err(Error::TooLarge { limit }),
@@ -380,9 +413,15 @@ impl<T: Transport> Connection<T> {
         let Phase::Body(reading) = &mut self.phase else {
             return Ok(None);
         };
-        let (body, limit) = (&mut reading.body, self.limit);
+        let (body, limit) = (&mut reading.body, self.limit.bytes());
+        let is_first = matches!(self.limit, Limit::First(_));
         let unread = self.input.unread();
         let (used, is_whole) = match reading.framing.length {
+            Length::Chunked if is_first => {
+                let used = reading.decoder.decode(unread, body, u64::MAX)?;
+                reading.framing.is_cut = body.len() as u64 >= limit;
+                (used, reading.decoder.is_done() || reading.framing.is_cut)
+            }
             Length::Chunked => {
                 let used = reading.decoder.decode(unread, body, limit)?;
                 (used, reading.decoder.is_done())
@@ -392,6 +431,11 @@ impl<T: Transport> Connection<T> {
                 body.extend_from_slice(unread);
                 (unread.len(), body.len() as u64 == length)
             }
+            Length::Empty | Length::UntilClose if is_first => {
+                body.extend_from_slice(unread);
+                reading.framing.is_cut = body.len() as u64 >= limit;
+                (unread.len(), reading.framing.is_cut)
+            }
             Length::Empty | Length::UntilClose => {
                 if unread.len() as u64 > limit.saturating_sub(body.len() as u64) {
                     return Err(Error::TooLarge { limit });
@@ -400,6 +444,11 @@ impl<T: Transport> Connection<T> {
                 (unread.len(), false)
             }
         };
+        if reading.framing.is_cut {
+            // What was read with it may be more.
+            body.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+            reading.framing.persists = false;
+        }
         self.input.consume(used);
         Ok(is_whole.then(|| self.finish_body()).flatten())
     }
@@ -430,7 +479,7 @@ impl<T: Transport> Connection<T> {
             head,
             body,
             codings: framing.codings,
-            is_doubtful: is_behind && self.asked != Asked::Connect,
+            is_doubtful: is_behind && self.asked != Asked::Connect && !framing.is_cut,
         }
     }
 

@@ -59,6 +59,8 @@ pub(crate) struct Framing {
     pub(crate) keep_alive: KeepAlive,
     /// In the order in which they were applied.
     pub(crate) codings: Vec<Coding>,
+    /// Its end was not waited for.
+    pub(crate) is_cut: bool,
 }
 
 /// What damaged lines leave in doubt.
@@ -196,6 +198,7 @@ impl Collected {
         Ok(Framing {
             persists: persists && is_plain && length != Length::UntilClose && self.keep_alive.max != Some(0),
             length,
+            is_cut: false,
             keep_alive: self.keep_alive,
             codings: if length == Length::Empty {
                 Vec::new()

@@ -21,7 +21,7 @@ mod request;
 mod transport;
 
 pub use self::buffer::Buffers;
-pub use self::connection::{Answer, Connection};
+pub use self::connection::{Answer, Connection, Limit};
 pub use self::error::{Error, Part, Violation};
 pub use self::framing::{Coding, KeepAlive};
 pub use self::head::{Fields, Head, Version};

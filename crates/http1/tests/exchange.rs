@@ -119,6 +119,45 @@ fn memory_is_asked_for_as_content_comes_and_not_as_it_is_promised() {
 }
 
 #[test]
+fn of_a_body_that_goes_on_the_first_bytes_are_an_answer() {
+    for (head, body, is_open) in [
+        ("Content-Length: 9\r\n", "hello", false),
+        ("Content-Length: 5\r\n", "hello", true),
+        ("Transfer-Encoding: chunked\r\n", "3\r\nhel\r\n4\r\nlo t", false),
+        ("Transfer-Encoding: chunked\r\n", "3\r\nhel\r\n0\r\n\r\n", true),
+        ("Connection: close\r\n", "hello there", false),
+    ] {
+        let said = format!("HTTP/1.1 200 OK\r\n{head}\r\n{body}").into_bytes();
+        let mut connection = connection(Script::new([Step::Says(said)]));
+        let request = Request {
+            method: "GET",
+            target: "/",
+            host: b"h",
+            fields: &Block::new(),
+            more: None,
+            body: &Bytes::new(),
+        };
+        connection.begin(&request, Limit::First(5)).unwrap();
+        let mut cx = Context::from_waker(Waker::noop());
+        let answer = loop {
+            if let Poll::Ready(answer) = connection.poll_answer(&mut cx) {
+                break answer.unwrap();
+            }
+            assert!(!connection.transport().is_over(), "{head}{body}");
+        };
+        assert!(
+            b"hello".starts_with(&answer.body) && answer.body.len() >= 3,
+            "{head}"
+        );
+        assert_eq!(
+            (connection.is_open(), answer.is_doubtful),
+            (is_open, false),
+            "{head}"
+        );
+    }
+}
+
+#[test]
 fn a_body_without_a_length_lasts_until_the_orderly_end() {
     let text = "HTTP/1.1 200 OK\r\nConnection: keep-alive\r\n\r\nhello";
     assert_eq!(

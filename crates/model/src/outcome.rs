@@ -87,6 +87,8 @@ error_kinds! {
     NoName = "no_name", Fatal;
     /// The name has IPv4 addresses only.
     NoIpv6 = "no_ipv6", Fatal;
+    /// No connection can ever be made to such an address.
+    BadAddress = "bad_address", Fatal;
     /// The port is closed.
     ConnectRefused = "connect_refused", Transient;
     /// No answer to SYN in time.

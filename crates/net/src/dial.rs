@@ -53,6 +53,14 @@ pub enum DialError {
         /// What switches IPv6 off, as in `net.ipv6.conf.all.disable_ipv6`; none where it is on.
         settings: Vec<String>,
     },
+    /// Nobody can be connected to at such an address.
+    #[error("no connection can be made to {to}: {why}")]
+    NoDestination {
+        /// The destination.
+        to: SocketAddrV6,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// connect: ENETUNREACH, or an ICMPv6 "no route to destination" (RFC 4443 section 3.1, code 0).
     #[error("no route to {to}")]
     NoRoute {
@@ -125,7 +133,7 @@ impl Hint for DialError {
             Self::SourceNotLocal { .. } => Code::SourceNotLocal,
             Self::SourcePorts { .. } | Self::TuplePorts { .. } => Code::Ports,
             Self::NoAddress { .. } => Code::NoIpv6,
-            Self::NoRoute { .. } => Code::NoRoute,
+            Self::NoRoute { .. } | Self::NoDestination { .. } => Code::NoRoute,
             Self::Unreachable { .. } => Code::Unreachable,
             Self::Prohibited { .. } => Code::Prohibited,
             Self::Firewall { .. } => Code::Firewall,
@@ -153,6 +161,7 @@ impl Hint for DialError {
                     .to_owned()
             }
             Self::NoAddress { settings, .. } => return Some(no_address_hint(settings)),
+            Self::NoDestination { .. } => "check the address".to_owned(),
             Self::NoRoute { to, .. } => {
                 format!("see whether this host has one: `ip -6 route get {}`", to.ip())
             }
@@ -239,6 +248,9 @@ static FILES_BEGIN: LazyLock<RawFd> = LazyLock::new(|| {
 
 /// A socket at `from`, or at the address that the kernel chooses.
 fn socket(to: SocketAddrV6, from: Option<Ipv6Addr>) -> Result<Socket, DialError> {
+    if let Some(why) = not_a_destination(to) {
+        return Err(DialError::NoDestination { to, why });
+    }
     let kind = Type::STREAM.nonblocking().cloexec();
     let socket = Socket::new_raw(Domain::IPV6, kind, Some(Protocol::TCP))
         .map_err(|source| socket_error(source, to))?;
@@ -254,6 +266,20 @@ fn socket(to: SocketAddrV6, from: Option<Ipv6Addr>) -> Result<Socket, DialError>
         source,
     })?;
     Ok(socket)
+}
+
+/// Why no TCP connection can be made to `to`, whatever the routes are; `None` where one may be.
+fn not_a_destination(to: SocketAddrV6) -> Option<&'static str> {
+    let ip = to.ip();
+    if ip.is_multicast() {
+        // RFC 9293 section 3.9.2.3.
+        Some("TCP has no multicast")
+    } else if ip.is_unicast_link_local() && to.scope_id() == 0 {
+        // RFC 4007 section 6.
+        Some("a link-local address is reached only through a device that is named with it")
+    } else {
+        None
+    }
 }
 
 async fn connect(

@@ -23,7 +23,7 @@ pub use dial::{DialError, dial, dial_in_segments, dial_to_speak};
 pub use exposure::{Exposure, InboundFilter};
 pub use ipv6::{IPV6_MIN_MTU, Ipv6, below_ipv6, ignoring_advertisements, in_sysctl};
 pub use leaving::Leaving;
-pub use limits::{FileLimit, file_limit, raise_file_limit};
+pub use limits::{FileLimit, address_space, file_limit, raise_file_limit};
 pub use packet::{link_address, link_address_of_every_protocol, receive_all_multicast};
 pub use pem::{read_certificates, read_private_key};
 pub use pool::{PoolError, SourcePool};

@@ -22,6 +22,14 @@ pub fn file_limit() -> io::Result<FileLimit> {
     Ok(FileLimit { soft, hard })
 }
 
+/// How much address space this process may have, in bytes (RLIMIT_AS, getrlimit(2)); `None` where there is no limit.
+#[must_use]
+pub fn address_space() -> Option<u64> {
+    let (soft, _) = getrlimit(Resource::RLIMIT_AS).ok()?;
+    // rlim_t is as wide as that everywhere v6kit runs.
+    (soft != nix::sys::resource::RLIM_INFINITY).then_some(soft)
+}
+
 /// Raises the soft limit on open files to the hard one, and the hard one to `wanted` where this
 /// process may (CAP_SYS_RESOURCE), and returns what is in force. Nothing is ever lowered.
 ///

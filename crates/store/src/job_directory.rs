@@ -1,6 +1,6 @@
 //! A job in a directory: its ledger, and its segments beside it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
 
@@ -28,6 +28,8 @@ impl JobDirectory {
     pub fn open(directory: &Path, description: &Description, extent: Extent) -> Result<Self, LedgerError> {
         let job = Self::writable(directory, SqliteLedger::open(directory, description, extent)?)?;
         job.require_segments()?;
+        job.require_own_segments()?;
+        job.discard_uncommitted()?;
         Ok(job)
     }
 
@@ -53,9 +55,14 @@ impl JobDirectory {
                 place: directory.display().to_string(),
             })
         };
+        // Nothing has been changed where these are not its own.
+        if let Ok(job) = Self::read(directory) {
+            job.require_segments()?;
+            job.require_own_segments()?;
+        }
         let ledger = SqliteLedger::open_grown(directory, description, extent, grow)?;
         let job = Self::writable(directory, ledger)?;
-        job.require_segments()?;
+        job.discard_uncommitted()?;
         Ok(job)
     }
 
@@ -64,7 +71,9 @@ impl JobDirectory {
     /// # Errors
     /// [`LedgerError`].
     pub fn reopen(directory: &Path) -> Result<Self, LedgerError> {
-        Self::writable(directory, SqliteLedger::reopen(directory)?)
+        let job = Self::writable(directory, SqliteLedger::reopen(directory)?)?;
+        job.discard_uncommitted()?;
+        Ok(job)
     }
 
     /// Opens `directory` for reading, also while a crawl is running.
@@ -88,14 +97,24 @@ impl JobDirectory {
         let ledger = Arc::new(ledger);
         let reserving = Arc::clone(&ledger);
         let reserve = move |number| reserving.reserve_segment(number).map_err(io::Error::other);
-        let job = Self {
+        let identity = ledger.identity()?;
+        Ok(Self {
             ledger,
-            segments: Arc::new(segments.reserving(Reserve(Arc::new(reserve)))),
-        };
-        job.segments
-            .discard_uncommitted(&job.ledger.known_segments()?)
-            .map_err(|source| LedgerError::directory(directory, source))?;
-        Ok(job)
+            segments: Arc::new(segments.reserving(identity, Reserve(Arc::new(reserve)))),
+        })
+    }
+
+    fn discard_uncommitted(&self) -> Result<(), LedgerError> {
+        self.segments
+            .discard_uncommitted(&self.ledger.known_segments()?)
+            .map_err(|source| LedgerError::directory(&self.directory(), source))?;
+        self.ledger.forget_superseded()
+    }
+
+    /// Where the job lies.
+    pub(crate) fn directory(&self) -> PathBuf {
+        let path = self.segments.path(0);
+        path.parent().map_or_else(PathBuf::new, Path::to_owned)
     }
 
     /// Whether this build can read the records: otherwise they would be taken for damaged.
@@ -107,9 +126,8 @@ impl JobDirectory {
         if format.is_built_in() {
             return Ok(());
         }
-        let path = self.segments.path(0);
         Err(LedgerError::NotBuiltIn {
-            place: path.parent().unwrap_or(&path).display().to_string(),
+            place: self.directory().display().to_string(),
             format,
         })
     }
@@ -123,12 +141,29 @@ impl JobDirectory {
             let path = self.segments.path(number);
             if !fs::metadata(&path).is_ok_and(|file| file.len() >= length) {
                 return Err(LedgerError::SegmentLost {
-                    place: path.parent().unwrap_or(&path).display().to_string(),
+                    place: self.directory().display().to_string(),
                     segment: path.display().to_string(),
                 });
             }
         }
         Ok(())
+    }
+
+    /// Whether the segments are those that the ledger tells of: one may be of another job, or the ledger may be. Those
+    /// that are large are compared by what was committed last.
+    ///
+    /// # Errors
+    /// [`LedgerError::SegmentForeign`] with the first that is not.
+    pub fn require_own_segments(&self) -> Result<(), LedgerError> {
+        let place = self.directory();
+        let foreign = self.segments.first_foreign(&self.ledger.committed_segments()?);
+        match foreign.map_err(|source| LedgerError::directory(&place, source))? {
+            None => Ok(()),
+            Some(number) => Err(LedgerError::SegmentForeign {
+                place: place.display().to_string(),
+                segment: self.segments.name(number),
+            }),
+        }
     }
 }
 
@@ -143,11 +178,12 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let job = JobDirectory::open(directory.path(), &description("a"), HUNDRED).unwrap();
         let path = |number| job.segments.path(number);
-        fs::write(path(1), [1; 25]).unwrap();
-        fs::write(path(2), [1; 5]).unwrap();
+        fs::write(path(1), [0; 25]).unwrap();
+        fs::write(path(2), []).unwrap();
         job.ledger.reserve_segment(2).unwrap();
         let lease = leased(&*job.ledger, 20);
-        for frame in [frame(1, 0, 0..10), frame(1, 10, 10..20)] {
+        for mut frame in [frame(1, 0, 0..10), frame(1, 10, 10..20)] {
+            frame.checksum = crc32fast::hash(&[0; 10]);
             assert_eq!(
                 job.ledger.commit(&frame, &[lease.fence]).unwrap(),
                 Commit::Recorded

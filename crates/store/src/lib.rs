@@ -48,7 +48,7 @@ pub use ledger::{
 };
 pub use memory::MemoryBudget;
 pub use record::{Hop, Payload, Record, Sent, Timing, Way};
-pub use segment::{Room, SegmentDirectory, SegmentSink, SegmentStore};
+pub use segment::{Known, Room, SegmentDirectory, SegmentSink, SegmentStore};
 pub use storage::{
     BUILD_WITH_ALL, Compression, Content, FailedBody, FieldPath, Format, NotAPath, Reach, Storage,
 };

@@ -1,6 +1,7 @@
 //! Where the bytes of frames lie.
 
 mod directory;
+mod leftover;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -9,6 +10,27 @@ use std::io::{self, Read};
 pub(crate) use self::directory::Reserve;
 pub use self::directory::SegmentDirectory;
 use crate::ledger::FramePlace;
+
+/// What a ledger knows of a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Known {
+    /// Its number was given out, and nothing in it is committed.
+    Reserved,
+    /// It ends with a committed row of the ledger.
+    Committed {
+        /// Where that row lies.
+        last: FramePlace,
+        /// CRC-32 of its bytes.
+        checksum: u32,
+    },
+    /// Another segment has its records by now.
+    Superseded {
+        /// Its length in bytes.
+        length: u64,
+        /// CRC-32 of its bytes.
+        checksum: u32,
+    },
+}
 
 /// A store of segments: numbered runs of bytes that grow by whole frames.
 ///
@@ -26,11 +48,25 @@ pub trait SegmentStore: Debug + Send + Sync {
     /// What the system said, or [`io::ErrorKind::UnexpectedEof`].
     fn open(&self, place: FramePlace) -> io::Result<Box<dyn Read>>;
 
-    /// Cuts segments back to their committed lengths, and removes those that are not in `committed`.
+    /// Cuts segments back to their committed lengths, and removes those whose records others have by now. What may hold
+    /// records that no ledger has is set aside under another name, and what is not as it is `known` stays as it is.
     ///
     /// # Errors
     /// What the system said.
-    fn discard_uncommitted(&self, committed: &BTreeMap<u64, u64>) -> io::Result<()>;
+    fn discard_uncommitted(&self, known: &BTreeMap<u64, Known>) -> io::Result<()>;
+
+    /// The first of the `known` segments that does not hold the bytes that were committed last, as far as they can be
+    /// compared at once. Nothing is said of those that are missing or too short.
+    ///
+    /// # Errors
+    /// What the system said.
+    fn first_foreign(&self, known: &BTreeMap<u64, Known>) -> io::Result<Option<u64>>;
+
+    /// Gives a segment a name that no crawl uses, and says which.
+    ///
+    /// # Errors
+    /// What the system said.
+    fn set_aside(&self, number: u64) -> io::Result<String>;
 
     /// Removes a segment that holds nothing committed.
     ///

@@ -1,5 +1,6 @@
 //! v6kit: fetch a very large number of things over IPv6 from one Linux box.
 
+mod allocator;
 mod args;
 mod catalogue;
 mod command_line;
@@ -35,7 +36,7 @@ use crate::failure::{Exit, Failure};
 use crate::printer::Printer;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: allocator::Told = allocator::Told(mimalloc::MiMalloc);
 
 fn main() -> ExitCode {
     let hidden = command_line::hide_secrets();

@@ -18,7 +18,7 @@ nginx_with 8080 <<'CONF'
         server {
             listen [::1]:8081;
             location = /robots.txt { return 301 http://[::1]:8082/rules; }
-            location / { return 200 "$http_host $http_authorization$http_cookie"; }
+            location / { return 200 "$http_host $http_authorization$http_cookie$http_proxy_authorization"; }
         }
         server {
             listen [::1]:8082;

@@ -4,11 +4,16 @@ unset LD_LIBRARY_PATH
 arguments=("$V6KIT" crawl "$url/items/{1..${ITEMS}}" -o "$job" -c 8 --threads 1 --format "$FORMAT"
     --keep-free 0 --json -q)
 # shellcheck disable=SC2010 # nothing else lies there
-last() { ls "$job" 2>/dev/null | grep '^0' | tail -1; }
+last() { ls "$job" 2>/dev/null | grep '^0' | grep -v aside | tail -1; }
 segment() { # the how-manieth behind the last
     local last
     last=$(last) || last=0
     printf "%s/%06d.${EXTENSION}" "$job" $((10#${last%%.*} + $1))
+}
+word() { # of the job, in the names of what is not finished
+    python3 -c 'import sqlite3, sys
+print(sqlite3.connect(f"file:{sys.argv[1]}?mode=ro", uri=True).execute("SELECT word FROM identity").fetchone()[0])' \
+        "$job/ledger.sqlite"
 }
 for point in ${POINTS}; do
     IFS=: read -r call kind nth <<<"$point"
@@ -19,8 +24,8 @@ for point in ${POINTS}; do
         wal | shm) path=$job/ledger.sqlite-$kind ;;
         leftover) path=$job/$(last) ;;
         next) path=$(segment 1) ;;
-        part) path=$(segment 1).part ;;
-        second) path=$(segment 2).part ;;
+        part) path=$(segment 1).$(word).part ;;
+        second) path=$(segment 2).$(word).part ;;
     esac
     # strace ends by the signal that its tracee has ended by.
     code=0

@@ -25,7 +25,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::client::TlsStream;
-use v6kit_http1::Buffers;
+use v6kit_http1::{Buffers, Limit};
 use v6kit_model::{Answer, Counter, ErrorKind, Fault, Item, Protocol};
 use v6kit_net::{DialError, dial_to_speak};
 use v6kit_store::{Mark, Timing};
@@ -359,7 +359,7 @@ impl Connection {
     pub(crate) async fn exchange(
         &mut self,
         message: Message<'_>,
-        max_body: u64,
+        max_body: Limit,
         memory: &Memory,
         timer: &mut Timer,
     ) -> Result<Answer, Failed> {
@@ -457,7 +457,7 @@ fn local_address(tcp: &TcpStream) -> Ipv6Addr {
 fn unreachable_proxy(proxy: &Proxy, error: &DialError) -> Fault {
     let fault = dial_fault(error);
     match fault.kind {
-        ErrorKind::SourceAddress | ErrorKind::Ports | ErrorKind::Resources => fault,
+        ErrorKind::SourceAddress | ErrorKind::Ports | ErrorKind::Resources | ErrorKind::BadAddress => fault,
         _ => Fault::new(
             ErrorKind::Proxy,
             format!("the proxy {proxy} cannot be reached: {}", fault.message),
@@ -469,6 +469,7 @@ fn dial_fault(error: &DialError) -> Fault {
     let kind = match error {
         DialError::Refused { .. } => ErrorKind::ConnectRefused,
         DialError::TimedOut { .. } => ErrorKind::ConnectTimeout,
+        DialError::NoDestination { .. } => ErrorKind::BadAddress,
         DialError::NoRoute { .. } | DialError::Unreachable { .. } => ErrorKind::NoRoute,
         DialError::Prohibited { .. } | DialError::Firewall { .. } => ErrorKind::Prohibited,
         DialError::SourceNotLocal { .. } | DialError::NoAddress { .. } => ErrorKind::SourceAddress,

@@ -86,6 +86,37 @@ pub(crate) fn undo_transfer(answer: &mut Answer, max_body: u64, room: Room<'_>) 
     Ok(())
 }
 
+/// What can be had of a body whose end is not there or does not count: what its beginning stands for, at most `most`
+/// bytes of it.
+pub(crate) fn first(answer: &Answer, most: u64) -> Bytes {
+    let transfer = answer.transfer_codings.iter().map(|coding| match coding {
+        TransferCoding::Gzip => "gzip",
+        TransferCoding::Deflate => "deflate",
+    });
+    let codings = codings(answer.headers.map());
+    let applied: Vec<&str> = codings.iter().map(String::as_str).chain(transfer).collect();
+    let mut body = answer.body.clone();
+    for coding in applied.iter().rev().take(MOST_CODINGS) {
+        let mut decoded = Vec::new();
+        let part: &[u8] = &body;
+        let reader: Box<dyn Read> = match *coding {
+            "gzip" | "x-gzip" => Box::new(flate2::read::MultiGzDecoder::new(part)),
+            "deflate" if is_zlib(part) => Box::new(flate2::read::ZlibDecoder::new(part)),
+            "deflate" => Box::new(flate2::read::DeflateDecoder::new(part)),
+            "br" => Box::new(brotli_decompressor::Decompressor::new(part, 4096)),
+            "zstd" => match zstd_reader(part) {
+                Ok(reader) => Box::new(reader),
+                Err(_damaged) => return Bytes::new(),
+            },
+            _ => return Bytes::new(),
+        };
+        // What came before the damage counts.
+        let _ = reader.take(most).read_to_end(&mut decoded);
+        body = decoded.into();
+    }
+    body
+}
+
 /// The codings in the order in which they were applied.
 fn codings(headers: &HeaderMap) -> Vec<String> {
     headers
@@ -119,11 +150,20 @@ fn undo(coding: &str, body: &[u8], max_body: u64, room: Room<'_>) -> Result<Byte
             ErrorKind::BodyTooLarge,
             format!("the body unfolds to more than {max_body} bytes"),
         )),
+        Err(error) if is_want_of_memory(&error) => Err(Fault::new(
+            ErrorKind::Resources,
+            format!("there is no memory left to undo {coding}: {error}"),
+        )),
         Err(error) => Err(Fault::new(
             ErrorKind::Decode,
             format!("the {coding} body is damaged: {error}"),
         )),
     }
+}
+
+/// Whether this host is to blame. libzstd says it in words alone (`ZSTD_getErrorName`).
+fn is_want_of_memory(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::OutOfMemory || error.to_string().contains("not enough memory")
 }
 
 /// The members of a gzip file (RFC 1952 section 2.2). What stands behind the last one and is no member, such as zeros
@@ -193,6 +233,25 @@ mod tests {
             body: body.into(),
             ..Answer::default()
         }
+    }
+
+    #[test]
+    fn the_beginning_of_a_coded_body_can_be_had() {
+        let text: Vec<u8> = (0..200_000u32)
+            .flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes())
+            .collect();
+        let zstd = zstd::bulk::compress(&text, 1).unwrap();
+        for (coding, coded) in [("gzip", gzip(&text)), ("zstd", zstd)] {
+            let cut = coded[..coded.len() - 1000].to_vec();
+            let had = first(&answer(coding, cut), 1 << 20);
+            assert!(
+                had.len() > text.len() / 2 && text.starts_with(&had),
+                "{coding}: {}",
+                had.len()
+            );
+            assert_eq!(first(&answer(coding, coded), 1000), text[..1000], "{coding}");
+        }
+        assert_eq!(first(&answer("rot13", text.clone()), 1000), "");
     }
 
     fn gzip(text: &[u8]) -> Vec<u8> {

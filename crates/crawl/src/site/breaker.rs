@@ -68,6 +68,7 @@ impl From<Option<&Fault>> for Attempted {
                 | ErrorKind::BodyTooLarge
                 | ErrorKind::Coding
                 | ErrorKind::BadItem
+                | ErrorKind::BadAddress
                 | ErrorKind::Resources
                 | ErrorKind::Ports
                 | ErrorKind::SourceAddress,

@@ -128,7 +128,8 @@ pub(crate) async fn connect(
 fn is_of_address(kind: ErrorKind) -> bool {
     matches!(
         kind,
-        ErrorKind::ConnectRefused
+        ErrorKind::BadAddress
+            | ErrorKind::ConnectRefused
             | ErrorKind::ConnectTimeout
             | ErrorKind::NoRoute
             | ErrorKind::Prohibited

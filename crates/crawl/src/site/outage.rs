@@ -192,7 +192,7 @@ fn evidence(kind: ErrorKind) -> Evidence {
         Ports | Dns | ConnectTimeout | FirstByteTimeout | Stalled | Timeout | Prohibited | Proxy => {
             Evidence::Silence
         }
-        NoName | NoIpv6 | Resources | BadItem | Robots | RobotsUnreachable => Evidence::None,
+        NoName | NoIpv6 | BadAddress | Resources | BadItem | Robots | RobotsUnreachable => Evidence::None,
         _ => Evidence::Heard,
     }
 }

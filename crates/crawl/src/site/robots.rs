@@ -131,7 +131,7 @@ impl Known {
 }
 
 /// As much of a robots.txt is read (RFC 9309 section 2.5).
-const READ: usize = 500 << 10;
+pub(crate) const READ: u64 = 500 << 10;
 
 /// What a destination allows.
 pub(crate) enum Rules {
@@ -191,7 +191,7 @@ impl Rules {
 
 /// What is read of `body`: of a longer one the lines that are there whole, since a path cut short allows more.
 fn whole_lines(body: &[u8]) -> &[u8] {
-    match body.get(..READ) {
+    match body.get(..READ as usize) {
         Some(read) => &read[..memchr::memrchr2(b'\n', b'\r', read).unwrap_or(0)],
         None => body,
     }
@@ -248,8 +248,8 @@ mod tests {
     fn an_answer_that_is_no_robots_txt_restricts_nobody_and_a_failing_site_everybody() {
         let judged = |status, body: &[u8]| Rules::of(status, body, "v6kit").unwrap().judge("https://h/x");
         assert_eq!(judged(StatusCode::OK, b"<html>Not here</html>"), Ok(()));
-        let mut long = b"User-agent: *\nDisallow: /x\n".repeat(READ / 28);
-        long.resize(READ - 5, b'#');
+        let mut long = b"User-agent: *\nDisallow: /x\n".repeat(READ as usize / 28);
+        long.resize(READ as usize - 5, b'#');
         long.extend_from_slice(b"\nAllow: /x\n");
         assert!(
             judged(StatusCode::OK, &long).is_err(),

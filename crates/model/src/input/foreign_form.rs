@@ -39,6 +39,8 @@ pub enum ForeignForm {
         column: usize,
         /// Whether the first line names the columns.
         has_header: bool,
+        /// Whether a separator may stand within quotation marks (RFC 4180 section 2).
+        has_quotes: bool,
     },
 }
 
@@ -113,6 +115,7 @@ impl ForeignForm {
             return "give a file with one URL per line, plain or packed with gzip or zstd".to_owned();
         };
         let mut words = match &unpack {
+            None if filters[0].starts_with(PYTHON) => format!("{} <{file}", filters[0]),
             None => format!("{} {file}", filters[0]),
             // These programs read a file that they are given by name alone.
             Some(unpack) => format!("{unpack} | {}", filters[0]),
@@ -143,6 +146,13 @@ impl ForeignForm {
                 separator,
                 column,
                 has_header,
+                has_quotes: true,
+            } => return Some(vec![quoted_column(separator, column, has_header)]),
+            Self::Columns {
+                separator,
+                column,
+                has_header,
+                has_quotes: false,
             } => {
                 let delimiter = if separator == '\t' {
                     String::new()
@@ -151,12 +161,25 @@ impl ForeignForm {
                 };
                 let header = has_header.then(|| "tail -n +2".to_owned());
                 let column = format!("cut{delimiter} -f {column}");
-                let all = header.into_iter().chain([column, "tr -d '\"'".to_owned()]);
-                return Some(all.collect());
+                return Some(header.into_iter().chain([column]).collect());
             }
         };
         Some(filters.into_iter().map(ToOwned::to_owned).collect())
     }
+}
+
+/// What reads quoted columns on any usual host, and takes bytes of other character sets as they are.
+const PYTHON: &str = "PYTHONIOENCODING=utf-8-sig:surrogateescape python3 -c";
+
+/// The command that prints a column of CSV whose fields may hold separators and line breaks.
+fn quoted_column(separator: char, column: usize, has_header: bool) -> String {
+    let separator = separator.escape_default();
+    let header = if has_header { "next(rows); " } else { "" };
+    let index = column - 1;
+    format!(
+        "{PYTHON} 'import csv, sys; rows = csv.reader(sys.stdin, delimiter=\"{separator}\", skipinitialspace=True); \
+         {header}sys.stdout.writelines(row[{index}].strip() + \"\\n\" for row in rows if row[{index}:])'"
+    )
 }
 
 /// What the file that begins with `start` seems to be, where it is no list.
@@ -297,24 +320,41 @@ fn columns(text: &[u8]) -> Option<ForeignForm> {
     {
         return None;
     }
-    for separator in [',', ';', '\t', '|'] {
-        let fields = |line: &[u8]| line.split(|byte| char::from(*byte) == separator).count();
-        let count = fields(first);
-        if count < 2 || behind.iter().any(|line| fields(line) < count) {
-            continue;
+    [b',', b';', b'\t', b'|'].into_iter().find_map(|separator| {
+        let rows = first_rows(text, separator);
+        let (first, behind) = rows.split_first()?;
+        let count = first.len();
+        if count < 2 || behind.is_empty() || behind.iter().any(|row| row.len() < count) {
+            return None;
         }
-        let field = |line: &[u8], column: usize| -> bool {
-            let field = line.split(|byte| char::from(*byte) == separator).nth(column);
-            field.is_some_and(is_url)
-        };
-        let column = (0..count).find(|column| behind.iter().all(|line| field(line, *column)))?;
-        return Some(ForeignForm::Columns {
-            separator,
+        let column = (0..count).find(|column| behind.iter().all(|row| is_url(&row[*column])))?;
+        Some(ForeignForm::Columns {
+            separator: separator.into(),
             column: column + 1,
-            has_header: !field(first, column),
-        });
+            has_header: !is_url(&first[column]),
+            has_quotes: text.contains(&b'"'),
+        })
+    })
+}
+
+/// The fields of the first rows that are not empty and end within `text`.
+fn first_rows(text: &[u8], separator: u8) -> Vec<Vec<Vec<u8>>> {
+    let mut reader = csv_core::ReaderBuilder::new().delimiter(separator).build();
+    let (mut rows, mut row, mut field) = (Vec::new(), Vec::new(), vec![0; text.len()]);
+    let mut rest = text;
+    // An empty input would be the end of the file, which is not known here.
+    while !rest.is_empty() && rows.len() < 20 {
+        let (result, read, written) = reader.read_field(rest, &mut field);
+        rest = &rest[read..];
+        let csv_core::ReadFieldResult::Field { record_end } = result else {
+            break;
+        };
+        row.push(field[..written].trim_ascii().to_vec());
+        if record_end {
+            rows.push(std::mem::take(&mut row));
+        }
     }
-    None
+    rows
 }
 
 fn is_url(field: &[u8]) -> bool {
@@ -374,12 +414,12 @@ mod tests {
         let columns = sniff(b"id,url\n1,http://h/1\n2,https://h/2\n").unwrap();
         assert_eq!(
             columns.conversion("a.csv", Packing::None),
-            "tail -n +2 'a.csv' | cut -d ',' -f 2 | tr -d '\"' >list, and give list"
+            "tail -n +2 'a.csv' | cut -d ',' -f 2 >list, and give list"
         );
         let columns = sniff(b"http://h/1\tone\nhttp://h/2\ttwo\n").unwrap();
         assert_eq!(
             columns.conversion("it's", Packing::None),
-            "cut -f 1 'it'\\''s' | tr -d '\"' >list, and give list"
+            "cut -f 1 'it'\\''s' >list, and give list"
         );
     }
 
@@ -441,10 +481,50 @@ mod tests {
             (
                 b"id,url\n1,http://h/\n",
                 Packing::Gzip,
-                "zcat 'l' | tail -n +2 | cut -d ',' -f 2 | tr -d '\"'",
+                "zcat 'l' | tail -n +2 | cut -d ',' -f 2",
             ),
         ] {
             assert_eq!(told(start, packing).1, command);
+        }
+    }
+
+    /// Runs the command that is told for the file, as it is printed, and returns the list that it makes.
+    fn converted(text: &[u8]) -> String {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("it's a list.csv");
+        std::fs::write(&file, text).unwrap();
+        let told = sniff(text)
+            .unwrap()
+            .conversion(file.to_str().unwrap(), Packing::None);
+        let command = told.strip_suffix(", and give list").unwrap();
+        let run = std::process::Command::new("sh")
+            .args(["-c", command])
+            .current_dir(directory.path())
+            .env("LC_ALL", "C")
+            .output()
+            .unwrap();
+        assert!(run.status.success(), "{run:?}");
+        let list = std::fs::read(directory.path().join("list")).unwrap();
+        String::from_utf8(without_mark(&list).to_vec()).unwrap()
+    }
+
+    #[test]
+    fn the_command_that_is_told_makes_a_list_of_columns_with_separators_in_quotes() {
+        for text in [
+            &b"name,url\n\"Smith, John\",http://h/1\n\"a \"\"b\"\" c\",http://h/2\n"[..],
+            b"\"a, b\";\"http://h/1\"\n\"c; d\";http://h/2\n",
+            b"\xef\xbb\xbf\"http://h/1\"\t\"a\tb\"\r\nhttp://h/2\tc\r\n",
+            b"id, text, url\n1, \"two\nlines, both, one field\", \"http://h/1\"\n2, M\xfcnchen, http://h/2\n",
+            b"url,x\nhttp://h/1,\"'\"\nhttp://h/2,\"\"\n",
+            b"id,url\n1,http://h/1\n2,http://h/2\n",
+            b"a|http://h/1\nb|http://h/2\n",
+        ] {
+            assert_eq!(
+                converted(text),
+                "http://h/1\nhttp://h/2\n",
+                "{}",
+                text.escape_ascii()
+            );
         }
     }
 

@@ -112,6 +112,7 @@ pub fn repair(directory: &Path) -> Result<Check, CheckError> {
             whole.entry(frame.place.segment).or_default().push(frame.place);
         }
     }
+    let foreign = foreign_among(&job, &segments)?;
     let mut moved = Vec::new();
     for (segment, places) in &mut whole {
         places.sort_by_key(|place| place.offset);
@@ -119,10 +120,30 @@ pub fn repair(directory: &Path) -> Result<Check, CheckError> {
     }
     ledger.rearrange(&lost, &moved)?;
     for &segment in &segments {
-        // No longer in the ledger: the next crawl would remove it as well.
-        let _ = store.remove(segment);
+        // No longer in the ledger: the next crawl would set it aside as well.
+        let _ = if foreign.contains(&segment) {
+            store.set_aside(segment).map(drop)
+        } else {
+            store.remove(segment)
+        };
     }
     Ok(found)
+}
+
+/// Those of `segments` that may be files of others.
+fn foreign_among(job: &JobDirectory, segments: &BTreeSet<u64>) -> Result<BTreeSet<u64>, CheckError> {
+    let mut known = job.ledger.committed_segments()?;
+    known.retain(|number, _| segments.contains(number));
+    let mut foreign = BTreeSet::new();
+    while let Some(number) = job
+        .segments
+        .first_foreign(&known)
+        .map_err(|source| LedgerError::directory(&job.directory(), source))?
+    {
+        known.remove(&number);
+        foreign.insert(number);
+    }
+    Ok(foreign)
 }
 
 fn check_all(job: &JobDirectory) -> Result<Check, CheckError> {

@@ -15,7 +15,9 @@ use crate::line::LineHead;
 /// # Errors
 /// [`ReadError`], such as while a crawl is running.
 pub fn retry(directory: &Path, outcomes: &[Outcome]) -> Result<Counts, ReadError> {
-    reopen_items(&JobDirectory::reopen(directory)?, outcomes)
+    let job = JobDirectory::reopen(directory)?;
+    job.require_own_segments()?;
+    reopen_items(&job, outcomes)
 }
 
 /// The same in a job directory that is open already.

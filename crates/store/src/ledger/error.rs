@@ -86,6 +86,14 @@ pub enum LedgerError {
         /// The segment.
         segment: String,
     },
+    /// A segment does not hold what was committed to it: one of the two is of another job, or it is damaged.
+    #[error("{segment} does not hold the bytes that the ledger tells of")]
+    SegmentForeign {
+        /// Where the job lies, in words.
+        place: String,
+        /// The segment.
+        segment: String,
+    },
     /// The list does not begin with the one that the job began with.
     #[error("the list does not begin with the list of the job in {}", place)]
     NotGrown {
@@ -160,7 +168,7 @@ impl Hint for LedgerError {
     fn code(&self) -> Code {
         match self {
             Self::Directory { source, .. } => Trouble::of(source.as_ref()).code(),
-            Self::SegmentLost { .. } => Code::RecordsDamaged,
+            Self::SegmentLost { .. } | Self::SegmentForeign { .. } => Code::RecordsDamaged,
             Self::LedgerLost { .. } => Code::LedgerDamaged,
             Self::Foreign { .. } => Code::ForeignDirectory,
             Self::Missing { .. } => Code::NoCrawl,
@@ -187,6 +195,11 @@ impl Hint for LedgerError {
             Self::SegmentLost { place, .. } => {
                 format!("put the file back, or fetch its items again: `v6kit crawl check {} --repair`", v6kit_base::shell_word(place))
             }
+            Self::SegmentForeign { place, .. } => format!(
+                "nothing was changed. Put the ledger and the segments of one job back together; or set the file aside and \
+                 fetch its items again: `v6kit crawl check {} --repair`",
+                v6kit_base::shell_word(place)
+            ),
             Self::LedgerLost { .. } => "put ledger.sqlite back with the ledger.sqlite-wal beside it, or choose another \
                                         directory: the segments are as they were, and any reader of their format reads \
                                         them"

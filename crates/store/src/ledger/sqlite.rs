@@ -4,6 +4,7 @@ mod bookkeeping;
 mod directory;
 mod grown;
 mod rows;
+mod segments;
 #[cfg(test)]
 mod tests;
 
@@ -102,25 +103,6 @@ impl SqliteLedger {
 
     fn version(&self) -> Result<i64, LedgerError> {
         self.query(|database| rows::version(database))
-    }
-
-    /// Notes that the file of segment `number` is this job's, before it is made.
-    ///
-    /// # Errors
-    /// [`LedgerError`].
-    pub fn reserve_segment(&self, number: u64) -> Result<(), LedgerError> {
-        self.query(|database| rows::reserve(database, number))
-    }
-
-    /// The committed length of each segment that this ledger knows of, 0 where nothing is committed.
-    ///
-    /// # Errors
-    /// [`LedgerError`].
-    pub fn known_segments(&self) -> Result<BTreeMap<u64, u64>, LedgerError> {
-        let reserved = self.query(rows::reserved)?;
-        let mut known: BTreeMap<u64, u64> = reserved.into_iter().map(|number| (number, 0)).collect();
-        known.extend(self.segment_lengths()?);
-        Ok(known)
     }
 
     /// Remembers the words of the command that crawls here, and those that say the same from wherever they are said.

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::sys::statvfs::statvfs;
 
-use super::{Room, SegmentSink, SegmentStore};
+use super::leftover::{self, Named};
+use super::{Known, Room, SegmentSink, SegmentStore};
 use crate::durable::sync_directory;
 use crate::ledger::FramePlace;
 use crate::storage::Format;
@@ -24,6 +25,8 @@ pub struct SegmentDirectory {
     directory: PathBuf,
     format: Format,
     next: AtomicU64,
+    /// What is in the names of unfinished files: the job's own number, so that they are told from others.
+    owner: String,
     /// Told the number of a segment before its file is made.
     reserve: Option<Reserve>,
 }
@@ -46,13 +49,15 @@ impl SegmentDirectory {
             directory: directory.to_owned(),
             format,
             next: AtomicU64::new(1),
+            owner: String::new(),
             reserve: None,
         }
     }
 
-    /// The same, where `reserve` is told of every new segment first.
-    pub(crate) fn reserving(self, reserve: Reserve) -> Self {
+    /// The same for the job that is known as `owner`, where `reserve` is told of every new segment first.
+    pub(crate) fn reserving(self, owner: String, reserve: Reserve) -> Self {
         Self {
+            owner,
             reserve: Some(reserve),
             ..self
         }
@@ -64,17 +69,32 @@ impl SegmentDirectory {
             .join(format!("{number:06}.{}", self.format.extension()))
     }
 
-    /// The number of a file that is called like a segment of this format, finished or not.
-    fn number_of(&self, path: &Path) -> Option<u64> {
+    /// The number of a file that is called like a segment of this format, and which of its names that is.
+    fn number_of(&self, path: &Path) -> Option<(u64, Named)> {
         let number = path.file_name()?.to_str()?.split('.').next()?.parse().ok()?;
-        (path == self.path(number) || path == self.unfinished(number)).then_some(number)
+        let whole = self.path(number);
+        let named = if path == whole {
+            Named::Whole
+        } else if !self.owner.is_empty() && path == self.unfinished(number) {
+            Named::UnfinishedByThisJob
+        } else if path == with_ending(whole, UNFINISHED) {
+            Named::Unfinished
+        } else {
+            return None;
+        };
+        Some((number, named))
     }
 
     fn unfinished(&self, number: u64) -> PathBuf {
-        let mut path = self.path(number).into_os_string();
-        path.push(format!(".{UNFINISHED}"));
-        path.into()
+        with_ending(self.path(number), &format!("{}.{UNFINISHED}", self.owner))
     }
+}
+
+/// `path` with `.ending` behind it.
+pub(super) fn with_ending(path: PathBuf, ending: &str) -> PathBuf {
+    let mut path = path.into_os_string();
+    path.push(format!(".{ending}"));
+    path.into()
 }
 
 impl SegmentStore for SegmentDirectory {
@@ -122,29 +142,39 @@ impl SegmentStore for SegmentDirectory {
         Ok(Box::new(file.take(place.length)))
     }
 
-    fn discard_uncommitted(&self, committed: &BTreeMap<u64, u64>) -> io::Result<()> {
+    fn discard_uncommitted(&self, known: &BTreeMap<u64, Known>) -> io::Result<()> {
         // A number that was given out and has no file may be given out again.
-        let kept = committed.iter().filter(|(_, length)| **length > 0);
+        let kept = known
+            .iter()
+            .filter(|(_, known)| matches!(known, Known::Committed { .. }));
         let mut last = kept.map(|(number, _)| *number).max().unwrap_or(0);
+        let mut found = Vec::new();
         for entry in fs::read_dir(&self.directory)? {
             let path = entry?.path();
-            let Some(number) = self.number_of(&path) else {
-                continue;
-            };
-            last = last.max(number);
-            let is_whole = path == self.path(number);
-            match committed.get(&number) {
-                Some(0) => fs::remove_file(&path)?,
-                Some(_) if !is_whole => fs::remove_file(&path)?,
-                Some(&length) => cut(&path, length)?,
-                None => tracing::warn!(
-                    "{} is no segment that this job knows: it is left as it is",
-                    path.display()
-                ),
+            if let Some((number, named)) = self.number_of(&path) {
+                last = last.max(number);
+                found.push((number, named, path));
             }
+        }
+        for (number, named, path) in found {
+            leftover::discard(&path, named, known.get(&number).copied(), self.format)?;
         }
         self.next.store(last + 1, Ordering::Relaxed);
         Ok(())
+    }
+
+    fn first_foreign(&self, known: &BTreeMap<u64, Known>) -> io::Result<Option<u64>> {
+        for (&number, &known) in known {
+            if leftover::is_foreign(&self.path(number), known, self.format)? {
+                return Ok(Some(number));
+            }
+        }
+        Ok(None)
+    }
+
+    fn set_aside(&self, number: u64) -> io::Result<String> {
+        let aside = leftover::set_aside(&self.path(number))?;
+        Ok(aside.display().to_string())
     }
 
     fn remove(&self, number: u64) -> io::Result<()> {
@@ -270,7 +300,7 @@ impl Drop for WholeFile {
 }
 
 /// Renames `from` to `to`, which no file has as its name: it would be somebody else's.
-fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     match fs::hard_link(from, to) {
         Ok(()) => fs::remove_file(from),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
@@ -291,30 +321,26 @@ fn require_name(file: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// Cuts a segment back to what was committed. A link in its place is not followed.
-fn cut(path: &Path, length: u64) -> io::Result<()> {
-    let file = OpenOptions::new()
-        .write(true)
-        .custom_flags(libc::O_NOFOLLOW)
-        .open(path)?;
-    if file.metadata()?.len() > length {
-        file.set_len(length)?;
-        file.sync_all()?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn segments_are_told_from_other_files() {
-        let segments = SegmentDirectory::new(Path::new("/job"), Format::Ndjson);
+        let segments = SegmentDirectory {
+            owner: "f00d".to_owned(),
+            ..SegmentDirectory::new(Path::new("/job"), Format::Ndjson)
+        };
         for (name, number) in [
-            ("000001.ndjson.zst", Some(1)),
-            ("1234567.ndjson.zst", Some(1_234_567)),
-            ("000002.ndjson.zst.part", Some(2)),
+            ("000001.ndjson.zst", Some((1, Named::Whole))),
+            ("1234567.ndjson.zst", Some((1_234_567, Named::Whole))),
+            ("000002.ndjson.zst.part", Some((2, Named::Unfinished))),
+            (
+                "000002.ndjson.zst.f00d.part",
+                Some((2, Named::UnfinishedByThisJob)),
+            ),
+            ("000002.ndjson.zst.beef.part", None),
+            ("000002.ndjson.zst.aside", None),
             ("1.ndjson.zst", None),
             ("2024.parquet", None),
             ("000001.parquet", None),
@@ -327,44 +353,6 @@ mod tests {
                 "{name}"
             );
         }
-    }
-
-    #[test]
-    fn only_what_is_known_is_cut_or_removed() {
-        let directory = tempfile::tempdir().unwrap();
-        let write =
-            |name: &str, length: usize| fs::write(directory.path().join(name), vec![1; length]).unwrap();
-        write("000001.ndjson.zst", 30);
-        write("000002.ndjson.zst", 30);
-        write("000003.ndjson.zst", 30);
-        write("7.ndjson.zst", 30);
-        write("000001.parquet", 30);
-        let segments = SegmentDirectory::new(directory.path(), Format::Ndjson);
-        segments
-            .discard_uncommitted(&BTreeMap::from([(1, 20), (2, 0)]))
-            .unwrap();
-        let length = |name: &str| {
-            fs::metadata(directory.path().join(name))
-                .ok()
-                .map(|file| file.len())
-        };
-        assert_eq!(length("000001.ndjson.zst"), Some(20));
-        assert_eq!(length("000002.ndjson.zst"), None);
-        for name in ["000003.ndjson.zst", "7.ndjson.zst", "000001.parquet"] {
-            assert_eq!(length(name), Some(30), "{name}");
-        }
-        assert_eq!(segments.create().unwrap().number(), 4);
-    }
-
-    #[test]
-    fn a_link_in_the_place_of_a_segment_is_not_followed() {
-        let directory = tempfile::tempdir().unwrap();
-        let target = directory.path().join("target");
-        fs::write(&target, [1; 30]).unwrap();
-        std::os::unix::fs::symlink(&target, directory.path().join("000001.ndjson.zst")).unwrap();
-        let segments = SegmentDirectory::new(directory.path(), Format::Ndjson);
-        assert!(segments.discard_uncommitted(&BTreeMap::from([(1, 20)])).is_err());
-        assert_eq!(fs::metadata(target).unwrap().len(), 30);
     }
 
     #[test]

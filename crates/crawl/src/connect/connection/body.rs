@@ -2,6 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use hyper::body::{Body, Frame, Incoming};
+use v6kit_http1::Limit;
 use v6kit_model::{ErrorKind, Fault};
 
 /// The largest frame of a server that was told nothing else (RFC 9113 section 6.5.2), in bytes.
@@ -19,11 +20,13 @@ pub(super) enum BodyError {
 /// promise. One that comes in a single piece is not copied.
 pub(super) async fn read(
     mut body: Incoming,
-    max_body: u64,
+    max_body: Limit,
     mut next: impl AsyncFnMut(&mut Incoming, usize) -> Option<Result<Frame<Bytes>, hyper::Error>>,
 ) -> Result<Bytes, BodyError> {
-    if body.size_hint().lower() > max_body {
-        return Err(too_large(max_body));
+    let limit = max_body.bytes();
+    let is_first = matches!(max_body, Limit::First(_));
+    if !is_first && body.size_hint().lower() > limit {
+        return Err(too_large(limit));
     }
     let whole = body
         .size_hint()
@@ -38,11 +41,15 @@ pub(super) async fn read(
         let Some(frame) = next(&mut body, wanted).await else {
             break;
         };
-        let Ok(data) = frame.map_err(BodyError::Broken)?.into_data() else {
+        let Ok(mut data) = frame.map_err(BodyError::Broken)?.into_data() else {
             continue;
         };
-        if (first.len() + all.len() + data.len()) as u64 > max_body {
-            return Err(too_large(max_body));
+        let left = limit - (first.len() + all.len()) as u64;
+        let is_cut = is_first && data.len() as u64 >= left;
+        match usize::try_from(left) {
+            Ok(left) if is_cut => data.truncate(left),
+            Ok(left) if data.len() > left => return Err(too_large(limit)),
+            Ok(_) | Err(_) => {}
         }
         if all.is_empty() && first.is_empty() {
             first = data;
@@ -54,6 +61,9 @@ pub(super) async fn read(
             }
             all.extend_from_slice(&std::mem::take(&mut first));
             all.extend_from_slice(&data);
+        }
+        if is_cut {
+            break;
         }
     }
     Ok(if all.is_empty() { first } else { all.freeze() })

@@ -8,7 +8,7 @@ use std::task::Context;
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
-use v6kit_http1::{Buffers, Coding, Error, Request, Standing, Violation};
+use v6kit_http1::{Buffers, Coding, Error, Limit, Request, Standing, Violation};
 use v6kit_model::{Answer, ErrorKind, Fault, TransferCoding};
 
 use super::deadline::Elapsed;
@@ -75,7 +75,7 @@ impl Http1 {
     pub(super) async fn exchange(
         &mut self,
         request: &Request<'_>,
-        max_body: u64,
+        max_body: Limit,
         memory: &Memory,
         timer: &mut Timer,
         answer: &mut Answer,

@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http2;
 use hyper_util::rt::TokioIo;
 use tokio::sync::Notify;
+use v6kit_http1::Limit;
 use v6kit_model::{Answer, ErrorKind, Fault};
 
 use super::stream::{Meter, Stream};
@@ -163,7 +164,7 @@ impl Http2Stream {
     pub(super) async fn exchange(
         &self,
         request: &mut Option<Request<RequestBody>>,
-        max_body: u64,
+        max_body: Limit,
         memory: &Memory,
         timer: &mut Timer,
         answer: &mut Answer,
@@ -201,7 +202,7 @@ impl Http2Stream {
     async fn read_answer(
         &self,
         request: &mut Option<Request<RequestBody>>,
-        max_body: u64,
+        max_body: Limit,
         memory: &Memory,
         pulse: &Meter,
         status: &mut Option<StatusCode>,

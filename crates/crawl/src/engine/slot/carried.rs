@@ -6,6 +6,7 @@ use std::rc::Rc;
 use ::url::Url;
 use bytes::Bytes;
 use http::{HeaderMap, Method};
+use v6kit_http1::Limit;
 use v6kit_model::input::Spelling;
 use v6kit_model::{Answer, ErrorKind, Fault};
 use v6kit_store::Format;
@@ -28,7 +29,7 @@ pub(super) struct CarriedRequest {
     pub(super) headers: HeaderMap,
     pub(super) spelling: Spelling,
     pub(super) body: Bytes,
-    pub(super) max_body: u64,
+    pub(super) max_body: Limit,
 }
 
 impl Outgoing<'_> {
@@ -56,7 +57,7 @@ impl CarriedRequest {
     ) {
         if shard.job.storage.format == Format::Warc {
             // What cannot be undone is kept without a body.
-            let _ = undo_transfer(&mut answer, self.max_body, &mut |_| {});
+            let _ = undo_transfer(&mut answer, self.max_body.bytes(), &mut |_| {});
             let kept = self.hop(hop, &context.attempt, connection, answer);
             context.hops.push(kept);
         }

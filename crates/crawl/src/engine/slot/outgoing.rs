@@ -7,7 +7,7 @@ use http::header::{HOST, HeaderValue};
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, Method, Request, Uri};
 use http_body_util::Full;
-use v6kit_http1::Block;
+use v6kit_http1::{Block, Limit};
 use v6kit_model::input::{Field, Overrides, RequestSpec, Spelling};
 use v6kit_model::{ErrorKind, Fault};
 use v6kit_store::Sent;
@@ -22,8 +22,8 @@ pub(super) struct Outgoing<'a> {
     pub(super) headers: Cow<'a, HeaderMap>,
     pub(super) spelling: Cow<'a, Spelling>,
     pub(super) body: Bytes,
-    /// The largest body of an answer, in bytes.
-    pub(super) max_body: u64,
+    /// How much of the body of an answer is read.
+    pub(super) max_body: Limit,
 }
 
 impl<'a> Outgoing<'a> {
@@ -32,7 +32,7 @@ impl<'a> Outgoing<'a> {
         site: &'a Site,
         path: &'a str,
         overrides: Overrides,
-        max_body: u64,
+        max_body: impl Into<Limit>,
     ) -> Self {
         let Overrides {
             method,
@@ -57,7 +57,7 @@ impl<'a> Outgoing<'a> {
             headers: all,
             spelling,
             body: body.unwrap_or_else(|| spec.body.clone()),
-            max_body,
+            max_body: max_body.into(),
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::{Instant, SystemTime};
 use bytes::Bytes;
 use http::header::USER_AGENT;
 use http::{HeaderMap, Method};
+use v6kit_http1::Limit;
 use v6kit_model::input::{Overrides, RequestSpec, Spelling};
 use v6kit_model::{Answer, ErrorKind, Fault, retry_after};
 
@@ -13,15 +14,17 @@ use super::carried::{CarriedRequest, Hop};
 use super::context::Attempt;
 use super::outgoing::Outgoing;
 use crate::engine::examiner::undone;
+use crate::engine::job::Job;
 use crate::engine::shard::Shard;
+use crate::judge::decode::first;
 use crate::judge::redirect;
 use crate::site::Site;
-use crate::site::robots::{self, Failed, Rules, Unasked};
+use crate::site::robots::{self, Failed, READ, Rules, Unasked};
 
 /// Redirects of a robots.txt that are followed (RFC 9309 section 2.3.1.2).
 const ROBOTS_REDIRECTS: u32 = 5;
 
-/// A robots.txt may be as large, in bytes: of it 500 KiB are read. It does not depend on how large a body may be.
+/// A robots.txt may unfold to as much, in bytes, before only its beginning is looked at.
 const LARGEST_ROBOTS: u64 = 16 << 20;
 
 /// Who brought a destination up.
@@ -78,7 +81,13 @@ impl Slot {
     async fn fetch_robots(&mut self, shard: &Shard, site: &Site, named: Named) -> Result<Rules, Failed> {
         let spec = RequestSpec::new(Method::GET, shard.job.coding);
         let agent = site.headers.get(USER_AGENT).cloned();
-        let mut outgoing = Outgoing::new(&spec, site, "/robots.txt", Overrides::default(), LARGEST_ROBOTS);
+        let mut outgoing = Outgoing::new(
+            &spec,
+            site,
+            "/robots.txt",
+            Overrides::default(),
+            Limit::First(READ),
+        );
         outgoing.method = Method::GET;
         outgoing.body = Bytes::new();
         if named == Named::ByRedirect {
@@ -87,8 +96,7 @@ impl Slot {
             site.label(headers);
         }
         let mut answer = self.fetch_robots_file(shard, site, &outgoing).await?;
-        undone(&shard.job, &mut answer, LARGEST_ROBOTS, &mut |_| {})
-            .map_err(|fault| Failed::Unreachable(fault, None))?;
+        undo(&shard.job, &mut answer).map_err(|fault| Failed::Unreachable(fault, None))?;
         let agent = agent
             .as_ref()
             .and_then(|agent| agent.to_str().ok())
@@ -175,14 +183,32 @@ impl Slot {
     }
 }
 
+/// Undoes the codings of a robots.txt, or of as much of it as counts.
+fn undo(job: &Job, answer: &mut Answer) -> Result<(), Fault> {
+    let as_it_came = (answer.body.clone(), answer.transfer_codings.clone());
+    let was_cut = as_it_came.0.len() as u64 >= READ;
+    let Err(fault) = undone(job, answer, LARGEST_ROBOTS, &mut |_| {}) else {
+        return Ok(());
+    };
+    (answer.body, answer.transfer_codings) = as_it_came;
+    answer.body = first(answer, READ);
+    answer.transfer_codings.clear();
+    // What does not become smaller by its coding is a little smaller undone.
+    let enough = if was_cut { READ / 2 } else { READ };
+    if answer.body.len() as u64 >= enough {
+        Ok(())
+    } else {
+        Err(fault)
+    }
+}
+
 /// Whether the site was reached.
 fn failure(fault: Fault) -> Failed {
     use ErrorKind::*;
     match fault.kind {
-        Dns | NoName | NoIpv6 | ConnectRefused | ConnectTimeout | NoRoute | Prohibited | SourceAddress
-        | Ports | Resources | Proxy | ProxyAuth | Tls | TlsMismatch | Certificate | BadItem => {
-            Failed::NoConnection(fault)
-        }
+        Dns | NoName | NoIpv6 | BadAddress | ConnectRefused | ConnectTimeout | NoRoute | Prohibited
+        | SourceAddress | Ports | Resources | Proxy | ProxyAuth | Tls | TlsMismatch | Certificate
+        | BadItem => Failed::NoConnection(fault),
         _ => Failed::Unreachable(fault, None),
     }
 }

@@ -8,6 +8,7 @@ use v6kit_model::{Counts, Ordinals, Outcome};
 
 use crate::ledger::accounts::Retry;
 use crate::ledger::{CommittedFrame, Extent, FramePlace};
+use crate::segment::Known;
 
 /// The number of the form of the tables, in `PRAGMA user_version`.
 pub(super) const VERSION: i64 = 1;
@@ -52,6 +53,24 @@ const RESERVED: &str = "CREATE TABLE IF NOT EXISTS reserved (segment INTEGER PRI
 /// The options of the crawl that ran last, where it was of a release that knows this table.
 const RUN: &str = "CREATE TABLE IF NOT EXISTS run (options TEXT NOT NULL)";
 
+/// A word that was drawn for the job.
+const IDENTITY: &str = "
+    CREATE TABLE IF NOT EXISTS identity (word TEXT NOT NULL);
+    INSERT INTO identity SELECT lower(hex(randomblob(8))) WHERE NOT EXISTS (SELECT 1 FROM identity);
+";
+
+/// Segments of one frame each whose records others have, until their files are gone.
+const SUPERSEDED: &str = "
+    CREATE TABLE IF NOT EXISTS superseded (
+        segment INTEGER PRIMARY KEY,
+        length INTEGER NOT NULL,
+        checksum INTEGER NOT NULL
+    )
+";
+
+/// Tables that ledgers of earlier releases lack.
+const LATER: [&str; 4] = [RESERVED, RUN, IDENTITY, SUPERSEDED];
+
 /// A row of `frame`: one frame, or neighbours that were joined.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct StoredFrame {
@@ -68,8 +87,9 @@ pub(super) fn configure(database: &Connection) -> rusqlite::Result<()> {
     database.pragma_update(None, "wal_autocheckpoint", 100)?;
     database.pragma_update(None, "journal_size_limit", 400_000)?;
     if version(database)? == VERSION {
-        database.execute_batch(RESERVED)?;
-        database.execute_batch(RUN)?;
+        for table in LATER {
+            database.execute_batch(table)?;
+        }
     }
     Ok(())
 }
@@ -77,8 +97,9 @@ pub(super) fn configure(database: &Connection) -> rusqlite::Result<()> {
 pub(super) fn create(database: &mut Connection, description: &str, extent: Extent) -> rusqlite::Result<()> {
     let transaction = database.transaction()?;
     transaction.execute_batch(SCHEMA)?;
-    transaction.execute_batch(RESERVED)?;
-    transaction.execute_batch(RUN)?;
+    for table in LATER {
+        transaction.execute_batch(table)?;
+    }
     transaction.execute(
         "INSERT INTO job (description, items, visited) VALUES (?1, ?2, ?3)",
         params![description, extent.items as i64, extent.visited as i64],
@@ -152,10 +173,60 @@ pub(super) fn reserve(database: &mut Connection, segment: u64) -> rusqlite::Resu
         .map(drop)
 }
 
-pub(super) fn reserved(database: &mut Connection) -> rusqlite::Result<Vec<u64>> {
-    let mut statement = database.prepare("SELECT segment FROM reserved")?;
-    let numbers = statement.query_map([], |row| number(row, 0))?;
-    numbers.collect()
+pub(super) fn identity(database: &mut Connection) -> rusqlite::Result<String> {
+    database.query_row("SELECT word FROM identity", [], |row| row.get(0))
+}
+
+/// What is known of each segment, the strongest last.
+pub(super) fn known(database: &mut Connection) -> rusqlite::Result<BTreeMap<u64, Known>> {
+    let mut known = each(database, "SELECT segment FROM reserved", |_| Ok(Known::Reserved))?;
+    known.extend(each(
+        database,
+        "SELECT segment, length, checksum FROM superseded",
+        |row| {
+            Ok(Known::Superseded {
+                length: number(row, 1)?,
+                checksum: row.get(2)?,
+            })
+        },
+    )?);
+    known.extend(committed(database)?);
+    Ok(known)
+}
+
+/// The segments with committed records.
+pub(super) fn committed(database: &mut Connection) -> rusqlite::Result<BTreeMap<u64, Known>> {
+    // Beside max() SQLite takes the other columns from the row that has it.
+    each(
+        database,
+        "SELECT segment, max(offset), length, checksum FROM frame WHERE segment > 0 GROUP BY segment",
+        |row| {
+            Ok(Known::Committed {
+                last: FramePlace {
+                    segment: number(row, 0)?,
+                    offset: number(row, 1)?,
+                    length: number(row, 2)?,
+                },
+                checksum: row.get(3)?,
+            })
+        },
+    )
+}
+
+/// What `read` makes of the rows, by the segment in their first column.
+fn each(
+    database: &mut Connection,
+    question: &str,
+    read: impl Fn(&Row<'_>) -> rusqlite::Result<Known>,
+) -> rusqlite::Result<BTreeMap<u64, Known>> {
+    database
+        .prepare(question)?
+        .query_map([], |row| Ok((number(row, 0)?, read(row)?)))?
+        .collect()
+}
+
+pub(super) fn forget_superseded(database: &mut Connection) -> rusqlite::Result<()> {
+    database.execute("DELETE FROM superseded", []).map(drop)
 }
 
 /// Writes a row, in place of the one that it was joined with.
@@ -204,18 +275,24 @@ pub(super) fn replace(
     let transaction = database.transaction()?;
     let mut generations = BTreeSet::new();
     for place in old {
-        let gone: Option<u32> = transaction
+        let gone: Option<(u32, u32)> = transaction
             .query_row(
-                "DELETE FROM frame WHERE segment = ?1 AND offset = ?2 AND length = ?3 RETURNING generation",
+                "DELETE FROM frame WHERE segment = ?1 AND offset = ?2 AND length = ?3 RETURNING generation, checksum",
                 params![place.segment as i64, place.offset as i64, place.length as i64],
-                |row| row.get(0),
+                |row| Ok((row.get(0)?, row.get(1)?)),
             )
             .optional()?;
-        match gone {
-            Some(generation) => generations.insert(generation),
-            // Dropped, the transaction is rolled back.
-            None => return Ok(None),
+        // Dropped, the transaction is rolled back.
+        let Some((generation, checksum)) = gone else {
+            return Ok(None);
         };
+        generations.insert(generation);
+        if place.offset == 0 {
+            transaction.execute(
+                "INSERT OR REPLACE INTO superseded VALUES (?1, ?2, ?3)",
+                params![place.segment as i64, place.length as i64, checksum],
+            )?;
+        }
     }
     let Some(generation) = generations.pop_first().filter(|_| generations.is_empty()) else {
         return Ok(None);

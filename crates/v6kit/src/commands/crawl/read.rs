@@ -55,7 +55,9 @@ pub(super) fn unreadable(error: &ReadError) -> Failure {
 /// How a command ends that cannot use a ledger.
 pub(super) fn exit_of(error: &v6kit_store::LedgerError) -> Exit {
     match error {
-        v6kit_store::LedgerError::Damaged { .. } => Exit::Failed,
+        v6kit_store::LedgerError::Damaged { .. }
+        | v6kit_store::LedgerError::SegmentLost { .. }
+        | v6kit_store::LedgerError::SegmentForeign { .. } => Exit::Failed,
         error if error.is_disk() => Exit::DiskFull,
         _ => Exit::Usage,
     }

@@ -44,8 +44,8 @@ pub(crate) struct SpeedArgs {
     concurrency: Option<Concurrency>,
     /// Bytes that answers and records take at most on their way to the disk, such as 256M
     ///
-    /// [default: a quarter of what this host or its control group has, 96M at most]. Where all is taken, nothing more is read or
-    /// asked for until records are on the disk. An answer that is larger than that comes alone.
+    /// [default: a quarter of what this host, its control group or `ulimit -v` has for it, 96M at most]. Where all is taken,
+    /// nothing more is read or asked for until records are on the disk. An answer that is larger than that comes alone.
     #[arg(long, value_name = "SIZE", value_parser = values::size, hide_short_help = true)]
     memory: Option<u64>,
     /// Threads; as many as the rate needs when not given
@@ -136,8 +136,9 @@ fn fit(
 /// Bytes for answers and records on their way to the disk. Beside them there are what decoding and compressing take,
 /// and the connections.
 fn memory(given: Option<u64>) -> usize {
-    let bytes = given
-        .unwrap_or_else(|| v6kit_host::memory().map_or(MEMORY, |bytes| MEMORY.min(bytes / MEMORY_SHARE)));
+    let there = [v6kit_host::memory(), v6kit_net::address_space()];
+    let shares = there.into_iter().flatten().map(|bytes| bytes / MEMORY_SHARE);
+    let bytes = given.unwrap_or_else(|| shares.fold(MEMORY, u64::min));
     usize::try_from(bytes).unwrap_or(usize::MAX).max(1)
 }
 
