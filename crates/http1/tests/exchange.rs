@@ -13,7 +13,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use script::{End, Script, Step, ask, ask_for, connection, end_of, go_on};
-use v6kit_http1::{Block, Coding, Error, Part, Request, Standing};
+use v6kit_http1::{Block, Coding, Error, Limit, Part, Request, Standing};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
 const CHUNKED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";

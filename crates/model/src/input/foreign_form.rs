@@ -514,7 +514,7 @@ mod tests {
             &b"name,url\n\"Smith, John\",http://h/1\n\"a \"\"b\"\" c\",http://h/2\n"[..],
             b"\"a, b\";\"http://h/1\"\n\"c; d\";http://h/2\n",
             b"\xef\xbb\xbf\"http://h/1\"\t\"a\tb\"\r\nhttp://h/2\tc\r\n",
-            b"id, text, url\n1, \"two\nlines, both, one field\", \"http://h/1\"\n2, M\xfcnchen, http://h/2\n",
+            b"id,text,url\n1,\"two\nlines, both, one field\",\"http://h/1\"\n2,M\xfcnchen, http://h/2\n",
             b"url,x\nhttp://h/1,\"'\"\nhttp://h/2,\"\"\n",
             b"id,url\n1,http://h/1\n2,http://h/2\n",
             b"a|http://h/1\nb|http://h/2\n",
