@@ -29,27 +29,9 @@ fn a_ledger_of_another_job_changes_no_segment_and_a_repair_sets_the_segment_asid
         let run = played(
             scratch.path(),
             format,
-            r#"
-            crawl -r max -o "$job"
-            begun "$T/other"
-            kill -KILL $pid
-            wait $pid || true
-            segment=$(echo "$job"/000001.*)
-            cp "$segment" "$T/before"
-            rm "$job"/ledger.sqlite*
-            cp "$T"/other/ledger.sqlite* "$job"
-            for command in "crawl resume" "crawl retry --outcome ok" "crawl retry --no-run"; do
-                code=0
-                "$V6KIT" $command "$job" >/dev/null 2>>"$T/said" || code=$?
-                echo $code
-                cmp "$segment" "$T/before"
-            done
-            crawl -r max -o "$job" 2>>"$T/said" && exit 9
-            cmp "$segment" "$T/before"
-            "$V6KIT" crawl check "$job" --repair >/dev/null
-            cmp "$segment.aside" "$T/before"
-            crawl -r max -o "$job"
-            "#,
+            include_str!(
+                "mixed/a_ledger_of_another_job_changes_no_segment_and_a_repair_sets_the_segment_aside.sh"
+            ),
         );
         assert_eq!(run.stdout, "1\n1\n1\n", "{run}");
         let said = fs::read_to_string(scratch.path().join("said")).unwrap();
@@ -73,21 +55,7 @@ fn what_a_ledger_of_before_does_not_know_is_set_aside_and_fetched_again() {
         played(
             scratch.path(),
             format,
-            r#"
-            begun "$job"
-            python3 - "$job/ledger.sqlite" "$T/backup" <<'PYTHON'
-import sqlite3, sys
-sqlite3.connect(sys.argv[1]).backup(sqlite3.connect(sys.argv[2]))
-PYTHON
-            wait $pid
-            segment=$(echo "$job"/000001.*)
-            cp "$segment" "$T/before"
-            rm "$job"/ledger.sqlite*
-            cp "$T/backup" "$job/ledger.sqlite"
-            crawl -r max -o "$job" 2>"$T/said"
-            cat "$segment" "$segment.aside" | cmp - "$T/before"
-            grep -q "is set aside as $segment.aside, and its items are fetched again" "$T/said"
-            "#,
+            include_str!("mixed/what_a_ledger_of_before_does_not_know_is_set_aside_and_fetched_again.sh"),
         );
         let job = scratch.path().join("job");
         assert_each_once(&cat(&job, &[]), ITEMS);
@@ -102,24 +70,7 @@ fn a_segment_of_another_job_is_refused_whatever_its_length() {
     let run = played(
         scratch.path(),
         "parquet",
-        r#"
-        crawl -r max -o "$job"
-        "$V6KIT" crawl "$url/items/{1..20001}" -r max --threads 1 --format parquet -o "$T/longer" --keep-free 0 -q
-        segment=$(echo "$job"/*.parquet)
-        cp "$T"/longer/*.parquet "$segment"
-        truncate -s $(($(stat -c %s "$segment") + 100000)) "$segment"
-        cp "$segment" "$T/before"
-        # What another program has begun to write there.
-        echo precious >"$job/000001.parquet.part"
-        code=0
-        crawl -r max -o "$job" 2>"$T/said" || code=$?
-        echo $code
-        cmp "$segment" "$T/before"
-        "$V6KIT" crawl check "$job" --repair >/dev/null
-        cmp "$segment.aside" "$T/before"
-        crawl -r max -o "$job"
-        cat "$job/000001.parquet.part"
-        "#,
+        include_str!("mixed/a_segment_of_another_job_is_refused_whatever_its_length.sh"),
     );
     assert_eq!(run.stdout, "1\nprecious\n", "{run}");
     assert_each_once(&cat(&scratch.path().join("job"), &[]), ITEMS);

@@ -11,6 +11,7 @@ use crate::chunked::Decoder;
 use crate::error::{Error, Part, Violation};
 use crate::framing::{Asked, Coding, Framing, KeepAlive, Length};
 use crate::head::{self, Found, Head, Scan};
+use crate::limit::Limit;
 use crate::request::{Request, RequestError};
 use crate::transport::{Look, Standing, Transport};
 
@@ -36,31 +37,6 @@ pub struct Answer {
     /// The server said more behind the end. So the connection has ended, and where it served before, it is not known
     /// whether this was the answer to the last request, or to one before.
     pub is_doubtful: bool,
-}
-
-/// How much content of an answer is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Limit {
-    /// All of it, where it has at most so many bytes. More is [`Error::TooLarge`].
-    AtMost(u64),
-    /// Its first bytes, so many of them: what comes behind is not waited for, and the connection ends.
-    First(u64),
-}
-
-impl Limit {
-    /// The number.
-    #[must_use]
-    pub fn bytes(self) -> u64 {
-        match self {
-            Self::AtMost(bytes) | Self::First(bytes) => bytes,
-        }
-    }
-}
-
-impl From<u64> for Limit {
-    fn from(bytes: u64) -> Self {
-        Self::AtMost(bytes)
-    }
 }
 
 /// A client's connection, on which one request is answered before the next.

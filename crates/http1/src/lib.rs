@@ -16,14 +16,16 @@ mod error;
 mod fields;
 mod framing;
 mod head;
+mod limit;
 mod mend;
 mod request;
 mod transport;
 
 pub use self::buffer::Buffers;
-pub use self::connection::{Answer, Connection, Limit};
+pub use self::connection::{Answer, Connection};
 pub use self::error::{Error, Part, Violation};
 pub use self::framing::{Coding, KeepAlive};
 pub use self::head::{Fields, Head, Version};
+pub use self::limit::Limit;
 pub use self::request::{Block, Request, RequestError};
 pub use self::transport::{Look, Standing, Transport};

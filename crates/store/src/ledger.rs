@@ -46,6 +46,27 @@ impl FramePlace {
     }
 }
 
+/// What a ledger knows of a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Known {
+    /// Its number was given out, and nothing in it is committed.
+    Reserved,
+    /// It ends with a committed row of the ledger.
+    Committed {
+        /// Where that row lies.
+        last: FramePlace,
+        /// CRC-32 of its bytes.
+        checksum: u32,
+    },
+    /// Another segment has its records by now.
+    Superseded {
+        /// Its length in bytes.
+        length: u64,
+        /// CRC-32 of its bytes.
+        checksum: u32,
+    },
+}
+
 /// A frame that is on the disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommittedFrame {

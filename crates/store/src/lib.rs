@@ -43,12 +43,12 @@ pub use job_directory::JobDirectory;
 #[cfg(any(test, feature = "contract"))]
 pub use ledger::contract;
 pub use ledger::{
-    BoxError, Catalog, Commit, CommittedFrame, Extent, Fence, FramePlace, HeldLeases, Lease, Leased, Ledger,
-    LedgerError, RecentPace, Renewal, SqliteLedger, Standing,
+    BoxError, Catalog, Commit, CommittedFrame, Extent, Fence, FramePlace, HeldLeases, Known, Lease, Leased,
+    Ledger, LedgerError, RecentPace, Renewal, SqliteLedger, Standing,
 };
 pub use memory::MemoryBudget;
 pub use record::{Hop, Payload, Record, Sent, Timing, Way};
-pub use segment::{Known, Room, SegmentDirectory, SegmentSink, SegmentStore};
+pub use segment::{Room, SegmentDirectory, SegmentSink, SegmentStore};
 pub use storage::{
     BUILD_WITH_ALL, Compression, Content, FailedBody, FieldPath, Format, NotAPath, Reach, Storage,
 };

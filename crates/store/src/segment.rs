@@ -9,28 +9,7 @@ use std::io::{self, Read};
 
 pub(crate) use self::directory::Reserve;
 pub use self::directory::SegmentDirectory;
-use crate::ledger::FramePlace;
-
-/// What a ledger knows of a segment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Known {
-    /// Its number was given out, and nothing in it is committed.
-    Reserved,
-    /// It ends with a committed row of the ledger.
-    Committed {
-        /// Where that row lies.
-        last: FramePlace,
-        /// CRC-32 of its bytes.
-        checksum: u32,
-    },
-    /// Another segment has its records by now.
-    Superseded {
-        /// Its length in bytes.
-        length: u64,
-        /// CRC-32 of its bytes.
-        checksum: u32,
-    },
-}
+use crate::ledger::{FramePlace, Known};
 
 /// A store of segments: numbered runs of bytes that grow by whole frames.
 ///

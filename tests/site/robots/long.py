@@ -32,7 +32,7 @@ async def robots(form, writer):
         writer.write(piece)
         await writer.drain()
         sent += len(piece)
-    await asyncio.sleep(3600)
+    await asyncio.Event().wait()
 
 
 async def serve(form, reader, writer):

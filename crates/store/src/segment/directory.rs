@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use nix::sys::statvfs::statvfs;
 
 use super::leftover::{self, Named};
-use super::{Known, Room, SegmentSink, SegmentStore};
+use super::{Room, SegmentSink, SegmentStore};
 use crate::durable::sync_directory;
-use crate::ledger::FramePlace;
+use crate::ledger::{FramePlace, Known};
 use crate::storage::Format;
 
 /// What a file is called until it is whole.

@@ -5,10 +5,9 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::Known;
 use super::directory::{rename_new, with_ending};
 use crate::durable::sync_directory;
-use crate::ledger::FramePlace;
+use crate::ledger::{FramePlace, Known};
 use crate::storage::Format;
 
 /// What the name of a file ends with that is set aside: no reader of segments takes it for one.

@@ -7,8 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use v6kit_model::{Counts, Ordinals, Outcome};
 
 use crate::ledger::accounts::Retry;
-use crate::ledger::{CommittedFrame, Extent, FramePlace};
-use crate::segment::Known;
+use crate::ledger::{CommittedFrame, Extent, FramePlace, Known};
 
 /// The number of the form of the tables, in `PRAGMA user_version`.
 pub(super) const VERSION: i64 = 1;

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{SqliteLedger, rows};
-use crate::ledger::LedgerError;
-use crate::segment::Known;
+use crate::ledger::{Known, LedgerError};
 
 impl SqliteLedger {
     /// Notes that the file of segment `number` is this job's, before it is made.
