@@ -263,6 +263,26 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_says_its_rate_and_takes_another_one() {
+        let limit = even(8.0);
+        assert_eq!((limit.per_second(), limit.is_unlimited()), (Some(8.0), false));
+        limit.set(None);
+        assert_eq!((limit.per_second(), limit.is_unlimited()), (None, true));
+        assert_eq!(at_once(&limit, limit.epoch), 10_000);
+        limit.set(Some(0.5));
+        assert_eq!((limit.per_second(), limit.is_unlimited()), (Some(0.5), false));
+    }
+
+    #[test]
+    fn events_may_be_decades_apart() {
+        let years = Duration::from_secs(50 * 365 * 86_400);
+        let limit = even(1.0 / years.as_secs_f64());
+        limit.reserve(limit.epoch);
+        let second = limit.reserve(limit.epoch) - limit.epoch;
+        assert_eq!(second.as_secs(), years.as_secs());
+    }
+
+    #[test]
     fn threads_share_one_budget() {
         let limit = even(1000.0);
         std::thread::scope(|scope| {

@@ -321,3 +321,29 @@ fn a_destination_is_restrained_while_it_is_held_or_slowed() {
         "it is asked less often than the user wants"
     );
 }
+
+#[test]
+fn the_rate_recovers_a_step_a_second_and_not_soon_after_a_cut() {
+    let asked = Asked::new(Rate::PerSecond(100.0));
+    asked.send(100, 0..2000);
+    asked.refuse(2000, None);
+    let after = |at| {
+        asked.accept(at);
+        asked.rate()
+    };
+    let cut = asked.rate();
+    assert!(cut < 100.0, "{cut}");
+    assert_eq!(after(2001), cut);
+    let step = after(10_000);
+    assert!(step > cut, "{step}");
+    assert_eq!(after(10_999), step);
+    let second = after(11_000);
+    assert!(second > step, "{second}");
+    // The last step is long past, the last cut is not.
+    asked.send(100, 11_000..20_000);
+    asked.refuse(20_000, None);
+    let cut = asked.rate();
+    assert!(cut < second, "{cut}");
+    assert_eq!(after(21_500), cut);
+    assert!(after(22_000) > cut);
+}
