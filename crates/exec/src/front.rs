@@ -15,7 +15,7 @@ use crate::error::ExecError;
 use crate::kernel;
 use crate::settings::Settings;
 use crate::signals::{self, Origin, Signals};
-use crate::supervise::{self, Around, MESSAGE, Told};
+use crate::supervise::{self, Around, Leaves, MESSAGE, Told};
 use crate::tally::{Note, Status, Tally};
 use crate::watch::watch;
 
@@ -104,7 +104,15 @@ fn follow(
             Ok(Told::Stopped) => {
                 let _ = raise(Signal::SIGSTOP);
             }
-            Ok(Told::Ended { status, tally }) => {
+            Ok(Told::Ended {
+                status,
+                tally,
+                leaves,
+            }) => {
+                if leaves == Leaves::Nothing {
+                    // Who waits for this process finds nothing left of it.
+                    let _ = waitpid(watcher, None);
+                }
                 return Ok(Ended {
                     status,
                     tally: *tally,

@@ -38,12 +38,21 @@ pub(crate) enum Told {
     Ended {
         status: Status,
         tally: Box<Tally>,
+        leaves: Leaves,
     },
     /// It cannot be served; what was tried, and what the system said.
     Failed {
         call: String,
         errno: i32,
     },
+}
+
+/// What a program leaves behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Leaves {
+    Nothing,
+    /// Programs, which are served on.
+    Programs,
 }
 
 /// Who the supervisor talks to.
@@ -126,7 +135,7 @@ pub(crate) fn run(words: &[OsString], settings: Settings, around: Around) -> i32
         group: Vec::new(),
     };
     if let Some(errno) = not_started {
-        supervisor.finish(Status::NotStarted { errno: errno as i32 });
+        supervisor.finish(Status::NotStarted { errno: errno as i32 }, Leaves::Nothing);
     }
     // Many sockets of one program are looked at, one at a time.
     supervisor.serve()
@@ -319,22 +328,28 @@ impl Supervisor {
             self.policy.end();
         }
         if let Some(status) = ended {
-            if !is_over {
+            if is_over {
+                self.finish(status, Leaves::Nothing);
+            } else {
                 self.say(&Told::Note(Note::Outlived));
+                self.finish(status, Leaves::Programs);
             }
-            self.finish(status);
         }
         is_over
     }
 
     /// The program has ended: its status is the front's now, and who is left is served on.
-    fn finish(&mut self, status: Status) {
+    fn finish(&mut self, status: Status, leaves: Leaves) {
         if self.has_ended {
             return;
         }
         self.has_ended = true;
         let tally = Box::new(self.policy.tally.clone());
-        self.say(&Told::Ended { status, tally });
+        self.say(&Told::Ended {
+            status,
+            tally,
+            leaves,
+        });
         self.front = None;
     }
 }
