@@ -130,3 +130,24 @@ fn where_the_prefix_is_on_link_its_addresses_are_answered_for_as_long_as_the_com
         "{run}"
     );
 }
+
+#[test]
+fn a_command_that_knows_nothing_of_it_leaves_from_the_prefix_unless_it_is_to_run_as_it_is() {
+    for topology in ["routed", "on-link"] {
+        let run = in_lab(
+            topology,
+            r#"
+            LINE="$V6KIT setup --prefix $V6KIT_LAB_PREFIX --dev $V6KIT_LAB_DEV"
+            $LINE -- sh -c 'for i in 1 2 3; do curl -sS -g "$V6KIT_LAB_TARGET"; done; exit 6' >"$T/seen" || test $? = 6
+            test "$(grep -c "^${V6KIT_LAB_PREFIX%::*}:" "$T/seen")" = 3
+            test "$(sort -u "$T/seen" | wc -l)" = 3
+            eventually test ! -e "$V6KIT_STATE_DIR"
+            $LINE --plain -- curl -sS -g "$V6KIT_LAB_TARGET" >"$T/seen"
+            ! grep "^${V6KIT_LAB_PREFIX%::*}:" "$T/seen""#,
+        )
+        .expect(0);
+        let said = "sh runs under v6kit exec, so that its connections leave from 2001:db8:6::/64; --plain runs it as it is";
+        assert_eq!(run.stderr.matches(said).count(), 1, "{run}");
+        assert!(!run.stderr.contains("still runs"), "{run}");
+    }
+}

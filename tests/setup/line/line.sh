@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2034,SC2086,SC2154
-LINE="$SETUP --no-verify"
+LINE="$SETUP --no-verify --plain"
 snapshot >"$T/log/before"
 is_gone() { [ ! -e "$V6KIT_STATE_DIR" ]; }
 gone() {

@@ -80,6 +80,9 @@ pub(crate) struct SetupArgs {
     /// With CMD: run it without verifying
     #[arg(long)]
     pub(super) no_verify: bool,
+    /// With CMD: run it as it is; without this its connections leave from the prefix, as by `v6kit exec`
+    #[arg(long)]
+    pub(super) plain: bool,
     /// With CMD, as root: run it as this user; by default as whoever called sudo, doas or pkexec
     #[arg(long = "as", value_name = "USER")]
     pub(super) run_as: Option<String>,
@@ -173,11 +176,22 @@ impl SetupArgs {
         !self.command.is_empty() || self.for_program.is_some()
     }
 
+    /// Whether the command's connections are to leave from the prefix whatever it is: not those of a server, and not of
+    /// v6kit, which knows by itself.
+    pub(super) fn wraps_command(&self) -> bool {
+        let is_this = self.command.first().is_some_and(|word| word == "v6kit");
+        !self.plain
+            && !is_this
+            && !matches!(self.purpose, PurposeArg::Server)
+            && !self.prefix.is_some_and(Prefix::is_this_host)
+    }
+
     /// Options that say something of a command want one.
     pub(super) fn require_command(&self, said: &Options) -> Result<(), Failure> {
         let options = [
             ("--endpoint", said.values("endpoint").is_some()),
             ("--no-verify", self.no_verify),
+            ("--plain", self.plain),
             ("--as", self.run_as.is_some()),
         ];
         match options.iter().find(|(_, is_said)| *is_said) {
@@ -292,6 +306,7 @@ impl SetupArgs {
             "as",
             "endpoint",
             "no-verify",
+            "plain",
             "config",
             "persist",
             "on-drift",

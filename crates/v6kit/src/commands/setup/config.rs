@@ -222,7 +222,7 @@ mod tests {
         for key in command.get_arguments().filter_map(crate::options::key) {
             let is_of_a_command = matches!(
                 key.as_str(),
-                "endpoint" | "no-verify" | "as" | "for-program" | "watch" | "cmd"
+                "endpoint" | "no-verify" | "plain" | "as" | "for-program" | "watch" | "cmd"
             );
             if is_of_a_command || matches!(key.as_str(), "config" | "persist" | "dry-run" | "on-drift") {
                 continue;

@@ -93,6 +93,7 @@ fn words(args: &SetupArgs, program: Program) -> Vec<OsString> {
         "as",
         "cmd",
         "dev",
+        "plain",
         "prefix",
         "state-dir",
         "json",

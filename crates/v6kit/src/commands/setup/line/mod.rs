@@ -1,9 +1,10 @@
-//! `v6kit setup … -- CMD`: sets up, verifies, and executes CMD in this process's own place.
+//! `v6kit setup … -- CMD`: sets up, verifies, and executes CMD in this process's own place, under `v6kit exec` unless
+//! told otherwise.
 //!
 //! Three processes have a part in it. *This one* is where CMD will be: it waits, drops root where it came by it through
 //! sudo, and execs. A *watcher* in a session of its own sets up, verifies, waits until this process and what it started
 //! have ended, and undoes. Where this one is no root, a *keeper* that sudo starts has root for the watcher's sake.
-//! No one stands between CMD and its parent: terminal, job control, signals and exit status are CMD's own.
+//! Terminal, job control, signals and exit status are CMD's own: with `--plain` no one stands between it and its parent.
 
 mod asking;
 mod caller;
@@ -11,6 +12,8 @@ mod exec;
 mod keeper;
 mod responder;
 mod watcher;
+
+use std::ffi::OsString;
 
 use nix::unistd::geteuid;
 use v6kit_host::Program;
@@ -65,5 +68,25 @@ fn launch(mut args: SetupArgs, printer: &Printer) -> Result<Exit, Failure> {
         identity.become_it()?;
         environment.belongs_to(&identity);
     }
-    exec::exec(&args.command, environment)
+    exec::exec(&command(&args, printer), environment)
+}
+
+/// The command, under `v6kit exec` where its connections are to leave from the prefix, which is said.
+fn command(args: &SetupArgs, printer: &Printer) -> Vec<OsString> {
+    if !args.wraps_command() {
+        return args.command.clone();
+    }
+    let prefix = args.prefix();
+    let program = args.command.first().map(|word| word.to_string_lossy());
+    printer.note(format!(
+        "{} runs under v6kit exec, so that its connections leave from {prefix}; --plain runs it as it is",
+        program.unwrap_or_default()
+    ));
+    let mut words: Vec<OsString> = ["v6kit", "exec"].map(OsString::from).into();
+    if printer.is_quiet() {
+        words.push("--quiet".into());
+    }
+    words.extend(["--prefix".into(), prefix.to_string().into(), "--".into()]);
+    words.extend(args.command.iter().cloned());
+    words
 }
