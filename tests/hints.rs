@@ -99,7 +99,11 @@ const NAMES: [&str; 19] = [
 ];
 
 /// What has to be there before.
-const PREPARED: [(&str, &str); 9] = [
+const PREPARED: [(&str, &str); 10] = [
+    (
+        "ip -6 route del local {route}",
+        "ip -6 route add local 2001:db8:9::/64 dev lo proto 86",
+    ),
     (
         "ip -6 route del {kind} {prefix} table local",
         "ip -6 route add blackhole 2001:db8:1::/64 table local",
@@ -199,6 +203,7 @@ fn filled(command: &str) -> String {
                 "way" => "via 2001:db8:ffff::1 dev up0",
                 "first" => "blackhole 2001:db8:1:0:8000::/66",
                 "PROTOCOL" => "86",
+                "route" => "2001:db8:9::/64 dev lo table local proto 86",
                 "HOST_FILE" => "\"$T/host.toml\"",
                 "device" | "home" | "now" => "up0",
                 "to" => "2001:db8:ffff::1",

@@ -8,6 +8,7 @@ mod firewall;
 mod hanging;
 mod identity;
 mod inside;
+mod leftover;
 mod line;
 mod logins;
 mod own;

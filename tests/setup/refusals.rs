@@ -49,7 +49,6 @@ fn without_a_prefix_the_device_of_the_default_route_and_its_addresses_are_named(
         r#"
         refused 2 "why: the default route leaves by up0, which has $OWN/64" $V6KIT setup
         refused 2 "hint: .*--prefix 2001:db8:ffff::/64 --dev up0" $V6KIT setup --for proxy
-        refused 2 'hint: .*--prefix '$OWN'/128' $V6KIT setup --for server --persist --state-dir /var/lib/v6kit
         ip -6 route del default
         refused 2 'why: there is no IPv6 default route' $V6KIT setup --prefix $P
         ip -6 route add default via $PEER"#,

@@ -74,7 +74,7 @@ impl Ledger {
         })?;
         if current != expect {
             self.system
-                .write(resource, &expect)
+                .write(resource, &expect, &self.journal.owner())
                 .await
                 .map_err(ChangeError::Resource)?;
         }
@@ -137,7 +137,9 @@ impl Ledger {
         if current == target {
             // A killed run may have left a new file beside the old one.
             if key.resource == Resource::LimitsFile {
-                self.system.write(&key.resource, &target).await?;
+                self.system
+                    .write(&key.resource, &target, &self.journal.owner())
+                    .await?;
             }
             self.let_go(key, None);
             return Ok(if wants.is_empty() {
@@ -165,7 +167,9 @@ impl Ledger {
             resource: key.resource.clone(),
             expect: target.clone(),
         });
-        self.system.write(&key.resource, &target).await?;
+        self.system
+            .write(&key.resource, &target, &self.journal.owner())
+            .await?;
         let after = self.system.read(&key.resource).await?;
         self.let_go(key, Some(after.clone()));
         Ok(Release::Restored {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{HostError, JournalError};
 use crate::event::{Event, Line};
 use crate::namespace::{self, Presence};
+use crate::owner::Owner;
 use crate::place::Place;
 use crate::regular;
 use crate::state::State;
@@ -134,6 +135,12 @@ impl Journal {
     /// Where this process is.
     pub(crate) fn place(&self) -> &Place {
         &self.place
+    }
+
+    /// The mark on what is made for this journal.
+    pub(crate) fn owner(&self) -> Owner {
+        let directory = self.path.parent().unwrap_or(&self.path);
+        Owner::new(&self.place, directory)
     }
 
     /// Puts an event on disk, and only then into the state.

@@ -19,6 +19,7 @@ mod event;
 mod exposure;
 mod facts;
 mod journal;
+mod leftover;
 mod limits;
 mod listeners;
 mod logins;
@@ -26,6 +27,7 @@ mod namespace;
 mod netlink;
 mod nft;
 mod offer;
+mod owner;
 mod place;
 mod plan;
 mod ports;
@@ -52,11 +54,12 @@ mod wanted;
 pub use addresses::{Renewal, follow_addresses, renew_addresses};
 pub use delivered::is_delivered;
 pub use doctor::{
-    Ceilings, CpuCeiling, Examination, Finding, FindingState, Machine, MemoryCeiling, Network, PrefixState,
-    TaskCeiling, Tracking, examine, memory,
+    Ceilings, CpuCeiling, Examination, Finding, FindingState, KernelFeature, Machine, MemoryCeiling, Network,
+    PrefixState, TaskCeiling, Tracking, examine, memory,
 };
 pub use error::{FailureKind, HostError, JournalError, ReadError};
 pub use exposure::exposure;
+pub use leftover::{Leftover, foreign_routes, leftovers};
 pub use netlink::NetlinkError;
 pub use offer::{Looks, Offer, offers};
 pub use program::{Program, Running};

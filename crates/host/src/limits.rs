@@ -3,12 +3,14 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, Write as _};
+use std::path::PathBuf;
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::unistd::{AccessFlags, faccessat};
 use serde::{Deserialize, Serialize};
 
+use crate::owner::Owner;
 use crate::value::Value;
 
 /// Our file.
@@ -20,6 +22,9 @@ const DIRECTORY: &str = "/etc/security/limits.d";
 /// (pam_limits fails when setrlimit(2) does).
 pub(crate) const HIGHEST: u64 = 1_048_576;
 const HEADER: &str = "# Written by `v6kit setup`; `v6kit teardown` removes it.";
+
+/// What the last line begins with, which says for which state directory it was written.
+const MARK: &str = "# For the setup in ";
 
 /// `nofile` limits for everybody (`*`) and for root, whom `*` does not include. `None`: no line.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,12 +132,28 @@ impl Limits {
     }
 }
 
-/// Our file as it is.
+/// Our file without its mark.
 pub(crate) fn read() -> io::Result<Value> {
+    let unmarked = |text: String| match text.rfind(MARK) {
+        Some(at) if text[at..].trim_end().lines().count() == 1 => text[..at].to_owned(),
+        _ => text,
+    };
     match fs::read_to_string(FILE) {
-        Ok(text) => Ok(Value::text(text)),
+        Ok(text) => Ok(Value::text(unmarked(text))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Value::ABSENT),
         Err(error) => Err(error),
+    }
+}
+
+/// The state directory that our file was written for; `None` where it does not say, as those of earlier versions.
+pub(crate) fn owner() -> io::Result<Option<PathBuf>> {
+    match fs::read_to_string(FILE) {
+        Ok(text) if text.starts_with(HEADER) => {
+            let mut lines = text.lines();
+            Ok(lines.find_map(|line| line.strip_prefix(MARK)).map(PathBuf::from))
+        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(None),
     }
 }
 
@@ -149,8 +170,8 @@ pub(crate) fn refusal() -> Option<Errno> {
     .filter(|errno| *errno != Errno::ENOENT)
 }
 
-/// Replaces our file in one step, or removes it and what a killed run left beside it.
-pub(crate) fn write(value: &Value) -> io::Result<()> {
+/// Replaces our file in one step, with the mark of `owner`, or removes it and what a killed run left beside it.
+pub(crate) fn write(value: &Value, owner: &Owner) -> io::Result<()> {
     remove(NEW_FILE)?;
     match value.as_text() {
         None => remove(FILE)?,
@@ -159,6 +180,9 @@ pub(crate) fn write(value: &Value) -> io::Result<()> {
             // The umask of whoever runs setup does not decide who may read it.
             file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
             file.write_all(text.as_bytes())?;
+            if let Some(directory) = owner.directory() {
+                writeln!(file, "{MARK}{}", directory.display())?;
+            }
             file.sync_all()?;
             fs::rename(NEW_FILE, FILE)?;
         }

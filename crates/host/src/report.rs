@@ -3,6 +3,8 @@
 use serde::Serialize;
 use v6kit_net::Prefix;
 
+use crate::leftover::Leftover;
+
 /// What setup did, or would do.
 #[derive(Debug, Clone, Serialize)]
 pub struct SetupReport {
@@ -65,6 +67,9 @@ pub struct StatusReport {
     pub prefixes: Vec<Prefix>,
     /// What the user should know besides.
     pub remarks: Vec<String>,
+    /// Whether the device of some setup is gone or has another name, so that the same setup does not help.
+    #[serde(skip)]
+    pub lacks_device: bool,
 }
 
 /// One step as it is now.
@@ -105,6 +110,9 @@ pub struct TeardownReport {
     /// What stays because another prefix needs it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub kept: Vec<Kept>,
+    /// What no journal held any more and was removed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub leftovers: Vec<Leftover>,
     /// The prefixes that were torn down.
     pub prefixes: Vec<Prefix>,
 }

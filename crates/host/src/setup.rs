@@ -19,6 +19,7 @@ use crate::error::{HostError, privilege_hint};
 use crate::event::{Event, Met, Ready};
 use crate::facts::Facts;
 use crate::journal::Journal;
+use crate::leftover::{self, Leftover};
 use crate::logins::Logins;
 use crate::plan::{Action, Importance, Plan, Step, plan};
 use crate::program::Program;
@@ -39,7 +40,8 @@ use crate::wanted::{Span, Wanted};
 pub async fn dry_run(wanted: &Wanted, state_dir: &Path) -> Result<SetupReport, HostError> {
     let system = System::open()?;
     let journal = Journal::open(state_dir, &system).await?;
-    let facts = Facts::gather(&system, wanted.prefix).await?;
+    let mut facts = Facts::gather(&system, wanted.prefix).await?;
+    let left = facts.without_leftovers(&journal, &system).await?;
     let sees_firewall = facts.may_administer_network;
     if !sees_firewall && nix::unistd::geteuid().is_root() {
         return Err(HostError::not_privileged("change routes", "setup"));
@@ -51,6 +53,7 @@ pub async fn dry_run(wanted: &Wanted, state_dir: &Path) -> Result<SetupReport, H
         checked => checked?,
     }
     let mut plan = plan(&facts.found_by_root(), journal.state(), journal.place(), wanted)?;
+    plan.remarks.extend(left.iter().map(replaced));
     if !sees_firewall {
         let remark = "without root the firewall cannot be seen: this is the plan for an empty one";
         plan.remarks.push(remark.to_owned());
@@ -81,8 +84,9 @@ async fn set_up(
 ) -> Result<(SetupReport, Entry), HostError> {
     let system = System::open()?;
     // What cannot work is told before anything is written, the state directory included.
-    let facts = Facts::gather(&system, wanted.prefix).await?;
+    let mut facts = Facts::gather(&system, wanted.prefix).await?;
     let journal = Journal::open(state_dir, &system).await?;
+    facts.without_leftovers(&journal, &system).await?;
     let first = plan(&facts, journal.state(), journal.place(), wanted)?;
     if !facts.may_administer_network {
         return Err(HostError::not_privileged("change routes", "setup"));
@@ -118,6 +122,10 @@ async fn set_up(
     Ok((report, run.entry))
 }
 
+fn replaced(leftover: &Leftover) -> String {
+    format!("{}; it is removed first", leftover.text())
+}
+
 /// A setup under way.
 struct Run<'a> {
     ledger: Ledger,
@@ -138,6 +146,7 @@ impl Run<'_> {
     async fn carry_out(&mut self, dir: &StateDir) -> Result<SetupReport, HostError> {
         let mut remarks = self.finish_earlier_runs().await?;
         remarks.extend(self.undo_abandoned().await);
+        remarks.extend(self.remove_leftovers().await?);
         let plan = self.plan().await?;
         if let Some(mut as_found) = self.enter(&plan)? {
             as_found.remarks.splice(0..0, remarks);
@@ -183,6 +192,15 @@ impl Run<'_> {
         let Ledger { system, journal } = &self.ledger;
         let facts = Facts::gather(system, self.wanted.prefix).await?;
         plan(&facts, journal.state(), journal.place(), self.wanted)
+    }
+
+    /// What another program brought back must not stand in the way of what is made now.
+    async fn remove_leftovers(&self) -> Result<Vec<String>, HostError> {
+        let Ledger { system, journal } = &self.ledger;
+        let mut facts = Facts::gather(system, self.wanted.prefix).await?;
+        let left = facts.without_leftovers(journal, system).await?;
+        leftover::remove(&left, journal, system).await?;
+        Ok(left.iter().map(replaced).collect())
     }
 
     async fn finish_earlier_runs(&mut self) -> Result<Vec<String>, HostError> {

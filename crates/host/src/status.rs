@@ -124,6 +124,7 @@ async fn compare_all(
         steps,
         prefixes,
         remarks,
+        lacks_device: !has_devices,
     })
 }
 

@@ -10,6 +10,7 @@ use crate::delivery::{METRIC, RouteTable};
 use crate::limits;
 use crate::netlink::{Link, Netlink, NetlinkError, OurRoute, PROTOCOL, Route};
 use crate::nft::{self, NftError};
+use crate::owner::Owner;
 use crate::resource::{Resource, Want, route_text};
 use crate::sysctl;
 use crate::value::Value;
@@ -156,8 +157,13 @@ impl System {
         }
     }
 
-    /// Makes a resource what `target` says.
-    pub(crate) async fn write(&self, resource: &Resource, target: &Value) -> Result<(), ResourceError> {
+    /// Makes a resource what `target` says, with the mark of `owner` where it can carry one.
+    pub(crate) async fn write(
+        &self,
+        resource: &Resource,
+        target: &Value,
+        owner: &Owner,
+    ) -> Result<(), ResourceError> {
         match resource {
             Resource::Route { device, .. } | Resource::Neighbour { device, .. } => {
                 let Some(route) = self.our_route(resource).await? else {
@@ -181,13 +187,13 @@ impl System {
                     }
                 })
             }
-            Resource::LimitsFile => limits::write(target).map_err(|source| ResourceError::Limits {
+            Resource::LimitsFile => limits::write(target, owner).map_err(|source| ResourceError::Limits {
                 action: "written",
                 source,
             }),
             Resource::Table => {
                 let own = nft::OwnAddresses::of_host(&self.netlink).await?;
-                Ok(nft::write(target, &own)?)
+                Ok(nft::write(target, &own, owner)?)
             }
         }
     }
@@ -198,6 +204,12 @@ impl System {
             .netlink
             .routes(|route| route.protocol == PROTOCOL && route.destination == prefix.into())
             .await?;
+        Ok(!routes.is_empty())
+    }
+
+    /// Whether some route carries our mark.
+    pub(crate) async fn has_routes_of_ours(&self) -> Result<bool, NetlinkError> {
+        let routes = self.netlink.routes(|route| route.protocol == PROTOCOL).await?;
         Ok(!routes.is_empty())
     }
 

@@ -8,6 +8,7 @@ use crate::change::Ledger;
 use crate::error::HostError;
 use crate::facts::may_administer_network;
 use crate::journal::Journal;
+use crate::leftover::{self, leftovers};
 use crate::report::TeardownReport;
 use crate::state_dir::StateDir;
 use crate::system::System;
@@ -35,10 +36,24 @@ pub async fn teardown(state_dir: &Path, prefix: Option<Prefix>) -> Result<Teardo
     if !is_idle && !may {
         return Err(HostError::not_privileged("change routes", "teardown"));
     }
-    let Some(dir) = open(state_dir, is_idle).await? else {
-        return Ok(Teardown::default());
+    let dir = open(state_dir, is_idle).await?;
+    let left = match prefix {
+        None => leftovers(state_dir).await?,
+        Some(_) => Vec::new(),
     };
-    let journal = Journal::open(dir.path(), &system).await?;
+    if !left.is_empty() && !may {
+        return Err(HostError::not_privileged(
+            "remove what is left of a setup",
+            "teardown",
+        ));
+    }
+    let journal = Journal::open(state_dir, &system).await?;
+    leftover::remove(&left, &journal, &system).await?;
+    let Some(dir) = dir else {
+        let mut undone = Teardown::default();
+        undone.report.leftovers = left;
+        return Ok(undone);
+    };
     let prefixes = chosen(&journal.state().prefixes(), prefix)?;
     for prefix in &prefixes {
         let running = journal.state().running(*prefix, journal.place());
@@ -50,7 +65,8 @@ pub async fn teardown(state_dir: &Path, prefix: Option<Prefix>) -> Result<Teardo
         }
     }
     let mut ledger = Ledger { system, journal };
-    let report = put_back(&mut ledger, prefixes).await;
+    let mut report = put_back(&mut ledger, prefixes).await;
+    report.leftovers = left;
     let unnoted = tidy_up(&mut ledger.journal, &dir).err();
     Ok(Teardown { report, unnoted })
 }

@@ -22,3 +22,13 @@ ends 0 /opt/v6kit setup --config /etc/v6kit/host.toml --json
 jq -e '.setups | length == 1 and .[0].prefix == "2001:db8:1::5/128"' "$T/out" >/dev/null
 ends 0 /opt/v6kit teardown --persist
 test ! -e /etc/v6kit
+# Where there is an address, the wish is the same: that of the next boot may be another one.
+ends 1 /opt/v6kit setup --for server --nofile 70000 --persist
+test "$(tail -n 3 /etc/v6kit/host.toml)" = "$(printf '[[setup]]\nnofile = 70000\nfor = "server"')"
+ends 0 /opt/v6kit setup --config /etc/v6kit/host.toml --json
+jq -e '.setups | length == 1 and .[0].prefix == "2001:db8:1::5/128"' "$T/out" >/dev/null
+# Whoever undoes it without --persist is told that nobody here knows what the next boot does.
+ends 0 /opt/v6kit teardown
+grep -q 'host.toml is there, and no unit of systemd reads it' "$T/err"
+ends 0 /opt/v6kit teardown --persist
+test ! -e /etc/v6kit

@@ -9,6 +9,7 @@ use v6kit_net::Code;
 
 use super::cgroup::{Ceilings, ceilings};
 use super::finding::Finding;
+use super::kernel::{self, KernelFeature};
 use super::text::{binary, count};
 
 /// Fewer files than this are met by an ordinary crawl.
@@ -21,6 +22,8 @@ const MANY_THROTTLED: u64 = 10;
 pub struct Machine {
     /// `Linux 6.1.0-13-amd64`.
     pub kernel: String,
+    /// What needs a later kernel than the oldest.
+    pub kernel_features: Vec<KernelFeature>,
     /// `x86_64`.
     pub architecture: String,
     /// PRETTY_NAME of os-release(5).
@@ -59,6 +62,7 @@ pub(super) fn examine(findings: &mut Vec<Finding>) -> Machine {
     };
     let machine = read(cgroups);
     findings.push(kernel(&machine));
+    findings.push(kernel::finding(&machine.kernel_features));
     findings.push(privileges(&machine));
     findings.push(namespaces(&machine));
     findings.push(cpu(&machine));
@@ -88,6 +92,7 @@ fn read(cgroups: Option<Ceilings>) -> Machine {
     let files = procfs::sys::fs::file_nr().ok();
     Machine {
         kernel: format!("{} {}", part(|name| name.sysname()), part(|name| name.release())),
+        kernel_features: kernel::features(&part(|name| name.release())),
         architecture: part(|name| name.machine()),
         distribution: distribution(),
         container: container(),

@@ -4,6 +4,7 @@
 
 mod cgroup;
 mod finding;
+mod kernel;
 mod machine;
 mod network;
 mod text;
@@ -14,6 +15,7 @@ use serde::Serialize;
 
 pub use cgroup::{Ceilings, CpuCeiling, MemoryCeiling, TaskCeiling, memory};
 pub use finding::{Finding, FindingState};
+pub use kernel::KernelFeature;
 pub use machine::Machine;
 pub use network::{Network, PrefixState, Tracking};
 

@@ -154,7 +154,7 @@ fn ipv6(network: &Network, routing: Option<&Routing>, setups: &[SetUp]) -> Findi
     let links = routing
         .map(|routing| routing.links.as_slice())
         .unwrap_or_default();
-    if let Some(finding) = below_ipv6(links, setups) {
+    if let Some(finding) = below_ipv6(links, setups).or_else(|| loopback_down(links, setups)) {
         return finding;
     }
     let off: Vec<&Link> = links.iter().filter(|link| is_without_ipv6(&link.name)).collect();
@@ -192,6 +192,16 @@ fn ipv6(network: &Network, routing: Option<&Routing>, setups: &[SetUp]) -> Findi
         .hint_of(&switched_off(&link.name)),
         None => Finding::ok(ID, format!("on; switched off on {names}")),
     }
+}
+
+/// A device that is down and that answers are delivered by.
+fn loopback_down(links: &[Link], setups: &[SetUp]) -> Option<Finding> {
+    let delivers =
+        |link: &&Link| link.name == "lo" || setups.iter().any(|setup| setup.route_device == link.name);
+    let down = links.iter().filter(delivers).find(|link| !link.is_up)?;
+    let device = down.name.clone();
+    let detail = format!("{device} is down: what arrives for a prefix is not delivered");
+    Some(Finding::failed("ipv6", detail).hint_of(&HostError::DeviceDown { device }))
 }
 
 /// A device that carries no IPv6 because of its MTU, where a setup needs it or no other one leads out.

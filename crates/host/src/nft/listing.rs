@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use v6kit_net::Prefix;
 
-use super::rules::{NO_TCP, OPEN};
+use super::rules::{NO_TCP, OPEN, OWNER};
+use crate::owner::Owner;
 use crate::value::Value;
 
 /// Our table out of a listing, without the numbers that change when it is made anew.
@@ -33,7 +34,7 @@ pub(crate) fn is_same_listing(one: &str, other: &str) -> bool {
 /// A listing in a few words.
 pub(crate) fn describe_listing(listing: &str) -> String {
     let rules = serde_json::from_str::<Listing>(listing).map_or(0, |listing| {
-        let is_rule = |object: &&Json| object.get("rule").is_some();
+        let is_rule = |object: &&Json| object.get("rule").is_some_and(|rule| rule["chain"] != OWNER);
         listing.objects.iter().filter(is_rule).count()
     });
     format!("table inet v6kit with {rules} rules")
@@ -49,6 +50,14 @@ impl Listing {
             .map(|(_, body)| ["chain", "name", "comment"].map(|key| &body[key]).to_vec())
             .collect()
     }
+}
+
+/// For whom our table was made; `None` where it does not say, as those of earlier versions.
+pub(crate) fn owner(table: &Value) -> Option<Owner> {
+    let listing = serde_json::from_str::<Listing>(table.as_text()?).ok()?;
+    let rules = listing.objects.iter().map(|object| &object["rule"]);
+    let marks = rules.filter(|rule| rule["chain"] == OWNER);
+    Owner::parse(marks.filter_map(|rule| rule["comment"].as_str()))
 }
 
 /// The prefix whose rules drop new TCP connections to all of `prefix`: itself, or a wider one; `None` where it is

@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use v6kit_net::{Code, Hint, ProgramError, run_system_program};
 
-pub(crate) use listing::{closing_prefix, describe_listing, is_same_listing};
+pub(crate) use listing::{closing_prefix, describe_listing, is_same_listing, owner};
 pub(crate) use own::OwnAddresses;
 pub(crate) use rules::{InboundRules, NotrackRules, REVISION, Rules, script};
 pub(crate) use ruleset::Ruleset;
 
+use crate::owner::Owner;
 use crate::value::Value;
 
 /// How long nft may take. A listing without the elements of sets takes a second where there are very many rules.
@@ -101,10 +102,10 @@ pub(crate) fn read() -> Result<Value, NftError> {
 }
 
 /// Makes our table what `script` says, or removes it, in one transaction. What follows the addresses of this
-/// host is filled with `own`.
-pub(crate) fn write(script: &Value, own: &OwnAddresses) -> Result<(), NftError> {
+/// host is filled with `own`, and the table carries the mark of `owner`.
+pub(crate) fn write(script: &Value, own: &OwnAddresses, owner: &Owner) -> Result<(), NftError> {
     let text = match script.as_text() {
-        Some(script) => format!("{script}{}", own.fill()),
+        Some(script) => format!("{script}{}{}", own.fill(), rules::mark(owner)),
         // A table must exist to be deleted, and adding one that exists is no error.
         None => "add table inet v6kit\ndelete table inet v6kit\n".to_owned(),
     };

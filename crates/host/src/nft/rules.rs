@@ -7,6 +7,8 @@ use super::own::{ALL, BY_DEVICE};
 use serde::{Deserialize, Serialize};
 use v6kit_net::Prefix;
 
+use crate::owner::Owner;
+
 /// Which rules this version writes: those of another one are written anew.
 pub(crate) const REVISION: u32 = 2;
 
@@ -97,6 +99,20 @@ pub(crate) fn script(wanted: &[Rules<'_>]) -> String {
     }
     text.push_str("}\n");
     text
+}
+
+/// The chain whose comments say for whom the table was made. No packet comes to it.
+pub(super) const OWNER: &str = "owner";
+
+/// What adds the mark of `owner` to the table.
+pub(super) fn mark(owner: &Owner) -> String {
+    let rules = owner
+        .comments()
+        .into_iter()
+        .map(|comment| format!("add rule inet v6kit {OWNER} return comment \"{comment}\"\n"));
+    std::iter::once(format!("add chain inet v6kit {OWNER}\n"))
+        .chain(rules)
+        .collect()
 }
 
 /// What is let in whatever the prefix. Only the first fragment of a packet shows its ports; the others are worth

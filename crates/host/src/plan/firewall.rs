@@ -7,10 +7,24 @@ use v6kit_net::Prefix;
 use super::{Action, Importance, Step, View};
 use crate::facts::{Firewall, Lack};
 use crate::listeners;
-use crate::nft::{InboundRules, Ruleset};
+use crate::nft::{self, InboundRules, Ruleset};
+use crate::owner::Owner;
 use crate::resource::{Resource, Want};
 use crate::state::Phase;
+use crate::value::Value;
 use crate::wanted::Inbound;
+
+/// Whose table it is that no journal here holds, as far as it says.
+fn stranger(table: &Value) -> String {
+    let owner = nft::owner(table);
+    match owner.as_ref().and_then(Owner::directory) {
+        Some(directory) => format!(
+            "a table `inet v6kit` is there that the setup in {} has made, which may still need it",
+            directory.display()
+        ),
+        None => "a table `inet v6kit` is there that no setup known here has made".to_owned(),
+    }
+}
 
 /// As people read it.
 const TABLE: &str = "table inet v6kit";
@@ -76,7 +90,7 @@ impl View<'_> {
             }
             return Action::Conflict {
                 value: before,
-                why: "a table `inet v6kit` is there that no setup known here has made".to_owned(),
+                why: stranger(&rules.table),
                 hint: "look at it (`sudo nft list table inet v6kit`), remove it (`sudo nft delete table inet v6kit`), and run setup again".to_owned(),
             };
         };

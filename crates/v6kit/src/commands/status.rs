@@ -44,6 +44,9 @@ pub(crate) struct StatusArgs {
 /// What status says.
 #[derive(Debug, Serialize)]
 struct Document {
+    /// Whether a device of setup is gone or has another name.
+    #[serde(skip)]
+    lacks_device: bool,
     in_order: bool,
     steps: Vec<StatusStep>,
     prefixes: Vec<Prefix>,
@@ -64,9 +67,14 @@ pub(crate) fn run(args: &StatusArgs, printer: &Printer) -> anyhow::Result<Exit> 
         None => found(state_dir, args.prefix)?,
     };
     let Some(document) = document else {
-        printer.json(
-            &json!({ "in_order": false, "steps": [], "prefixes": [], "remarks": ["nothing is set up"] }),
-        );
+        let left = left_over(state_dir)?;
+        let remarks: Vec<String> = std::iter::once("nothing is set up".to_owned())
+            .chain(left.clone())
+            .collect();
+        printer.json(&json!({ "in_order": false, "steps": [], "prefixes": [], "remarks": remarks }));
+        for remark in &left {
+            printer.line(format!("{} {remark}", printer.paint("note:", Tone::Warning)));
+        }
         printer.line("Nothing is set up. Next: v6kit help setup");
         return Ok(Exit::Failed);
     };
@@ -116,23 +124,28 @@ fn found(state_dir: &Path, prefix: Option<Prefix>) -> Result<Option<Document>, F
     if report.is_none() && at_boot.is_none() {
         return Ok(None);
     }
+    let left = left_over(state_dir)?;
     let StatusReport {
+        lacks_device,
         in_order,
         steps,
         prefixes,
         mut remarks,
     } = report.unwrap_or_else(|| StatusReport {
+        lacks_device: false,
         in_order: false,
         steps: Vec::new(),
         prefixes: Vec::new(),
         remarks: vec!["nothing is set up".to_owned()],
     });
+    remarks.extend(left);
     let is_cut_off = at_boot.as_ref().is_some_and(|at_boot| at_boot.cut_off);
     if is_cut_off {
         remarks
             .push("setup --persist was cut off: run it again, or `sudo v6kit teardown --persist`".to_owned());
     }
     Ok(Some(Document {
+        lacks_device,
         in_order,
         steps,
         prefixes,
@@ -140,6 +153,24 @@ fn found(state_dir: &Path, prefix: Option<Prefix>) -> Result<Option<Document>, F
         at_boot,
         repaired: None,
     }))
+}
+
+/// What no journal holds any more, or none that is known here.
+fn left_over(state_dir: &Path) -> Result<Vec<String>, Failure> {
+    let failed = |error: HostError| failure("cannot tell the status", &error);
+    block_on::<_, Failure>(async {
+        let left = v6kit_host::leftovers(state_dir).await.map_err(failed)?;
+        let routes = v6kit_host::foreign_routes(state_dir).await.map_err(failed)?;
+        let removed = |leftover: &v6kit_host::Leftover| {
+            format!("{}; `sudo v6kit teardown` removes it", leftover.text())
+        };
+        let named = |route: &String| {
+            format!(
+                "a route of a setup that is not known here: {route}; where no other state directory holds it: `sudo ip -6 route del local {route}`"
+            )
+        };
+        Ok(left.iter().map(removed).chain(routes.iter().map(named)).collect())
+    })
 }
 
 /// What setup says as well where packets of a prefix leave by another device than they arrive on.
@@ -201,6 +232,7 @@ fn compared(args: &StatusArgs, path: &Path, printer: &Printer) -> Result<Option<
 
 fn against(state_dir: &Path, wished: &[Prefix]) -> Result<Document, Failure> {
     let mut document = found(state_dir, None)?.unwrap_or(Document {
+        lacks_device: false,
         in_order: false,
         steps: Vec::new(),
         prefixes: Vec::new(),
@@ -243,7 +275,7 @@ fn print(document: &Document, printer: &Printer) {
         }
     }
     let setup_helps = off.is_empty() || off.iter().any(|step| step.hint.is_none());
-    if !document.in_order && setup_helps {
+    if !document.in_order && setup_helps && !document.lacks_device {
         printer.hint(
             "run the same setup again: it does what is missing",
             Some(Code::Drifted),

@@ -122,16 +122,29 @@ fn print_forgotten(forgotten: &Forgotten, printer: &Printer) {
 
 /// Whoever undoes what comes back at the next boot is told so.
 fn remind(args: &TeardownArgs, printer: &Printer) {
-    if let Ok(Some(at_boot)) = boot::at_boot(&args.state.state_dir)
-        && at_boot.enabled
-    {
-        printer.note("the next boot sets it up again; to end that as well: sudo v6kit teardown --persist");
+    let Ok(Some(at_boot)) = boot::at_boot(&args.state.state_dir) else {
+        return;
+    };
+    match (&at_boot.file, at_boot.enabled) {
+        (_, true) => {
+            printer.note("the next boot sets it up again; to end that as well: sudo v6kit teardown --persist");
+        }
+        (Some(file), false) => printer.note(format!(
+            "{} is there, and no unit of systemd reads it: whether the next boot sets it up again is for the init of this system to say; to remove it: sudo v6kit teardown --persist",
+            file.display()
+        )),
+        (None, false) => {}
     }
 }
 
 fn print(report: &TeardownReport, printer: &Printer) {
+    for leftover in &report.leftovers {
+        printer.line(format!("Removed: {}", leftover.text()));
+    }
     if report.prefixes.is_empty() {
-        printer.line("Nothing is set up: nothing to do.");
+        if report.leftovers.is_empty() {
+            printer.line("Nothing is set up: nothing to do.");
+        }
         return;
     }
     printer.table(report.steps.iter().map(|step| row(step, printer)));

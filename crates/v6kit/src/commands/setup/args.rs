@@ -264,18 +264,11 @@ impl SetupArgs {
         let own = uplinks
             .iter()
             .find_map(|uplink| Some((uplink.device.clone(), *uplink.addresses.first()?)));
-        let Some((device, address)) = own else {
+        // At another boot the address may be another one: what is wished for every boot names none.
+        let Some((device, address)) = own.filter(|_| !self.persist) else {
             self.go_without_prefix();
             return Ok(());
         };
-        if self.persist {
-            return Err(Failure::new(Exit::Usage, WHAT)
-                .why("what is set up at every boot is known by its prefix")
-                .hint(format!(
-                    "for this host's address now: --prefix {}/128",
-                    address.addr()
-                )));
-        }
         let whole = Ipv6Net::from(address.addr());
         self.prefix = Some(Prefix::new(whole).map_err(|error| Failure::because(Exit::Usage, WHAT, &error))?);
         self.dev.get_or_insert(device);

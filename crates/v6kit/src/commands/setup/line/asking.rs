@@ -1,7 +1,8 @@
 //! What asks for root: sudo(8) or doas(1).
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use crate::asker::in_path;
 use crate::failure::{Exit, Failure};
 
 /// Those that run a program as root and leave it its process group's terminal. run0 is none of them: it ends what it
@@ -16,20 +17,4 @@ pub(super) fn tool() -> Result<PathBuf, Failure> {
             .hint("run the same as root; `--as USER` then runs the command as a user")
             .code(v6kit_net::Code::NotPermitted)
     })
-}
-
-/// The program of that name which the shell would run.
-pub(super) fn in_path(name: &str) -> Option<PathBuf> {
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "programs are looked for where the shell does"
-    )]
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path)
-        .map(|directory| directory.join(name))
-        .find(|file| is_executable(file))
-}
-
-fn is_executable(file: &Path) -> bool {
-    file.is_file() && nix::unistd::access(file, nix::unistd::AccessFlags::X_OK).is_ok()
 }

@@ -9,8 +9,8 @@ use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use v6kit_host::Program;
 
-use super::asking::in_path;
 use super::caller::Identity;
+use crate::asker::in_path;
 use crate::commands::setup::SetupArgs;
 use crate::failure::{Exit, Failure};
 use crate::printer::Printer;
