@@ -53,6 +53,8 @@ pub struct Settings {
     pub connect_rate: Option<f64>,
     /// How long nothing may move.
     pub idle_timeout: Duration,
+    /// From which age on a tunnel is ended at the next quiet moment, and at twice that age in any case.
+    pub tunnel_age: Option<Duration>,
     /// Where the access log goes.
     pub access_log: Option<LogTarget>,
     /// Where metrics are served.

@@ -4,6 +4,7 @@
 //! receiver does not take at once waits in a buffer just as large. Bulk passes through a pipe of the
 //! kernel without being copied (splice(2)). An idle tunnel therefore holds two sockets and no buffer.
 
+mod aging;
 mod splice;
 
 use std::cell::RefCell;
@@ -19,6 +20,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::data::refusal::Refusal;
 use crate::data::stream::ClientStream;
+use aging::Aging;
 pub(crate) use splice::keep_pipes;
 use splice::{Pipe, Raw, SpliceEnd};
 
@@ -44,6 +46,8 @@ pub(crate) enum End {
     Destination(io::Error),
     /// Nothing moved for too long.
     Idle,
+    /// It was old enough to be ended.
+    Aged,
     /// The user has had enough.
     Refused(Refusal),
 }
@@ -63,7 +67,16 @@ pub(crate) struct Early {
     pub(crate) down: Vec<u8>,
 }
 
-/// Relays until both sides have closed, one fails, or nothing moves for `idle`.
+/// How long a relay may last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Lifetime {
+    /// While nothing moves.
+    pub(crate) idle: Duration,
+    /// In all, for it to be ended at the next quiet moment.
+    pub(crate) age: Option<Duration>,
+}
+
+/// Relays until both sides have closed, one fails, nothing moves for the idle time, or it is old enough.
 ///
 /// A side's half-close is passed on to the other; a failure as
 /// a reset, so that a torn-off transfer does not look complete.
@@ -71,9 +84,10 @@ pub(crate) async fn relay(
     client: &mut ClientStream,
     upstream: &mut TcpStream,
     early: Early,
-    idle: Duration,
+    Lifetime { idle, age }: Lifetime,
     meter: &impl Meter,
 ) -> End {
+    let mut aging = age.map(Aging::new);
     let mut up = Direction::new(early.up);
     let mut down = Direction::new(early.down);
     let mut tick = pin!(sleep(idle / 2));
@@ -103,6 +117,11 @@ pub(crate) async fn relay(
             (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => return Poll::Ready(End::Closed),
             (first, second) => (first.is_ready(), second.is_ready()),
         };
+        if let Some(aging) = &mut aging
+            && aging.poll(moved_up + moved_down > 0, cx).is_ready()
+        {
+            return Poll::Ready(End::Aged);
+        }
         while tick.as_mut().poll(cx).is_ready() {
             if quiet {
                 return Poll::Ready(End::Idle);

@@ -37,6 +37,10 @@ struct Tunnel {
 }
 
 async fn tunnel(early: &[u8], idle: Duration, limit: Option<u64>) -> Tunnel {
+    tunnel_of(early, Lifetime { idle, age: None }, limit).await
+}
+
+async fn tunnel_of(early: &[u8], lifetime: Lifetime, limit: Option<u64>) -> Tunnel {
     let (client, near) = pair().await;
     let (mut far, destination) = pair().await;
     let early = Early {
@@ -49,7 +53,7 @@ async fn tunnel(early: &[u8], idle: Duration, limit: Option<u64>) -> Tunnel {
             ..Count::default()
         };
         let mut near = ClientStream::Tcp(near);
-        let end = relay(&mut near, &mut far, early, idle, &count).await;
+        let end = relay(&mut near, &mut far, early, lifetime, &count).await;
         (end, count)
     });
     Tunnel {
@@ -186,4 +190,34 @@ async fn a_meter_may_end_the_relay() {
     let mut tunnel = tunnel(b"", LONG, Some(10)).await;
     tunnel.client.write_all(&[0; 11]).await.unwrap();
     assert!(matches!(tunnel.relay.await.unwrap().0, End::Refused(_)));
+}
+
+#[tokio::test]
+async fn an_old_tunnel_is_ended_at_a_quiet_moment_and_in_the_end_whatever_passes() {
+    let lifetime = Lifetime {
+        idle: LONG,
+        age: Some(Duration::from_millis(50)),
+    };
+    let mut quiet = tunnel_of(b"", lifetime, None).await;
+    // The end is one, and no reset.
+    assert_eq!(quiet.client.read(&mut [0; 8]).await.unwrap(), 0);
+    assert!(matches!(quiet.relay.await.unwrap().0, End::Aged));
+
+    let mut busy = tunnel_of(b"", lifetime, None).await;
+    let writing = async {
+        while busy.destination.write_all(b"more").await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let reading = async {
+        let mut all = Vec::new();
+        let _ = busy.client.read_to_end(&mut all).await;
+        all.len()
+    };
+    let ended = async {
+        let end = busy.relay.await.unwrap().0;
+        assert!(matches!(end, End::Aged), "{end:?}");
+    };
+    let (read, (), ()) = tokio::join!(reading, writing, ended);
+    assert!(read > 4, "{read}");
 }

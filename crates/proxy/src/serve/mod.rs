@@ -78,6 +78,7 @@ impl Common {
         );
         let (pin, via, idle_timeout) = (settings.pin, settings.via, settings.idle_timeout);
         let (handshake_timeout, capacity) = (settings.handshake_timeout, self.capacity.clone());
+        let tunnel_age = settings.tunnel_age;
         let (log, tally) = (self.log.clone(), Arc::clone(tally));
         let delivery = settings.delivery.clone();
         let connects = Arc::clone(&self.connects);
@@ -101,6 +102,7 @@ impl Common {
             via,
             handshake_timeout,
             idle_timeout,
+            tunnel_age,
             reporter: Rc::new(Reporter::new(tally, log)),
             hashing: Semaphore::new(HASHES_AT_A_TIME),
             capacity,

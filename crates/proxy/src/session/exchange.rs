@@ -188,7 +188,7 @@ impl Exchange {
     /// The end of a tunnel.
     pub(crate) fn relayed(&self, end: &End) {
         match end {
-            End::Closed => self.ended("ok"),
+            End::Closed | End::Aged => self.ended("ok"),
             End::Client(error) => self.failed("client_gone", error.to_string()),
             End::Destination(error) => self.failed("destination_gone", error.to_string()),
             End::Idle => self.refused(&Refusal::Idle),

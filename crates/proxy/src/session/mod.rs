@@ -25,7 +25,7 @@ use crate::data::stream::{ClientStream, Peer, Sniffed};
 use crate::data::target::Target;
 use crate::data::username::{SourceRequest, UserName};
 use crate::egress::Upstream;
-use crate::relay::{Early, relay};
+use crate::relay::{Early, Lifetime, relay};
 use crate::settings::PinRule;
 use admission::CountedConnection;
 use client::{Client, Rotation};
@@ -80,9 +80,19 @@ impl Tunnel {
 
     /// Relays to the end.
     pub(crate) async fn run(&mut self, session: &Session) {
-        let idle = session.worker.idle_timeout;
+        let lifetime = Lifetime {
+            idle: session.worker.idle_timeout,
+            age: session.worker.tunnel_age,
+        };
         let early = std::mem::take(&mut self.early);
-        let end = relay(&mut self.client, &mut self.upstream, early, idle, &*self.exchange).await;
+        let end = relay(
+            &mut self.client,
+            &mut self.upstream,
+            early,
+            lifetime,
+            &*self.exchange,
+        )
+        .await;
         self.exchange.relayed(&end);
         self.exchange.finish();
     }

@@ -35,6 +35,8 @@ pub(crate) struct Worker {
     pub(crate) via: Via,
     pub(crate) handshake_timeout: Duration,
     pub(crate) idle_timeout: Duration,
+    /// When a tunnel is ended for its age.
+    pub(crate) tunnel_age: Option<Duration>,
     pub(crate) reporter: Rc<Reporter>,
     /// Slow password hashes that are computed at a time.
     pub(crate) hashing: Semaphore,

@@ -163,6 +163,10 @@ struct BoundArgs {
     /// requests of a client
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = values::duration)]
     idle_timeout: Duration,
+    /// End a tunnel (CONNECT, SOCKS, upgrades) of this age, so that what comes after it leaves from another address: at
+    /// the first moment at which nothing passes, and at twice that age in any case
+    #[arg(long, value_name = "TIME", value_parser = values::duration)]
+    tunnel_age: Option<Duration>,
     /// For what runs when the proxy is told to end
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = values::duration)]
     grace: Duration,

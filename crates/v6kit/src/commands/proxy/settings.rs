@@ -100,6 +100,7 @@ pub(super) async fn read(args: &ProxyArgs, printer: &Printer) -> anyhow::Result<
         connect_timeout: args.bounds.connect_timeout,
         connect_rate: args.bounds.connect_rate,
         idle_timeout: args.bounds.idle_timeout,
+        tunnel_age: args.bounds.tunnel_age,
         access_log: access_log(args, printer)?,
         metrics: args.metrics,
     };
