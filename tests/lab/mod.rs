@@ -2,6 +2,7 @@
 
 mod demo;
 mod ends;
+mod greeting;
 mod refused;
 mod topologies;
 

@@ -20,6 +20,17 @@ use crate::signals::{Origin, reap};
 pub struct LabCommand {
     /// The program and its arguments; at least the program.
     pub words: Vec<OsString>,
+    /// What it finds in its environment besides the lab's.
+    pub variables: Vec<(&'static str, OsString)>,
+}
+
+impl LabCommand {
+    /// A command line as it is.
+    #[must_use]
+    pub fn new(words: Vec<OsString>) -> Self {
+        let variables = Vec::new();
+        Self { words, variables }
+    }
 }
 
 /// How a command ended.
@@ -44,8 +55,9 @@ impl Lab {
                 source: io::ErrorKind::InvalidInput.into(),
             });
         };
+        let variables = command.variables.iter().map(|(name, value)| (name, value));
         let mut command = Command::new(program);
-        command.args(arguments);
+        command.args(arguments).envs(variables);
         self.run_to_its_end(entered, command).map(|ended| ended.status)
     }
 

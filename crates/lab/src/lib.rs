@@ -15,7 +15,7 @@
 //!     limit: None,
 //! };
 //! let lab = Lab::build(&settings)?;
-//! lab.run(&entered, &LabCommand { words: vec!["bash".into()] })?;
+//! lab.run(&entered, &LabCommand::new(vec!["bash".into()]))?;
 //! # Ok(())
 //! # }
 //! ```
@@ -28,6 +28,7 @@ mod isolate;
 mod lab;
 mod mounts;
 mod netns;
+mod shell;
 mod signals;
 mod target;
 mod topology;
@@ -38,4 +39,5 @@ pub use error::{LabError, Refusal};
 pub use isolate::{Entered, Isolation, isolate};
 pub use lab::{Lab, LabSettings};
 pub use netns::NetNs;
+pub use shell::is_shell;
 pub use topology::Topology;

@@ -3,9 +3,10 @@
 mod demo;
 
 use std::ffi::OsString;
+use std::io::{self, IsTerminal};
 
 use clap::{Subcommand, ValueEnum};
-use v6kit_lab::{Isolation, Lab, LabCommand, LabError, LabSettings, Topology, isolate};
+use v6kit_lab::{Isolation, Lab, LabError, LabSettings, Topology, is_shell, isolate};
 use v6kit_net::Prefix;
 
 use crate::commands::echo::LimitArgs;
@@ -48,7 +49,8 @@ enum LabSubcommand {
     v6kit lab run -- bash\n  \
     v6kit lab run -- sh -c 'v6kit setup --prefix $V6KIT_LAB_PREFIX \\\n      \
     --dev $V6KIT_LAB_DEV && v6kit verify --endpoint $V6KIT_LAB_TARGET'\n  \
-    v6kit lab run --topology on-link -- v6kit verify --prefix 2001:db8:6::/64")]
+    v6kit lab run --topology on-link -- sh -c 'v6kit setup -q \\\n      \
+    --prefix $V6KIT_LAB_PREFIX --dev $V6KIT_LAB_DEV; v6kit verify'")]
 struct RunArgs {
     /// How the router treats the prefix
     #[arg(long, value_name = "KIND", default_value = "routed")]
@@ -98,12 +100,12 @@ impl From<TopologyChoice> for Topology {
 pub(crate) fn run(args: LabArgs, printer: &Printer) -> anyhow::Result<Exit> {
     match args.command {
         LabSubcommand::Demo(args) => demo::run(&args, printer),
-        LabSubcommand::Run(args) => run_command(args),
+        LabSubcommand::Run(args) => run_command(args, printer),
     }
 }
 
 // Neither a runtime nor a second thread may exist before this process has been cloned.
-fn run_command(args: RunArgs) -> anyhow::Result<Exit> {
+fn run_command(args: RunArgs, printer: &Printer) -> anyhow::Result<Exit> {
     let entered = match isolate().map_err(|error| no_lab(&error))? {
         Isolation::Ended(status) => return Ok(Exit::Child(status)),
         Isolation::Entered(entered) => entered,
@@ -114,9 +116,55 @@ fn run_command(args: RunArgs) -> anyhow::Result<Exit> {
         limit: args.limit.limit(),
     };
     let lab = Lab::build(&settings).map_err(|error| no_lab(&error))?;
-    let command = LabCommand { words: args.command };
+    greet(&args, &lab, printer);
+    let command = lab
+        .with_prompt(args.command, variable("ZDOTDIR"), variable("ENV"))
+        .map_err(|error| no_lab(&error))?;
     let status = lab.run(&entered, &command).map_err(|error| no_command(&error))?;
     Ok(Exit::Child(status))
+}
+
+/// Tells who begins to type in the lab where they are, and how they leave.
+fn greet(args: &RunArgs, lab: &Lab, printer: &Printer) {
+    if !is_shell(&args.command) || !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return;
+    }
+    let environment = lab.environment();
+    let value = |name: &str| {
+        let found = environment.iter().find(|(known, _)| *known == name);
+        found.map_or_else(String::new, |(_, value)| value.to_string_lossy().into_owned())
+    };
+    let device = value("V6KIT_LAB_DEV");
+    let what = match args.topology {
+        TopologyChoice::Routed => format!("is routed to this host, on {device}"),
+        TopologyChoice::OnLink => format!("lies on the link of {device}: the router asks for each address"),
+        TopologyChoice::NoReturn => "leaves this host, and the router has no way back to it".to_owned(),
+        TopologyChoice::Filtered => "leaves this host, and the router prohibits it".to_owned(),
+        TopologyChoice::Rewritten => {
+            "is routed to this host, and the router replaces it on the way out".to_owned()
+        }
+        TopologyChoice::Stateful => {
+            "is routed to this host, and the router tracks every connection".to_owned()
+        }
+    };
+    for line in [
+        format!("This is the lab: {} {what}.", args.prefix),
+        format!(
+            "The target is {}. `exit` leaves, and nothing stays.",
+            value("V6KIT_LAB_TARGET")
+        ),
+        "Begin: v6kit setup --prefix $V6KIT_LAB_PREFIX --dev $V6KIT_LAB_DEV".to_owned(),
+    ] {
+        printer.note(line);
+    }
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a shell finds its own files by them, which the lab's prompt must not hide"
+)]
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
 }
 
 fn no_lab(error: &LabError) -> Failure {
@@ -131,7 +179,7 @@ fn no_lab(error: &LabError) -> Failure {
 /// As env(1) and nohup(1) have it: 127 for a command that is not there, 126 for one that cannot be run.
 fn no_command(error: &LabError) -> Failure {
     let exit = match error {
-        LabError::Command { source, .. } if source.kind() == std::io::ErrorKind::NotFound => Exit::Child(127),
+        LabError::Command { source, .. } if source.kind() == io::ErrorKind::NotFound => Exit::Child(127),
         LabError::Command { .. } => Exit::Child(126),
         _ => Exit::Failed,
     };

@@ -1,5 +1,6 @@
 //! `v6kit lab demo`: the story as it is told on a terminal or in a document.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -9,6 +10,7 @@ use v6kit_lab::{Isolation, isolate};
 use v6kit_net::Prefix;
 
 use super::{DEFAULT_PREFIX, no_lab};
+use crate::asker::{directories, is_executable};
 use crate::failure::Exit;
 use crate::printer::{Printer, Tone};
 
@@ -49,6 +51,14 @@ pub(super) fn run(args: &DemoArgs, printer: &Printer) -> anyhow::Result<Exit> {
         End::Failed => Exit::Failed,
         End::Interrupted => Exit::Interrupted,
     })
+}
+
+/// Whether nft(8) is where the lab looks for it.
+fn has_nft() -> bool {
+    let system = ["/usr/sbin", "/sbin"].map(PathBuf::from);
+    directories()
+        .chain(system)
+        .any(|directory| is_executable(&directory.join("nft")))
 }
 
 /// What `--json` prints.
@@ -100,6 +110,15 @@ impl<'a> Screen<'a> {
              the host; the target answers {} requests per address, then refuses it.\n",
             limit.count
         ));
+        if !has_nft() {
+            self.printer.hint(
+                format_args!(
+                    "nft is not installed: the step `{}` cannot be shown. To see it, install it first: `sudo apt install nftables`\n",
+                    StepId::Router.title()
+                ),
+                None,
+            );
+        }
     }
 
     fn tell(&self, step: &Step) {
@@ -142,7 +161,16 @@ impl<'a> Screen<'a> {
             seconds: (seconds * 10.0).round() / 10.0,
             steps: &story.steps,
         });
+        let skipped = story
+            .steps
+            .iter()
+            .filter(|step| step.outcome == Outcome::Skipped)
+            .count();
         let verdict = match story.end {
+            End::Shown if skipped > 0 => {
+                let text = format!("Shown but for {skipped} of {} steps", story.steps.len());
+                self.printer.paint(text, Tone::Warning)
+            }
             End::Shown => self.printer.paint("All shown", Tone::Good),
             End::Failed => self.printer.paint("Not shown", Tone::Bad),
             End::Interrupted => self.printer.paint("Interrupted", Tone::Warning),
