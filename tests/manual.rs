@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::harness::{Run, V6KIT, run, v6kit};
+use crate::harness::{Run, V6KIT, in_namespace, path_with_sbin, repository, run, v6kit};
 
 /// Writes the manual pages into a directory that vanishes with the test.
 #[track_caller]
@@ -19,8 +19,15 @@ fn sh(script: &str, directory: &Path) -> Run {
     run(Command::new("bash")
         .args(["-c", &format!("set -euo pipefail\n{script}")])
         .env("V6KIT", V6KIT)
+        .env("PATH", path_with_v6kit())
         .env("LC_ALL", "C.UTF-8")
         .env("T", directory))
+}
+
+/// Where the shell finds the binary by its name.
+fn path_with_v6kit() -> String {
+    let directory = Path::new(V6KIT).parent().expect("a directory");
+    format!("{}:{}", directory.display(), path_with_sbin())
 }
 
 #[test]
@@ -136,4 +143,64 @@ fn a_reader_that_has_seen_enough_of_the_completions_is_no_fault() {
     )
     .expect(0);
     assert_eq!(run.stdout, "zsh\n");
+}
+
+/// A host with a prefix that is set up and a crawl, and what completes there: a line, and what TAB makes of it.
+const COMPLETED: [(&str, &str); 10] = [
+    ("v6kit crawl --format p", "v6kit crawl --format parquet"),
+    ("v6kit crawl --format=w", "v6kit crawl --format=warc"),
+    ("v6kit setup --conntrack no", "v6kit setup --conntrack notrack"),
+    ("v6kit crawl cat --outcome fa", "v6kit crawl cat --outcome fatal"),
+    (
+        "v6kit verify --prefix 2001:d",
+        "v6kit verify --prefix 2001:db8:1::/64",
+    ),
+    ("v6kit setup --dev up", "v6kit setup --dev up0"),
+    ("v6kit crawl status it", "v6kit crawl status items"),
+    ("v6kit explain connect_t", "v6kit explain connect_timeout"),
+    ("v6kit lab run -- whoam", "v6kit lab run -- whoami"),
+    (
+        "v6kit setup --prefix 2001:db8:1::/64 -- v6kit crawl --on-limit ro",
+        "v6kit setup --prefix 2001:db8:1::/64 -- v6kit crawl --on-limit rotate",
+    ),
+];
+
+/// Runs `script`, which completes the lines in `$LINES_FILE` and prints what they become, on such a host.
+#[track_caller]
+fn completes(script: &str) {
+    let lines: Vec<&str> = COMPLETED.iter().map(|(line, _)| *line).collect();
+    let expected: Vec<&str> = COMPLETED.iter().map(|(_, completed)| *completed).collect();
+    let prepare = include_str!("manual/completed.sh");
+    let run = in_namespace(&format!(
+        "export PATH={}\nTAB={}\nreadarray -t LINES_ <<'LINES'\n{}\nLINES\n{prepare}\n{script}",
+        path_with_v6kit(),
+        repository().join("tests/manual/tab.py").display(),
+        lines.join("\n")
+    ))
+    .expect(0);
+    let found: Vec<&str> = run.stdout.lines().map(str::trim_end).collect();
+    assert_eq!(found, expected, "{run}");
+}
+
+#[test]
+fn bash_completes_values_devices_jobs_and_the_command_behind_two_dashes() {
+    completes(r#"timeout 60 python3 "$TAB" bash "$T/v6kit.bash" after "${LINES_[@]}""#);
+}
+
+#[test]
+fn zsh_completes_the_same_also_where_it_is_read_before_compinit() {
+    completes(r#"timeout 60 python3 "$TAB" zsh "$T/v6kit.zsh" after "${LINES_[@]}""#);
+    completes(r#"timeout 60 python3 "$TAB" zsh "$T/v6kit.zsh" before "${LINES_[@]}""#);
+}
+
+#[test]
+fn fish_completes_the_same() {
+    completes(
+        r#"
+        export HOME=$T
+        for line in "${LINES_[@]}"; do
+            word=$(LINE=$line fish --no-config -c 'source $T/v6kit.fish; complete -C "$LINE"' | head -1 | cut -f1)
+            echo "${line% *} $word"
+        done"#,
+    );
 }

@@ -1,6 +1,6 @@
 //! What somebody sees who types something wrong.
 
-use crate::harness::{in_namespace, v6kit};
+use crate::harness::{in_lab, in_namespace, repository, v6kit};
 
 /// One line of what failed, one of why, one hint, in this order and nothing else.
 #[track_caller]
@@ -134,4 +134,51 @@ fn with_too_few_open_files_nothing_is_begun_and_the_limit_is_named() {
         "#
     ))
     .expect(0);
+}
+
+#[test]
+fn on_a_terminal_of_80_columns_no_line_is_wider() {
+    let columns = repository().join("tests/usage/columns.py");
+    let run = in_lab(
+        "routed",
+        &format!(
+            "COLUMNS_PY={}\n{}",
+            columns.display(),
+            include_str!("usage/on_a_terminal_of_80_columns_no_line_is_wider.sh")
+        ),
+    )
+    .expect(0);
+    assert_eq!(run.stdout, "", "{run}");
+    // The check itself: what is planted is found.
+    let planted = crate::harness::run(std::process::Command::new("python3").arg(&columns).args([
+        "bash",
+        "-c",
+        "printf 'a word %.0s' {1..20}",
+    ]))
+    .expect(0);
+    assert!(planted.stdout.starts_with("140 columns: a word"), "{planted}");
+}
+
+/// What is said to a caller whose PATH holds nothing but what is named.
+const CALLER: &str = r#"
+    ip link add up0 type veth peer name down0
+    ip link set up0 up
+    mkdir "$T/path"
+    for tool in $TOOLS; do ln -s /bin/true "$T/path/$tool"; done
+    PATH=$T/path "$V6KIT" setup --prefix 2001:db8:1::/64 --dev up0
+"#;
+
+#[test]
+fn what_is_to_be_typed_as_root_names_what_this_caller_has() {
+    for (tools, variable, said) in [
+        ("''", "", "Undo: "),
+        ("doas", "export DOAS_USER=me", "Undo: doas "),
+        ("'sudo doas'", "export SUDO_UID=1000", "Undo: sudo "),
+        ("'sudo doas'", "export DOAS_USER=me", "Undo: doas "),
+    ] {
+        let run = in_namespace(&format!("unset SUDO_UID\n{variable}\nTOOLS={tools}\n{CALLER}")).expect(0);
+        let expected = format!("{said}{} teardown", crate::harness::V6KIT);
+        assert!(run.stdout.contains(&expected), "{expected}: {run}");
+        assert!(tools.contains("sudo") || !run.stdout.contains("sudo"), "{run}");
+    }
 }

@@ -2,13 +2,16 @@
 
 mod allocator;
 mod args;
+mod asker;
 mod catalogue;
 mod command_line;
 mod commands;
+mod completion;
 mod descriptors;
 #[cfg(test)]
 mod documented;
 mod failure;
+mod habits;
 #[cfg(test)]
 mod help;
 #[cfg(test)]
@@ -18,6 +21,8 @@ mod logs;
 mod manual;
 mod options;
 mod printer;
+#[cfg(test)]
+mod recorded;
 mod remote;
 mod runnable;
 mod runtime;

@@ -143,7 +143,14 @@ impl Printer {
     /// A line of the result, in text form only.
     pub(crate) fn line(&self, text: impl Display) {
         if self.form == Form::Text && !self.quiet {
-            self.result(&runnable(&text.to_string()));
+            self.result(&fitted(&runnable(&text.to_string()), self.width()));
+        }
+    }
+
+    /// A result that another program reads, as it is, in text form only.
+    pub(crate) fn raw(&self, text: impl Display) {
+        if self.form == Form::Text && !self.quiet {
+            self.result(&text.to_string());
         }
     }
 
@@ -159,29 +166,30 @@ impl Printer {
     /// Rows of the result in aligned columns, in text form only. On a terminal that is too narrow for them, the last
     /// column goes below the others.
     pub(crate) fn table(&self, rows: impl IntoIterator<Item = Vec<String>>) {
-        let terminal = match self.results {
-            Results::Output => Term::stdout(),
-            Results::Aside => Term::stderr(),
-        };
-        let width = terminal
-            .size_checked()
-            .map(|(_lines, columns)| usize::from(columns));
-        for line in table::lines(rows.into_iter().collect(), width) {
+        for line in table::lines(rows.into_iter().collect(), self.width()) {
             self.line(line);
         }
+    }
+
+    /// The columns of the terminal that results go to, if they go to one.
+    fn width(&self) -> Option<usize> {
+        width_of(&match self.results {
+            Results::Output => Term::stdout(),
+            Results::Aside => Term::stderr(),
+        })
     }
 
     /// A remark on standard error.
     pub(crate) fn note(&self, text: impl Display) {
         if !self.quiet {
-            remark(Severity::Info, &runnable(&text.to_string()));
+            told(Severity::Info, &text.to_string());
         }
     }
 
     /// A warning on standard error, also when quiet.
     pub(crate) fn warning(&self, text: impl Display) {
         let label = paint_stderr("warning:", Tone::Warning);
-        remark(Severity::Warning, &runnable(&format!("{label} {text}")));
+        told(Severity::Warning, &format!("{label} {text}"));
     }
 
     /// Prints a failure and returns its exit code.
@@ -207,20 +215,37 @@ impl Printer {
 
 /// Says on standard error what failed, why, and what to do.
 pub(crate) fn tell(failure: &Failure) {
-    remark(
-        Severity::Error,
-        &format!("{} {}", paint_stderr("error:", Tone::Bad), failure.what),
-    );
+    let what = format!("{} {}", paint_stderr("error:", Tone::Bad), failure.what);
+    remark(Severity::Error, &fitted(&what, width_of(&Term::stderr())));
     if let Some(why) = &failure.why {
         let label = paint_stderr("why:", Tone::Strong);
-        remark(Severity::Error, &runnable(&format!("{label} {why}")));
+        told(Severity::Error, &format!("{label} {why}"));
     }
     let hint = match &failure.hint {
         Some(hint) => with_more(hint, failure.code),
         None => format!("`v6kit explain {}` says more", failure.code),
     };
     let label = paint_stderr("hint:", Tone::Good);
-    remark(Severity::Error, &runnable(&format!("{label} {hint}")));
+    told(Severity::Error, &format!("{label} {hint}"));
+}
+
+/// Writes a text with commands to standard error.
+fn told(severity: Severity, text: &str) {
+    remark(severity, &fitted(&runnable(text), width_of(&Term::stderr())));
+}
+
+/// The columns of a terminal, where it is one.
+fn width_of(terminal: &Term) -> Option<usize> {
+    let size = terminal.size_checked();
+    size.map(|(_lines, columns)| usize::from(columns))
+}
+
+/// `text` on lines that fit a terminal.
+fn fitted(text: &str, width: Option<usize>) -> Cow<'_, str> {
+    match width {
+        Some(width) if width > 0 && text.len() > width => Cow::Owned(table::wrapped(text, width).join("\n")),
+        _ => Cow::Borrowed(text),
+    }
 }
 
 /// A path that JSON would have to escape is left out of it.

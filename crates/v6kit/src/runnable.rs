@@ -1,8 +1,8 @@
 //! Commands in hints, so that they run as they are printed.
 //!
-//! The crates write `sudo v6kit …`. Three things only this process knows: whether sudo finds the program by that
-//! name, what was typed, which `…` stands for, and in which directory the state of setup lies, where that is not the
-//! usual one.
+//! The crates write `sudo v6kit …`. Some things only this process knows: whether sudo finds the program by that
+//! name, what was typed, which `…` stands for, in which directory the state of setup lies, where that is not the
+//! usual one, and what asks for root here.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -10,10 +10,11 @@ use std::sync::OnceLock;
 
 use v6kit_net::{shell_path, shell_word};
 
+use crate::asker::{Asker, installer, installing};
 use crate::command_line::{texts, without_secrets};
 
 /// Where sudo looks for programs (`secure_path` of sudoers(5), as Debian and Fedora set it).
-const SECURE_PATH: [&str; 6] = [
+pub(crate) const SECURE_PATH: [&str; 6] = [
     "/usr/local/sbin",
     "/usr/local/bin",
     "/usr/sbin",
@@ -31,17 +32,28 @@ const WITH_STATE: [&str; 7] = ["setup", "status", "teardown", "verify", "doctor"
 pub(crate) fn runnable(text: &str) -> Cow<'_, str> {
     static PROGRAM: OnceLock<String> = OnceLock::new();
     static TYPED: OnceLock<String> = OnceLock::new();
+    static CALLER: OnceLock<(Asker, Option<&'static str>)> = OnceLock::new();
     static STATE_DIR: OnceLock<Option<StateDir>> = OnceLock::new();
     let text = match STATE_DIR.get_or_init(StateDir::here) {
         Some(state_dir) if text.contains("v6kit ") => Cow::Owned(state_dir.put_into(text)),
         _ => Cow::Borrowed(text),
     };
-    if !text.contains(WRITTEN) {
+    let text = if text.contains(WRITTEN) {
+        let program = PROGRAM.get_or_init(program);
+        let typed = TYPED.get_or_init(typed);
+        Cow::Owned(rewritten(&text, program, typed))
+    } else {
+        text
+    };
+    if !text.contains("sudo") && !text.contains("apt install ") {
         return text;
     }
-    let program = PROGRAM.get_or_init(program);
-    let typed = TYPED.get_or_init(typed);
-    Cow::Owned(rewritten(&text, program, typed))
+    let (asker, installer) = CALLER.get_or_init(|| (Asker::here(), installer()));
+    let changed = installing(&asker.rewrite(&text), *installer).into_owned();
+    if changed == *text {
+        return text;
+    }
+    Cow::Owned(changed)
 }
 
 /// A state directory that is not the usual one.

@@ -23,14 +23,76 @@ pub(crate) fn lines(rows: Vec<Vec<String>>, width: Option<usize>) -> Vec<String>
     let (upper, below): (Vec<_>, Vec<_>) = rows.into_iter().map(|row| split(row, columns)).unzip();
     let widths = widths(&upper, columns - 1, width);
     let mut out = Vec::new();
+    let before: usize = widths.iter().sum();
     for (row, below) in upper.into_iter().zip(below) {
-        out.extend(constrained(vec![row], &widths));
+        let mut row = constrained(vec![row], &widths);
+        if let (Some(text), [line]) = (&below, row.as_mut_slice())
+            && before + console::measure_text_width(text) <= width
+        {
+            let gap = before.saturating_sub(console::measure_text_width(line));
+            line.push_str(&format!("{:gap$}{text}", ""));
+            out.extend(row);
+            continue;
+        }
+        out.extend(row);
         if let Some(text) = below {
             let wrapped = constrained(vec![vec![text]], &[width.saturating_sub(BELOW)]);
             out.extend(wrapped.into_iter().map(|line| format!("{:BELOW$}{line}", "")));
         }
     }
     out
+}
+
+/// The lines of a text that is at most `width` columns wide, broken between words and never inside a command, which may
+/// be pasted: such a one stays whole, however long it is.
+pub(crate) fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    for line in text.split('\n') {
+        if console::measure_text_width(line) <= width {
+            lines.push(line.to_owned());
+            continue;
+        }
+        let indent = line.len() - line.trim_start().len();
+        let mut current = " ".repeat(indent);
+        let mut is_empty = true;
+        for unit in units(line.trim_start()) {
+            let wide = console::measure_text_width(&current) + 1 + console::measure_text_width(&unit);
+            if !is_empty && wide > width {
+                lines.push(std::mem::replace(&mut current, " ".repeat(indent + BELOW)));
+                is_empty = true;
+            }
+            if !is_empty {
+                current.push(' ');
+            }
+            current.push_str(&unit);
+            is_empty = false;
+        }
+        lines.push(current);
+    }
+    lines
+}
+
+/// What stays on one line: a word, a command in backticks with what stands right before and behind it, and a command
+/// without backticks up to the end of its sentence.
+fn units(text: &str) -> Vec<String> {
+    const BEGINS: [&str; 3] = ["sudo", "doas", "v6kit"];
+    let mut units: Vec<String> = Vec::new();
+    let (mut is_quoted, mut is_command) = (false, false);
+    for word in text.split(' ') {
+        let is_continued = is_quoted || is_command;
+        match units.last_mut() {
+            Some(unit) if is_continued => {
+                unit.push(' ');
+                unit.push_str(word);
+            }
+            _ => units.push(word.to_owned()),
+        }
+        is_quoted ^= word.matches('`').count() % 2 == 1;
+        is_command = !is_quoted
+            && (is_command || BEGINS.contains(&word) || word.ends_with("/v6kit"))
+            && !word.ends_with(['.', ',', ';', ')']);
+    }
+    units
 }
 
 /// A row without its last column, and that column where it holds something.
@@ -113,6 +175,33 @@ mod tests {
     }
 
     #[test]
+    fn a_text_is_broken_between_words_and_never_inside_a_command() {
+        let text = "3 changed: 2001:db8::/64 is set up. Next: v6kit verify. Undo: sudo v6kit teardown";
+        assert_eq!(
+            wrapped(text, 72),
+            [
+                "3 changed: 2001:db8::/64 is set up. Next: v6kit verify. Undo:",
+                "    sudo v6kit teardown"
+            ]
+        );
+        let command = "`sudo v6kit setup --prefix 2001:db8::/64 --dev eth0 --conntrack notrack`";
+        let text = format!("  where nothing else helps: {command} (more: `v6kit explain x`)");
+        for width in [30, 40, 60] {
+            let lines = wrapped(&text, width);
+            assert!(lines.iter().any(|line| line.trim() == command), "{lines:#?}");
+            assert!(
+                lines
+                    .iter()
+                    .all(|line| line.len() <= width || line.trim() == command),
+                "{lines:#?}"
+            );
+            let joined: Vec<&str> = lines.iter().map(|line| line.trim()).collect();
+            assert_eq!(joined.join(" "), text.trim());
+        }
+        assert_eq!(wrapped("short\n\nand short", 20), ["short", "", "and short"]);
+    }
+
+    #[test]
     fn where_there_is_room_a_row_is_a_line() {
         for width in [None, Some(200)] {
             assert_eq!(lines(rows(), width).len(), 3);
@@ -136,6 +225,10 @@ mod tests {
                 assert!(joined.contains(word), "{width}: {word}: {lines:#?}");
             }
         }
+        // Where a row has room for it, it stays where it is.
+        let short = [["a", "ok", "short"], ["b", "ok", &"long ".repeat(20)]];
+        let rows: Vec<Vec<String>> = short.map(|row| row.map(str::to_owned).to_vec()).to_vec();
+        assert_eq!(lines(rows, Some(40))[..2], ["a  ok  short", "b  ok"]);
         let two = vec![vec!["failures".to_owned(), "a word and another ".repeat(9)]];
         assert!(lines(two, Some(50)).iter().all(|line| line.len() <= 50));
     }

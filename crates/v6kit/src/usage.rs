@@ -8,6 +8,7 @@ use clap::{ArgMatches, Args as _, Command, FromArgMatches as _};
 
 use crate::command_line;
 use crate::failure::{Exit, Failure};
+use crate::habits;
 use crate::printer::{Printer, Results};
 use crate::shared_args::{BadValue, OutputArgs};
 
@@ -159,28 +160,6 @@ fn usage_failure(error: &clap::Error, help_hint: &str) -> Failure {
         })
 }
 
-/// Options as other programs have them, and what they are called here.
-const HABITS: [(&str, &str); 18] = [
-    ("-L", "--redirects 5"),
-    ("--location", "--redirects 5"),
-    ("--max-redirs", "--redirects"),
-    ("-k", "--insecure"),
-    ("--no-check-certificate", "--insecure"),
-    ("--max-time", "--timeout"),
-    ("-m", "--timeout"),
-    ("--retry", "--retries"),
-    ("--parallel", "--concurrency"),
-    ("-p", "--listen 127.0.0.1:1234"),
-    ("--port", "--listen 127.0.0.1:1234"),
-    ("--bind", "--listen"),
-    ("--user-agent", "-A"),
-    ("--header", "-H"),
-    ("--data", "-d"),
-    ("--request", "-X"),
-    ("--cookie", "-H 'Cookie: …'"),
-    ("--limit-rate", "--rate"),
-];
-
 /// What was meant, where an option or a form is known from other programs.
 fn habit(error: &clap::Error, root: &Command, words: &[OsString]) -> Option<String> {
     let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else {
@@ -193,16 +172,16 @@ fn habit(error: &clap::Error, root: &Command, words: &[OsString]) -> Option<Stri
         ));
     }
     let typed = argument.split(['=', ' ']).next()?;
-    let (_, here) = HABITS.iter().find(|(habit, _)| *habit == typed)?;
-    let name = here.split(' ').next()?;
-    let is_there = command.get_arguments().any(|arg| {
-        let long = arg
-            .get_long()
-            .is_some_and(|long| name.strip_prefix("--") == Some(long));
-        let short = arg.get_short().is_some_and(|short| name == format!("-{short}"));
-        long || short
-    });
-    is_there.then(|| format!("here it is `{here}`"))
+    let has = |name: &str| {
+        command.get_arguments().any(|arg| {
+            let long = arg
+                .get_long()
+                .is_some_and(|long| name.strip_prefix("--") == Some(long));
+            let short = arg.get_short().is_some_and(|short| name == format!("-{short}"));
+            long || short
+        })
+    };
+    habits::meant(typed, has, command.get_name() == "crawl")
 }
 
 /// The subcommand that `words` name, and its path.

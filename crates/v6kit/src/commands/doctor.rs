@@ -1,11 +1,14 @@
 //! `v6kit doctor`.
 
+mod installed;
+
 use std::net::Ipv6Addr;
 
 use serde::Serialize;
 use v6kit_host::{Examination, Finding, FindingState};
 use v6kit_net::Hint;
 
+use self::installed::{Installed, installed};
 use super::block_on;
 use crate::failure::{Exit, Failure};
 use crate::printer::{Printer, Tone};
@@ -39,6 +42,7 @@ struct Build {
 #[derive(Debug, Serialize)]
 struct Document<'a> {
     v6kit: &'a Build,
+    installed: &'a [Installed],
     #[serde(flatten)]
     examination: &'a Examination,
 }
@@ -89,8 +93,13 @@ pub(crate) fn run(args: &DoctorArgs, printer: &Printer) -> anyhow::Result<Exit> 
     let mut examination =
         block_on::<_, Failure>(async { Ok(v6kit_host::examine(&args.state.state_dir).await) })?;
     examination.findings.push(exec());
+    let installed = installed();
+    if let Some(finding) = installed::finding(&installed) {
+        examination.findings.insert(0, finding);
+    }
     printer.json(&Document {
         v6kit: &build,
+        installed: &installed,
         examination: &examination,
     });
     print(&build, &examination, printer);

@@ -1,12 +1,12 @@
 //! `v6kit explain`.
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use v6kit_model::{ErrorKind, Outcome};
 use v6kit_net::Code;
 
 use crate::catalogue;
 use crate::failure::Exit;
 use crate::printer::{Printer, Tone};
+use crate::shared_args::BadValue;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
@@ -15,7 +15,7 @@ use crate::printer::{Printer, Tone};
     v6kit explain                  every code")]
 pub(crate) struct ExplainArgs {
     /// The code at the end of a hint, the outcome of a record, or the kind of its failure; all codes when not given
-    #[arg(value_name = "CODE", value_parser = parser(), hide_possible_values = true)]
+    #[arg(value_name = "CODE", value_parser = subject)]
     code: Option<Subject>,
 }
 
@@ -27,23 +27,49 @@ enum Subject {
     Outcome(Outcome),
 }
 
-fn parser() -> impl TypedValueParser<Value = Subject> {
+/// Every name that can be explained.
+fn names() -> impl Iterator<Item = &'static str> {
     let codes = Code::ALL.iter().map(|code| code.name());
     let kinds = ErrorKind::ALL.iter().map(|kind| kind.as_str());
     let outcomes = Outcome::ALL.iter().map(|outcome| outcome.as_str());
-    PossibleValuesParser::new(codes.chain(kinds).chain(outcomes)).try_map(|name| {
-        let code = Code::ALL.iter().find(|code| code.name() == name);
-        let kind = ErrorKind::ALL.iter().find(|kind| kind.as_str() == name);
-        let outcome = Outcome::ALL.iter().find(|outcome| outcome.as_str() == name);
-        code.map(|code| Subject::Code(*code))
-            .or(kind.map(|kind| Subject::Kind(*kind)))
-            .or(outcome.map(|outcome| Subject::Outcome(*outcome)))
-            .ok_or("no such code")
-    })
+    codes.chain(kinds).chain(outcomes)
+}
+
+fn subject(name: &str) -> Result<Subject, BadValue> {
+    let code = Code::ALL.iter().find(|code| code.name() == name);
+    let kind = ErrorKind::ALL.iter().find(|kind| kind.as_str() == name);
+    let outcome = Outcome::ALL.iter().find(|outcome| outcome.as_str() == name);
+    code.map(|code| Subject::Code(*code))
+        .or(kind.map(|kind| Subject::Kind(*kind)))
+        .or(outcome.map(|outcome| Subject::Outcome(*outcome)))
+        .ok_or_else(|| {
+            BadValue::new(
+                "no code, no outcome and no kind of failure has that name",
+                format!(
+                    "did you mean `{}`? `v6kit explain` lists every code",
+                    nearest(name)
+                ),
+            )
+        })
+}
+
+/// The name that is most like `name`, however far off; words in which it stands come first.
+fn nearest(name: &str) -> &'static str {
+    let folded = name.to_lowercase().replace('_', "-");
+    let alike = |known: &str| {
+        let known = known.replace('_', "-");
+        let is_in = folded.len() > 2 && known.contains(&folded);
+        strsim::jaro_winkler(&folded, &known) + if is_in { 1.0 } else { 0.0 }
+    };
+    let first = Code::ALL[0].name();
+    names().fold(
+        first,
+        |best, known| if alike(known) > alike(best) { known } else { best },
+    )
 }
 
 /// What an outcome says of its item.
-fn counts(outcome: Outcome) -> &'static str {
+pub(crate) fn counts(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Ok => "It is data.",
         Outcome::Absent => "The site says that there is no such thing.",
@@ -109,4 +135,24 @@ pub(crate) fn run(args: &ExplainArgs, printer: &Printer) -> anyhow::Result<Exit>
         }
     }
     Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_none_is_answered_with_the_nearest() {
+        for (typed, known) in [
+            ("conect_timeout", "connect_timeout"),
+            ("Connect-Timeout", "connect_timeout"),
+            ("noroute", "no-route"),
+            ("blocked_", "blocked"),
+            ("nft", "nft"),
+        ] {
+            assert_eq!(nearest(typed), known, "{typed}");
+        }
+        assert!(names().any(|known| known == nearest("foo")));
+        assert!(subject("foo").is_err() && subject("no-route").is_ok());
+    }
 }

@@ -190,8 +190,16 @@ async fn answer(settings: Settings, metrics: Option<SocketAddr>, printer: &Print
         let counters = responder.counters();
         tokio::spawn(metrics.serve(move || counters.exposition()));
     }
-    // Another one for the same prefix has said so already, or nothing can be said: answering is what counts.
-    let _lock = SingletonLock::acquire(settings.prefix).ok();
+    // Answering is what counts, whether or not this can be told to others.
+    let lock = SingletonLock::acquire(settings.prefix);
+    if let Err(error) = &lock
+        && error.kind() == std::io::ErrorKind::AddrInUse
+    {
+        printer.warning(format!(
+            "another `v6kit ndp` answers for {} in this network namespace: both answer, and --live and --max-rate hold for each alone",
+            settings.prefix
+        ));
+    }
     tell_ready(&ready, printer);
     let status = format!("answering for {} on {}", settings.prefix, settings.device);
     let mut told = |event: &Event| tell(event, printer);

@@ -1,10 +1,14 @@
 //! The manual: a page in man(7) form for every command, made from the same text as `--help`.
 
+mod sections;
+
 use clap::Command;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 
 const SECTION: &str = "1";
+/// No hyphenation, and a ragged right margin: options can be searched for and copied.
+const AS_TYPED: &str = ".nh\n.ad l\n";
 
 /// A page of the manual.
 #[derive(Debug)]
@@ -50,7 +54,7 @@ fn page(command: &Command, name: &str, parent: Option<&str>) -> Vec<u8> {
     let man = Man::new(command.clone());
     // No date: the version says it, and the same binary always writes the same pages.
     let mut text = format!(
-        ".TH \"{}\" \"{SECTION}\" \"\" \"v6kit {}\" \"v6kit\"\n",
+        ".TH \"{}\" \"{SECTION}\" \"\" \"v6kit {}\" \"v6kit\"\n{AS_TYPED}",
         name.to_uppercase(),
         env!("CARGO_PKG_VERSION")
     )
@@ -77,6 +81,9 @@ fn page(command: &Command, name: &str, parent: Option<&str>) -> Vec<u8> {
     for paragraph in after.split("\n\n") {
         add_paragraph(&mut roff, paragraph);
     }
+    let below = name.strip_prefix("v6kit").unwrap_or(name).trim_start_matches('-');
+    let is_exit = |line: &str| line.starts_with("Exit:") || line.starts_with("Exit status:");
+    sections::add(&mut roff, below, after.lines().any(is_exit));
     add_see_also(&mut roff, command, name, parent);
     text.extend_from_slice(roff.render().as_bytes());
     text
@@ -100,7 +107,15 @@ fn add_paragraph(roff: &mut Roff, paragraph: &str) {
         }
     }
     let mut is_verbatim = false;
-    for line in lines {
+    for (at, line) in lines.enumerate() {
+        // Also where it stands below other lines.
+        if at > 0 && (line.starts_with("Exit:") || line.starts_with("Exit status:")) {
+            if is_verbatim {
+                roff.control("fi", []).control("RE", []);
+                is_verbatim = false;
+            }
+            roff.control("SH", ["EXIT STATUS"]);
+        }
         let is_indented = line.starts_with(' ');
         if is_indented != is_verbatim {
             if is_indented {
