@@ -42,7 +42,16 @@ fn every_example_is_listed_and_of_a_checked_kind() {
             .expect("a kind")
             .as_os_str()
             .to_owned();
-        let kinds = ["jobs", "systemd", "cloud-init", "nginx", "podman", "README.md"];
+        // The scripts are run by the walk-throughs.
+        let kinds = [
+            "jobs",
+            "systemd",
+            "cloud-init",
+            "nginx",
+            "podman",
+            "scripts",
+            "README.md",
+        ];
         assert!(kinds.iter().any(|known| kind == *known), "no test checks {path}");
         let is_beside = path.ends_with("README.md") || path.ends_with("Containerfile");
         assert!(

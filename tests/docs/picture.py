@@ -1,23 +1,26 @@
 #!/usr/bin/env python3
 """Draws a command as it looks in a terminal: runs it in a pseudo-terminal and writes an SVG.
 
-    tests/docs/picture V6KIT            remakes docs/demo.svg
-    picture.py OUT.svg COMMAND ARG...   draws any command; its own words stand on the prompt
+    tests/docs/picture V6KIT            remakes the pictures of docs/
+    picture.py OUT.svg COLUMNS PROMPT COMMAND ARG...
+                                        draws a command on a terminal that wide, below a prompt with these words
     picture.py --text FILE.svg          prints what is drawn there, a line each
 
 Rows of a terminal that moves its cursor are not understood: the commands drawn here print line by line.
 """
 
+import fcntl
 import os
 import pty
+import struct
 import sys
+import termios
 import xml.etree.ElementTree as ElementTree
 
 from rich.console import Console
 from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 
-COLUMNS = 110
 # Ours, in place of rich's own: an SVG in a page may load no font from elsewhere.
 FRAME = """<svg xmlns="http://www.w3.org/2000/svg" class="rich-terminal" viewBox="0 0 {width} {height}">
 <style>
@@ -48,11 +51,12 @@ THEME = TerminalTheme(
 )
 
 
-def recorded(command):
-    """What `command` writes to a terminal of COLUMNS columns. It has to succeed."""
+def recorded(columns, command):
+    """What `command` writes to a terminal that wide. It has to succeed."""
     pid, terminal = pty.fork()
     if pid == 0:
-        os.environ.update(TERM="xterm-256color", COLUMNS=str(COLUMNS), LINES="50")
+        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+        os.environ.update(TERM="xterm-256color", COLUMNS=str(columns), LINES="50")
         os.environ.pop("NO_COLOR", None)
         os.execvp(command[0], command)
     output = bytearray()
@@ -71,8 +75,8 @@ def recorded(command):
     return output.decode().replace("\r\n", "\n")
 
 
-def draw(prompt, output):
-    console = Console(record=True, width=COLUMNS, file=open(os.devnull, "w"), force_terminal=True, highlight=False)
+def draw(columns, prompt, output):
+    console = Console(record=True, width=columns, file=open(os.devnull, "w"), force_terminal=True, highlight=False)
     console.print(Text.assemble(("$ ", "bold green"), (prompt, "bold")))
     console.print(Text.from_ansi(output.rstrip("\n")))
     return console.export_svg(title="", theme=THEME, code_format=FRAME, unique_id="v6kit")
@@ -95,10 +99,9 @@ def main():
         with open(sys.argv[2], encoding="utf-8") as file:
             print("\n".join(drawn(file.read())))
         return
-    out, command = sys.argv[1], sys.argv[2:]
-    prompt = " ".join([os.path.basename(command[0]), *command[1:]])
+    out, columns, prompt, command = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4:]
     with open(out, "w", encoding="utf-8") as file:
-        file.write(draw(prompt, recorded(command)))
+        file.write(draw(columns, prompt, recorded(columns, command)))
 
 
 main()

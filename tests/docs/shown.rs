@@ -12,7 +12,12 @@ use super::pages::{Block, Page, pages};
 use crate::harness::{V6KIT, in_lab, in_namespace, repository, run};
 
 /// What a block may want to have run before it, on the host side of a lab.
-const PREPARATIONS: [(&str, &str); 2] = [
+const PREPARATIONS: [(&str, &str); 4] = [
+    (
+        "limited",
+        concat!("LIMIT='--limit 2000/60s'\n", include_str!("shown/target.sh")),
+    ),
+    ("knobs", concat!("LIMIT=\n", include_str!("shown/target.sh"))),
     (
         "setup",
         r#"v6kit setup --prefix "$V6KIT_LAB_PREFIX" --dev "$V6KIT_LAB_DEV" >/dev/null"#,
