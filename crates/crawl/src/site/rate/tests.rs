@@ -305,6 +305,7 @@ fn whoever_does_not_wait_leaves_when_it_is_time_and_not_before() {
     let left = [0, 0, 99, 100, 150, 200].map(leaves);
     assert_eq!(left, [true, false, false, true, false, true]);
     let unlimited = Asked::new(Rate::Max);
+    assert!(unlimited.model.is_unlimited() && !asked.model.is_unlimited());
     assert!(unlimited.model.depart_if_due(unlimited.at(0)) && unlimited.model.depart_if_due(unlimited.at(0)));
 }
 
@@ -346,4 +347,23 @@ fn the_rate_recovers_a_step_a_second_and_not_soon_after_a_cut() {
     assert!(cut < second, "{cut}");
     assert_eq!(after(21_500), cut);
     assert!(after(22_000) > cut);
+}
+
+#[test]
+fn that_a_destination_is_slowed_is_told_once() {
+    let asked = Asked::new(Rate::PerSecond(100.0));
+    asked.send(100, 0..6000);
+    let told = [2000, 6000].map(|at| asked.model.on_limited(asked.at(at), None).slowed);
+    assert!(told[0].is_some_and(|rate| rate < 100.0), "{told:?}");
+    assert_eq!(told[1], None);
+}
+
+#[test]
+fn shards_that_are_gone_are_forgotten() {
+    let asked = Asked::new(Rate::PerSecond(10.0));
+    for _ in 0..10 {
+        drop(asked.model.meter());
+    }
+    let known = asked.model.meters.lock().unwrap().len();
+    assert!(known <= 2, "{known}");
 }

@@ -1,3 +1,5 @@
+mod kept;
+
 use std::fs;
 
 use v6kit_model::Counts;
