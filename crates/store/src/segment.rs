@@ -2,6 +2,7 @@
 
 mod directory;
 mod leftover;
+mod names;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;

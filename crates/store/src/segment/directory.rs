@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use nix::sys::statvfs::statvfs;
 
 use super::leftover::{self, Named};
+use super::names::{rename_new, with_ending};
 use super::{Room, SegmentSink, SegmentStore};
 use crate::durable::sync_directory;
 use crate::ledger::{FramePlace, Known};
@@ -88,13 +89,6 @@ impl SegmentDirectory {
     fn unfinished(&self, number: u64) -> PathBuf {
         with_ending(self.path(number), &format!("{}.{UNFINISHED}", self.owner))
     }
-}
-
-/// `path` with `.ending` behind it.
-pub(super) fn with_ending(path: PathBuf, ending: &str) -> PathBuf {
-    let mut path = path.into_os_string();
-    path.push(format!(".{ending}"));
-    path.into()
 }
 
 impl SegmentStore for SegmentDirectory {
@@ -296,17 +290,6 @@ impl Drop for WholeFile {
             // Its room may be what the ledger needs.
             let _ = fs::remove_file(&self.unfinished);
         }
-    }
-}
-
-/// Renames `from` to `to`, which no file has as its name: it would be somebody else's.
-pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
-    match fs::hard_link(from, to) {
-        Ok(()) => fs::remove_file(from),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
-        // Not every file system has links.
-        Err(_) if !to.try_exists()? => fs::rename(from, to),
-        Err(error) => Err(error),
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::directory::{rename_new, with_ending};
+use super::names::{rename_new, with_ending};
 use crate::durable::sync_directory;
 use crate::ledger::{FramePlace, Known};
 use crate::storage::Format;
