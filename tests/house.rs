@@ -72,7 +72,7 @@ const ROOMS: &[(&str, &[&[&str]])] = &[
             &["addresses", "facts", "journal", "offer", "uplink"],
             &["change", "exposure", "leftover", "plan", "reading"],
             &["report"],
-            &["undo"],
+            &["passing", "undo"],
             &["setup", "status", "teardown"],
             &["doctor"],
         ],

@@ -69,3 +69,36 @@ fn a_session_uses_its_connection_to_the_origin_again_and_others_never_share_one(
     ))
     .expect(0);
 }
+
+/// An origin that refuses, and how it is asked.
+const REFUSING: &str = include_str!("sessions/refusing.sh");
+
+#[test]
+fn a_refused_session_turns_to_another_address_once_and_not_for_ever() {
+    lab(&[
+        REFUSING,
+        include_str!("sessions/a_refused_session_turns_to_another_address_once_and_not_for_ever.sh"),
+    ]
+    .join("\n"))
+    .expect(0);
+}
+
+#[test]
+fn a_client_has_its_session_turn_by_a_field_or_by_counting() {
+    lab(&[
+        REFUSING,
+        include_str!("sessions/a_client_has_its_session_turn_by_a_field_or_by_counting.sh"),
+    ]
+    .join("\n"))
+    .expect(0);
+}
+
+#[test]
+fn per_says_when_those_without_a_wish_get_another_address() {
+    lab(&[
+        REFUSING,
+        include_str!("sessions/per_says_when_those_without_a_wish_get_another_address.sh"),
+    ]
+    .join("\n"))
+    .expect(0);
+}

@@ -137,3 +137,22 @@ fn a_journal_that_cannot_be_synced_stops_setup_and_everything_is_undone() {
         done"#,
     );
 }
+
+/// As it is where nothing passes this host.
+const EVERYTHING: &str = "$SETUP --for everything --from lo --yes";
+
+#[test]
+fn a_setup_for_everything_killed_while_it_fills_its_map_leaves_no_residue() {
+    killed_at_each(&["clone,clone3,vfork"], 20, "", EVERYTHING, "$V6KIT teardown");
+}
+
+#[test]
+fn a_setup_for_everything_after_a_killed_one_completes_it_and_can_be_undone() {
+    killed_at_each(
+        &["fdatasync"],
+        10,
+        "",
+        EVERYTHING,
+        "$SETUP --for everything --from lo --yes; $V6KIT status; $V6KIT teardown",
+    );
+}

@@ -15,6 +15,7 @@ mod own;
 mod quoting;
 mod refusals;
 mod restore;
+mod rotation;
 mod server;
 mod shared;
 mod untracked;

@@ -49,6 +49,36 @@ fn at_most_so_many_addresses_are_used_at_a_time_over_all_threads() {
 }
 
 #[test]
+fn per_says_in_one_word_when_another_address_is_drawn() {
+    let scratch = scratch();
+    on_loopback(
+        scratch.path(),
+        &format!(
+            r#"{NETWORKS}
+            echo_server
+            crawl host "$url/items/{{1..200}}" --prefix 2001:db8:6::/64 --per host --threads 2 -c 8 -r max
+            crawl five "$url/items/{{1..100}}" --prefix 2001:db8:6::/64 --per 5 --threads 1 -c 4 -r max
+            crawl all "$url/items/{{1..300}}" --prefix 2001:db8:6::/64 --per connection --threads 1 -c 4 -r max
+            refused() {{ "$V6KIT" crawl "$url/" -o "$T/refused" --prefix 2001:db8:6::/64 "$@" >"$T/said" 2>&1 && exit 1; grep -q "$want" "$T/said" || {{ cat "$T/said"; exit 1; }}; }}
+            want='hint: .*host' refused --per process
+            want='a host sees one' refused --per host --on-limit rotate
+            want='cannot be used with' refused --per 5 --requests-per-address 6
+            "#
+        ),
+    )
+    .expect(0);
+    let used = |name| -> HashSet<String> {
+        let records = records(scratch.path(), name);
+        let from = records.iter().filter_map(|record| record["from"].as_str());
+        from.map(ToOwned::to_owned).collect()
+    };
+    assert_eq!(used("host").len(), 1);
+    // The last address of each connection may have served fewer.
+    assert!((20..=24).contains(&used("five").len()), "{}", used("five").len());
+    assert!(used("all").len() <= 4, "a connection keeps its address");
+}
+
+#[test]
 fn an_address_is_left_when_it_is_old() {
     let scratch = scratch();
     on_loopback(

@@ -5,6 +5,7 @@ use std::io;
 use std::net::Ipv6Addr;
 use std::path::Path;
 
+use ipnet::Ipv6Net;
 use nix::errno::Errno;
 use v6kit_net::Prefix;
 
@@ -19,7 +20,7 @@ use crate::system::System;
 use crate::value::Value;
 
 /// The sysctls that a plan may ask for.
-pub(crate) const SYSCTLS: [&str; 14] = [
+pub(crate) const SYSCTLS: [&str; 15] = [
     "net.ipv6.ip_nonlocal_bind",
     "net.ipv4.ip_local_port_range",
     "net.ipv4.ip_local_reserved_ports",
@@ -34,7 +35,10 @@ pub(crate) const SYSCTLS: [&str; 14] = [
     CONNTRACK_COUNT,
     CONNTRACK_MAX,
     CONNTRACK_BUCKETS,
+    FORWARDING,
 ];
+/// Whether packets pass this host.
+pub(crate) const FORWARDING: &str = "net.ipv6.conf.all.forwarding";
 /// How many connections are tracked.
 pub(crate) const CONNTRACK_COUNT: &str = "net.netfilter.nf_conntrack_count";
 /// How many may be.
@@ -53,6 +57,8 @@ pub(crate) struct Facts {
     pub(crate) addresses: Vec<Address>,
     /// Routes that go for addresses of the prefix, default routes included, and those with a gateway in it.
     pub(crate) routes: Vec<Route>,
+    /// Routes of table main to what is reached without a router, the subnets of other devices included.
+    pub(crate) on_link: Vec<Route>,
     /// Policy rules.
     pub(crate) rules: Vec<Rule>,
     /// Neighbours in the prefix.
@@ -76,6 +82,8 @@ pub(crate) struct Facts {
     /// In bytes.
     pub(crate) memory: u64,
     pub(crate) may_administer_network: bool,
+    /// The first two numbers of the kernel's version.
+    pub(crate) kernel: Option<(u32, u32)>,
 }
 
 /// What nft says.
@@ -122,6 +130,7 @@ impl Firewall {
 struct Routing {
     addresses: Vec<Address>,
     routes: Vec<Route>,
+    on_link: Vec<Route>,
     rules: Vec<Rule>,
     neighbours: Vec<Neighbour>,
 }
@@ -136,6 +145,7 @@ impl Routing {
                     route.overlaps(prefix) || route.gateways.iter().any(|gateway| prefix.contains(*gateway))
                 })
                 .await?,
+            on_link: netlink.routes(Route::is_on_link).await?,
             rules: netlink.rules().await?,
             neighbours: netlink
                 .neighbours(|neighbour| prefix.contains(neighbour.address))
@@ -157,6 +167,11 @@ impl Facts {
             sysctls.insert(name.to_owned(), found);
         }
         let links = system.netlink.links().await?;
+        for link in &links {
+            let name = sysctl::of_device(&link.name, "accept_ra");
+            let found = sysctl::inspect(&name).map_err(HostError::facts("/proc/sys"))?;
+            sysctls.insert(name, found);
+        }
         let names_of = |what: fn(&str) -> bool| {
             let names = links.iter().map(|link| link.name.clone());
             names.filter(|name| what(name)).collect()
@@ -175,6 +190,7 @@ impl Facts {
             links,
             addresses: routing.addresses,
             routes: routing.routes,
+            on_link: routing.on_link,
             rules: routing.rules,
             neighbours: routing.neighbours,
             peers: listeners::peers(|address| prefix.contains(address)),
@@ -190,6 +206,7 @@ impl Facts {
             memory: memory().map_err(HostError::facts("/proc/meminfo"))?,
             may_administer_network: !is_denied
                 && may_administer_network().map_err(HostError::facts("/proc/self/status"))?,
+            kernel: kernel(),
         })
     }
 
@@ -219,6 +236,12 @@ impl Facts {
             .iter()
             .find(|link| Some(link.index) == index)
             .map_or("another device", |link| &link.name)
+    }
+
+    /// The networks on the link of a device.
+    pub(crate) fn on_link_of(&self, device: &str) -> Vec<Ipv6Net> {
+        let link = self.link(device).map(|link| link.index);
+        on_link(&self.on_link, link)
     }
 
     /// What decides where packets go.
@@ -302,6 +325,27 @@ fn memory() -> io::Result<u64> {
     use procfs::Current;
     let info = procfs::Meminfo::current().map_err(io::Error::other)?;
     Ok(info.mem_total)
+}
+
+/// The networks that `routes` say to be on the link of this index.
+pub(crate) fn on_link(routes: &[Route], link: Option<u32>) -> Vec<Ipv6Net> {
+    let mut nets: Vec<Ipv6Net> = routes
+        .iter()
+        .filter(|route| link.is_some() && route.link == link && route.is_on_link())
+        .map(|route| route.destination)
+        .collect();
+    nets.sort_unstable();
+    nets.dedup();
+    nets
+}
+
+fn kernel() -> Option<(u32, u32)> {
+    let uname = nix::sys::utsname::uname().ok()?;
+    let mut numbers = uname
+        .release()
+        .to_str()?
+        .split(|sign: char| !sign.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
 /// Whether CAP_NET_ADMIN (capabilities(7)) is in the effective set.

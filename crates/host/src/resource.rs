@@ -9,7 +9,7 @@ use v6kit_net::{Prefix, shell_word};
 use crate::delivery::{METRIC, RouteTable};
 use crate::limits::Limits;
 use crate::netlink::PROTOCOL;
-use crate::nft::{self, InboundRules, NotrackRules, Rules};
+use crate::nft::{self, InboundRules, NotrackRules, RotationRules, Rules};
 use crate::ports;
 use crate::value::Value;
 
@@ -47,6 +47,11 @@ pub(crate) enum Resource {
     LimitsFile,
     /// The nftables table `inet v6kit`.
     Table,
+    /// The nftables table that translates to addresses of a prefix.
+    Rotation {
+        /// The prefix.
+        prefix: Prefix,
+    },
 }
 
 /// What one prefix wants of a resource.
@@ -90,6 +95,8 @@ pub(crate) enum Want {
     },
     /// Rules that keep a prefix out of connection tracking.
     Notrack(NotrackRules),
+    /// Rules that translate.
+    Rotation(RotationRules),
 }
 
 impl Resource {
@@ -103,7 +110,7 @@ impl Resource {
     pub(crate) fn table(&self) -> Option<RouteTable> {
         match self {
             Self::Route { table, .. } | Self::Neighbour { table, .. } => Some(*table),
-            Self::Sysctl { .. } | Self::LimitsFile | Self::Table => None,
+            Self::Sysctl { .. } | Self::LimitsFile | Self::Table | Self::Rotation { .. } => None,
         }
     }
 
@@ -112,10 +119,15 @@ impl Resource {
         !matches!(self, Self::LimitsFile)
     }
 
+    /// Whether it is seen with CAP_NET_ADMIN only, and what is listed of it is known only after it was made.
+    pub(crate) fn is_firewall(&self) -> bool {
+        matches!(self, Self::Table | Self::Rotation { .. })
+    }
+
     /// Whether what was read at one time and what was read at another are the same thing.
     pub(crate) fn is_same(&self, one: &Value, other: &Value) -> bool {
         match (self, one.as_text(), other.as_text()) {
-            (Self::Table, Some(one), Some(other)) => nft::is_same_listing(one, other),
+            (Self::Table | Self::Rotation { .. }, Some(one), Some(other)) => nft::is_same_listing(one, other),
             _ => one == other,
         }
     }
@@ -123,7 +135,7 @@ impl Resource {
     /// What it should be: `original` where nobody wants anything, otherwise what satisfies every want
     /// and is never lower than `original`.
     ///
-    /// For the table this is the script that makes it, for everything else the value that is read back.
+    /// For a table this is the script or the rules that make it, for everything else the value that is read back.
     pub(crate) fn target(&self, original: &Value, wants: &[&Want]) -> Value {
         if wants.is_empty() {
             return original.clone();
@@ -151,6 +163,13 @@ impl Resource {
                 let rules: Vec<Rules<'_>> = wants.iter().filter_map(|want| want.rules()).collect();
                 Value::text(nft::script(&rules))
             }
+            Self::Rotation { .. } => {
+                let rules = wants.iter().find_map(|want| match want {
+                    Want::Rotation(rules) => serde_json::to_string(rules).ok(),
+                    _ => None,
+                });
+                rules.into()
+            }
             Self::Sysctl { .. } => wants
                 .iter()
                 .fold(original.clone(), |value, want| want.raise(&value)),
@@ -161,6 +180,9 @@ impl Resource {
     pub(crate) fn by_hand(&self, found: &Value, original: &Value) -> String {
         match self {
             Self::Table => "sudo nft delete table inet v6kit".to_owned(),
+            Self::Rotation { prefix } => {
+                format!("sudo nft delete table ip6 {}", nft::rotation_table(*prefix))
+            }
             Self::LimitsFile => format!("sudo rm {}", crate::limits::FILE),
             Self::Route {
                 prefix,
@@ -202,6 +224,10 @@ impl Resource {
     pub(crate) fn describe(&self, value: &Value) -> Option<String> {
         match self {
             Self::Table => value.as_text().map(nft::describe_listing),
+            Self::Rotation { prefix } => {
+                let describe = |listing: &str| nft::describe_rotation(&nft::rotation_table(*prefix), listing);
+                value.as_text().map(describe)
+            }
             Self::LimitsFile => value.as_text().map(Limits::describe),
             Self::Route { .. } | Self::Neighbour { .. } | Self::Sysctl { .. } => {
                 value.as_text().map(ToOwned::to_owned)
@@ -244,9 +270,12 @@ impl Want {
                 all.extend(ports);
                 Value::text(ports::list(&all))
             }
-            Self::Present | Self::Limits(_) | Self::Inbound(_) | Self::Open { .. } | Self::Notrack(_) => {
-                value.clone()
-            }
+            Self::Present
+            | Self::Limits(_)
+            | Self::Inbound(_)
+            | Self::Open { .. }
+            | Self::Notrack(_)
+            | Self::Rotation(_) => value.clone(),
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::facts::Facts;
 use crate::journal::Journal;
 use crate::leftover::{self, Leftover};
 use crate::logins::Logins;
-use crate::plan::{Action, Importance, Plan, Step, plan};
+use crate::plan::{Action, Importance, Plan, ROTATION, Step, plan};
 use crate::program::Program;
 use crate::report::{SetupReport, SetupState, SetupStep};
 use crate::resource::{Resource, Want};
@@ -147,22 +147,35 @@ impl Run<'_> {
         let mut remarks = self.finish_earlier_runs().await?;
         remarks.extend(self.undo_abandoned().await);
         remarks.extend(self.remove_leftovers().await?);
-        let plan = self.plan().await?;
+        let mut plan = self.plan().await?;
         if let Some(mut as_found) = self.enter(&plan)? {
             as_found.remarks.splice(0..0, remarks);
             return Ok(as_found);
         }
         let (moved, unwanted) = self.not_wanted_any_more(&plan);
         self.let_go(unwanted).await?;
-        for step in &plan.steps {
+        let mut next = 0;
+        while let Some(step) = plan.steps.get(next).cloned() {
+            next += 1;
             if self.stop.load(Ordering::Relaxed) {
                 return Err(HostError::Interrupted);
             }
-            let mut report = self.step(step, &plan.trial).await?;
+            let mut report = self.step(&step, &plan.trial).await?;
             if step.resource == Some(Resource::LimitsFile) && report.state == SetupState::Changed {
                 look_again_at_logins(plan.login_limit, &mut report)?;
             }
+            let is_loaded = step.id == ROTATION && report.state == SetupState::Changed;
             self.steps.push(report);
+            if is_loaded {
+                // Connection tracking is there from now on, and has numbers to plan with.
+                let anew = self.plan().await?;
+                next = anew
+                    .steps
+                    .iter()
+                    .position(|other| other.id == step.id)
+                    .map_or(next, |at| at + 1);
+                plan.steps = anew.steps;
+            }
         }
         // Answers arrive all the while.
         self.let_go(moved).await?;

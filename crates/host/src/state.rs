@@ -109,7 +109,7 @@ impl Held {
             || self.holders.iter().any(|holder| match &holder.phase {
                 Phase::Begun { expect, .. } | Phase::Undoing { expect } => {
                     // What a table is listed as is known only after it was made.
-                    self.resource == Resource::Table || is(expect)
+                    self.resource.is_firewall() || is(expect)
                 }
                 Phase::Done => false,
             })

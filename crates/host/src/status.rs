@@ -14,6 +14,7 @@ use crate::journal::Journal;
 use crate::listeners;
 use crate::logins::Logins;
 use crate::nft::{self, InboundRules, OwnAddresses, REVISION};
+use crate::passing::Passing;
 use crate::program::Running;
 use crate::report::{StatusReport, StatusState, StatusStep};
 use crate::resource::{Resource, Want};
@@ -38,7 +39,7 @@ pub async fn status(state_dir: &Path, prefix: Option<Prefix>) -> Result<Option<S
     let needs_firewall = state
         .holds(|holder| prefixes.contains(&holder.prefix))
         .iter()
-        .any(|key| key.resource == Resource::Table);
+        .any(|key| key.resource.is_firewall());
     let sees_firewall = may_administer_network().map_err(HostError::facts("/proc/self/status"))?;
     if !sees_firewall && needs_firewall {
         return Err(HostError::not_privileged("look at the firewall", "status"));
@@ -74,7 +75,7 @@ async fn compare_all(
 ) -> Result<StatusReport, HostError> {
     let state = journal.state();
     let mut keys = state.holds(|holder| prefixes.contains(&holder.prefix));
-    keys.retain(|key| sight == Sight::Everything || key.resource != Resource::Table);
+    keys.retain(|key| sight == Sight::Everything || !key.resource.is_firewall());
     keys.reverse();
     let mut now = Now::read_routing(system, &prefixes).await?;
     let mut steps = Vec::new();
@@ -88,7 +89,7 @@ async fn compare_all(
     }
     for ready in prefixes.iter().filter_map(|prefix| state.setup(*prefix)) {
         for met in &ready.met {
-            if sight == Sight::NoFirewall && met.resource == Resource::Table {
+            if sight == Sight::NoFirewall && met.resource.is_firewall() {
                 continue;
             }
             let found = system.read(&met.resource).await?;
@@ -97,6 +98,7 @@ async fn compare_all(
     }
     let mut remarks = remarks(journal, &prefixes);
     remarks.extend(left_out(state, &prefixes));
+    remarks.extend(now.passing.iter().flat_map(Passing::remarks));
     for ready in prefixes.iter().filter_map(|prefix| state.setup(*prefix)) {
         now.look_at_bars(ready, &mut steps);
         look_at_logins(ready, &mut steps)?;
@@ -186,6 +188,8 @@ struct Now {
     known: Option<OwnAddresses>,
     /// Our table, read once for all steps.
     table: Option<Value>,
+    /// What is looked at where what passes this host is translated.
+    passing: Option<Passing>,
 }
 
 impl Now {
@@ -204,6 +208,7 @@ impl Now {
             own: OwnAddresses::of(&routing.addresses, &routing.links),
             known: None,
             table: None,
+            passing: None,
             routing,
         })
     }
@@ -225,6 +230,9 @@ impl Now {
     }
 
     async fn read(&mut self, system: &System, resource: &Resource) -> Result<Value, HostError> {
+        if matches!(resource, Resource::Rotation { .. }) && self.passing.is_none() {
+            self.passing = Some(Passing::read(system).await?);
+        }
         if *resource != Resource::Table {
             return Ok(system.read(resource).await?);
         }
@@ -246,6 +254,10 @@ impl Now {
                 self.routing.tables().fault(key.prefix, device, *table)
             }
             (Resource::Table, Some(device), Some(Want::Inbound(rules))) => self.shut(rules, device),
+            (Resource::Rotation { .. }, _, Some(Want::Rotation(rules))) => self
+                .passing
+                .as_ref()
+                .and_then(|passing| passing.fault(rules, &self.routing.links)),
             _ => None,
         })
     }
@@ -364,7 +376,7 @@ fn compare(resource: &Resource, expected: &Value, found: &Value) -> StatusState 
 /// A table that differs looks the same in a word; say that it does not.
 fn describe_against(resource: &Resource, found: &Value, expected: &Value) -> Option<String> {
     let text = resource.describe(found)?;
-    if *resource == Resource::Table && !resource.is_same(expected, found) {
+    if resource.is_firewall() && !resource.is_same(expected, found) {
         return Some(format!("{text}, not those of setup"));
     }
     Some(text)

@@ -58,9 +58,19 @@ pub(crate) fn write(name: &str, value: &str) -> io::Result<()> {
         .write_all(format!("{value}\n").as_bytes())
 }
 
-/// Where the sysctl lies.
+/// Where the sysctl lies. As in sysctl(8) a name may have slashes between its parts, which then may hold dots.
 pub(crate) fn path(name: &str) -> PathBuf {
-    PathBuf::from("/proc/sys").join(name.replace('.', "/"))
+    let root = PathBuf::from("/proc/sys");
+    if name.contains('/') {
+        return root.join(name);
+    }
+    root.join(name.replace('.', "/"))
+}
+
+/// The name of a setting of IPv6 on a device.
+pub(crate) fn of_device(device: &str, setting: &str) -> String {
+    let separator = if device.contains('.') { "/" } else { "." };
+    ["net", "ipv6", "conf", device, setting].join(separator)
 }
 
 fn access(name: &str) -> Access {

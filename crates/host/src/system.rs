@@ -154,6 +154,7 @@ impl System {
                 source,
             }),
             Resource::Table => Ok(nft::read()?),
+            Resource::Rotation { prefix } => Ok(nft::read_rotation(&nft::rotation_table(*prefix))?),
         }
     }
 
@@ -195,6 +196,7 @@ impl System {
                 let own = nft::OwnAddresses::of_host(&self.netlink).await?;
                 Ok(nft::write(target, &own, owner)?)
             }
+            Resource::Rotation { prefix } => Ok(nft::write_rotation(&nft::rotation_table(*prefix), target)?),
         }
     }
 
@@ -270,7 +272,9 @@ impl System {
                 None,
                 *via,
             ),
-            Resource::Sysctl { .. } | Resource::LimitsFile | Resource::Table => return Ok(None),
+            Resource::Sysctl { .. } | Resource::LimitsFile | Resource::Table | Resource::Rotation { .. } => {
+                return Ok(None);
+            }
         };
         let link = self.link(device).await?;
         Ok(link.map(|link| OurRoute {

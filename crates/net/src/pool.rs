@@ -130,6 +130,16 @@ impl SourcePool {
         }
     }
 
+    /// The random address that `seed` stands for, the same one each time.
+    #[must_use]
+    pub fn drawn_by(&self, seed: u64) -> Ipv6Addr {
+        let mut pool = Self {
+            generator: Xoshiro256PlusPlus::seed_from_u64(seed),
+            ..self.clone()
+        };
+        pool.draw()
+    }
+
     /// Whether `address` lies in the prefix and may be a source.
     #[must_use]
     pub fn allows(&self, address: Ipv6Addr) -> bool {

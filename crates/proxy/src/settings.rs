@@ -12,6 +12,7 @@ use crate::data::limits::UserLimits;
 use crate::data::listen::Listen;
 use crate::egress::Ipv4Destinations;
 use crate::egress::delivery::Delivery;
+use crate::egress::kept::Per;
 use crate::report::access_log::LogTarget;
 
 /// Everything the proxy is told.
@@ -31,8 +32,12 @@ pub struct Settings {
     pub access: Access,
     /// What each user may use.
     pub limits: UserLimits,
+    /// When those who have no wish get another address.
+    pub per: Per,
     /// Whether clients may choose the source address.
     pub pin: PinRule,
+    /// What becomes of a session's address that a site refused.
+    pub on_refusal: OnRefusal,
     /// Destinations that are reached although they are not the public internet.
     pub allowed_destinations: Vec<IpNet>,
     /// What happens to destinations without IPv6.
@@ -68,6 +73,15 @@ pub enum Via {
     Say,
     /// They do not.
     Omit,
+}
+
+/// What becomes of the address of a session that was answered 429 or 403 where the answer can be seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnRefusal {
+    /// It stays, until the client asks for another.
+    Keep,
+    /// The session turns to another.
+    Rotate,
 }
 
 /// Whether clients may choose the source address with `X-V6kit-Source`.

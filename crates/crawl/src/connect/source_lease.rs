@@ -44,20 +44,40 @@ pub(crate) struct SourcePicker {
     pool: RefCell<Option<SourcePool>>,
     /// The bound on addresses, which all shards share.
     turning: Option<Arc<TurningPool>>,
+    /// What the address of each host is drawn by, where it has one and no other.
+    per_host: Option<u64>,
 }
 
 impl SourcePicker {
     /// Addresses of `pool`, as many at a time as `turning` allows; without a pool the kernel chooses.
-    pub(crate) fn new(pool: Option<SourcePool>, turning: Option<Arc<TurningPool>>) -> Self {
+    pub(crate) fn new(
+        pool: Option<SourcePool>,
+        turning: Option<Arc<TurningPool>>,
+        per_host: Option<u64>,
+    ) -> Self {
         Self {
             pool: RefCell::new(pool),
             turning,
+            per_host,
         }
     }
 
-    /// The source address of the next connection.
-    pub(crate) fn draw(&self) -> SourceChoice {
+    /// The source address of the next connection to a host of this name.
+    pub(crate) fn draw(&self, host: &str) -> SourceChoice {
         let mut pool = self.pool.borrow_mut();
+        if let (Some(pool), Some(seed)) = (pool.as_ref(), self.per_host) {
+            let address = pool.drawn_by(seed_of(seed, host));
+            let admitted = self
+                .turning
+                .as_ref()
+                .map(|turning| turning.admit(address, Instant::now()));
+            match admitted {
+                None => return SourceChoice::Address(address),
+                Some(Some(lease)) => return SourceChoice::Leased(lease),
+                // More hosts than places: those share what there is.
+                Some(None) => {}
+            }
+        }
         match (pool.as_mut(), &self.turning) {
             (None, _) => SourceChoice::Kernel,
             (Some(pool), None) => SourceChoice::Address(pool.draw()),
@@ -66,6 +86,13 @@ impl SourcePicker {
             }
         }
     }
+}
+
+/// FNV-1a of a host's name, begun with `seed`.
+fn seed_of(seed: u64, host: &str) -> u64 {
+    host.bytes().fold(seed ^ 0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 /// The source address of a connection, for as long as that is open.
@@ -121,5 +148,28 @@ impl SourceLease {
         if let Some(lease) = &self.lease {
             lease.refuse(Instant::now(), wait.unwrap_or(COOL_DOWN));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_has_one_address_in_every_shard_and_another_host_another() {
+        let pool = SourcePool::new("2001:db8::/64".parse().unwrap(), 1, []).unwrap();
+        let shards = pool
+            .split(2)
+            .into_iter()
+            .map(|pool| SourcePicker::new(Some(pool), None, Some(7)));
+        let seen: Vec<[Ipv6Addr; 3]> = shards
+            .map(|shard| {
+                ["a.example", "a.example", "b.example"].map(|host| shard.draw(host).address().unwrap())
+            })
+            .collect();
+        let [one, again, other] = seen[0];
+        assert_eq!(one, again);
+        assert_ne!(one, other);
+        assert_eq!(seen[0], seen[1]);
     }
 }

@@ -239,6 +239,8 @@ pub struct Sources {
     pub excluded: Vec<Ipv6Addr>,
     /// Where drawing starts.
     pub seed: u64,
+    /// Whether each host sees one address and no other, drawn by this.
+    pub per_host: Option<u64>,
     /// How many requests leave from one address before another is drawn.
     pub requests_per_address: u64,
     /// How old an address may become before another is drawn.

@@ -217,7 +217,11 @@ impl Shard {
             ),
             backlog: Backlog::default(),
             dialer: Dialer {
-                sources: SourcePicker::new(pool, turning),
+                sources: SourcePicker::new(
+                    pool,
+                    turning,
+                    settings.sources.as_ref().and_then(|sources| sources.per_host),
+                ),
                 tls: LazyTls::new(settings.trust.clone(), settings.identity.clone(), settings.http),
                 tls_of_http1: LazyTls::new(
                     settings.trust.clone(),

@@ -95,7 +95,7 @@ pub(crate) async fn connect(
         let from = match departing {
             // An IPv4 proxy cannot be reached from an IPv6 address.
             _ if to.ip().to_ipv4_mapped().is_some() => SourceChoice::Kernel,
-            Departing::Anywhere => dialer.sources.draw(),
+            Departing::Anywhere => dialer.sources.draw(&site.destination().origin().host),
             Departing::From(from) => SourceChoice::Address(from),
         };
         trace.from = from.address();

@@ -40,6 +40,18 @@ impl Route {
         self.destination.prefix_len() == 0 && self.kind == RouteType::Unicast
     }
 
+    /// Whether it leads to hosts that are reached without a router, by an address that others may have too.
+    pub(crate) fn is_on_link(&self) -> bool {
+        let destination = self.destination;
+        self.table == MAIN_TABLE
+            && self.kind == RouteType::Unicast
+            && self.gateways.is_empty()
+            && self.protocol != PROTOCOL
+            && destination.prefix_len() > 0
+            && !destination.addr().is_unicast_link_local()
+            && !destination.addr().is_multicast()
+    }
+
     /// Its kind, as ip-route(8) writes it, where it leads nowhere and nothing else is looked at behind it.
     pub(crate) fn refusal(&self) -> Option<&'static str> {
         let refuses = matches!(

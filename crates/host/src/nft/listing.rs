@@ -81,6 +81,45 @@ pub(crate) fn closing_prefix(table: &Value, prefix: Prefix) -> Option<Prefix> {
     (said == NO_TCP).then_some(closing)
 }
 
+/// The objects of one table in what nft lists; `None` where there is no such table.
+pub(super) fn listed(document: &Json, family: &str, table: &str) -> Option<Listing> {
+    let mut listing = Listing {
+        version: String::new(),
+        objects: Vec::new(),
+    };
+    let objects = document["nftables"].as_array().into_iter().flatten();
+    for (kind, body) in objects.filter_map(|object| object.as_object()?.iter().next()) {
+        if kind == "metainfo" {
+            listing.version = text(&body["version"]);
+        } else if is_of(kind, body, family, table) {
+            listing.objects.push(without_handle(kind, body));
+        }
+    }
+    (!listing.objects.is_empty()).then_some(listing)
+}
+
+/// The name of the table that an object is, or belongs to.
+pub(super) fn table_of<'a>(kind: &str, body: &'a Json) -> &'a Json {
+    &body[if kind == "table" { "name" } else { "table" }]
+}
+
+/// Whether an object is that table, or belongs to it.
+pub(super) fn is_of(kind: &str, body: &Json, family: &str, table: &str) -> bool {
+    body["family"] == family && table_of(kind, body) == table
+}
+
+fn without_handle(kind: &str, body: &Json) -> Json {
+    let mut body = body.clone();
+    if let Some(body) = body.as_object_mut() {
+        body.remove("handle");
+    }
+    serde_json::json!({ kind: body })
+}
+
+pub(super) fn text(json: &Json) -> String {
+    json.as_str().unwrap_or_default().to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::Ruleset;

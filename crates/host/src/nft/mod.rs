@@ -2,6 +2,7 @@
 
 mod listing;
 mod own;
+mod rotation;
 mod rules;
 pub(crate) mod ruleset;
 
@@ -12,6 +13,10 @@ use v6kit_net::{Code, Hint, ProgramError, run_system_program};
 
 pub(crate) use listing::{closing_prefix, describe_listing, is_same_listing, owner};
 pub(crate) use own::OwnAddresses;
+pub(crate) use rotation::{
+    MOST, MOST_ON_LINK, ROTATION_REVISION, RotationRules, describe_rotation, read_rotation, rotation_table,
+    write_rotation,
+};
 pub(crate) use rules::{InboundRules, NotrackRules, REVISION, Rules, script};
 pub(crate) use ruleset::Ruleset;
 
@@ -87,7 +92,17 @@ pub(crate) fn version() -> Result<String, NftError> {
 }
 
 /// Reads the rules of this network namespace; without the elements of sets, of which there may be very many.
+/// Our tables that translate are read whole.
 pub(crate) fn ruleset() -> Result<Ruleset, NftError> {
+    let mut ruleset = ruleset_without_elements()?;
+    for (table, listing) in &mut ruleset.rotations {
+        *listing = read_rotation(table)?;
+    }
+    Ok(ruleset)
+}
+
+/// [`ruleset`] without looking into our own maps.
+pub(crate) fn ruleset_without_elements() -> Result<Ruleset, NftError> {
     let output = run(&["-j", "-t", "list", "ruleset"], "")?;
     Ok(Ruleset::parse(&document(&output)?))
 }

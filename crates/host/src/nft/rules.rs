@@ -33,6 +33,9 @@ pub(crate) struct NotrackRules {
     /// As in [`InboundRules`].
     #[serde(default)]
     pub(crate) revision: u32,
+    /// Parts whose connections are translated, which only tracking can undo in the answers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) except: Vec<Prefix>,
 }
 
 impl InboundRules {
@@ -69,10 +72,10 @@ pub(crate) fn script(wanted: &[Rules<'_>]) -> String {
         })
         .collect();
     inbound.sort_by_key(|(prefix, _)| (std::cmp::Reverse(prefix.length()), prefix.network()));
-    let notrack: Vec<Prefix> = wanted
+    let notrack: Vec<&NotrackRules> = wanted
         .iter()
         .filter_map(|rules| match rules {
-            Rules::Notrack(rules) => Some(rules.prefix),
+            Rules::Notrack(rules) => Some(*rules),
             Rules::Inbound(_) | Rules::Open(_) => None,
         })
         .collect();
@@ -90,7 +93,7 @@ pub(crate) fn script(wanted: &[Rules<'_>]) -> String {
         let rules = |side, device| -> String {
             notrack
                 .iter()
-                .map(|prefix| notrack_rule(*prefix, side, device))
+                .map(|rules| notrack_rule(rules, side, device))
                 .collect()
         };
         let (incoming, outgoing) = (rules("daddr", "iif"), rules("saddr", "oif"));
@@ -167,9 +170,15 @@ pub(super) const NO_TCP: &str = "no new TCP connections";
 pub(super) const OPEN: &str = "open";
 
 /// The own addresses stay tracked.
-fn notrack_rule(prefix: Prefix, side: &str, device: &str) -> String {
+fn notrack_rule(rules: &NotrackRules, side: &str, device: &str) -> String {
+    let prefix = rules.prefix;
+    let except: String = rules
+        .except
+        .iter()
+        .map(|part| format!(" ip6 {side} != {part}"))
+        .collect();
     format!(
-        "\t\tip6 {side} {prefix} fib {side} . {device} type != local ip6 {side} != @own notrack comment \"{prefix}: not tracked\"\n"
+        "\t\tip6 {side} {prefix}{except} fib {side} . {device} type != local ip6 {side} != @own notrack comment \"{prefix}: not tracked\"\n"
     )
 }
 

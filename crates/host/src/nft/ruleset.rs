@@ -3,8 +3,14 @@
 use serde_json::Value as Json;
 use v6kit_net::Prefix;
 
-use super::listing::Listing;
+use super::listing::{is_of, listed, table_of, text};
 use crate::value::Value;
+
+/// What the names of our tables that translate begin with.
+pub(super) const ROTATION_NAME: &str = "v6kit_";
+/// The priority of their chain: before `srcnat` (100), where docker, libvirt and firewalld translate. Of two chains the
+/// first that translates a connection decides.
+pub(super) const ROTATION_PRIORITY: i64 = 90;
 
 /// The rules of this host, as far as they matter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -15,6 +21,12 @@ pub(crate) struct Ruleset {
     pub(crate) tracks: bool,
     /// Chains of other tables that may drop untracked packets: they are read, not tried.
     pub(crate) suspects: Vec<Chain>,
+    /// The names and listings of our tables that translate sources.
+    pub(crate) rotations: Vec<(String, Value)>,
+    /// Chains of others that translate sources before ours do, as nft names them.
+    pub(crate) translators: Vec<String>,
+    /// Chains of others whose policy drops what passes this host, as nft names them.
+    pub(crate) closed_ways: Vec<String>,
 }
 
 /// A base chain that may drop untracked packets.
@@ -89,52 +101,79 @@ pub(crate) fn iptables_line(
 impl Ruleset {
     /// Reads what `nft -j -t list ruleset` prints (libnftables-json(5)).
     pub(super) fn parse(document: &Json) -> Self {
-        let mut version = String::new();
-        let mut ours = Vec::new();
+        let mut rotations = Vec::new();
         let mut chains = Vec::new();
         let mut rules = Vec::new();
         for object in document["nftables"].as_array().into_iter().flatten() {
             let Some((kind, body)) = object.as_object().and_then(|object| object.iter().next()) else {
                 continue;
             };
-            if kind == "metainfo" {
-                version = text(&body["version"]);
-            } else if is_ours(kind, body) {
-                ours.push(without_handle(kind, body));
+            let is_rotation = is_rotation(kind, body);
+            if is_of(kind, body, "inet", "v6kit") || is_rotation {
+                if is_rotation && kind == "table" {
+                    rotations.push((text(&body["name"]), Value::ABSENT));
+                }
             } else if kind == "chain" {
                 chains.push(body);
             } else if kind == "rule" {
                 rules.push(body);
             }
         }
-        let table = if ours.is_empty() {
-            Value::ABSENT
-        } else {
-            let listing = Listing {
-                version,
-                objects: ours,
-            };
-            serde_json::to_string(&listing).ok().into()
+        let listing = listed(document, "inet", "v6kit");
+        let table = listing.and_then(|listing| serde_json::to_string(&listing).ok());
+        let translates = |chain: &Json| {
+            let reached = reached(chain, &rules);
+            reached.iter().any(|rule| translates(&rule["expr"]))
         };
         Self {
-            table,
+            table: table.into(),
+            translators: chains
+                .iter()
+                .filter_map(|chain| translator(chain, || translates(chain)))
+                .collect(),
+            closed_ways: chains.iter().filter_map(|chain| closed_way(chain)).collect(),
+            rotations,
             tracks: rules.iter().any(|rule| tracks(&rule["expr"])),
             suspects: chains.iter().filter_map(|chain| suspect(chain, &rules)).collect(),
         }
     }
 }
 
-fn is_ours(kind: &str, body: &Json) -> bool {
-    let name = if kind == "table" { "name" } else { "table" };
-    body["family"] == "inet" && body[name] == "v6kit"
+/// A base chain of somebody else that translates sources before ours does, with what it is called and its priority.
+fn translator(chain: &Json, translates: impl FnOnce() -> bool) -> Option<String> {
+    let priority = chain["prio"].as_i64()?;
+    let family = chain["family"].as_str().filter(|f| ["ip6", "inet"].contains(f))?;
+    let is_ahead = chain["hook"] == "postrouting" && chain["type"] == "nat" && priority <= ROTATION_PRIORITY;
+    let (table, name) = (chain["table"].as_str()?, chain["name"].as_str()?);
+    (is_ahead && translates()).then(|| format!("{family} {table} {name} (priority {priority})"))
 }
 
-fn without_handle(kind: &str, body: &Json) -> Json {
-    let mut body = body.clone();
-    if let Some(body) = body.as_object_mut() {
-        body.remove("handle");
+/// Whether it is, or belongs to, a table of ours that translates.
+fn is_rotation(kind: &str, body: &Json) -> bool {
+    let name = table_of(kind, body).as_str();
+    body["family"] == "ip6" && name.is_some_and(|name| name.starts_with(ROTATION_NAME))
+}
+
+/// A chain that lets nothing pass this host but what its rules accept.
+fn closed_way(chain: &Json) -> Option<String> {
+    let family = chain["family"].as_str().filter(|f| ["ip6", "inet"].contains(f))?;
+    let (table, name) = (chain["table"].as_str()?, chain["name"].as_str()?);
+    (chain["hook"] == "forward" && chain["policy"] == "drop").then(|| format!("{family} {table} {name}"))
+}
+
+/// Whether an expression replaces sources.
+fn translates(expression: &Json) -> bool {
+    match expression {
+        Json::Object(object) => object.iter().any(|(key, value)| {
+            let is_target = || {
+                let name = value["name"].as_str().unwrap_or_default();
+                ["MASQUERADE", "SNAT", "NETMAP"].contains(&name)
+            };
+            ["snat", "masquerade"].contains(&key.as_str()) || key == "xt" && is_target() || translates(value)
+        }),
+        Json::Array(array) => array.iter().any(translates),
+        _ => false,
     }
-    serde_json::json!({ kind: body })
 }
 
 /// Whether an expression needs the connection of a packet: `ct …`, address translation, or a match of
@@ -258,10 +297,6 @@ fn drops_untracked(expression: &Json) -> bool {
 fn accepts_untracked(expression: &Json) -> bool {
     let has = |word: &str| expression.to_string().contains(&format!("\"{word}\""));
     has("untracked") && has("accept")
-}
-
-fn text(json: &Json) -> String {
-    json.as_str().unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]

@@ -35,6 +35,11 @@ impl View<'_> {
 
     fn conntrack_auto(&self) -> Vec<Step> {
         let Some(max) = self.facts.number(CONNTRACK_MAX) else {
+            if self.wanted.rotation.is_some() {
+                return vec![self.untouched_conntrack(
+                    "what is translated is tracked; there is room to make once tracking is loaded, which the step before does",
+                )];
+            }
             return vec![self.untouched_conntrack("connection tracking is not loaded: nothing to raise")];
         };
         let is_ours = self.is_held(&Resource::sysctl(CONNTRACK_MAX));
@@ -55,10 +60,13 @@ impl View<'_> {
     /// Whether something on this host tracks connections.
     fn is_tracked(&self) -> bool {
         let by_rule = match &self.facts.firewall {
-            Firewall::Rules(rules) => rules.tracks,
+            Firewall::Rules(rules) => rules.tracks || !rules.rotations.is_empty(),
             Firewall::Unusable { .. } => false,
         };
-        by_rule || self.facts.has_legacy_rules || self.facts.number(CONNTRACK_COUNT).unwrap_or(0) > 0
+        by_rule
+            || self.wanted.rotation.is_some()
+            || self.facts.has_legacy_rules
+            || self.facts.number(CONNTRACK_COUNT).unwrap_or(0) > 0
     }
 
     fn conntrack_room(&self, need: u64, value: u64) -> Vec<Step> {
@@ -99,6 +107,7 @@ impl View<'_> {
         let want = Want::Notrack(NotrackRules {
             prefix: self.wanted.prefix,
             revision: REVISION,
+            except: self.translated_parts(),
         });
         let action = match &self.facts.firewall {
             Firewall::Unusable { reason, hint, .. } => Action::Skip {

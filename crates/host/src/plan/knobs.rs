@@ -65,7 +65,7 @@ impl View<'_> {
                 "open files of all processes together",
             ),
         ]);
-        if self.wanted.purpose != Purpose::Crawl {
+        if matches!(self.wanted.purpose, Purpose::Proxy | Purpose::Server) {
             steps.extend(self.listener_knobs());
         }
         steps

@@ -2,14 +2,17 @@
 
 mod conntrack;
 mod firewall;
+mod forwarding;
 mod knobs;
 mod neighbours;
 mod remarks;
+mod rotation;
 mod route;
 
 #[cfg(test)]
 mod tests;
 
+pub(crate) use rotation::{ID as ROTATION, comes_first};
 pub(crate) use route::discarded;
 
 use crate::delivery::Placement;
@@ -114,6 +117,7 @@ pub(crate) fn plan(facts: &Facts, state: &State, here: &Place, wanted: &Wanted) 
     let mut steps = vec![view.inbound()];
     steps.extend(neighbours.steps);
     steps.push(view.route(&neighbours.cut_off)?);
+    steps.extend(view.rotation());
     steps.extend(view.conntrack());
     steps.extend(view.knobs());
     if wanted.span == Span::Lasting {
@@ -124,6 +128,7 @@ pub(crate) fn plan(facts: &Facts, state: &State, here: &Place, wanted: &Wanted) 
         remarks.extend(neighbours.cut_off.iter().map(|lost| format!("cut off: {lost}")));
     }
     remarks.extend(view.remarks_about_callers());
+    remarks.extend(view.rotation_remarks());
     Ok(Plan {
         steps,
         remarks,

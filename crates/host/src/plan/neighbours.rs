@@ -23,7 +23,7 @@ pub(super) struct Neighbours {
 }
 
 /// Why an address is in use, and the link that it is known on.
-struct Use {
+pub(super) struct Use {
     why: &'static str,
     link: Option<u32>,
 }
@@ -50,7 +50,7 @@ impl View<'_> {
     }
 
     /// Who in the prefix is in use, other than this host itself.
-    fn in_use(&self, cut_off: &mut Vec<String>) -> BTreeMap<Ipv6Addr, Use> {
+    pub(super) fn in_use(&self, cut_off: &mut Vec<String>) -> BTreeMap<Ipv6Addr, Use> {
         let mut used = BTreeMap::new();
         let own = self.own_addresses();
         let prefix = self.wanted.prefix;

@@ -11,7 +11,10 @@ impl View<'_> {
         let mut remarks = Vec::new();
         let device = &self.wanted.device;
         let has_default = self.facts.routes.iter().any(Route::is_default);
-        if !has_default && self.facts.without_advertisements.contains(device) {
+        if !has_default
+            && self.wanted.rotation.is_none()
+            && self.facts.without_advertisements.contains(device)
+        {
             remarks.push(format!(
                 "this host forwards, so {device} takes no router advertisements (accept_ra=1): `sudo sysctl -w {}`",
                 shell_word(&format!("net/ipv6/conf/{device}/accept_ra=2"))

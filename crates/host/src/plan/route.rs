@@ -295,7 +295,7 @@ impl View<'_> {
         remarks
     }
 
-    fn is_on_link_prefix(&self) -> bool {
+    pub(super) fn is_on_link_prefix(&self) -> bool {
         let prefix = Ipv6Net::from(self.wanted.prefix);
         // For its own address the kernel answers by itself.
         if prefix.prefix_len() == 128 && self.own_addresses().contains(&prefix.addr()) {

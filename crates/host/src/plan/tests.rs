@@ -4,6 +4,7 @@ mod barred;
 mod delivery;
 mod limits;
 mod network;
+mod rotation;
 
 use std::collections::BTreeMap;
 
@@ -44,6 +45,7 @@ fn wanted() -> Wanted {
         session: None,
         cut_off: CutOff::Refuse,
         span: Span::Lasting,
+        rotation: None,
     }
 }
 
@@ -121,6 +123,7 @@ fn debian() -> Facts {
         without_advertisements: Vec::new(),
         addresses: vec![address("2001:db8:ffff::2/64")],
         routes: vec![gateway],
+        on_link: Vec::new(),
         rules: vec![rule_for(0, LOCAL_TABLE), rule_for(32766, MAIN_TABLE)],
         neighbours: Vec::new(),
         peers: Vec::new(),
@@ -139,6 +142,7 @@ fn debian() -> Facts {
         cores: 2,
         memory: 4 << 30,
         may_administer_network: true,
+        kernel: Some((6, 1)),
     }
 }
 

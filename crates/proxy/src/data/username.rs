@@ -1,4 +1,4 @@
-//! What a client asks for behind its user name: `user-session-abc-ttl-600`, `user-net64`.
+//! What a client asks for behind its user name: `user-session-abc-ttl-600-rotate-2`, `user-net64`.
 
 use std::time::Duration;
 
@@ -25,6 +25,8 @@ pub enum SourceRequest<'a> {
         id: &'a str,
         /// After how long the session moves to another address.
         ttl: Option<Duration>,
+        /// The client's count of the addresses that it has had enough of.
+        turn: u64,
     },
 }
 
@@ -40,6 +42,17 @@ pub enum UserNameError {
         /// What was given.
         text: String,
     },
+    /// `-rotate-` without a number.
+    #[error(
+        "`-rotate-` needs a number, which gives the session another address each time it is another one, not `{text}`"
+    )]
+    Turn {
+        /// What was given.
+        text: String,
+    },
+    /// `-rotate-` without `-session-`.
+    #[error("`-rotate-` needs a `-session-`: without one every connection has another address")]
+    TurnAlone,
     /// `-ttl-` without `-session-`.
     #[error("`-ttl-` needs a `-session-`: without one every connection has another address")]
     TtlAlone,
@@ -49,12 +62,12 @@ pub enum UserNameError {
     /// The same mark twice.
     #[error("`-{mark}` is given twice")]
     Twice {
-        /// `session`, `ttl` or `net64`.
+        /// `session`, `ttl`, `rotate` or `net64`.
         mark: &'static str,
     },
 }
 
-const MARKS: [&str; 3] = ["session", "ttl", "net64"];
+const MARKS: [&str; 4] = ["session", "ttl", "rotate", "net64"];
 const MAX_SESSION: usize = 128;
 const MAX_TTL: u64 = 365 * 24 * 60 * 60;
 
@@ -72,13 +85,14 @@ impl<'a> UserName<'a> {
         };
         let user = &text[..start];
         let mut rest = &text[start..];
-        let (mut session, mut ttl, mut net64) = (None, None, None);
+        let (mut session, mut ttl, mut turn, mut net64) = (None, None, None, None);
         while let Some((mark, behind)) = mark_at(rest) {
             let end = next_mark(behind).unwrap_or(behind.len());
             let value = behind[..end].strip_prefix('-').unwrap_or(&behind[..end]);
             let slot = match mark {
                 "session" => &mut session,
                 "ttl" => &mut ttl,
+                "rotate" => &mut turn,
                 _ => &mut net64,
             };
             if slot.replace(value).is_some() {
@@ -88,7 +102,7 @@ impl<'a> UserName<'a> {
         }
         Ok(Self {
             user,
-            source: source_request(session, ttl, net64)?,
+            source: source_request(session, ttl, turn, net64)?,
         })
     }
 }
@@ -96,14 +110,21 @@ impl<'a> UserName<'a> {
 fn source_request<'a>(
     session: Option<&'a str>,
     ttl: Option<&str>,
+    turn: Option<&str>,
     net64: Option<&str>,
 ) -> Result<SourceRequest<'a>, UserNameError> {
     let ttl = ttl.map(parse_ttl).transpose()?;
+    let turn = turn.map(parse_turn).transpose()?;
+    if turn.is_some() && session.is_none() {
+        return Err(UserNameError::TurnAlone);
+    }
     match (session, ttl, net64) {
         (Some(_), _, Some(_)) => Err(UserNameError::SessionAndNet64),
-        (Some(id), ttl, None) if (1..=MAX_SESSION).contains(&id.len()) => {
-            Ok(SourceRequest::Session { id, ttl })
-        }
+        (Some(id), ttl, None) if (1..=MAX_SESSION).contains(&id.len()) => Ok(SourceRequest::Session {
+            id,
+            ttl,
+            turn: turn.unwrap_or(0),
+        }),
         (Some(_), _, None) => Err(UserNameError::Session),
         (None, Some(_), _) => Err(UserNameError::TtlAlone),
         (None, None, Some(_)) => Ok(SourceRequest::AnotherNet64),
@@ -116,12 +137,19 @@ fn parse_ttl(text: &str) -> Result<Duration, UserNameError> {
         .ok()
         .filter(|seconds| (1..=MAX_TTL).contains(seconds))
         .map(Duration::from_secs)
-        .ok_or_else(|| UserNameError::Ttl {
-            text: text.chars().flat_map(char::escape_default).take(40).collect(),
-        })
+        .ok_or_else(|| UserNameError::Ttl { text: shown(text) })
 }
 
-/// Where the next `-session-`, `-ttl-` or `-net64` begins.
+fn parse_turn(text: &str) -> Result<u64, UserNameError> {
+    text.parse()
+        .map_err(|_not_a_number| UserNameError::Turn { text: shown(text) })
+}
+
+fn shown(text: &str) -> String {
+    text.chars().flat_map(char::escape_default).take(40).collect()
+}
+
+/// Where the next mark begins.
 fn next_mark(text: &str) -> Option<usize> {
     text.match_indices('-')
         .map(|(at, _)| at)
@@ -158,10 +186,22 @@ mod tests {
         let expected = SourceRequest::Session {
             id: "a-b.c",
             ttl: Some(Duration::from_secs(600)),
+            turn: 0,
         };
         assert_eq!(source("alice-session-a-b.c-ttl-600"), expected);
         assert_eq!(source("alice-ttl-600-session-a-b.c"), expected);
         assert_eq!(UserName::parse("-session-x").unwrap().user, "");
+    }
+
+    #[test]
+    fn a_client_counts_its_turns_behind_its_session() {
+        let turn = |text: &str| match source(text) {
+            SourceRequest::Session { turn, .. } => turn,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(turn("a-session-x-rotate-7"), 7);
+        assert_eq!(turn("a-rotate-7-session-x"), 7);
+        assert_eq!(turn("a-session-x"), 0);
     }
 
     #[test]
@@ -179,6 +219,9 @@ mod tests {
             "a-session-x-ttl-0",
             "a-session-x-ttl-soon",
             "a-session-x-net64",
+            "a-rotate-1",
+            "a-session-x-rotate-",
+            "a-session-x-rotate-soon",
             "a-session-x-session-y",
         ] {
             assert!(UserName::parse(text).is_err(), "{text}");

@@ -1,9 +1,11 @@
 //! From a destination to a connection: resolve, ask the policy, dial from the chosen address.
 
 pub(crate) mod delivery;
+pub(crate) mod kept;
 pub(crate) mod lookup;
 pub(crate) mod policy;
 pub(crate) mod source;
+pub(crate) mod turns;
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -19,9 +21,11 @@ use crate::data::refusal::Refusal;
 use crate::data::target::{Host, Target};
 use crate::data::username::SourceRequest;
 use delivery::Watch;
+use kept::Source;
 use lookup::Names;
 use policy::Policy;
-use source::{NoPlace, Source, Sources};
+use source::{NoPlace, Sources};
+use turns::{By, SessionName};
 
 /// What happens to destinations that have IPv4 addresses only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +90,24 @@ impl Egress {
         };
         let full = |NoPlace { places }| Refusal::Addresses { places };
         source.map(Some).map_err(full)
+    }
+
+    /// The source for `host`, where each destination has one of its own.
+    pub(crate) fn source_of_host(&self, user: &str, host: &Host) -> Result<Option<Source>, Refusal> {
+        let Some(sources) = &self.sources else {
+            return Ok(None);
+        };
+        let full = |NoPlace { places }| Refusal::Addresses { places };
+        sources.of_host(user, &host.to_string()).transpose().map_err(full)
+    }
+
+    /// Has a session leave from elsewhere if it still leaves from `address`.
+    pub(crate) fn turn_away(&self, name: &SessionName, address: Ipv6Addr, by: By) {
+        if let Some(sources) = &self.sources
+            && sources.turn(name, address, by)
+        {
+            tracing::debug!("the session {} turns away from {address}", name.id);
+        }
     }
 
     /// Connects to `target` from `source`.

@@ -12,24 +12,31 @@ use super::head::{Connect, basic_credentials};
 use crate::data::refusal::Refusal;
 use crate::data::stream::Sniffed;
 use crate::data::target::Target;
-use crate::session::client::Client;
+use crate::session::client::{Client, Wish};
 use crate::session::exchange::Exchange;
 use crate::session::worker::writers_turn;
 use crate::session::{Session, Tunnel};
 
-/// Who asks, by the values of `Proxy-Authorization` and `X-V6kit-Source`.
+/// Who asks, by the values of `Proxy-Authorization`, `X-V6kit-Source` and `X-V6kit-Rotate`.
 pub(super) async fn authorize(
     session: &Session,
     exchange: &Exchange,
     authorization: Option<&[u8]>,
-    pin: Option<&[u8]>,
+    (pin, away_from): (Option<&[u8]>, Option<&[u8]>),
 ) -> Result<Client, Refusal> {
     let credentials = authorization.and_then(basic_credentials);
     let credentials = credentials
         .as_ref()
         .map(|(user, password)| (user.as_str(), password.reveal()));
-    let pin = pin.map(parse_pin).transpose()?;
-    let client = session.authorize(credentials, pin).await?;
+    let address = |value: Option<&[u8]>, why| value.map(|value| parse_address(value, why)).transpose();
+    let wish = Wish {
+        pin: address(pin, "X-V6kit-Source is not an IPv6 address")?,
+        away_from: address(
+            away_from,
+            "X-V6kit-Rotate is not an IPv6 address: it names the one to leave",
+        )?,
+    };
+    let client = session.authorize(credentials, wish).await?;
     exchange.by(&client);
     Ok(client)
 }
@@ -42,11 +49,10 @@ pub(super) async fn open(
 ) -> Result<TcpStream, Refusal> {
     let target = Target::parse(&connect.authority, None)?;
     exchange.aims_at(&target);
-    let (authorization, pin) = (
-        connect.authorization.as_ref().map(Secret::reveal),
-        connect.pin.as_deref(),
-    );
-    let client = authorize(session, exchange, authorization, pin).await?;
+    let authorization = connect.authorization.as_ref().map(Secret::reveal);
+    let wish = (connect.pin.as_deref(), connect.away_from.as_deref());
+    let client = authorize(session, exchange, authorization, wish).await?;
+    let client = session.towards(client, &target)?;
     let upstream = session.connect(exchange, &client, &target).await?;
     Ok(upstream.stream)
 }
@@ -83,11 +89,9 @@ pub(super) fn push_source(out: &mut Vec<u8>, source: IpAddr) {
     }
 }
 
-fn parse_pin(value: &[u8]) -> Result<Ipv6Addr, Refusal> {
+fn parse_address(value: &[u8], why: &'static str) -> Result<Ipv6Addr, Refusal> {
     std::str::from_utf8(value)
         .ok()
         .and_then(|text| text.trim().parse().ok())
-        .ok_or(Refusal::BadRequest {
-            why: "X-V6kit-Source is not an IPv6 address",
-        })
+        .ok_or(Refusal::BadRequest { why })
 }

@@ -21,7 +21,7 @@ use super::body::{Answer, Content, Passing, Way, Work};
 use super::connect::{self, push_source};
 use super::fields::{Reuse, is_websocket, say_via, settle_response, strip_hop_by_hop, switch_to_websocket};
 use super::framing::Violation;
-use super::head::{Connect, MAX_HEAD, SOURCE_FIELD};
+use super::head::{Connect, MAX_HEAD, ROTATE_FIELD, SOURCE_FIELD};
 use super::origin::{Agreed, Dispatch};
 use super::requests::{Control, Patience, Requests};
 use super::upstreams::Upstreams;
@@ -29,12 +29,13 @@ use crate::data::protocol::Protocol;
 use crate::data::refusal::Refusal;
 use crate::data::stream::Sniffed;
 use crate::data::target::Target;
+use crate::egress::turns::By;
 use crate::relay::Early;
 use crate::session::client::{Client, Rotation};
 use crate::session::exchange::Exchange;
 use crate::session::worker::writers_turn;
 use crate::session::{Session, Tunnel};
-use crate::settings::Via;
+use crate::settings::{OnRefusal, Via};
 
 /// How long a client connection may wait between two requests, where the idle time-out is no shorter.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
@@ -178,6 +179,7 @@ impl Forwarder {
             authority: authority.map_or_else(String::new, ToString::to_string),
             authorization: field(&PROXY_AUTHORIZATION).map(Into::into),
             pin: field(&SOURCE_FIELD),
+            away_from: field(&ROTATE_FIELD),
         };
         match connect::open(&self.session, &exchange, &connect).await {
             Ok(upstream) => {
@@ -210,6 +212,7 @@ impl Forwarder {
         let target = target(&head.uri)?;
         exchange.aims_at(&target);
         let client = authorize(&self.session, exchange, &mut head.headers).await?;
+        let client = self.session.towards(client, &target)?;
         if head.method == Method::TRACE {
             return Err(Refusal::Unsupported { what: "TRACE" });
         }
@@ -243,10 +246,26 @@ impl Forwarder {
         writers_turn().await;
         let work = origin.work.take();
         let reuse = settle(&mut response)?;
-        if client.rotation == Rotation::Sticky && reuse == Reuse::Permitted {
+        let is_refused = self.turn_if_refused(&client, response.status());
+        if client.rotation == Rotation::Sticky && reuse == Reuse::Permitted && !is_refused {
             self.upstreams.keep(dispatch.key(), origin);
         }
         Ok(self.pass_on(exchange, response, work))
+    }
+
+    /// Has a session whose address was refused leave from another from now on, where that is wanted. Says whether
+    /// connections from the address are of no more use.
+    fn turn_if_refused(&self, client: &Client, status: StatusCode) -> bool {
+        let worker = &self.session.worker;
+        let is_refused = [StatusCode::TOO_MANY_REQUESTS, StatusCode::FORBIDDEN].contains(&status);
+        if !is_refused || worker.on_refusal == OnRefusal::Keep {
+            return false;
+        }
+        let (Some(session), Some(address)) = (&client.session, client.source) else {
+            return false;
+        };
+        worker.egress.turn_away(session, address, By::Status);
+        true
     }
 
     /// Passes a request for WebSocket on, and both sides of it where the origin server agrees.
@@ -344,20 +363,23 @@ async fn authorize(
     exchange: &Exchange,
     fields: &mut HeaderMap,
 ) -> Result<Client, Refusal> {
-    for name in [&PROXY_AUTHORIZATION, &SOURCE_FIELD] {
+    for name in [&PROXY_AUTHORIZATION, &SOURCE_FIELD, &ROTATE_FIELD] {
         if fields.get_all(name).iter().count() > 1 {
             return Err(Refusal::BadRequest {
                 why: "a field that must occur once occurs twice",
             });
         }
     }
-    let pin = fields.remove(SOURCE_FIELD);
+    let (pin, away_from) = (fields.remove(SOURCE_FIELD), fields.remove(ROTATE_FIELD));
     let authorization = fields.get(PROXY_AUTHORIZATION).map(HeaderValue::as_bytes);
     connect::authorize(
         session,
         exchange,
         authorization,
-        pin.as_ref().map(HeaderValue::as_bytes),
+        (
+            pin.as_ref().map(HeaderValue::as_bytes),
+            away_from.as_ref().map(HeaderValue::as_bytes),
+        ),
     )
     .await
 }

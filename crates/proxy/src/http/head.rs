@@ -13,6 +13,8 @@ pub(crate) const MAX_FIELDS: usize = 100;
 
 /// Tells the source address in responses, and asks for one in requests.
 pub(super) const SOURCE_FIELD: HeaderName = HeaderName::from_static("x-v6kit-source");
+/// Names an address in requests that the session is to leave from no more.
+pub(super) const ROTATE_FIELD: HeaderName = HeaderName::from_static("x-v6kit-rotate");
 
 /// With or without padding: clients differ.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -29,6 +31,8 @@ pub struct Connect {
     pub authorization: Option<Secret<Vec<u8>>>,
     /// The value of `X-V6kit-Source`.
     pub pin: Option<Vec<u8>>,
+    /// The value of `X-V6kit-Rotate`.
+    pub away_from: Option<Vec<u8>>,
 }
 
 /// Why a head is not taken.
@@ -75,6 +79,7 @@ pub fn parse_connect(bytes: &[u8]) -> Result<Option<(Connect, usize)>, HeadError
         authority: request.path.unwrap_or_default().to_owned(),
         authorization: None,
         pin: None,
+        away_from: None,
     };
     for field in request.headers.iter() {
         let value = field.value.to_vec();
@@ -83,6 +88,8 @@ pub fn parse_connect(bytes: &[u8]) -> Result<Option<(Connect, usize)>, HeadError
             (before.is_some(), "Proxy-Authorization")
         } else if field.name.eq_ignore_ascii_case(SOURCE_FIELD.as_str()) {
             (connect.pin.replace(value).is_some(), "X-V6kit-Source")
+        } else if field.name.eq_ignore_ascii_case(ROTATE_FIELD.as_str()) {
+            (connect.away_from.replace(value).is_some(), "X-V6kit-Rotate")
         } else if field.name.eq_ignore_ascii_case("transfer-encoding")
             || (field.name.eq_ignore_ascii_case("content-length") && field.value != b"0")
         {

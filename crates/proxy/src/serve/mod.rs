@@ -31,6 +31,7 @@ use crate::egress::delivery::Watch;
 use crate::egress::lookup::Names;
 use crate::egress::policy::Policy;
 use crate::egress::source::{Bounds, Sources};
+use crate::egress::turns::Turns;
 use crate::http::Upstreams;
 use crate::relay::keep_pipes;
 use crate::report::access_log::LogSender;
@@ -62,6 +63,8 @@ pub(crate) struct Common {
     pub(crate) capacity: Capacity,
     pub(crate) last_net64: Arc<AtomicU64>,
     pub(crate) bounds: Option<Bounds>,
+    /// Sessions that have turned away from addresses.
+    pub(crate) turns: Arc<Turns>,
     /// How often a connection may be begun, over all threads.
     pub(crate) connects: Arc<RateLimit>,
 }
@@ -83,10 +86,11 @@ impl Common {
         let delivery = settings.delivery.clone();
         let connects = Arc::clone(&self.connects);
         let (last_net64, bounds) = (Arc::clone(&self.last_net64), self.bounds.clone());
+        let (per, turns, on_refusal) = (settings.per, Arc::clone(&self.turns), settings.on_refusal);
         // What a thread does not share is made on that thread.
         Box::new(move || Worker {
             egress: Egress {
-                sources: pool.map(|pool| Sources::new(pool, key, last_net64, bounds)),
+                sources: pool.map(|pool| Sources::new(pool, key, last_net64, bounds, (per, turns))),
                 delivery: delivery.map(Watch::new),
                 policy: Policy::new(prefix, allowed),
                 v4,
@@ -99,6 +103,7 @@ impl Common {
             phase,
             pulse,
             pin,
+            on_refusal,
             via,
             handshake_timeout,
             idle_timeout,

@@ -115,6 +115,7 @@ impl Proxy {
         let connects = Arc::new(RateLimit::even(settings.connect_rate, SLACK, Instant::now()));
         let common = Common {
             bounds: settings.addresses.map(Bounds::new),
+            turns: Arc::default(),
             settings,
             authenticators,
             phases,

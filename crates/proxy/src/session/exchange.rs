@@ -125,7 +125,7 @@ impl Exchange {
     pub(crate) fn by(&self, client: &Client) {
         let mut entry = self.entry.borrow_mut();
         entry.account = Some(Arc::clone(&client.account));
-        entry.session.clone_from(&client.session);
+        entry.session = client.session.as_ref().map(|session| session.id.clone());
         entry.lease.clone_from(&client.lease);
     }
 

@@ -8,7 +8,6 @@ pub(crate) mod worker;
 
 use std::cell::RefCell;
 use std::io;
-use std::net::Ipv6Addr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -25,10 +24,11 @@ use crate::data::stream::{ClientStream, Peer, Sniffed};
 use crate::data::target::Target;
 use crate::data::username::{SourceRequest, UserName};
 use crate::egress::Upstream;
+use crate::egress::turns::{By, SessionName};
 use crate::relay::{Early, Lifetime, relay};
 use crate::settings::PinRule;
 use admission::CountedConnection;
-use client::{Client, Rotation};
+use client::{Client, Rotation, Wish};
 use exchange::Exchange;
 use running::SessionGuard;
 use worker::Worker;
@@ -152,8 +152,9 @@ impl Session {
     pub(crate) async fn authorize(
         &self,
         credentials: Option<(&str, &[u8])>,
-        pin: Option<Ipv6Addr>,
+        wish: Wish,
     ) -> Result<Client, Refusal> {
+        let pin = wish.pin;
         if self.admitted == Admitted::TurnedAway {
             return Err(Refusal::Full(self.worker.capacity.limit));
         }
@@ -163,12 +164,28 @@ impl Session {
         if pin.is_some() && self.worker.pin == PinRule::Refuse {
             return Err(Refusal::PinOff);
         }
+        let session = match (request, pin) {
+            (SourceRequest::Session { id, ttl, turn }, None) => Some(SessionName {
+                user: user.into(),
+                id: id.into(),
+                ttl,
+                turn,
+            }),
+            _ => None,
+        };
+        if let Some(refused) = wish.away_from {
+            let Some(session) = &session else {
+                return Err(Refusal::BadRequest {
+                    why: "X-V6kit-Rotate is for sessions: USER-session-NAME",
+                });
+            };
+            self.worker.egress.turn_away(session, refused, By::Client);
+        }
         let source = self.worker.egress.source(user, request, pin)?;
         let (source, lease) = source.map_or((None, None), |source| (Some(source.address), source.lease));
-        let (session, rotation) = match (request, pin, source) {
-            (SourceRequest::Session { id, .. }, ..) => (Some(id.into()), Rotation::Sticky),
-            (_, Some(_), _) | (_, _, None) => (None, Rotation::Sticky),
-            _ => (None, Rotation::Rotating),
+        let rotation = match (request, pin, source) {
+            (SourceRequest::Session { .. }, ..) | (_, Some(_), _) | (_, _, None) => Rotation::Sticky,
+            _ => Rotation::Rotating,
         };
         Ok(Client {
             account,
@@ -176,6 +193,7 @@ impl Session {
             source,
             lease,
             rotation,
+            is_free: request == SourceRequest::Another && pin.is_none(),
         })
     }
 
@@ -225,6 +243,22 @@ impl Session {
             _ => *counted = Some(account.count_connection()?),
         }
         Ok(())
+    }
+
+    /// `client` on its way to `target`, where each destination has an address of its own.
+    pub(crate) fn towards(&self, client: Client, target: &Target) -> Result<Client, Refusal> {
+        if !client.is_free {
+            return Ok(client);
+        }
+        let user = client.account.name();
+        Ok(match self.worker.egress.source_of_host(user, &target.host)? {
+            Some(source) => Client {
+                source: Some(source.address),
+                lease: source.lease,
+                ..client
+            },
+            None => client,
+        })
     }
 
     /// Connects to `target` for `client`.

@@ -10,7 +10,7 @@ use super::admission::Capacity;
 use super::exchange::Reporter;
 use crate::auth::Authenticator;
 use crate::egress::Egress;
-use crate::settings::{PinRule, Via};
+use crate::settings::{OnRefusal, PinRule, Via};
 
 /// How far the proxy is with its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,6 +32,7 @@ pub(crate) struct Worker {
     /// Changes whenever a sign of life is wanted.
     pub(crate) pulse: watch::Receiver<u64>,
     pub(crate) pin: PinRule,
+    pub(crate) on_refusal: OnRefusal,
     pub(crate) via: Via,
     pub(crate) handshake_timeout: Duration,
     pub(crate) idle_timeout: Duration,

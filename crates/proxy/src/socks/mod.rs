@@ -14,7 +14,7 @@ use tokio::io::AsyncWriteExt;
 use crate::data::protocol::Protocol;
 use crate::data::refusal::Refusal;
 use crate::data::stream::Sniffed;
-use crate::session::client::Client;
+use crate::session::client::{Client, Wish};
 use crate::session::exchange::Exchange;
 use crate::session::worker::writers_turn;
 use crate::session::{Session, Tunnel};
@@ -105,7 +105,7 @@ async fn open(session: &Session, exchange: &Exchange, sniffed: &mut Sniffed) -> 
     })?;
     exchange.by(&client);
     let opened = match request.command {
-        Command::Connect => connect(session, exchange, sniffed, &client, &request).await,
+        Command::Connect => connect(session, exchange, sniffed, client, &request).await,
         Command::UdpAssociate => associate(session, exchange, sniffed, client, &request).await,
         Command::Bind => Err(Refusal::Unsupported { what: "BIND" }),
     };
@@ -141,13 +141,16 @@ async fn authenticate(session: &Session, sniffed: &mut Sniffed) -> Result<Result
     }
     send(session, sniffed, &codec::encode_method(method)).await?;
     if method == Method::NoAuth {
-        return Ok(session.authorize(None, None).await);
+        return Ok(session.authorize(None, Wish::default()).await);
     }
     let Credentials { user, password } = read_message(session, sniffed, codec::parse_credentials)
         .await
         .map_err(Stop::silent)?
         .map_err(|error| Stop::saying(malformed(&error), &codec::encode_auth_status(Err(()))))?;
-    let client = match session.authorize(Some((&user, password.reveal())), None).await {
+    let client = match session
+        .authorize(Some((&user, password.reveal())), Wish::default())
+        .await
+    {
         Err(refusal @ (Refusal::WrongCredentials | Refusal::NoCredentials | Refusal::UserName(_))) => {
             return Err(Stop::saying(refusal, &codec::encode_auth_status(Err(()))));
         }
@@ -161,7 +164,7 @@ async fn connect(
     session: &Session,
     exchange: &Exchange,
     sniffed: &mut Sniffed,
-    client: &Client,
+    client: Client,
     request: &Request,
 ) -> Result<Opened, Refusal> {
     let Some(target) = &request.target else {
@@ -170,7 +173,8 @@ async fn connect(
         });
     };
     exchange.aims_at(target);
-    let upstream = session.connect(exchange, client, target).await?;
+    let client = session.towards(client, target)?;
+    let upstream = session.connect(exchange, &client, target).await?;
     let bound = upstream.local().unwrap_or(NO_ADDRESS);
     let reply = codec::encode_reply(Reply::Succeeded, bound);
     writers_turn().await;

@@ -9,6 +9,7 @@ use super::{malformed, read_message};
 use crate::data::protocol::Protocol;
 use crate::data::refusal::Refusal;
 use crate::data::stream::Sniffed;
+use crate::session::client::Wish;
 use crate::session::exchange::Exchange;
 use crate::session::worker::writers_turn;
 use crate::session::{Session, Tunnel};
@@ -38,13 +39,14 @@ async fn open(session: &Session, exchange: &Exchange, sniffed: &mut Sniffed) -> 
         });
     }
     let credentials = Some((request.user.as_str(), &b""[..])).filter(|(user, _)| !user.is_empty());
-    let client = session.authorize(credentials, None).await?;
+    let client = session.authorize(credentials, Wish::default()).await?;
     exchange.by(&client);
     let target = match (request.command, request.target) {
         (Command::Connect, Some(target)) => target,
         _ => return Err(Refusal::Unsupported { what: "BIND" }),
     };
     exchange.aims_at(&target);
+    let client = session.towards(client, &target)?;
     let upstream = session.connect(exchange, &client, &target).await?;
     writers_turn().await;
     let reply = codec4::encode_reply(Reply::Granted);

@@ -10,6 +10,7 @@ pub(crate) mod lab;
 pub(crate) mod man;
 mod metrics;
 pub(crate) mod ndp;
+mod per;
 pub(crate) mod proxy;
 pub(crate) mod router;
 pub(crate) mod setup;

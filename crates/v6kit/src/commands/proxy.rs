@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep_until};
 use v6kit_net::Prefix;
 use v6kit_proxy::{ByteBudget, Proxy, Running, Settings, StartError};
 
+use super::per::{self, Per};
 use crate::failure::{Exit, Failure};
 use crate::interrupts::{Interrupts, listen_for};
 use crate::printer::Printer;
@@ -33,7 +34,8 @@ pub(super) use values::{addresses, network, rate};
 /// and SOCKS4a (CONNECT).
 /// Each connection leaves from another address. With the user name USER-session-NAME all connections of
 /// that name leave from the same one, with USER-session-NAME-ttl-SECONDS for that long, and with
-/// USER-net64 each leaves from another /64. The response field X-V6kit-Source tells the address.
+/// USER-net64 each leaves from another /64. USER-session-NAME-rotate-N gives a session another address for each
+/// number N, and the request field X-V6kit-Rotate: ADDRESS turns it away from that one. The response field X-V6kit-Source tells the address.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Signals: the first SIGTERM or SIGINT ends accepting and gives what runs --grace, the second ends it at once; \
@@ -55,6 +57,13 @@ pub(crate) struct ProxyArgs {
     /// The prefix to send from; default: that of the last setup
     #[arg(long, value_name = "P", value_parser = crate::shared_args::prefix)]
     prefix: Option<Prefix>,
+    /// When those who ask for nothing get another address: with each connection, with each destination (which sees one and
+    /// no other), after so many connections or requests of a thread, or after a time such as 30s
+    #[arg(long, value_name = "connection|host|N|TIME", default_value = "connection", value_parser = per::per)]
+    per: Per,
+    /// What becomes of a session's address that is answered 429 or 403, where that can be seen: in forwarded http://
+    #[arg(long, value_name = "HOW", default_value = "keep")]
+    on_refusal: RefusalChoice,
     /// Use so many source addresses at a time, half of them for sessions, and change them slowly, as an
     /// on-link prefix needs it; any number when not given, 300 where `v6kit ndp` answers for the prefix
     #[arg(long, value_name = "N", value_parser = values::addresses)]
@@ -133,6 +142,14 @@ struct DestinationArgs {
     /// What happens to destinations that have IPv4 addresses only
     #[arg(long, value_name = "HOW", default_value = "refuse")]
     v4: V4Choice,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum RefusalChoice {
+    /// It stays, until the client asks for another
+    Keep,
+    /// The session turns to another, ten times in ten minutes at most
+    Rotate,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -178,6 +178,7 @@ fn without_a_prefix_an_address_serves_for_ever_and_with_one_as_long_as_asked_for
         prefix,
         excluded: Vec::new(),
         seed: 0,
+        per_host: None,
         requests_per_address: 7,
         address_age: age,
         addresses: None,

@@ -59,10 +59,11 @@ pub(super) async fn plan(args: RunArgs, printer: &Printer) -> anyhow::Result<Pla
         printer.warning(UNFILLED);
     }
     let storage = args.storage.resolve()?;
+    let is_per_host = args.sources.is_per_host();
     let sources = args.sources.resolve(seed, &args.state.state_dir, printer).await?;
     let delivery = sources.as_ref().map(|sources| sources::delivery(sources.prefix));
     let max_outage = args.terms.max_outage;
-    let terms = args.terms.resolve(sources.is_some())?;
+    let terms = args.terms.resolve(sources.is_some(), is_per_host)?;
     let speed = args.speed.resolve(printer)?;
     let job = Job {
         items,

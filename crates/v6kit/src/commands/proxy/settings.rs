@@ -14,13 +14,14 @@ use rustls::ServerConfig;
 use v6kit_host::Summary;
 use v6kit_net::Prefix;
 use v6kit_proxy::{
-    Access, Address, Certificate, Ipv4Destinations, Listen, LogTarget, Password, PinRule, Proxy, Running,
-    SessionKey, Settings, UserLimits, Via, parse_htpasswd, random_session_key,
+    Access, Address, Certificate, Ipv4Destinations, Listen, LogTarget, OnRefusal, Password, PinRule, Proxy,
+    Running, SessionKey, Settings, UserLimits, Via, parse_htpasswd, random_session_key,
 };
 
 use super::delivery;
 use super::values::ListenAddress;
-use super::{ProxyArgs, V4Choice};
+use super::{ProxyArgs, RefusalChoice, V4Choice};
+use crate::commands::per::Per;
 use crate::failure::{Exit, Failure};
 use crate::printer::{Form, Printer};
 
@@ -75,6 +76,16 @@ pub(super) async fn read(args: &ProxyArgs, printer: &Printer) -> anyhow::Result<
             connections: args.who.user_connections.map(Into::into),
             rate: args.who.user_rate,
             bytes: args.who.user_bytes,
+        },
+        per: match args.per {
+            Per::Connection => v6kit_proxy::Per::Connection,
+            Per::Host => v6kit_proxy::Per::Host,
+            Per::Requests(number) => v6kit_proxy::Per::Requests(number),
+            Per::Time(time) => v6kit_proxy::Per::Time(time),
+        },
+        on_refusal: match args.on_refusal {
+            RefusalChoice::Keep => OnRefusal::Keep,
+            RefusalChoice::Rotate => OnRefusal::Rotate,
         },
         pin: if args.who.allow_pin {
             PinRule::Allow

@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use ipnet::Ipv6Net;
 use v6kit_host::boot::Wish;
-use v6kit_host::{Conntrack, CutOff, HostError, Inbound, Program, Purpose, Span, Uplink, Wanted};
+use v6kit_host::{
+    Conntrack, CutOff, HostError, Inbound, Origin, OriginError, Program, Purpose, Rotation, Span, Uplink,
+    Wanted,
+};
 use v6kit_net::Prefix;
 use v6kit_verify::Endpoint;
 
@@ -27,6 +30,7 @@ const CONNTRACK_HINT: &str =
     v6kit setup --prefix 2001:db8:1:2::/64 --dev eth0 --for proxy --dry-run\n  \
     sudo v6kit setup --prefix 2001:db8:1:2::/64 --dev eth0 --persist\n  \
     sudo v6kit setup --for server\n  \
+    sudo v6kit setup --prefix 2001:db8:1:2::/64 --for everything --from br0\n  \
     v6kit setup --prefix 2001:db8:1:2::/64 -- v6kit crawl -i urls.txt -o job\n\n\
     With `-- CMD` the host is set up for as long as CMD and what it starts run. CMD runs as who called, in\n\
     this process's place; root is asked for by sudo or doas where it is not there. Everything else that is\n\
@@ -55,9 +59,18 @@ pub(crate) struct SetupArgs {
     /// File descriptors that one process may need
     #[arg(long, value_name = "N", default_value_t = 65_536, value_parser = clap::value_parser!(u64).range(1024..=1_073_741_816))]
     pub(super) nofile: u64,
-    /// What this host will do: proxy and server get room for incoming connections
-    #[arg(long = "for", value_name = "crawl|proxy|server", default_value = "crawl")]
+    /// What this host will do: proxy and server get room for incoming connections, everything gives what
+    /// passes this host (virtual machines, containers, a LAN) addresses of the prefix
+    #[arg(
+        long = "for",
+        value_name = "crawl|proxy|server|everything",
+        default_value = "crawl"
+    )]
     pub(super) purpose: PurposeArg,
+    /// With --for everything: whose connections leave from the prefix, by the device that they come in by
+    /// or their network; lo is this host itself
+    #[arg(long, value_name = "DEV|CIDR", value_parser = origin)]
+    pub(super) from: Vec<Origin>,
     /// Go on where somebody in the prefix is cut off, to whom no route can lead
     #[arg(long)]
     pub(super) yes: bool,
@@ -136,6 +149,8 @@ pub(super) enum PurposeArg {
     Proxy,
     /// Take connections
     Server,
+    /// Translate connections of others
+    Everything,
 }
 
 /// Where the user is logged in from (SSH_CONNECTION of ssh(1): its address comes first).
@@ -158,6 +173,10 @@ fn conntrack(text: &str) -> Result<Conntrack, BadValue> {
             )),
         },
     }
+}
+
+fn origin(text: &str) -> Result<Origin, BadValue> {
+    text.parse().map_err(|error: OriginError| BadValue::from(&error))
 }
 
 fn program(text: &str) -> Result<Program, BadValue> {
@@ -217,6 +236,7 @@ impl SetupArgs {
                 PurposeArg::Crawl => Purpose::Crawl,
                 PurposeArg::Proxy => Purpose::Proxy,
                 PurposeArg::Server => Purpose::Server,
+                PurposeArg::Everything => Purpose::Everything,
             },
             session: session(),
             cut_off: if self.yes { CutOff::Accept } else { CutOff::Refuse },
@@ -225,11 +245,32 @@ impl SetupArgs {
             } else {
                 Span::Lasting
             },
+            rotation: (!self.from.is_empty()).then(|| Rotation {
+                from: self.from.clone(),
+                seed: rand::random(),
+            }),
+        }
+    }
+
+    /// Whose connections are meant is said where, and only where, somebody's are translated.
+    fn require_origin(&self) -> Result<(), Failure> {
+        let wrong = |why: &str, hint: &str| Err(Failure::new(Exit::Usage, "wrong usage").why(why).hint(hint));
+        match (self.purpose, self.from.as_slice()) {
+            (PurposeArg::Everything, []) => wrong(
+                "--for everything is for what is named by --from, and nothing is",
+                "name the device that it comes in by, or its network: --from br0, --from fd00:1::/64",
+            ),
+            (PurposeArg::Crawl | PurposeArg::Proxy | PurposeArg::Server, [_, ..]) => wrong(
+                "--from says whose connections --for everything gives addresses to",
+                "add --for everything, or leave --from out",
+            ),
+            _ => Ok(()),
         }
     }
 
     /// What is wanted, on the device that is named or that there is.
     pub(super) async fn wanted_here(&self) -> Result<Wanted, Failure> {
+        self.require_origin()?;
         let mut wanted = self.wanted();
         if self.dev.is_none() && !wanted.prefix.is_this_host() {
             wanted.device = uplink::device(wanted.prefix, &self.state.state_dir).await?;

@@ -91,10 +91,10 @@ pub(crate) struct Terms {
 }
 
 impl TermsArgs {
-    /// `--on-limit rotate` needs a prefix.
-    pub(crate) fn resolve(&self, has_prefix: bool) -> Result<Terms, Failure> {
+    /// `--on-limit rotate` needs a prefix, and hosts that may see more than one address of it.
+    pub(crate) fn resolve(&self, has_prefix: bool, is_per_host: bool) -> Result<Terms, Failure> {
         Ok(Terms {
-            on_limit: on_limit(self.on_limit, has_prefix)?,
+            on_limit: on_limit(self.on_limit, has_prefix, is_per_host)?,
             // 100 % cannot be exceeded.
             error_budget: (self.max_error_rate < 1.0).then_some(ErrorBudget {
                 share: self.max_error_rate,
@@ -108,8 +108,13 @@ impl TermsArgs {
     }
 }
 
-fn on_limit(choice: OnLimitChoice, has_prefix: bool) -> Result<OnLimit, Failure> {
+fn on_limit(choice: OnLimitChoice, has_prefix: bool, is_per_host: bool) -> Result<OnLimit, Failure> {
     match choice {
+        OnLimitChoice::Rotate if is_per_host => {
+            Err(Failure::new(Exit::Usage, "there is nothing to rotate through")
+                .why("--on-limit rotate goes on from other addresses, and with --per host a host sees one and no other")
+                .hint("leave one of the two out"))
+        }
         OnLimitChoice::Slow => Ok(OnLimit::Slow),
         OnLimitChoice::Stop => Ok(OnLimit::Stop),
         OnLimitChoice::Rotate if has_prefix => Ok(OnLimit::Rotate),

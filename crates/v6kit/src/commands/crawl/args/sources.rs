@@ -9,6 +9,7 @@ use v6kit_crawl::{DeliveryCheck, Sources};
 use v6kit_net::Prefix;
 
 use crate::commands::crawl::values;
+use crate::commands::per::{self, Per};
 use crate::failure::{Exit, Failure};
 use crate::printer::Printer;
 
@@ -20,10 +21,14 @@ pub(crate) struct SourceArgs {
     /// By default that of the last setup.
     #[arg(long, value_name = "P", value_parser = crate::shared_args::prefix)]
     prefix: Option<Prefix>,
-    /// Draw a new address after this many requests
+    /// When another address is drawn: with each connection, with each host (which sees one and no other), after so many
+    /// requests, or after a time such as 60s; 100 when nothing is said
+    #[arg(long, value_name = "connection|host|N|TIME", value_parser = per::per, hide_short_help = true, conflicts_with_all = ["requests_per_address", "address_age"])]
+    per: Option<Per>,
+    /// Draw a new address after this many requests, as --per N
     #[arg(long, value_name = "N", default_value = "100", value_parser = clap::value_parser!(u64).range(1..), hide_short_help = true)]
     requests_per_address: u64,
-    /// Draw a new address after this time, such as 60s
+    /// Draw a new address after this time, such as 60s; as --per TIME, and beside --requests-per-address
     #[arg(long, value_name = "TIME", value_parser = values::time, hide_short_help = true)]
     address_age: Option<Duration>,
     /// Use so many addresses at a time and change them slowly, as an on-link prefix needs it; any number when
@@ -33,6 +38,11 @@ pub(crate) struct SourceArgs {
 }
 
 impl SourceArgs {
+    /// Whether a host sees one address and no other.
+    pub(crate) fn is_per_host(&self) -> bool {
+        self.per == Some(Per::Host)
+    }
+
     /// Where the addresses come from: the prefix that was given, or that of the last setup, which is said. `None`:
     /// from the host's own address, which is said too.
     pub(crate) async fn resolve(
@@ -44,12 +54,19 @@ impl SourceArgs {
         let Some(prefix) = prefix_or_last(self.prefix, state_dir, printer)? else {
             return Ok(None);
         };
+        let (requests_per_address, address_age) = match self.per {
+            None => (self.requests_per_address, self.address_age),
+            Some(Per::Connection | Per::Host) => (u64::MAX, None),
+            Some(Per::Requests(requests)) => (requests.get(), None),
+            Some(Per::Time(age)) => (u64::MAX, Some(age)),
+        };
         Ok(Some(Sources {
             prefix,
             excluded: excluded(prefix).await?,
             seed,
-            requests_per_address: self.requests_per_address,
-            address_age: self.address_age,
+            per_host: self.is_per_host().then_some(seed),
+            requests_per_address,
+            address_age,
             addresses: crate::commands::sources::addresses(self.addresses, Some(prefix), printer),
         }))
     }
