@@ -20,8 +20,13 @@ const MAX_INTERIM: usize = 256 * 1024;
 /// Reads before others have their turn: a server that never pauses must not keep the caller from looking at its
 /// deadlines.
 const READS_AT_ONCE: usize = 32;
+/// What is read at once while it is not known what comes. Content of a known length is read into its own place from
+/// there on, and not copied.
+const FIRST_READ: usize = 16 * 1024;
 /// What a body may grow by before more of it came.
 const FIRST_GROWTH: usize = 8 * 1024;
+/// Content of a known length has room for so many times what came of it.
+const GROWTH: usize = 4;
 /// What is kept of the room for writing while nothing is sent.
 const KEPT_ROOM: usize = 2 * 1024;
 
@@ -126,6 +131,12 @@ impl Output {
         self.is_flushed = false;
         self.failed = None;
     }
+}
+
+/// The room for content of that length of which so many bytes came, which are fewer. A length is only a promise.
+fn room_for(length: u64, came: usize) -> usize {
+    let grown = came.saturating_mul(GROWTH).max(came + FIRST_GROWTH);
+    usize::try_from(length).map_or(grown, |length| length.min(grown))
 }
 
 impl<T: Transport> Connection<T> {
@@ -277,12 +288,13 @@ impl<T: Transport> Connection<T> {
         let Phase::Body(reading) = &self.phase else {
             return None;
         };
-        // A buffer that grows doubles.
-        let grown = (reading.body.len() + FIRST_GROWTH).next_power_of_two();
+        let body = &reading.body;
         Some(match reading.framing.length {
             Length::Empty => 0,
-            Length::Exact(length) => usize::try_from(length).map_or(grown, |length| length.min(grown)),
-            Length::Chunked | Length::UntilClose => grown,
+            Length::Exact(length) if body.len() == body.capacity() => room_for(length, body.len()),
+            Length::Exact(_) => body.capacity(),
+            // A buffer that grows doubles.
+            Length::Chunked | Length::UntilClose => (body.len() + FIRST_GROWTH).next_power_of_two(),
         })
     }
 
@@ -294,7 +306,7 @@ impl<T: Transport> Connection<T> {
             let body = &mut reading.body;
             let left = usize::try_from(length).unwrap_or(usize::MAX) - body.len();
             if body.len() == body.capacity() {
-                body.reserve_exact(left.min(body.len().max(FIRST_GROWTH)));
+                body.reserve_exact(room_for(length, body.len()) - body.len());
             }
             let read = self.transport.poll_read(cx, body, left);
             if read.is_pending() {
@@ -302,8 +314,12 @@ impl<T: Transport> Connection<T> {
             }
             return read;
         }
+        let most = match self.phase {
+            Phase::Head { .. } => FIRST_READ,
+            Phase::Body(_) | Phase::Idle => usize::MAX,
+        };
         let room = self.input.room(&self.buffers);
-        let read = self.transport.poll_read(cx, room, usize::MAX);
+        let read = self.transport.poll_read(cx, room, most);
         if read.is_pending() {
             self.input.rest(&self.buffers);
         }
@@ -404,7 +420,10 @@ impl<T: Transport> Connection<T> {
             }
             // Only the first of it comes by way of the buffer, and that is less than all.
             Length::Exact(length) => {
-                body.extend_from_slice(unread);
+                if !unread.is_empty() {
+                    body.reserve_exact(room_for(length, unread.len()));
+                    body.extend_from_slice(unread);
+                }
                 (unread.len(), body.len() as u64 == length)
             }
             Length::Empty | Length::UntilClose if is_first => {

@@ -8,6 +8,7 @@ use httparse::{Header, ParserConfig, Response, Status};
 use crate::error::Violation;
 use crate::fields::trim;
 use crate::framing::{Asked, Collected, Doubts, Framing};
+use crate::index::Index;
 use crate::mend::mend;
 
 /// The largest head that is read, in bytes.
@@ -26,35 +27,18 @@ pub enum Version {
     Http11,
 }
 
-/// A head, whose fields are looked for when they are asked for.
+/// A head, whose fields are looked for when they are asked for. It is small to pass on.
 #[derive(Debug, Clone)]
-pub struct Head {
+pub struct Head(Box<Inner>);
+
+#[derive(Debug, Clone)]
+struct Inner {
     status: u16,
     version: Version,
     raw: Bytes,
     /// The same in lines that anybody can read, where `raw` is not.
     mended: Option<Box<[u8]>>,
-    names: Names,
-}
-
-/// Which names are not among the fields: a bit for each length and first letter, so that most fields that are looked
-/// for and are not there cost no look at the lines.
-#[derive(Debug, Default, Clone, Copy)]
-pub(crate) struct Names(u64);
-
-impl Names {
-    fn add(&mut self, name: &str) {
-        self.0 |= Self::bit(name);
-    }
-
-    fn may_have(self, name: &str) -> bool {
-        self.0 & Self::bit(name) != 0
-    }
-
-    fn bit(name: &str) -> u64 {
-        let first = name.bytes().next().unwrap_or_default().to_ascii_lowercase();
-        1 << ((name.len() ^ (usize::from(first) << 1)) % 64)
-    }
+    index: Index,
 }
 
 impl Head {
@@ -70,13 +54,13 @@ impl Head {
     /// The status, from 100 to 999.
     #[must_use]
     pub fn status(&self) -> u16 {
-        self.status
+        self.0.status
     }
 
     /// The version of HTTP.
     #[must_use]
     pub fn version(&self) -> Version {
-        self.version
+        self.0.version
     }
 
     /// What the status line says behind the status; empty for nothing.
@@ -92,13 +76,13 @@ impl Head {
     }
 
     fn text(&self) -> &[u8] {
-        self.mended.as_deref().unwrap_or(&self.raw)
+        self.0.mended.as_deref().unwrap_or(&self.0.raw)
     }
 
     /// All that came, from the status line to the blank line.
     #[must_use]
     pub fn raw(&self) -> &Bytes {
-        &self.raw
+        &self.0.raw
     }
 
     /// The fields in the order in which they came. Folded ones are on one line; those whose name or line cannot be
@@ -113,11 +97,19 @@ impl Head {
     /// The value of the first field of that name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&[u8]> {
-        if !self.names.may_have(name) {
+        let (text, name, index) = (self.text(), name.as_bytes(), &self.0.index);
+        if !index.may_have(name) {
+            return None;
+        }
+        if let Some(from) = index.find(text, name) {
+            let value = text.get(from..)?;
+            let line = &value[..memchr::memchr(b'\n', value)?];
+            return Some(trim(line.strip_suffix(b"\r").unwrap_or(line)));
+        }
+        if index.is_whole() {
             return None;
         }
         let Fields(mut lines) = self.fields();
-        let name = name.as_bytes();
         std::iter::from_fn(|| next_field(&mut lines))
             .find(|(found, _)| found.eq_ignore_ascii_case(name))
             .map(|(_, value)| value)
@@ -233,11 +225,12 @@ fn within(length: usize) -> Result<Found, Violation> {
 /// # Errors
 /// [`Violation`]; with the status, where that could be read.
 pub(crate) fn read(raw: Bytes, asked: Asked) -> Result<(Head, Framing), (Option<u16>, Violation)> {
-    let (parsed, mended, doubts) = match parse(&raw) {
+    let mut index = Index::default();
+    let (parsed, mended, doubts) = match parse(&raw, &mut index) {
         Some(parsed) => (parsed, None, Doubts::default()),
         None => {
             let (text, doubts) = mend(&raw).map_err(|violation| (None, violation))?;
-            let parsed = parse(&text).ok_or((None, Violation::StatusLine))?;
+            let parsed = parse(&text, &mut index).ok_or((None, Violation::StatusLine))?;
             (parsed, Some(text.into_boxed_slice()), doubts)
         }
     };
@@ -245,7 +238,6 @@ pub(crate) fn read(raw: Bytes, asked: Asked) -> Result<(Head, Framing), (Option<
         status,
         version,
         collected,
-        names,
     } = parsed;
     if !(100..=999).contains(&status) {
         return Err((None, Violation::StatusLine));
@@ -253,13 +245,13 @@ pub(crate) fn read(raw: Bytes, asked: Asked) -> Result<(Head, Framing), (Option<
     let framing = collected
         .framing(asked, status, version == Version::Http10, &doubts)
         .map_err(|violation| (Some(status), violation))?;
-    let head = Head {
+    let head = Head(Box::new(Inner {
         status,
         version,
         raw,
         mended,
-        names,
-    };
+        index,
+    }));
     Ok((head, framing))
 }
 
@@ -268,17 +260,16 @@ struct Parsed {
     status: u16,
     version: Version,
     collected: Collected,
-    names: Names,
 }
 
-/// A head that is written as it should be, or `None`.
-fn parse(text: &[u8]) -> Option<Parsed> {
+/// A head that is written as it should be, or `None`. `index` is told where its fields stand.
+fn parse(text: &[u8], index: &mut Index) -> Option<Parsed> {
     let mut few = [const { MaybeUninit::uninit() }; FEW_FIELDS];
-    match parse_with(text, &mut few) {
+    match parse_with(text, &mut few, index) {
         Err(httparse::Error::TooManyHeaders) => {
             let lines = memchr::memchr_iter(b'\n', text).count();
             let mut many = vec![MaybeUninit::uninit(); lines];
-            parse_with(text, &mut many).ok().flatten()
+            parse_with(text, &mut many, index).ok().flatten()
         }
         parsed => parsed.ok().flatten(),
     }
@@ -287,6 +278,7 @@ fn parse(text: &[u8]) -> Option<Parsed> {
 fn parse_with<'t>(
     text: &'t [u8],
     room: &mut [MaybeUninit<Header<'t>>],
+    index: &mut Index,
 ) -> Result<Option<Parsed>, httparse::Error> {
     let mut response = Response::new(&mut []);
     let parsed = ParserConfig::default().parse_response_with_uninit_headers(&mut response, text, room)?;
@@ -297,9 +289,10 @@ fn parse_with<'t>(
     if length != text.len() {
         return Ok(None);
     }
-    let (mut collected, mut names) = (Collected::default(), Names::default());
+    let mut collected = Collected::default();
+    let beginning = text.as_ptr().addr();
     for field in response.headers.iter() {
-        names.add(field.name);
+        index.add(field.name.as_ptr().addr() - beginning, field.name.as_bytes());
         collected.add(field.name, trim(field.value));
     }
     let version = if minor == 0 {
@@ -311,7 +304,6 @@ fn parse_with<'t>(
         status,
         version,
         collected,
-        names,
     }))
 }
 

@@ -16,6 +16,7 @@ mod error;
 mod fields;
 mod framing;
 mod head;
+mod index;
 mod limit;
 mod mend;
 mod request;
