@@ -7,7 +7,7 @@ use std::{fs, io};
 use v6kit_model::input::List;
 
 use crate::description::Description;
-use crate::ledger::{Catalog, Extent, LedgerError, SqliteLedger};
+use crate::ledger::{Catalog, Extent, Invocation, LedgerError, SqliteLedger};
 use crate::segment::{Reserve, SegmentDirectory, SegmentStore};
 
 /// A job whose ledger and segments lie in one directory.
@@ -20,6 +20,19 @@ pub struct JobDirectory {
 }
 
 impl JobDirectory {
+    /// Makes a job in `directory`, where there is none yet.
+    ///
+    /// # Errors
+    /// [`LedgerError`], such as when files of others lie there.
+    pub fn begin(
+        directory: &Path,
+        description: &Description,
+        extent: Extent,
+        invocation: Invocation<'_>,
+    ) -> Result<(), LedgerError> {
+        SqliteLedger::begin(directory, description, extent, Some(invocation))
+    }
+
     /// Opens `directory` for crawling, and makes it where there is none. Segments are cut back to their last
     /// committed frame.
     ///

@@ -14,7 +14,7 @@ use v6kit_model::{Counts, Ordinals};
 
 pub use self::error::{BoxError, LedgerError};
 pub use self::held::HeldLeases;
-pub use self::sqlite::SqliteLedger;
+pub use self::sqlite::{Invocation, SqliteLedger};
 pub use self::traits::{Catalog, Commit, Fence, Lease, Leased, Ledger, Renewal};
 
 /// Where a frame lies.

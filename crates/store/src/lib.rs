@@ -43,8 +43,8 @@ pub use job_directory::JobDirectory;
 #[cfg(any(test, feature = "contract"))]
 pub use ledger::contract;
 pub use ledger::{
-    BoxError, Catalog, Commit, CommittedFrame, Extent, Fence, FramePlace, HeldLeases, Known, Lease, Leased,
-    Ledger, LedgerError, RecentPace, Renewal, SqliteLedger, Standing,
+    BoxError, Catalog, Commit, CommittedFrame, Extent, Fence, FramePlace, HeldLeases, Invocation, Known,
+    Lease, Leased, Ledger, LedgerError, RecentPace, Renewal, SqliteLedger, Standing,
 };
 pub use memory::MemoryBudget;
 pub use record::{Hop, Payload, Record, Sent, Timing, Way};

@@ -1,5 +1,6 @@
 //! What is kept of an item, and its form as a line of JSON.
 
+mod addresses;
 mod json;
 mod ndjson;
 

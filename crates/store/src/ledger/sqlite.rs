@@ -1,6 +1,7 @@
 //! The ledger of one machine: SQLite in the job directory.
 
 mod bookkeeping;
+mod creation;
 mod directory;
 mod grown;
 mod rows;
@@ -18,7 +19,8 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use v6kit_model::{Ordinals, Outcome};
 
 use self::bookkeeping::{Bookkeeping, MOST_TAILS};
-use self::directory::{FILE, Locked, lock, make_durable, refuse_foreign, refuse_lost_ledger, require_ledger};
+pub use self::creation::Invocation;
+use self::directory::{FILE, Locked, lock, refuse_lost_ledger, require_ledger};
 use self::rows::StoredFrame;
 use super::accounts::{Accounts, Balance, Retry, forget};
 use super::{
@@ -46,9 +48,7 @@ impl SqliteLedger {
     /// # Errors
     /// [`LedgerError`], such as when the directory holds another job.
     pub fn open(directory: &Path, description: &Description, extent: Extent) -> Result<Self, LedgerError> {
-        let failed = |source| LedgerError::directory(directory, source);
-        make_durable(directory).map_err(failed)?;
-        refuse_foreign(directory)?;
+        Self::begin(directory, description, extent, None)?;
         let ledger = Self::writable(directory)?;
         ledger.create_or_compare(description, extent)?;
         ledger.load()?;
@@ -110,7 +110,7 @@ impl SqliteLedger {
     /// # Errors
     /// [`LedgerError`].
     pub fn set_invocation(&self, words: &[String], options: &[String]) -> Result<(), LedgerError> {
-        let [words, options] = [words, options].map(|words| serde_json::json!(words).to_string());
+        let [words, options] = Invocation { words, options }.texts();
         self.query(|database| rows::set_invocation(database, &words, &options))
     }
 
@@ -180,7 +180,7 @@ impl SqliteLedger {
         if self.version()? == 0 {
             refuse_lost_ledger(&self.directory)?;
             let text = serde_json::json!(description).to_string();
-            return self.query(|database| rows::create(database, &text, extent));
+            return self.query(|database| rows::create(database, &text, extent, None));
         }
         self.check_format()?;
         let differences = self.description()?.differences(description);

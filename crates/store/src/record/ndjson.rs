@@ -9,10 +9,10 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use http::header::{CONTENT_TYPE, LOCATION, SET_COOKIE};
 use http::{HeaderMap, HeaderName};
 use serde_json::value::RawValue;
-use v6kit_base::push_address;
 use v6kit_model::url::without_credentials;
 use v6kit_model::{Fault, Headers, without_mark};
 
+use super::addresses::AddressTexts;
 use super::json::{push_json, push_milliseconds, push_number, push_text};
 use super::{Payload, Record, Timing};
 use crate::storage::{Content, FailedBody, FieldPath, Storage};
@@ -25,6 +25,7 @@ pub(crate) struct RecordWriter {
     extract: Vec<FieldPath>,
     /// Whether the parts of requests are told.
     pub(crate) timing: bool,
+    addresses: AddressTexts,
     /// The second of `prefix`, since 1970.
     second: u64,
     /// `2026-01-01T00:00:00.`
@@ -62,7 +63,7 @@ impl RecordWriter {
         }
         if let Some(from) = record.from {
             out.extend_from_slice(b",\"from\":\"");
-            push_address(out, from);
+            self.addresses.push(out, from);
             out.push(b'"');
         }
         out.extend_from_slice(b",\"at\":\"");

@@ -11,6 +11,9 @@ use crate::ledger::LedgerError;
 pub(super) const FILE: &str = "ledger.sqlite";
 const LOCK: &str = "lock";
 
+/// What the ledger is called until it is whole; what SQLite puts beside it begins so, too.
+pub(super) const UNFINISHED: &str = "ledger.sqlite.new";
+
 /// Makes `directory` where there is none, so that its name survives a power cut.
 pub(super) fn make_durable(directory: &Path) -> io::Result<()> {
     if directory.is_dir() {
@@ -63,7 +66,7 @@ pub(super) fn refuse_foreign(directory: &Path) -> Result<(), LedgerError> {
     }
     for entry in fs::read_dir(directory).map_err(failed)? {
         let name = entry.map_err(failed)?.file_name();
-        if name != LOCK {
+        if name != LOCK && !name.to_string_lossy().starts_with(UNFINISHED) {
             return Err(LedgerError::Foreign {
                 place: directory.display().to_string(),
             });

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use v6kit_model::Order;
 
-use super::directory::{make_durable, refuse_foreign};
 use super::{SqliteLedger, rows};
 use crate::description::Description;
 use crate::ledger::{Catalog as _, Extent, LedgerError};
@@ -21,9 +20,7 @@ impl SqliteLedger {
         extent: Extent,
         grow: impl FnOnce(&Description) -> Result<(), LedgerError>,
     ) -> Result<Self, LedgerError> {
-        let failed = |source| LedgerError::directory(directory, source);
-        make_durable(directory).map_err(failed)?;
-        refuse_foreign(directory)?;
+        Self::begin(directory, description, extent, None)?;
         let ledger = Self::writable(directory)?;
         if ledger.version()? == 0 {
             ledger.create_or_compare(description, extent)?;

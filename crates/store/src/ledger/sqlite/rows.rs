@@ -49,6 +49,9 @@ const SCHEMA: &str = "
 /// Ledgers of earlier releases have no such table.
 const RESERVED: &str = "CREATE TABLE IF NOT EXISTS reserved (segment INTEGER PRIMARY KEY)";
 
+/// The number of the first segment of a job.
+const FIRST_SEGMENT: u64 = 1;
+
 /// The options of the crawl that ran last, where it was of a release that knows this table.
 const RUN: &str = "CREATE TABLE IF NOT EXISTS run (options TEXT NOT NULL)";
 
@@ -93,7 +96,13 @@ pub(super) fn configure(database: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-pub(super) fn create(database: &mut Connection, description: &str, extent: Extent) -> rusqlite::Result<()> {
+/// Makes the tables of a job, with the number of its first segment given out.
+pub(super) fn create(
+    database: &mut Connection,
+    description: &str,
+    extent: Extent,
+    invocation: Option<[String; 2]>,
+) -> rusqlite::Result<()> {
     let transaction = database.transaction()?;
     transaction.execute_batch(SCHEMA)?;
     for table in LATER {
@@ -103,6 +112,10 @@ pub(super) fn create(database: &mut Connection, description: &str, extent: Exten
         "INSERT INTO job (description, items, visited) VALUES (?1, ?2, ?3)",
         params![description, extent.items as i64, extent.visited as i64],
     )?;
+    reserve(&transaction, FIRST_SEGMENT)?;
+    if let Some([words, options]) = invocation {
+        write_invocation(&transaction, &words, &options)?;
+    }
     transaction.pragma_update(None, "user_version", VERSION)?;
     transaction.commit()
 }
@@ -147,10 +160,16 @@ pub(super) fn set_invocation(database: &mut Connection, words: &str, options: &s
         return Ok(());
     }
     let transaction = database.transaction()?;
-    transaction.execute("UPDATE job SET invocation = ?1", params![words])?;
-    transaction.execute("DELETE FROM run", [])?;
-    transaction.execute("INSERT INTO run (options) VALUES (?1)", params![options])?;
+    write_invocation(&transaction, words, options)?;
     transaction.commit()
+}
+
+fn write_invocation(database: &Connection, words: &str, options: &str) -> rusqlite::Result<()> {
+    database.execute("UPDATE job SET invocation = ?1", params![words])?;
+    database.execute("DELETE FROM run", [])?;
+    database
+        .execute("INSERT INTO run (options) VALUES (?1)", params![options])
+        .map(drop)
 }
 
 pub(super) fn options(database: &mut Connection) -> rusqlite::Result<Option<String>> {
@@ -163,7 +182,8 @@ pub(super) fn options(database: &mut Connection) -> rusqlite::Result<Option<Stri
         .optional()
 }
 
-pub(super) fn reserve(database: &mut Connection, segment: u64) -> rusqlite::Result<()> {
+pub(super) fn reserve(database: &Connection, segment: u64) -> rusqlite::Result<()> {
+    // Nothing is written, and so no disk waited for, where it is there.
     database
         .execute(
             "INSERT OR IGNORE INTO reserved (segment) VALUES (?1)",

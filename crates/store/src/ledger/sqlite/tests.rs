@@ -71,6 +71,36 @@ fn a_second_crawl_in_the_same_directory_is_refused() {
 }
 
 #[test]
+fn a_ledger_that_was_being_made_when_the_power_went_is_made_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    let job = description("a");
+    for name in ["ledger.sqlite.new", "ledger.sqlite.new-journal"] {
+        fs::write(directory.path().join(name), b"half a page").unwrap();
+    }
+    let error = SqliteLedger::read(directory.path()).unwrap_err();
+    assert!(matches!(error, LedgerError::Missing { .. }), "{error}");
+    let words = ["crawl".to_owned(), "http://h/".to_owned()];
+    let invocation = Invocation {
+        words: &words,
+        options: &words[1..],
+    };
+    SqliteLedger::begin(directory.path(), &job, HUNDRED, Some(invocation)).unwrap();
+    let mut names: Vec<_> = fs::read_dir(directory.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["ledger.sqlite", "lock"]);
+    // What is there is left as it is.
+    SqliteLedger::begin(directory.path(), &description("b"), HUNDRED, None).unwrap();
+    let ledger = SqliteLedger::open(directory.path(), &job, HUNDRED).unwrap();
+    assert_eq!(ledger.invocation().unwrap(), words);
+    assert_eq!(ledger.options().unwrap(), words[1..]);
+    assert_eq!(ledger.known_segments().unwrap(), BTreeMap::from([(1, 0)]));
+    assert_eq!(ledger.standing().unwrap().left(), 100);
+}
+
+#[test]
 fn somebody_elses_directory_is_left_alone() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("thesis.txt"), "mine").unwrap();
