@@ -352,7 +352,8 @@ impl Connection {
         }
     }
 
-    /// Sends a request and reads the whole answer.
+    /// Sends a request and reads the whole answer into `answer`, which is an empty one: each layer that it went through
+    /// by value would copy it.
     ///
     /// # Errors
     /// [`Failed`]; the connection is of no use afterwards.
@@ -362,15 +363,13 @@ impl Connection {
         max_body: Limit,
         memory: &Memory,
         timer: &mut Timer,
-    ) -> Result<Answer, Failed> {
-        // It stays where it is: each layer that it went through by value would copy it.
-        let mut answer = Answer::default();
+        answer: &mut Answer,
+    ) -> Result<(), Failed> {
         let (one, request) = match (&mut self.0, message) {
             (Kind::One(one), Message::One(request)) => (one, request),
             (Kind::Two(stream), Message::Two(request)) => {
                 let request = &mut Some(request);
-                let result = stream.exchange(request, max_body, memory, timer, &mut answer);
-                return result.await.map(|()| answer);
+                return stream.exchange(request, max_body, memory, timer, answer).await;
             }
             (Kind::One(_), Message::Two(_)) | (Kind::Two(_), Message::One(_)) => {
                 let fault = Fault::new(ErrorKind::Protocol, "a request for another version of HTTP");
@@ -378,14 +377,12 @@ impl Connection {
             }
         };
         let http = &mut one.http;
-        let result = http
-            .exchange(&request, max_body, memory, timer, &mut answer)
-            .await;
+        let result = http.exchange(&request, max_body, memory, timer, answer).await;
         match result {
             Ok(()) => {
                 one.served += 1;
                 one.lease.count();
-                Ok(answer)
+                Ok(())
             }
             // A connection that never served is no idle one, whatever it died of.
             Err(failed) if one.served == 0 => Err(Failed {

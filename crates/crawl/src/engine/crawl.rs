@@ -9,7 +9,8 @@ use v6kit_model::url::Scheme;
 use v6kit_model::{Counts, ErrorKind, Outcome};
 use v6kit_net::{PoolError, RateLimit, SourcePool, TurningPool, Wear, cpu_time};
 use v6kit_store::{
-    Disk, DiskLow, Forecast, JobDirectory, Ledger, SegmentDirectory, SqliteLedger, Standing, StoreError,
+    Disk, DiskLow, Forecast, Invocation, JobDirectory, Ledger, SegmentDirectory, SqliteLedger, Standing,
+    StoreError,
 };
 
 use crate::connect::connection::client_tls;
@@ -419,12 +420,15 @@ struct Opened {
 
 /// Opens the job directory, and those items again that are to be, once nothing else can keep the crawl from starting.
 fn open(job: &Job, settings: &Settings) -> Result<Opened, CrawlError> {
+    let (output, description, extent) = (&settings.output, job.description(), job.extent());
+    let (words, options) = (&settings.invocation, &settings.options);
+    JobDirectory::begin(output, &description, extent, Invocation { words, options })?;
     let directory = match job.items.list().filter(|_| settings.append) {
-        None => JobDirectory::open(&settings.output, &job.description(), job.extent())?,
-        Some(list) => JobDirectory::append(&settings.output, &job.description(), job.extent(), list)?,
+        None => JobDirectory::open(output, &description, extent)?,
+        Some(list) => JobDirectory::append(output, &description, extent, list)?,
     };
     let JobDirectory { ledger, segments } = &directory;
-    ledger.set_invocation(&settings.invocation, &settings.options)?;
+    ledger.set_invocation(words, options)?;
     if let Some(list) = job.items.list() {
         list.keep(&settings.output)
             .map_err(|source| StoreError::segment(&**segments, source))?;

@@ -34,65 +34,54 @@ impl Examiner {
         Self(Semaphore::new(AT_A_TIME))
     }
 
-    /// `answer` with its codings undone as `job` wants it, and whether it is the data. What a large one unfolds to has
+    /// Undoes the codings of `answer` as `job` wants it, and says whether it is the data. What a large one unfolds to has
     /// its part of `memory`, and waits for that until the crawl is brought to its end.
     pub(super) async fn examine(
         &self,
         job: &Arc<Job>,
         memory: &Memory,
         drain: &Drain,
-        answer: Answer,
-    ) -> (Answer, Result<(), Fault>) {
-        let answer = match at_once(job, answer) {
-            Examined::Done(answer, judged) => return (answer, judged),
-            Examined::Large(answer) => answer,
-        };
+        answer: &mut Answer,
+    ) -> Result<(), Fault> {
+        if let Some(judged) = at_once(job, answer) {
+            return judged;
+        }
         // It is never closed.
         let _turn = self.0.acquire().await;
         let (job, drain, mut grant) = (Arc::clone(job), drain.clone(), memory.unfolding());
-        tokio::task::spawn_blocking(move || {
-            let mut answer = answer;
+        let mut large = std::mem::take(answer);
+        let examined = tokio::task::spawn_blocking(move || {
             let room = &mut |bytes| grant.grow(bytes, || drain.is_cancelled());
-            let judged = examined(&job, &mut answer, job.max_body, room);
-            answer.body = grant.hold(answer.body);
-            (answer, judged)
+            let judged = examined(&job, &mut large, job.max_body, room);
+            large.body = grant.hold(large.body);
+            (large, judged)
         })
-        .await
-        .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+        .await;
+        let (large, judged) = examined.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+        *answer = large;
+        judged
     }
 }
 
-/// What became of an answer at once.
-enum Examined {
-    /// It was a small one.
-    Done(Answer, Result<(), Fault>),
-    /// It is as it came, or undone already.
-    Large(Answer),
-}
-
-/// Examines a small answer.
-fn at_once(job: &Job, mut answer: Answer) -> Examined {
+/// Examines a small answer. `None` for a large one, which is as it came, or undone already.
+fn at_once(job: &Job, answer: &mut Answer) -> Option<Result<(), Fault>> {
     let is_coded = job.coding == Coding::Undo && answer.headers.get(&CONTENT_ENCODING).is_some()
         || !answer.transfer_codings.is_empty();
     let large = if is_coded { LARGE_CODED } else { LARGE_PLAIN };
     if answer.body.len() >= large {
-        return Examined::Large(answer);
+        return None;
     }
     if !is_coded {
-        let judged = examined(job, &mut answer, job.max_body, &mut |_| {});
-        return Examined::Done(answer, judged);
+        return Some(examined(job, answer, job.max_body, &mut |_| {}));
     }
     let as_it_came = (answer.body.clone(), answer.transfer_codings.clone());
-    match undone(job, &mut answer, job.max_body.min(UNFOLDED), &mut |_| {}) {
+    match undone(job, answer, job.max_body.min(UNFOLDED), &mut |_| {}) {
         Err(fault) if fault.kind == ErrorKind::BodyTooLarge && job.max_body > UNFOLDED => {
             (answer.body, answer.transfer_codings) = as_it_came;
-            Examined::Large(answer)
+            None
         }
-        Ok(()) if answer.body.len() >= LARGE_PLAIN => Examined::Large(answer),
-        undone => {
-            let judged = undone.and_then(|()| judge(&answer, &job.expect));
-            Examined::Done(answer, judged)
-        }
+        Ok(()) if answer.body.len() >= LARGE_PLAIN => None,
+        undone => Some(undone.and_then(|()| judge(answer, &job.expect))),
     }
 }
 
@@ -135,9 +124,10 @@ mod tests {
         })
     }
 
-    async fn examine(job: &Arc<Job>, answer: Answer) -> (Answer, Result<(), Fault>) {
+    async fn examine(job: &Arc<Job>, mut answer: Answer) -> (Answer, Result<(), Fault>) {
         let (memory, drain) = (Memory::new(64 << 20), Drain::default());
-        Examiner::new().examine(job, &memory, &drain, answer).await
+        let judged = Examiner::new().examine(job, &memory, &drain, &mut answer).await;
+        (answer, judged)
     }
 
     fn gzip(body: &[u8]) -> Vec<u8> {
@@ -173,17 +163,13 @@ mod tests {
             ("unfolding twice", twice, &large, true),
         ] {
             assert!(answer.body.len() < LARGE_CODED || name == "large", "{name}");
-            let again = Answer {
+            let mut again = Answer {
                 headers: answer.headers.map().clone().into(),
                 body: answer.body.clone(),
                 transfer_codings: answer.transfer_codings.clone(),
                 ..Answer::default()
             };
-            assert_eq!(
-                matches!(at_once(&job, again), Examined::Large(_)),
-                is_large,
-                "{name}"
-            );
+            assert_eq!(at_once(&job, &mut again).is_none(), is_large, "{name}");
             let (answer, judged) = examine(&job, answer).await;
             assert_eq!((&answer.body[..], judged), (&expected[..], Ok(())), "{name}");
             assert!(
@@ -204,9 +190,10 @@ mod tests {
         let mut tasks = tokio::task::JoinSet::new();
         for _ in 0..5 {
             let (memory, examiner, job) = (memory.clone(), Arc::clone(&examiner), Arc::clone(&job));
-            let answer = answer(gzip(&body), true);
+            let mut answer = answer(gzip(&body), true);
             tasks.spawn(async move {
-                let (answer, judged) = examiner.examine(&job, &memory, &Drain::default(), answer).await;
+                let drain = Drain::default();
+                let judged = examiner.examine(&job, &memory, &drain, &mut answer).await;
                 (answer.body.len(), judged)
             });
         }
@@ -221,9 +208,8 @@ mod tests {
         memory.add_records(5 << 20);
         let drain = Drain::default();
         drain.cancel();
-        let (answer, _) = examiner
-            .examine(&job, &memory, &drain, answer(gzip(&body), true))
-            .await;
+        let mut answer = answer(gzip(&body), true);
+        let _ = examiner.examine(&job, &memory, &drain, &mut answer).await;
         assert_eq!(answer.body.len(), body.len());
         drop(answer);
         assert!(!memory.is_short());

@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::net::Ipv6Addr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
@@ -372,15 +372,13 @@ impl Shard {
 
     /// Closes idle connections that are old or were ended by their servers.
     pub(super) fn sweep(&self) {
-        self.sites
-            .connections
-            .sweep(std::time::Instant::now(), |mut connection| {
-                // The next request would have found out that the answers are late by one.
-                let last = connection.take_note();
-                if let Some(last) = last.filter(|_| connection.is_doubtful()) {
-                    self.doubt(last);
-                }
-            });
+        self.sites.connections.sweep(Instant::now(), |mut connection| {
+            // The next request would have found out that the answers are late by one.
+            let last = connection.take_note();
+            if let Some(last) = last.filter(|_| connection.is_doubtful()) {
+                self.doubt(last);
+            }
+        });
     }
 
     /// Ends the crawl because the site refuses.
@@ -388,9 +386,9 @@ impl Shard {
         self.stop.refuse(reason);
     }
 
-    /// Counts a request as under way for as long as the result lives.
-    pub(crate) fn begin_request(&self, site: &Site) -> InFlight<'_> {
-        site.sent(std::time::Instant::now());
+    /// Counts a request that is sent `now` as under way for as long as the result lives.
+    pub(crate) fn begin_request(&self, site: &Site, now: Instant) -> InFlight<'_> {
+        site.sent(now);
         self.progress.requests.add(1);
         self.progress.in_flight.add(1);
         InFlight(&self.progress)

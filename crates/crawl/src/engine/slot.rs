@@ -52,7 +52,7 @@ pub(crate) struct Slot {
 /// What sending a request once came to.
 enum Exchange {
     /// A whole answer.
-    Answered(Answer, Connection),
+    Answered(Connection),
     /// None.
     Failed(Failed, Connection),
 }
@@ -154,7 +154,7 @@ impl Slot {
             None => None,
             Some(queues) => Some(queues.enter(&site.host_queue, item, arrival, shard.slots())?),
         };
-        let context = ItemContext {
+        let mut context = ItemContext {
             item,
             position,
             url,
@@ -166,16 +166,21 @@ impl Slot {
             hops: Vec::new(),
         };
         let span = context.span();
-        self.send(shard, context, path, overrides).instrument(span).await;
+        let sending = self.send(shard, &mut context, path, overrides);
+        if span.is_disabled() {
+            sending.await;
+        } else {
+            sending.instrument(span).await;
+        }
         guard.and_then(|guard| guard.leave(shard.slots()))
     }
 
     /// The phases of an item at its site: permit, connection, exchange; then judged, decided upon and recorded.
-    async fn send(&mut self, shard: &Shard, mut context: ItemContext<'_>, path: &str, overrides: Overrides) {
+    async fn send(&mut self, shard: &Shard, context: &mut ItemContext<'_>, path: &str, overrides: Overrides) {
         let site = Rc::clone(&context.site);
         let started = context.attempt.began;
         let (permit, has_waited) = {
-            let permit = pin!(self.permit(shard, &site, Named::ByJob, context.url));
+            let permit = pin!(self.permit(shard, &site, Named::ByJob, context.url, started));
             noting_waits(permit).await
         };
         if has_waited {
@@ -192,10 +197,10 @@ impl Slot {
             }
             Err(Refused::NoConnection(fault)) => {
                 context.permit = Permit::Go;
-                if set_aside(shard, &context, started, &fault).await {
+                if set_aside(shard, context, started, &fault).await {
                     return;
                 }
-                return conclude(shard, &context, &outgoing, Err(fault), None).await;
+                return conclude(shard, context, &outgoing, Err(fault), None).await;
             }
         };
         let fetched = self.fetch(shard, &site, &outgoing, &mut context.attempt).await;
@@ -206,7 +211,7 @@ impl Slot {
             Err(_) => began.elapsed(),
         };
         if let Err(fault) = &fetched
-            && set_aside(shard, &context, began, fault).await
+            && set_aside(shard, context, began, fault).await
         {
             return;
         }
@@ -216,11 +221,11 @@ impl Slot {
                 // Rare, and large.
                 Box::pin(self.follow(shard, context, carried, first)).await;
             }
-            fetched => conclude(shard, &context, &outgoing, fetched, None).await,
+            fetched => conclude(shard, context, &outgoing, fetched, None).await,
         }
     }
 
-    /// Waits until `site` may be asked for `url`.
+    /// Waits from `now` on until `site` may be asked for `url`.
     ///
     /// # Errors
     /// robots.txt forbids it.
@@ -230,12 +235,19 @@ impl Slot {
         site: &Site,
         named: Named,
         url: &str,
+        mut now: Instant,
     ) -> Result<Permit, Refused> {
         if shard.settings.robots == RobotsPolicy::Obey {
-            self.ask_robots(shard, site, named, url).await?;
+            match site.judge_by_known_robots(url, now) {
+                Some(judged) => judged.map_err(Refused::Forbidden)?,
+                None => {
+                    self.ask_robots(shard, site, named, url).await?;
+                    now = Instant::now();
+                }
+            }
         }
         let asked = tracing::enabled!(Level::DEBUG).then(Instant::now);
-        let permit = site.acquire(&shard.stop.drain).await;
+        let permit = site.acquire(&shard.stop.drain, now).await;
         if let Some(waited) = asked
             .map(|asked| asked.elapsed())
             .filter(|waited| *waited >= WORTH_TELLING)
@@ -258,13 +270,15 @@ impl Slot {
         let mut choice = Choice::Any;
         let mut repeats = Repeats::default();
         loop {
-            let exchange = self.exchange(shard, site, outgoing, attempt, choice).await?;
-            let (Exchange::Answered(_, connection) | Exchange::Failed(_, connection)) = &exchange;
+            let mut answer = Answer::default();
+            let exchange = self.exchange(shard, site, outgoing, attempt, choice, &mut answer);
+            let exchange = exchange.await?;
+            let (Exchange::Answered(connection) | Exchange::Failed(_, connection)) = &exchange;
             if connection.has_surplus() {
                 site.limit_to_one_request();
             }
             match exchange {
-                Exchange::Answered(answer, mut connection)
+                Exchange::Answered(mut connection)
                     if can_repeat && choice == Choice::Any && is_of_another(&answer, &connection) =>
                 {
                     // It is not known since when each answer was late by one.
@@ -274,7 +288,7 @@ impl Slot {
                     choice = Choice::New;
                     self.timer.postpone();
                 }
-                Exchange::Answered(answer, connection) => {
+                Exchange::Answered(connection) => {
                     if connection.is_doubtful() {
                         shard.progress.doubtful.add(1);
                     }
@@ -306,7 +320,7 @@ impl Slot {
         }
     }
 
-    /// Sends a request once.
+    /// Sends a request once, and fills `answer` in.
     ///
     /// # Errors
     /// There is no connection to send it on.
@@ -317,6 +331,7 @@ impl Slot {
         outgoing: &Outgoing<'_>,
         attempt: &mut Attempt,
         choice: Choice,
+        answer: &mut Answer,
     ) -> Result<Exchange, Fault> {
         attempt.timing = Timing::default();
         let target = outgoing.target(site)?;
@@ -335,14 +350,14 @@ impl Slot {
                 (Some((jars, Box::new(url))), Some(headers))
             }
         };
-        let max_body = outgoing.max_body;
+        let (max_body, memory) = (outgoing.max_body, &shard.memory);
         if attempt.is_retry {
             attempt.is_retry = false;
             shard.progress.retries.add(1);
         }
         attempt.sends_from(connection.from());
         tracing::debug!(protocol = ?connection.protocol(), before = connection.served(), "asks");
-        let flight = shard.begin_request(site);
+        let flight = shard.begin_request(site, self.timer.sent());
         let result = match connection.protocol() {
             Protocol::Http1 => {
                 let request = v6kit_http1::Request {
@@ -353,19 +368,22 @@ impl Slot {
                     more: None,
                     body: &outgoing.body,
                 };
+                let message = Message::One(request);
+                let timer = &mut self.timer;
                 connection
-                    .exchange(Message::One(request), max_body, &shard.memory, &mut self.timer)
+                    .exchange(message, max_body, memory, timer, answer)
                     .await
             }
             Protocol::Http2 => {
                 let request = outgoing.request(site, origin_form(outgoing.path)?, own);
                 let message = Message::Two(request);
-                Box::pin(connection.exchange(message, max_body, &shard.memory, &mut self.timer)).await
+                let timer = &mut self.timer;
+                Box::pin(connection.exchange(message, max_body, memory, timer, answer)).await
             }
         };
         drop(flight);
         attempt.timing.first_byte = self.timer.first_byte(connection.last_read());
-        if let (Some((jars, url)), Ok(answer)) = (jar, &result) {
+        if let (Some((jars, url)), Ok(())) = (jar, &result) {
             jars.keep(connection.from(), &url, answer.headers.map());
         }
         if result.is_ok() {
@@ -378,7 +396,7 @@ impl Slot {
         shard.progress.bytes_in.add(read);
         shard.progress.bytes_out.add(written);
         Ok(match result {
-            Ok(answer) => Exchange::Answered(answer, connection),
+            Ok(()) => Exchange::Answered(connection),
             Err(failed) => Exchange::Failed(failed, connection),
         })
     }

@@ -1,7 +1,7 @@
 //! Connections of a shard that serve nobody at present: few, young, and open at the other end too.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -108,6 +108,9 @@ impl<C, S> Kept<C, S> {
     }
 }
 
+/// A place in the order of a shard, and where the connection is kept that has it.
+type PlaceOf<C, S> = (u64, Rc<Kept<C, S>>);
+
 /// A connection whose streams slots share, behind the site that it is to.
 type SharedOf<C, S> = (Rc<Kept<C, S>>, Rc<S>);
 
@@ -118,8 +121,8 @@ pub(crate) struct IdleConnections<C = Connection, S = Http2> {
     open: Arc<Counter>,
     dialling: Cell<usize>,
     next: Cell<u64>,
-    /// The one that was used least recently first.
-    order: RefCell<BTreeMap<u64, Rc<Kept<C, S>>>>,
+    /// The one that was used least recently first: places only grow.
+    order: RefCell<VecDeque<PlaceOf<C, S>>>,
     shared: RefCell<Vec<SharedOf<C, S>>>,
 }
 
@@ -140,16 +143,26 @@ impl<C: Exclusive, S: Multiplexed> IdleConnections<C, S> {
         let place = self.next.get();
         self.next.set(place + 1);
         site.idle.borrow_mut().push_back((place, connection));
-        self.order.borrow_mut().insert(place, Rc::clone(site));
+        self.order.borrow_mut().push_back((place, Rc::clone(site)));
         if self.order.borrow().len() > self.room.idle {
             self.close_oldest();
+        }
+    }
+
+    /// Takes a place out of the order: nearly always the last one.
+    fn forget(&self, place: u64) {
+        let mut order = self.order.borrow_mut();
+        if order.pop_back_if(|(last, _)| *last == place).is_none()
+            && let Ok(at) = order.binary_search_by_key(&place, |(place, _)| *place)
+        {
+            order.remove(at);
         }
     }
 
     /// The connection to `site` that was used last.
     pub(crate) fn take(&self, site: &Kept<C, S>) -> Option<C> {
         let (place, connection) = site.idle.borrow_mut().pop_back()?;
-        self.order.borrow_mut().remove(&place);
+        self.forget(place);
         Some(connection)
     }
 
@@ -158,7 +171,7 @@ impl<C: Exclusive, S: Multiplexed> IdleConnections<C, S> {
         let mut idle = site.idle.borrow_mut();
         let at = idle.iter().rposition(|(_, connection)| suits(connection))?;
         let (place, connection) = idle.remove(at)?;
-        self.order.borrow_mut().remove(&place);
+        self.forget(place);
         Some(connection)
     }
 
@@ -208,7 +221,7 @@ impl<C: Exclusive, S: Multiplexed> IdleConnections<C, S> {
     /// Closes the connection that was used least recently; those that serve one request at a time first, which are
     /// cheaper to make again.
     pub(crate) fn close_oldest(&self) -> bool {
-        let oldest = self.order.borrow_mut().pop_first();
+        let oldest = self.order.borrow_mut().pop_front();
         if let Some((place, site)) = oldest {
             let mut idle = site.idle.borrow_mut();
             if let Ok(at) = idle.binary_search_by_key(&place, |(place, _)| *place) {
@@ -236,7 +249,7 @@ impl<C: Exclusive, S: Multiplexed> IdleConnections<C, S> {
     /// Closes what is too old at `now` or was ended by its server, and gives `doubtful` those on which the server
     /// said what nobody asked for.
     pub(crate) fn sweep(&self, now: Instant, mut doubtful: impl FnMut(C)) {
-        let places: Vec<(u64, Rc<Kept<C, S>>)> = self
+        let places: Vec<PlaceOf<C, S>> = self
             .order
             .borrow()
             .iter()
@@ -253,7 +266,7 @@ impl<C: Exclusive, S: Multiplexed> IdleConnections<C, S> {
                 continue;
             }
             let closed = idle.remove(at);
-            self.order.borrow_mut().remove(&place);
+            self.forget(place);
             if let Some((_, connection)) = closed.filter(|(_, connection)| connection.has_surplus()) {
                 drop(idle);
                 doubtful(connection);

@@ -41,6 +41,8 @@ pub(crate) struct Site {
     pub(super) meter: Arc<Meter>,
     /// The headers of every request to it.
     pub(crate) headers: HeaderMap,
+    /// What Host says among them.
+    pub(crate) host: HeaderValue,
     /// All of them but Host, as HTTP/1.1 writes them.
     pub(crate) block: Block,
     /// What HTTP/2 says instead of `Host`.
@@ -98,11 +100,12 @@ impl Site {
             )
         };
         let mut headers = request.headers.clone();
+        let host = match headers.get(HOST) {
+            Some(host) => host.clone(),
+            None => HeaderValue::from_str(&origin.authority()).map_err(|_invalid| bad())?,
+        };
         if !headers.contains_key(HOST) {
-            headers.insert(
-                HOST,
-                HeaderValue::from_str(&origin.authority()).map_err(|_invalid| bad())?,
-            );
+            headers.insert(HOST, host.clone());
         }
         let is_forwarded = destination.is_forwarded();
         if is_forwarded
@@ -127,6 +130,7 @@ impl Site {
             destination,
             block: block(&headers, &request.spelling)?,
             headers,
+            host,
             authority,
             scheme,
             server_name,
@@ -153,10 +157,10 @@ impl Site {
         })
     }
 
-    /// Whether robots.txt allows `url`, where its rules are in hand.
-    pub(crate) fn judge_by_known_robots(&self, url: &str) -> Option<Result<(), Fault>> {
+    /// Whether robots.txt allows `url`, where its rules are in hand `now`.
+    pub(crate) fn judge_by_known_robots(&self, url: &str, now: Instant) -> Option<Result<(), Fault>> {
         let known = self.robots.borrow();
-        let (rules, _) = known.as_ref().filter(|(_, until)| Instant::now() < *until)?;
+        let (rules, _) = known.as_ref().filter(|(_, until)| now < *until)?;
         Some(rules.judge(url))
     }
 

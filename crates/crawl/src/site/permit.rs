@@ -22,10 +22,10 @@ pub(crate) enum Permit {
 }
 
 impl Site {
-    /// Waits until the destination may be asked again.
-    pub(crate) async fn acquire(&self, drain: &Drain) -> Permit {
+    /// Waits from `now` on until the destination may be asked again.
+    pub(crate) async fn acquire(&self, drain: &Drain, mut now: Instant) -> Permit {
         loop {
-            if self.wait_for_pace(drain).await == Permit::Stopped {
+            if self.wait_for_pace(drain, now).await == Permit::Stopped {
                 return Permit::Stopped;
             }
             if self.wait_for_total(drain).await == Permit::Stopped {
@@ -42,16 +42,18 @@ impl Site {
             if waited.is_none() {
                 return Permit::Stopped;
             }
+            now = Instant::now();
         }
     }
 
-    pub(crate) async fn wait_for_pace(&self, drain: &Drain) -> Permit {
+    /// Waits from `now` on until it is somebody's turn.
+    pub(crate) async fn wait_for_pace(&self, drain: &Drain, now: Instant) -> Permit {
         let rate = &self.destination.rate;
         if drain.is_cancelled() {
             return Permit::Stopped;
         }
         let nobody_waits = self.queue.available_permits() > 0;
-        if rate.is_unlimited() || nobody_waits && rate.depart_if_due(Instant::now()) {
+        if rate.is_unlimited() || nobody_waits && rate.depart_if_due(now) {
             return Permit::Go;
         }
         let waited = drain

@@ -175,7 +175,7 @@ impl Rules {
     pub(crate) fn judge(&self, url: &str) -> Result<(), Fault> {
         match self {
             Self::All => Ok(()),
-            Self::Some(rules) if rules.allows(target(url).as_bytes()) => Ok(()),
+            Self::Some(rules) if rules.is_empty() || rules.allows(target(url).as_bytes()) => Ok(()),
             Self::Some(_) => Err(Fault::new(ErrorKind::Robots, "robots.txt disallows it")),
         }
     }

@@ -49,6 +49,11 @@ impl RobotsRules {
         named.unwrap_or(anybody)
     }
 
+    /// Whether everything may be fetched.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
     /// Whether `target`, the path and query of a URL, may be fetched: what the rule with the most octets says, and
     /// `Allow` of two equal ones (section 2.2.2).
     pub(crate) fn allows(&self, target: &[u8]) -> bool {

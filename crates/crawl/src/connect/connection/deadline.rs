@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use tokio::time::Sleep;
@@ -40,6 +40,8 @@ impl Default for Deadlines {
 /// timeout touches the timer wheel once.
 pub(crate) struct Timer {
     sleep: Pin<Box<Sleep>>,
+    /// Whom it wakes as it is set now, where somebody is to be woken.
+    waker: Option<Waker>,
     deadlines: Deadlines,
     /// When everything must be done.
     total: Instant,
@@ -65,6 +67,7 @@ impl Timer {
         let now = Instant::now();
         Self {
             sleep: Box::pin(tokio::time::sleep(deadlines.total)),
+            waker: None,
             deadlines,
             total: now,
             sent: now,
@@ -92,6 +95,11 @@ impl Timer {
     /// When everything must be done.
     pub(crate) fn total(&self) -> Instant {
         self.total
+    }
+
+    /// When the request was sent, or a moment before.
+    pub(crate) fn sent(&self) -> Instant {
+        self.sent
     }
 
     /// When a connection that is begun now must be there.
@@ -144,9 +152,16 @@ impl Timer {
             .min(self.sent + self.deadlines.first_byte.min(self.deadlines.idle));
         if self.sleep.deadline().into_std() > horizon && horizon > Instant::now() {
             self.sleep.as_mut().reset(horizon.into());
+            self.waker = None;
         }
         loop {
+            let wakes = |waker: &Waker| waker.will_wake(cx.waker());
+            if self.waker.as_ref().is_some_and(wakes) && !self.sleep.is_elapsed() {
+                return Poll::Pending;
+            }
+            self.waker = None;
             if self.sleep.as_mut().poll(cx).is_pending() {
+                self.waker = Some(cx.waker().clone());
                 return Poll::Pending;
             }
             let (due, elapsed) = self.due(meter);

@@ -43,7 +43,7 @@ pub(crate) struct Http2 {
     lease: SourceLease,
     streams: Cell<u64>,
     served: Cell<u64>,
-    /// When the last stream of it was over.
+    /// When something was read last before its last stream was over.
     last_used: Cell<Instant>,
     /// No new stream is wanted on it.
     worn: Cell<bool>,
@@ -109,7 +109,7 @@ impl Http2 {
         self.streams.get() == 0
     }
 
-    /// When a stream of it was in use last.
+    /// When something was read last for a stream of it.
     pub(crate) fn last_used(&self) -> Instant {
         self.last_used.get()
     }
@@ -137,7 +137,7 @@ pub(crate) struct Http2Stream(Rc<Http2>);
 impl Drop for Http2Stream {
     fn drop(&mut self) {
         self.0.streams.set(self.0.streams.get() - 1);
-        self.0.last_used.set(Instant::now());
+        self.0.last_used.set(self.0.meter.last_read());
         self.0.changed.notify_one();
     }
 }
@@ -170,7 +170,7 @@ impl Http2Stream {
         answer: &mut Answer,
     ) -> Result<(), Failed> {
         // What other streams bring is no sign of life of this one.
-        let pulse = Meter::start();
+        let pulse = Meter::start(timer.sent());
         timer.sending(&pulse);
         let mut status = None;
         let result = timer

@@ -31,15 +31,15 @@ pub(crate) struct Meter {
 
 impl Meter {
     pub(crate) fn new() -> Rc<Self> {
-        Rc::new(Self::start())
+        Rc::new(Self::start(Instant::now()))
     }
 
-    /// A meter that [`Meter::beat`] moves.
-    pub(crate) fn start() -> Self {
+    /// A meter that begins `now`, and that [`Meter::beat`] moves.
+    pub(crate) fn start(now: Instant) -> Self {
         Self {
             read: Cell::new(0),
             written: Cell::new(0),
-            last_read: Cell::new(Instant::now()),
+            last_read: Cell::new(now),
             first_read: Cell::new(None),
             told: Cell::new((0, 0)),
             paused: Cell::new(None),

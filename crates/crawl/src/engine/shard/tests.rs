@@ -129,7 +129,7 @@ fn the_first_reason_of_a_refusal_counts_and_nothing_new_is_sent() {
 fn a_request_is_in_flight_for_as_long_as_somebody_waits_for_it() {
     let Fixture { shard, .. } = &fixture();
     let (site, _) = shard.sites.find("http://h.test/0").unwrap();
-    let flights = [shard.begin_request(&site), shard.begin_request(&site)];
+    let flights = [(); 2].map(|()| shard.begin_request(&site, Instant::now()));
     assert_eq!(shard.progress.in_flight.get(), 2);
     drop(flights);
     assert_eq!(

@@ -28,11 +28,14 @@ pub(super) async fn conclude(
         // The crawl is being stopped while this host lacks what a connection takes: the item is left to the next run.
         return;
     }
-    let (fetched, connection) = match fetched {
-        Ok((answer, connection)) => (Ok(answer), Some(connection)),
-        Err(fault) => (Err(fault), None),
+    let (mut answer, connection, judged) = match fetched {
+        Ok((answer, connection)) => (Some(answer), Some(connection), Ok(())),
+        Err(fault) => (None, None, Err(fault)),
     };
-    let (answer, judged) = examine(shard, &context.attempt, fetched).await;
+    let judged = match &mut answer {
+        Some(answer) => examine(shard, &context.attempt, answer).await,
+        None => judged,
+    };
     let judged = led_nowhere.map_or(judged, Err);
     if answer.is_some() {
         shard.dialer.outage.heard(context.attempt.began);
@@ -172,20 +175,15 @@ fn count(shard: &Shard, attempt: &Attempt, connection: Option<&Connection>, faul
     shard.count_attempt(answered, fault);
 }
 
-/// The answer with its coding undone, where one came, and whether it is the data.
-async fn examine(
-    shard: &Shard,
-    attempt: &Attempt,
-    fetched: Result<Answer, Fault>,
-) -> (Option<Answer>, Result<(), Fault>) {
-    let answer = match fetched {
-        Ok(answer) => answer,
-        Err(fault) => return (None, Err(fault)),
-    };
+/// Undoes the coding of an answer, and says whether it is the data.
+async fn examine(shard: &Shard, attempt: &Attempt, answer: &mut Answer) -> Result<(), Fault> {
     shard.latencies.borrow_mut().record(attempt.took);
-    let (answer, judged) = shard
-        .examiner
-        .examine(&shard.job, &shard.memory, &shard.stop.drain, answer)
-        .await;
-    (Some(answer), judged)
+    let Shard {
+        job,
+        memory,
+        stop,
+        examiner,
+        ..
+    } = shard;
+    examiner.examine(job, memory, &stop.drain, answer).await
 }

@@ -1,6 +1,7 @@
 //! Going where answers lead.
 
 use std::rc::Rc;
+use std::time::Instant;
 
 use v6kit_model::Answer;
 
@@ -20,7 +21,7 @@ impl Slot {
     pub(super) async fn follow(
         &mut self,
         shard: &Shard,
-        context: ItemContext<'_>,
+        context: &mut ItemContext<'_>,
         carried: CarriedRequest,
         first: (Answer, Connection),
     ) {
@@ -33,14 +34,14 @@ impl Slot {
     async fn permit_to(&mut self, shard: &Shard, hop: &Hop) -> Result<Permit, Refused> {
         let reach = self.require_reach(shard, &hop.site).await;
         reach.map_err(Refused::Forbidden)?;
-        self.permit(shard, &hop.site, Named::ByRedirect, hop.url.as_str())
-            .await
+        let (url, now) = (hop.url.as_str(), Instant::now());
+        self.permit(shard, &hop.site, Named::ByRedirect, url, now).await
     }
 
     async fn follow_to_end(
         &mut self,
         shard: &Shard,
-        mut context: ItemContext<'_>,
+        context: &mut ItemContext<'_>,
         mut carried: CarriedRequest,
         first: (Answer, Connection),
     ) {
@@ -51,7 +52,7 @@ impl Slot {
                 site: Rc::clone(&context.site),
                 url,
             },
-            Err(fault) => return conclude(shard, &context, &carried.outgoing(""), Err(fault), None).await,
+            Err(fault) => return conclude(shard, context, &carried.outgoing(""), Err(fault), None).await,
         };
         let mut fetched = Ok(first);
         for followed in 0.. {
@@ -63,7 +64,7 @@ impl Slot {
                 (Ok((answer, connection)), Ok(Some(next))) => (answer, connection, next),
                 (fetched, end) => {
                     if let Err(fault) = &fetched
-                        && set_aside(shard, &context, context.attempt.began, fault).await
+                        && set_aside(shard, context, context.attempt.began, fault).await
                     {
                         return;
                     }
@@ -71,12 +72,12 @@ impl Slot {
                     if followed > 0 || fault.is_some() {
                         context.final_url = Some(hop.url.into());
                     }
-                    return conclude(shard, &context, &carried.outgoing(&hop.path), fetched, fault).await;
+                    return conclude(shard, context, &carried.outgoing(&hop.path), fetched, fault).await;
                 }
             };
             let status = answer.status;
-            carried.keep(shard, &hop, &mut context, &connection, answer);
-            led_on(shard, &context, &connection);
+            carried.keep(shard, &hop, context, &connection, answer);
+            led_on(shard, context, &connection);
             self.be_led_from(&connection);
             // Cookies belong to an address: whoever was given one goes on from there.
             if shard.jars.is_some() && shard.settings.sources.is_some() {

@@ -66,13 +66,15 @@ impl<'a> Outgoing<'a> {
     /// # Errors
     /// [`ErrorKind::BadItem`].
     pub(super) fn block(&self, site: &'a Site, headers: Option<&HeaderMap>) -> Result<Cow<'a, Block>, Fault> {
-        Ok(match (headers, &self.headers) {
-            (Some(headers), _) => Cow::Owned(fields::block(headers, &self.spelling)?),
-            (None, Cow::Borrowed(headers)) if std::ptr::eq(*headers, &raw const site.headers) => {
-                Cow::Borrowed(&site.block)
-            }
-            (None, headers) => Cow::Owned(fields::block(headers, &self.spelling)?),
+        Ok(match headers {
+            None if self.has_headers_of(site) => Cow::Borrowed(&site.block),
+            headers => Cow::Owned(fields::block(headers.unwrap_or(&self.headers), &self.spelling)?),
         })
+    }
+
+    /// Whether its headers are those of every request to `site`, unchanged.
+    fn has_headers_of(&self, site: &Site) -> bool {
+        matches!(&self.headers, Cow::Borrowed(headers) if std::ptr::eq(*headers, &raw const site.headers))
     }
 
     /// The target of HTTP/1.1: `/path?query`, or the whole URL for a proxy.
@@ -95,6 +97,9 @@ impl<'a> Outgoing<'a> {
 
     /// What Host says.
     pub(super) fn host<'s>(&'s self, site: &'s Site) -> &'s [u8] {
+        if self.has_headers_of(site) {
+            return site.host.as_bytes();
+        }
         let own = self.headers.get(HOST).map(HeaderValue::as_bytes);
         own.unwrap_or(site.authority.as_str().as_bytes())
     }
@@ -142,9 +147,16 @@ fn absolute_form(site: &Site, authority: Authority, target: PathAndQuery) -> Uri
 /// Whether a path is an origin form as it stands, as nearly all are: characters that need no second thought
 /// (RFC 3986 sections 3.3 and 3.4).
 fn is_origin_form(path: &str) -> bool {
-    let is_plain =
-        |byte: u8| matches!(byte, b'a'..=b'z' | b'$'..=b';' | b'@'..=b'Z' | b'?' | b'=' | b'_' | b'~' | b'!');
-    path.starts_with('/') && path.bytes().all(is_plain)
+    const PLAIN: [bool; 256] = {
+        let mut plain = [false; 256];
+        let mut byte = 0;
+        while byte < plain.len() {
+            plain[byte] = matches!(byte as u8, b'a'..=b'z' | b'$'..=b';' | b'@'..=b'Z' | b'?' | b'=' | b'_' | b'~' | b'!');
+            byte += 1;
+        }
+        plain
+    };
+    path.starts_with('/') && path.bytes().all(|byte| PLAIN[usize::from(byte)])
 }
 
 /// `/path?query` (RFC 9112 section 3.2.1).

@@ -47,7 +47,7 @@ pub(super) enum Refused {
 }
 
 impl Slot {
-    /// Asks robots.txt whether `url` may be fetched.
+    /// Asks for robots.txt whether `url` may be fetched.
     pub(super) async fn ask_robots(
         &mut self,
         shard: &Shard,
@@ -55,9 +55,6 @@ impl Slot {
         named: Named,
         url: &str,
     ) -> Result<(), Refused> {
-        if let Some(judged) = site.judge_by_known_robots(url) {
-            return judged.map_err(Refused::Forbidden);
-        }
         let policy = shard.retry_policy();
         let pause = |attempt| policy.pause(attempt, || shard.jitter());
         let asking = site.robots(&shard.stop.drain, policy.retries, pause, async || {
@@ -166,7 +163,7 @@ impl Slot {
             hop.site.label(headers);
             let reach = self.require_reach(shard, &hop.site).await;
             reach.map_err(|fault| Failed::Unreachable(fault, None))?;
-            hop.site.wait_for_pace(&shard.stop.drain).await;
+            hop.site.wait_for_pace(&shard.stop.drain, Instant::now()).await;
             let outgoing = carried.outgoing(&hop.path);
             match self
                 .fetch(shard, &hop.site, &outgoing, &mut Attempt::new(&shard.clock))
