@@ -12,6 +12,7 @@ use crate::error::{Error, Part, Violation};
 use crate::framing::{Asked, Coding, Framing, KeepAlive, Length};
 use crate::head::{self, Found, Head, Scan};
 use crate::limit::Limit;
+use crate::output::Output;
 use crate::request::{Request, RequestError};
 use crate::transport::{Look, Standing, Transport};
 
@@ -27,8 +28,6 @@ const FIRST_READ: usize = 16 * 1024;
 const FIRST_GROWTH: usize = 8 * 1024;
 /// Content of a known length has room for so many times what came of it.
 const GROWTH: usize = 4;
-/// What is kept of the room for writing while nothing is sent.
-const KEPT_ROOM: usize = 2 * 1024;
 
 /// What a server answered.
 #[derive(Debug)]
@@ -62,18 +61,6 @@ pub struct Connection<T> {
     status: Option<u16>,
 }
 
-/// What is to be sent.
-#[derive(Debug, Default)]
-struct Output {
-    first: Vec<u8>,
-    rest: Bytes,
-    /// How much of both was sent.
-    sent: usize,
-    /// All of it is with the transport, which may hold on to it.
-    is_flushed: bool,
-    failed: Option<io::Error>,
-}
-
 /// How far the reading of an answer has come.
 #[derive(Debug)]
 enum Phase {
@@ -89,48 +76,6 @@ struct Reading {
     framing: Framing,
     decoder: Decoder,
     body: Vec<u8>,
-}
-
-impl Output {
-    fn is_sent(&self) -> bool {
-        self.is_flushed && self.failed.is_none()
-    }
-
-    /// Sends what can be sent. A failure is kept: the server may have answered all the same.
-    fn poll<T: Transport>(&mut self, transport: &mut T, cx: &mut Context<'_>) {
-        while !self.is_flushed && self.failed.is_none() {
-            let first = self.first.len();
-            let bytes = match self.sent.checked_sub(first) {
-                None => &self.first[self.sent..],
-                Some(sent) => &self.rest[sent..],
-            };
-            let result = if bytes.is_empty() {
-                transport.poll_flush(cx).map_ok(|()| self.is_flushed = true)
-            } else {
-                transport.poll_write(cx, bytes).map(|result| match result? {
-                    0 => Err(io::ErrorKind::WriteZero.into()),
-                    written => {
-                        self.sent += written;
-                        Ok(())
-                    }
-                })
-            };
-            match result {
-                Poll::Pending => return,
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(error)) => self.failed = Some(error),
-            }
-        }
-    }
-
-    fn clear(&mut self) {
-        self.first.clear();
-        self.first.shrink_to(KEPT_ROOM);
-        self.rest = Bytes::new();
-        self.sent = 0;
-        self.is_flushed = false;
-        self.failed = None;
-    }
 }
 
 /// The room for content of that length of which so many bytes came, which are fewer. A length is only a promise.

@@ -19,6 +19,7 @@ mod head;
 mod index;
 mod limit;
 mod mend;
+mod output;
 mod request;
 mod transport;
 

@@ -5,6 +5,7 @@ use std::fs;
 use v6kit_model::Counts;
 
 use super::*;
+use crate::ledger::Known;
 use crate::ledger::contract::{self, HUNDRED, description, frame, leased};
 
 /// Leases all that is open, commits a frame of it, and gives the rest back.
@@ -96,7 +97,10 @@ fn a_ledger_that_was_being_made_when_the_power_went_is_made_anew() {
     let ledger = SqliteLedger::open(directory.path(), &job, HUNDRED).unwrap();
     assert_eq!(ledger.invocation().unwrap(), words);
     assert_eq!(ledger.options().unwrap(), words[1..]);
-    assert_eq!(ledger.known_segments().unwrap(), BTreeMap::from([(1, 0)]));
+    assert_eq!(
+        ledger.known_segments().unwrap(),
+        BTreeMap::from([(1, Known::Reserved)])
+    );
     assert_eq!(ledger.standing().unwrap().left(), 100);
 }
 
