@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use v6kit_net::{HOLD, Lease, SessionKey, SourcePool, TurningPool, Wear};
+use v6kit_net::{BoundedSourcePool, HOLD, Lease, SessionKey, SourcePool, Wear};
 
 use crate::settings::{Per, Pool};
 
@@ -25,7 +25,7 @@ pub(crate) struct Sources {
 #[derive(Debug)]
 struct Shared {
     pool: SourcePool,
-    bound: Option<(NonZeroUsize, Arc<TurningPool>)>,
+    bound: Option<(NonZeroUsize, Arc<BoundedSourcePool>)>,
 }
 
 /// The address of this time or of this run of connections.
@@ -64,7 +64,7 @@ impl Sources {
             pool: pool.addresses,
             bound: pool
                 .places
-                .map(|places| (places, Arc::new(TurningPool::new(places, wear)))),
+                .map(|places| (places, Arc::new(BoundedSourcePool::new(places, wear)))),
         };
         Self {
             prefixes: pools.into_iter().map(shared).collect(),
@@ -129,8 +129,8 @@ impl Sources {
                 address: shared.pool.draw(),
                 _lease: None,
             },
-            Some((_, turning)) => {
-                let lease = turning.lease(now, || shared.pool.draw());
+            Some((_, bounded)) => {
+                let lease = bounded.lease(now, || shared.pool.draw());
                 Drawn {
                     address: lease.address(),
                     _lease: Some(lease),

@@ -27,7 +27,7 @@ const FIRST_READ: usize = 16 * 1024;
 /// What a body may grow by before more of it came.
 const FIRST_GROWTH: usize = 8 * 1024;
 /// Content of a known length has room for so many times what came of it.
-const GROWTH: usize = 4;
+const GROWTH: usize = 5;
 
 /// What a server answered.
 #[derive(Debug)]

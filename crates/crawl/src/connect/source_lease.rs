@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use v6kit_net::{COOL_DOWN, Lease, SourcePool, TurningPool};
+use v6kit_net::{BoundedSourcePool, COOL_DOWN, Lease, SourcePool};
 
 /// How long an address may serve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,21 +43,21 @@ impl SourceChoice {
 pub(crate) struct SourcePicker {
     pool: RefCell<Option<SourcePool>>,
     /// The bound on addresses, which all shards share.
-    turning: Option<Arc<TurningPool>>,
+    bounded: Option<Arc<BoundedSourcePool>>,
     /// What the address of each host is drawn by, where it has one and no other.
     per_host: Option<u64>,
 }
 
 impl SourcePicker {
-    /// Addresses of `pool`, as many at a time as `turning` allows; without a pool the kernel chooses.
+    /// Addresses of `pool`, as many at a time as `bounded` allows; without a pool the kernel chooses.
     pub(crate) fn new(
         pool: Option<SourcePool>,
-        turning: Option<Arc<TurningPool>>,
+        bounded: Option<Arc<BoundedSourcePool>>,
         per_host: Option<u64>,
     ) -> Self {
         Self {
             pool: RefCell::new(pool),
-            turning,
+            bounded,
             per_host,
         }
     }
@@ -68,9 +68,9 @@ impl SourcePicker {
         if let (Some(pool), Some(seed)) = (pool.as_ref(), self.per_host) {
             let address = pool.drawn_by(seed_of(seed, host));
             let admitted = self
-                .turning
+                .bounded
                 .as_ref()
-                .map(|turning| turning.admit(address, Instant::now()));
+                .map(|bounded| bounded.admit(address, Instant::now()));
             match admitted {
                 None => return SourceChoice::Address(address),
                 Some(Some(lease)) => return SourceChoice::Leased(lease),
@@ -78,11 +78,11 @@ impl SourcePicker {
                 Some(None) => {}
             }
         }
-        match (pool.as_mut(), &self.turning) {
+        match (pool.as_mut(), &self.bounded) {
             (None, _) => SourceChoice::Kernel,
             (Some(pool), None) => SourceChoice::Address(pool.draw()),
-            (Some(pool), Some(turning)) => {
-                SourceChoice::Leased(turning.lease(Instant::now(), || pool.draw()))
+            (Some(pool), Some(bounded)) => {
+                SourceChoice::Leased(bounded.lease(Instant::now(), || pool.draw()))
             }
         }
     }

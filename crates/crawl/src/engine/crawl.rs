@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use v6kit_model::url::Scheme;
 use v6kit_model::{Counts, ErrorKind, Outcome};
-use v6kit_net::{PoolError, RateLimit, SourcePool, TurningPool, Wear, cpu_time};
+use v6kit_net::{BoundedSourcePool, PoolError, RateLimit, SourcePool, Wear, cpu_time};
 use v6kit_store::{
     Disk, DiskLow, Forecast, Invocation, JobDirectory, Ledger, SegmentDirectory, SqliteLedger, Standing,
     StoreError,
@@ -58,7 +58,7 @@ pub struct Crawl {
 struct Shared {
     job: Arc<Job>,
     settings: Arc<Settings>,
-    turning: Option<Arc<TurningPool>>,
+    bounded: Option<Arc<BoundedSourcePool>>,
     disk: Disk,
     /// Closed when the last shard has ended.
     ended: watch::Sender<()>,
@@ -100,7 +100,7 @@ impl Crawl {
             .sources
             .as_ref()
             .map(|sources| Arc::new(SeenNetworks::new(sources.prefix)));
-        let turning = turning_pool(&settings);
+        let bounded = bounded_pool(&settings);
         let controller = (settings.concurrency_mode == ConcurrencyMode::Auto)
             .then(|| ConcurrencyController::new(settings.threads, settings.concurrency));
         let slots = controller
@@ -131,7 +131,7 @@ impl Crawl {
             memory: Memory::new(settings.memory),
             job,
             settings,
-            turning,
+            bounded,
             disk,
             ended,
             descriptors,
@@ -165,7 +165,7 @@ impl Crawl {
             segments: self.segments.clone(),
             destinations: Arc::clone(&self.destinations),
             pool,
-            turning: shared.turning.clone(),
+            bounded: shared.bounded.clone(),
             seen: self.seen.clone(),
             used: Arc::clone(&self.used),
             progress: Arc::clone(&progress),
@@ -401,13 +401,13 @@ fn source_pools(settings: &Settings) -> Result<Vec<Option<SourcePool>>, PoolErro
 }
 
 /// The bound on addresses, where there is one.
-fn turning_pool(settings: &Settings) -> Option<Arc<TurningPool>> {
+fn bounded_pool(settings: &Settings) -> Option<Arc<BoundedSourcePool>> {
     let sources = settings.sources.as_ref()?;
     let wear = Wear {
         requests: sources.requests_per_address,
         age: sources.address_age,
     };
-    Some(Arc::new(TurningPool::new(sources.addresses?, wear)))
+    Some(Arc::new(BoundedSourcePool::new(sources.addresses?, wear)))
 }
 
 /// What a job directory is opened for.

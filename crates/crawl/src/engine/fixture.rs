@@ -124,7 +124,7 @@ impl Fixture {
             segments,
             destinations: Arc::new(Destinations::new(destinations, sink)),
             pool: None,
-            turning: None,
+            bounded: None,
             seen: None,
             used: UsedAddresses::default(),
             progress: Arc::new(Progress::default()),

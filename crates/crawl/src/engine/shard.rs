@@ -12,7 +12,7 @@ use rand_xoshiro::rand_core::{Rng, SeedableRng};
 use v6kit_http1::Buffers;
 use v6kit_model::input::{Cursor, Frontier, List, Overrides, has_placeholders};
 use v6kit_model::{Fault, HttpVersion, Outcome, Protocol, VisitOrder};
-use v6kit_net::{Leaving, RateLimit, SourcePool, TurningPool};
+use v6kit_net::{BoundedSourcePool, DeferredClose, RateLimit, SourcePool};
 use v6kit_store::{
     CommittedFrame, Disk, DiskLow, Fill, Ledger, Mark, MemoryBudget, OpenFrame, Pushed, Record, SegmentStore,
 };
@@ -61,7 +61,7 @@ pub(crate) struct ShardConfig {
     pub(crate) destinations: Arc<Destinations>,
     pub(crate) pool: Option<SourcePool>,
     /// How many addresses may be used at a time, over all shards.
-    pub(crate) turning: Option<Arc<TurningPool>>,
+    pub(crate) bounded: Option<Arc<BoundedSourcePool>>,
     /// Networks that any shard has sent from.
     pub(crate) seen: Option<Arc<SeenNetworks>>,
     pub(crate) used: UsedAddresses,
@@ -178,7 +178,7 @@ pub(crate) struct Shard {
     pub(crate) lease_limits: LeaseLimits,
     pub(crate) dialer: Dialer,
     pub(super) finished: Cell<u64>,
-    leaving: Leaving<Connection>,
+    deferred: DeferredClose<Connection>,
     random: RefCell<Xoshiro256PlusPlus>,
 }
 
@@ -196,7 +196,7 @@ impl Shard {
             index,
             limits,
             open,
-            turning,
+            bounded,
             seen,
             used,
             descriptors,
@@ -219,7 +219,7 @@ impl Shard {
             dialer: Dialer {
                 sources: SourcePicker::new(
                     pool,
-                    turning,
+                    bounded,
                     settings.sources.as_ref().and_then(|sources| sources.per_host),
                 ),
                 tls: LazyTls::new(settings.trust.clone(), settings.identity.clone(), settings.http),
@@ -258,7 +258,7 @@ impl Shard {
             used,
             lease_limits: lease_limits(settings.sources.as_ref()),
             finished: Cell::new(0),
-            leaving: Leaving::default(),
+            deferred: DeferredClose::default(),
             random: RefCell::new(Xoshiro256PlusPlus::seed_from_u64(seed)),
             job,
             settings,
@@ -399,7 +399,7 @@ impl Shard {
         if connection.is_worth_keeping(&self.lease_limits) && !site.serves_once() {
             site.put_idle(connection);
         } else if connection.protocol() == Protocol::Http1 {
-            self.leaving.close(connection);
+            self.deferred.close(connection);
         }
     }
 

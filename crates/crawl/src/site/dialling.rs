@@ -41,13 +41,13 @@ pub(crate) struct Dialer {
     pub(crate) buffers: Rc<Buffers>,
 }
 
-/// Where a connection leaves from.
+/// The address a connection leaves from.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Departing {
-    /// From whichever address is drawn next.
-    Anywhere,
-    /// From here.
-    From(Ipv6Addr),
+pub(crate) enum WantedSource {
+    /// Whichever is drawn next.
+    Any,
+    /// This one.
+    Only(Ipv6Addr),
 }
 
 /// What is known about an attempt to connect, also where it came to nothing.
@@ -68,7 +68,7 @@ pub(crate) struct Trace {
 pub(crate) async fn connect(
     dialer: &Dialer,
     site: &Site,
-    departing: Departing,
+    wanted: WantedSource,
     bounds: Bounds<'_>,
     mut deadline: Instant,
     trace: &mut Trace,
@@ -92,11 +92,11 @@ pub(crate) async fn connect(
         let now = Instant::now();
         let part = (deadline.saturating_duration_since(now) / left).max(LEAST);
         left -= 1;
-        let from = match departing {
+        let from = match wanted {
             // An IPv4 proxy cannot be reached from an IPv6 address.
             _ if to.ip().to_ipv4_mapped().is_some() => SourceChoice::Kernel,
-            Departing::Anywhere => dialer.sources.draw(&site.destination().origin().host),
-            Departing::From(from) => SourceChoice::Address(from),
+            WantedSource::Any => dialer.sources.draw(&site.destination().origin().host),
+            WantedSource::Only(from) => SourceChoice::Address(from),
         };
         trace.from = from.address();
         let deadline_of_one = deadline.min(now + part);

@@ -53,7 +53,7 @@ impl Site {
             return Permit::Stopped;
         }
         let nobody_waits = self.queue.available_permits() > 0;
-        if rate.is_unlimited() || nobody_waits && rate.depart_if_due(now) {
+        if rate.is_unlimited() || nobody_waits && rate.acquire_if_due(now) {
             return Permit::Go;
         }
         let waited = drain
@@ -62,11 +62,11 @@ impl Site {
                 let _turn = self.queue.acquire().await;
                 loop {
                     let now = Instant::now();
-                    let departure = rate.depart(now);
-                    if departure <= now {
+                    let acquired = rate.acquire(now);
+                    if acquired <= now {
                         break;
                     }
-                    tokio::time::sleep_until(departure.into()).await;
+                    tokio::time::sleep_until(acquired.into()).await;
                     // The site may have asked to be left alone meanwhile.
                     if !rate.is_held(Instant::now()) {
                         break;
@@ -88,12 +88,12 @@ impl Site {
             return Permit::Go;
         }
         let now = Instant::now();
-        let departure = total.reserve(now);
-        if departure <= now {
+        let acquired = total.reserve(now);
+        if acquired <= now {
             return Permit::Go;
         }
         let waited = drain
-            .run_until_cancelled(tokio::time::sleep_until(departure.into()))
+            .run_until_cancelled(tokio::time::sleep_until(acquired.into()))
             .await;
         if waited.is_some() {
             Permit::Go

@@ -116,18 +116,18 @@ impl RateModel {
         self.limit.per_second()
     }
 
-    /// Takes the next departure where its time has come, and says whether it has.
-    pub(crate) fn depart_if_due(&self, now: Instant) -> bool {
+    /// Takes the next permit where its time has come, and says whether it has.
+    pub(crate) fn acquire_if_due(&self, now: Instant) -> bool {
         self.limit.admit(now).is_ok()
     }
 
-    /// Takes the next departure and returns its time, which may have passed already. Whoever has waited for it asks
+    /// Takes the next permit and returns its time, which may have passed already. Whoever has waited for it asks
     /// [`Self::is_held`] then.
-    pub(crate) fn depart(&self, now: Instant) -> Instant {
+    pub(crate) fn acquire(&self, now: Instant) -> Instant {
         self.limit.reserve(now)
     }
 
-    /// Whether the site has asked to be left alone, so that nobody may leave, also who was given a departure.
+    /// Whether the site has asked to be left alone, so that nobody may leave, also who was given a permit.
     pub(crate) fn is_held(&self, now: Instant) -> bool {
         self.held.load(Ordering::Relaxed) > self.clock(now)
     }

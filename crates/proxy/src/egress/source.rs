@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime};
 
-use v6kit_net::{HOLD, Prefix, SessionKey, SourcePool, TurningPool, Wear};
+use v6kit_net::{BoundedSourcePool, HOLD, Prefix, SessionKey, SourcePool, Wear};
 
 use super::kept::{Kept, Per, Source};
 use super::turns::{By, SessionName, Turned, Turns};
@@ -33,8 +33,8 @@ pub(crate) struct Sources {
 /// and pins have half of the places each, so that neither keeps the other from being served.
 #[derive(Debug, Clone)]
 pub(crate) struct Bounds {
-    drawn: Arc<TurningPool>,
-    chosen: Arc<TurningPool>,
+    drawn: Arc<BoundedSourcePool>,
+    chosen: Arc<BoundedSourcePool>,
 }
 
 impl Bounds {
@@ -48,8 +48,8 @@ impl Bounds {
         let half = |places: usize| NonZeroUsize::new(places / 2).unwrap_or(NonZeroUsize::MIN);
         let (drawn, chosen) = (half(places.get() + 1), half(places.get()));
         Self {
-            drawn: Arc::new(TurningPool::new(drawn, wear)),
-            chosen: Arc::new(TurningPool::new(chosen, wear)),
+            drawn: Arc::new(BoundedSourcePool::new(drawn, wear)),
+            chosen: Arc::new(BoundedSourcePool::new(chosen, wear)),
         }
     }
 }

@@ -12,7 +12,7 @@ use hyper::client::conn::http1::Connection;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
-use v6kit_net::Leaving;
+use v6kit_net::DeferredClose;
 
 use super::requests::Answering;
 use crate::data::refusal::Refusal;
@@ -62,7 +62,7 @@ pub(super) struct Passing {
     idle: Duration,
     /// Of the connection that the body comes from, and where it is closed.
     work: Work,
-    leaving: Option<Leaving<Wire>>,
+    deferred: Option<DeferredClose<Wire>>,
     /// Why it broke off, until what came before has been sent.
     broken: Option<hyper::Error>,
     patience: Option<Pin<Box<Sleep>>>,
@@ -78,7 +78,7 @@ impl Passing {
             exchange,
             idle,
             work: None,
-            leaving: None,
+            deferred: None,
             broken: None,
             patience: None,
             ended: false,
@@ -86,9 +86,9 @@ impl Passing {
     }
 
     /// Does the work of the connection that the body comes from while it waits, and closes it at its end.
-    pub(super) fn working(mut self, work: Work, leaving: Leaving<Wire>) -> Self {
+    pub(super) fn working(mut self, work: Work, deferred: DeferredClose<Wire>) -> Self {
         self.work = work;
-        self.leaving = Some(leaving);
+        self.deferred = Some(deferred);
         self
     }
 
@@ -127,8 +127,8 @@ impl Passing {
     /// The end was seen: what the body came from may close.
     fn end(&mut self) {
         self.ended = true;
-        if let (Some(leaving), Some(wire)) = (&self.leaving, self.work.take()) {
-            leaving.close(wire);
+        if let (Some(deferred), Some(wire)) = (&self.deferred, self.work.take()) {
+            deferred.close(wire);
         }
     }
 

@@ -309,7 +309,7 @@ impl Forwarder {
         self.pass_on_head(exchange, &mut head);
         let idle = self.session.worker.idle_timeout;
         let body = Passing::new(body, Way::Down, Rc::clone(exchange), idle);
-        let body = body.working(work, self.upstreams.leaving().clone());
+        let body = body.working(work, self.upstreams.deferred().clone());
         Response::from_parts(head, Content::Passing(body))
     }
 

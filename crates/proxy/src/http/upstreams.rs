@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hyper::client::conn::http1::SendRequest;
-use v6kit_net::{Lease, Leaving};
+use v6kit_net::{DeferredClose, Lease};
 
 use super::body::{Content, Wire, Work};
 use crate::data::target::Target;
@@ -46,7 +46,7 @@ pub(crate) struct Upstreams {
     /// How many may be kept, so that descriptors are left for clients.
     limit: usize,
     count: Cell<usize>,
-    leaving: Leaving<Wire>,
+    deferred: DeferredClose<Wire>,
 }
 
 #[derive(Debug)]
@@ -62,7 +62,7 @@ impl Upstreams {
             kept: RefCell::default(),
             limit,
             count: Cell::default(),
-            leaving: Leaving::default(),
+            deferred: DeferredClose::default(),
         }
     }
 
@@ -100,8 +100,8 @@ impl Upstreams {
     }
 
     /// Where connections that have served are closed.
-    pub(super) fn leaving(&self) -> &Leaving<Wire> {
-        &self.leaving
+    pub(super) fn deferred(&self) -> &DeferredClose<Wire> {
+        &self.deferred
     }
 
     /// Closes what was idle for too long.

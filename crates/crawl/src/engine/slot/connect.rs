@@ -11,7 +11,7 @@ use crate::connect::connection::{Connection, Opened};
 use crate::engine::job::Settings;
 use crate::engine::shard::Shard;
 use crate::site::Site;
-use crate::site::dialling::{self, Departing, Trace};
+use crate::site::dialling::{self, Trace, WantedSource};
 
 /// How long a slot waits when this host lacks descriptors or memory, and how many idle connections it closes.
 const WANT: Duration = Duration::from_millis(200);
@@ -78,7 +78,7 @@ impl Slot {
                     None => continue,
                 }
             }
-            match self.dial(shard, site, Departing::Anywhere, attempt).await? {
+            match self.dial(shard, site, WantedSource::Any, attempt).await? {
                 Some(connection) => break connection,
                 None => continue,
             }
@@ -99,8 +99,8 @@ impl Slot {
             return self.judged(shard, site, connection);
         }
         loop {
-            let departing = Departing::From(from);
-            if let Some(connection) = self.dial(shard, site, departing, attempt).await? {
+            let wanted = WantedSource::Only(from);
+            if let Some(connection) = self.dial(shard, site, wanted, attempt).await? {
                 self.timer.postpone();
                 return Ok(connection);
             }
@@ -116,10 +116,10 @@ impl Slot {
         &mut self,
         shard: &Shard,
         site: &Site,
-        departing: Departing,
+        wanted: WantedSource,
         attempt: &mut Attempt,
     ) -> Result<Option<Connection>, Fault> {
-        if let Some(connection) = self.turn(shard, site, departing, attempt).await? {
+        if let Some(connection) = self.turn(shard, site, wanted, attempt).await? {
             return self.judged(shard, site, connection).map(Some);
         }
         let connections = &shard.sites.connections;
@@ -127,7 +127,7 @@ impl Slot {
         let deadline = self.timer.connect_deadline();
         let bounds = self.bounds(shard, site);
         let mut trace = Trace::default();
-        let opened = dialling::connect(&shard.dialer, site, departing, bounds, deadline, &mut trace).await;
+        let opened = dialling::connect(&shard.dialer, site, wanted, bounds, deadline, &mut trace).await;
         attempt.from = trace.from.or(attempt.from);
         attempt.timing = trace.timing;
         if trace.waited > Duration::ZERO {
@@ -168,19 +168,19 @@ impl Slot {
         &mut self,
         shard: &Shard,
         site: &Site,
-        departing: Departing,
+        wanted: WantedSource,
         attempt: &mut Attempt,
     ) -> Result<Option<Connection>, Fault> {
         let connects = &shard.dialer.connects;
         if connects.is_unlimited() {
             return Ok(None);
         }
-        let idle = || match departing {
-            Departing::Anywhere => {
+        let idle = || match wanted {
+            WantedSource::Any => {
                 let streams = shard.settings.streams;
                 site.take_idle(streams, &shard.lease_limits, Instant::now(), false)
             }
-            Departing::From(_) => None,
+            WantedSource::Only(_) => None,
         };
         let waiting = async {
             let mut queue = std::pin::pin!(connects.queue());

@@ -176,7 +176,7 @@ fn requests_for_250(limit: f64, seconds: &mut f64) -> u32 {
         } else {
             model.on_limited(now, None);
         }
-        let leaves = model.depart(now).max(now);
+        let leaves = model.acquire(now).max(now);
         model.sent(meter, leaves);
         arriving.insert((leaves + LATENCY, slot));
     }
@@ -210,10 +210,10 @@ fn a_wait_is_kept_by_everybody_also_who_had_a_departure_and_its_end_is_no_burst(
     asked.send(100, 0..10_000);
     asked.refuse(10_000, Some(7));
     assert!(asked.model.is_held(asked.at(16_999)) && !asked.model.is_held(asked.at(17_000)));
-    assert!(!asked.model.depart_if_due(asked.at(16_999)));
-    let departures: Vec<Instant> = (0..3).map(|_| asked.model.depart(asked.at(10_000))).collect();
-    assert!(departures[0] >= asked.at(17_000));
-    assert!(departures[2] - departures[0] >= Duration::from_millis(38));
+    assert!(!asked.model.acquire_if_due(asked.at(16_999)));
+    let acquired: Vec<Instant> = (0..3).map(|_| asked.model.acquire(asked.at(10_000))).collect();
+    assert!(acquired[0] >= asked.at(17_000));
+    assert!(acquired[2] - acquired[0] >= Duration::from_millis(38));
     // What was under way during the wait does not count again.
     asked.refuse(11_000, None);
     assert_about(asked.rate(), 50.0);
@@ -261,7 +261,7 @@ fn whatever_comes_the_rate_asked_for_and_the_waits_are_kept() {
         let mut left: Vec<u64> = Vec::new();
         for _ in 0..3000 {
             now += below(12);
-            if asked.model.depart_if_due(asked.at(now)) {
+            if asked.model.acquire_if_due(asked.at(now)) {
                 assert!(now >= held, "seed {seed}: one left at {now}, held until {held}");
                 asked.model.sent(&asked.meter, asked.at(now));
                 left.push(now);
@@ -301,12 +301,14 @@ fn a_rate_is_told_as_it_is_written() {
 #[test]
 fn whoever_does_not_wait_leaves_when_it_is_time_and_not_before() {
     let asked = Asked::new(Rate::PerSecond(10.0));
-    let leaves = |at| asked.model.depart_if_due(asked.at(at));
+    let leaves = |at| asked.model.acquire_if_due(asked.at(at));
     let left = [0, 0, 99, 100, 150, 200].map(leaves);
     assert_eq!(left, [true, false, false, true, false, true]);
     let unlimited = Asked::new(Rate::Max);
     assert!(unlimited.model.is_unlimited() && !asked.model.is_unlimited());
-    assert!(unlimited.model.depart_if_due(unlimited.at(0)) && unlimited.model.depart_if_due(unlimited.at(0)));
+    assert!(
+        unlimited.model.acquire_if_due(unlimited.at(0)) && unlimited.model.acquire_if_due(unlimited.at(0))
+    );
 }
 
 #[test]

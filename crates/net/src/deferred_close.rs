@@ -11,22 +11,22 @@ const MOST: usize = 32;
 /// A server on this machine is woken once by all of them rather than by each, and waking it is time of this process:
 /// see tests/bench/connections.sh and proxy.bash.
 #[derive(Debug)]
-pub struct Leaving<T>(Rc<RefCell<Vec<T>>>);
+pub struct DeferredClose<T>(Rc<RefCell<Vec<T>>>);
 
-impl<T> Default for Leaving<T> {
+impl<T> Default for DeferredClose<T> {
     fn default() -> Self {
         Self(Rc::default())
     }
 }
 
 /// Closes together with this one.
-impl<T> Clone for Leaving<T> {
+impl<T> Clone for DeferredClose<T> {
     fn clone(&self) -> Self {
         Self(Rc::clone(&self.0))
     }
 }
 
-impl<T: 'static> Leaving<T> {
+impl<T: 'static> DeferredClose<T> {
     /// Closes `connection` soon.
     ///
     /// # Panics
@@ -62,10 +62,10 @@ mod tests {
     #[test]
     fn connections_are_closed_together_after_the_others_had_their_turn() {
         run(async {
-            let (leaving, open) = (Leaving::default(), Rc::new(()));
+            let (deferred, open) = (DeferredClose::default(), Rc::new(()));
             for round in 1..=2 {
                 for _ in 0..3 {
-                    leaving.close(Rc::clone(&open));
+                    deferred.close(Rc::clone(&open));
                 }
                 assert_eq!(Rc::strong_count(&open), 4, "round {round}");
                 tokio::task::yield_now().await;
@@ -77,9 +77,9 @@ mod tests {
     #[test]
     fn what_is_done_holds_only_so_many_descriptors() {
         run(async {
-            let (leaving, open) = (Leaving::default(), Rc::new(()));
+            let (deferred, open) = (DeferredClose::default(), Rc::new(()));
             for _ in 0..3 * MOST {
-                leaving.close(Rc::clone(&open));
+                deferred.close(Rc::clone(&open));
                 assert!(Rc::strong_count(&open) <= MOST);
             }
         });

@@ -31,7 +31,7 @@ const DRAWS: usize = 32;
 ///
 /// The lock is taken for each connection, never for a request.
 #[derive(Debug)]
-pub struct TurningPool {
+pub struct BoundedSourcePool {
     places: NonZeroUsize,
     wear: Wear,
     epoch: Instant,
@@ -75,10 +75,10 @@ struct Place {
 #[derive(Debug)]
 pub struct Lease {
     place: Arc<Place>,
-    pool: Arc<TurningPool>,
+    pool: Arc<BoundedSourcePool>,
 }
 
-impl TurningPool {
+impl BoundedSourcePool {
     /// A pool with room for `places` addresses.
     #[must_use]
     pub fn new(places: NonZeroUsize, wear: Wear) -> Self {
@@ -286,16 +286,16 @@ mod tests {
     use super::*;
     use crate::SourcePool;
 
-    fn turning(places: usize, requests: u64) -> (Arc<TurningPool>, SourcePool) {
+    fn bounded(places: usize, requests: u64) -> (Arc<BoundedSourcePool>, SourcePool) {
         let wear = Wear { requests, age: None };
-        let pool = TurningPool::new(NonZeroUsize::new(places).unwrap(), wear);
+        let pool = BoundedSourcePool::new(NonZeroUsize::new(places).unwrap(), wear);
         let draw = SourcePool::new("2001:db8::/64".parse().unwrap(), 7, []).unwrap();
         (Arc::new(pool), draw)
     }
 
     #[test]
     fn no_more_addresses_than_places_in_any_hold_and_all_of_them_turn() {
-        let (pool, mut draw) = turning(40, 10);
+        let (pool, mut draw) = bounded(40, 10);
         let start = Instant::now();
         let mut used: HashMap<Ipv6Addr, (Instant, Instant)> = HashMap::new();
         for tick in 0..60_000 {
@@ -317,7 +317,7 @@ mod tests {
 
     #[test]
     fn an_address_serves_its_requests_before_a_new_one_takes_over() {
-        let (pool, mut draw) = turning(8, 100);
+        let (pool, mut draw) = bounded(8, 100);
         let now = Instant::now();
         let first: HashSet<Ipv6Addr> = (0..8)
             .map(|_| pool.lease(now, || draw.draw()).address())
@@ -334,7 +334,7 @@ mod tests {
 
     #[test]
     fn what_was_refused_cools_down_and_is_used_before_its_time_only_when_all_were() {
-        let (pool, mut draw) = turning(4, u64::MAX);
+        let (pool, mut draw) = bounded(4, u64::MAX);
         let start = Instant::now();
         let leases: Vec<Lease> = (0..4).map(|_| pool.lease(start, || draw.draw())).collect();
         leases[0].refuse(start, Duration::from_secs(600));
@@ -356,7 +356,7 @@ mod tests {
             requests: u64::MAX,
             age: Some(Duration::from_secs(60)),
         };
-        let pool = Arc::new(TurningPool::new(NonZeroUsize::new(4).unwrap(), wear));
+        let pool = Arc::new(BoundedSourcePool::new(NonZeroUsize::new(4).unwrap(), wear));
         let mut draw = SourcePool::new("2001:db8::/64".parse().unwrap(), 7, []).unwrap();
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
@@ -375,7 +375,7 @@ mod tests {
 
     #[test]
     fn a_small_prefix_has_fewer_addresses_than_places() {
-        let (pool, _) = turning(400, 100);
+        let (pool, _) = bounded(400, 100);
         let mut draw = SourcePool::new("2001:db8::10/126".parse().unwrap(), 7, []).unwrap();
         let now = Instant::now();
         let seen: HashSet<Ipv6Addr> = (0..500)
@@ -386,7 +386,7 @@ mod tests {
 
     #[test]
     fn a_chosen_address_is_admitted_while_there_is_room_and_again_after_the_hold() {
-        let (pool, mut draw) = turning(2, u64::MAX);
+        let (pool, mut draw) = bounded(2, u64::MAX);
         let start = Instant::now();
         let one = pool.admit(draw.draw(), start).unwrap();
         let two = pool.admit(draw.draw(), start).unwrap().address();
