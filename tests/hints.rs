@@ -76,7 +76,8 @@ const NOT_EXECUTED: [(&str, &str); 23] = [
 ];
 
 /// Names in a text, and patterns: nothing that somebody is told to type.
-const NAMES: [&str; 19] = [
+const NAMES: [&str; 20] = [
+    "ip6 {table}",
     "nft",
     "ssh",
     "systemctl {words}",
@@ -99,7 +100,11 @@ const NAMES: [&str; 19] = [
 ];
 
 /// What has to be there before.
-const PREPARED: [(&str, &str); 10] = [
+const PREPARED: [(&str, &str); 11] = [
+    (
+        "nft delete table ip6 {table}",
+        "nft add table ip6 v6kit_elsewhere",
+    ),
     (
         "ip -6 route del local {route}",
         "ip -6 route add local 2001:db8:9::/64 dev lo proto 86",
@@ -199,6 +204,7 @@ fn filled(command: &str) -> String {
             match &found[1] {
                 "prefix" | "network" => "2001:db8:1::/64",
                 "kind" => "blackhole",
+                "table" => "v6kit_elsewhere",
                 "from" => "2001:db8:1::/64",
                 "way" => "via 2001:db8:ffff::1 dev up0",
                 "first" => "blackhole 2001:db8:1:0:8000::/66",

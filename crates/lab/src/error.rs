@@ -115,6 +115,8 @@ pub enum Refusal {
     UnprivilegedClone,
     /// user.max_user_namespaces is 0.
     MaxUserNamespaces,
+    /// user.max_user_namespaces is 0, and root has not the capability with which it does without user namespaces.
+    NoCapability,
     /// kernel.apparmor_restrict_unprivileged_userns is 1 (an Ubuntu setting).
     AppArmor,
 }
@@ -143,6 +145,11 @@ impl Hint for LabError {
                 ..
             } => "run it as root: `sudo v6kit …`; or install the Debian package, whose AppArmor profile allows \
                   namespaces to v6kit alone"
+                .to_owned(),
+            Self::Refused {
+                reason: Some(Refusal::NoCapability),
+                ..
+            } => "root with CAP_SYS_ADMIN needs no user namespace; a container has it with `--cap-add SYS_ADMIN`"
                 .to_owned(),
             Self::Refused { reason: Some(_), .. } => "run it as root: `sudo v6kit …`".to_owned(),
             Self::Refused {
@@ -203,7 +210,7 @@ impl Refusal {
             " ({} here)",
             match self {
                 Self::UnprivilegedClone => "kernel.unprivileged_userns_clone is 0",
-                Self::MaxUserNamespaces => "user.max_user_namespaces is 0",
+                Self::MaxUserNamespaces | Self::NoCapability => "user.max_user_namespaces is 0",
                 Self::AppArmor =>
                     "kernel.apparmor_restrict_unprivileged_userns is 1, as on Ubuntu from 23.10 on,",
             }

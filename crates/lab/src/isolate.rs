@@ -106,14 +106,17 @@ fn clone_with_user_namespace_if_possible() -> Result<Cloned, LabError> {
 
 /// The kernel's refusal, with the setting of this machine that causes it.
 pub(crate) fn refused(source: Errno) -> LabError {
-    LabError::Refused {
-        source,
-        reason: Refusal::found().filter(|_| is_plain_user()),
-    }
+    let reason = match Refusal::found() {
+        found if is_plain_user() => found,
+        // The limit holds for root, too (user_namespaces(7)).
+        Some(Refusal::MaxUserNamespaces) if source == Errno::ENOSPC => Some(Refusal::NoCapability),
+        _ => None,
+    };
+    LabError::Refused { source, reason }
 }
 
-/// Whether this process, or who made the user namespace it is root of, is not root. None of the settings binds root,
-/// who can do without a user namespace.
+/// Whether this process, or who made the user namespace it is root of, is not root. None of the settings binds root
+/// with all capabilities, who can do without a user namespace.
 fn is_plain_user() -> bool {
     !geteuid().is_root()
         || fs::read_to_string("/proc/self/uid_map").is_ok_and(|rows| maps_one_plain_user(&rows))
