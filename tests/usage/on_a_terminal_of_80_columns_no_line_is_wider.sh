@@ -11,7 +11,7 @@ LINE="setup --prefix $V6KIT_LAB_PREFIX --dev $V6KIT_LAB_DEV"
 narrow 8 "$V6KIT" setup
 narrow 15 "$V6KIT" $LINE --dry-run
 narrow 15 "$V6KIT" $LINE
-narrow 2 "$V6KIT" $LINE
+narrow 1 "$V6KIT" $LINE
 narrow 12 "$V6KIT" status
 narrow 8 "$V6KIT" verify
 narrow 15 "$V6KIT" doctor
