@@ -22,7 +22,8 @@ need() { # program, where it comes from
     command -v "$1" >/dev/null 2>&1 || fail "v6kit was not installed" "there is no $1 here" "install $2"
 }
 
-# Into the directory of this run. It takes no other protocol than that of the URL, and no endless answer.
+# Into the directory of this run. With curl it takes no other protocol than that of the URL, and no endless answer; wget
+# has no such options.
 fetch() { # name
     case $from in
     https://*) only='=https' ;;

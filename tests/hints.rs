@@ -76,7 +76,8 @@ const NOT_EXECUTED: [(&str, &str); 23] = [
 ];
 
 /// Names in a text, and patterns: nothing that somebody is told to type.
-const NAMES: [&str; 20] = [
+const NAMES: [&str; 21] = [
+    "v6kit ndp",
     "ip6 {table}",
     "nft",
     "ssh",
@@ -100,7 +101,11 @@ const NAMES: [&str; 20] = [
 ];
 
 /// What has to be there before.
-const PREPARED: [(&str, &str); 11] = [
+const PREPARED: [(&str, &str); 12] = [
+    (
+        "nft list chain {chain}",
+        "nft add table inet elsewhere && nft add chain inet elsewhere passing",
+    ),
     (
         "nft delete table ip6 {table}",
         "nft add table ip6 v6kit_elsewhere",
@@ -207,6 +212,10 @@ fn filled(command: &str) -> String {
                 "table" => "v6kit_elsewhere",
                 "from" => "2001:db8:1::/64",
                 "way" => "via 2001:db8:ffff::1 dev up0",
+                "chain" => "inet elsewhere passing",
+                "FORWARDING" => "net.ipv6.conf.all.forwarding",
+                "untracked" => "2001:db8:1::/64",
+                "first" if ends("sysctl -w ") => "net/ipv6/conf/up0/accept_ra=2 ",
                 "first" => "blackhole 2001:db8:1:0:8000::/66",
                 "PROTOCOL" => "86",
                 "route" => "2001:db8:9::/64 dev lo table local proto 86",

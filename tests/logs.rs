@@ -63,7 +63,7 @@ fn a_line_of_the_log_has_a_time_and_its_crate_and_only_chosen_crates_speak() {
             pid=$ECHO_PID
             read -r line <&"${{ECHO[0]}}"
             # Not a TLS handshake.
-            ! curl -s -m 20 "http://$(jq -r '.listening[0]' <<<"$line")/"
+            if curl -s -m 20 "http://$(jq -r '.listening[0]' <<<"$line")/"; then exit 1; fi
             kill -TERM $pid
             wait $pid || true
             cat "$T/log"

@@ -33,6 +33,7 @@ execute() {
     ip -6 route del blackhole $P table local 2>/dev/null || true
     while ip -6 route del $P table main 2>/dev/null; do :; done
     ip -6 route replace default via 2001:db8:ffff::1
+    sysctl -qw net.ipv6.conf.all.forwarding=0
     rm -f /etc/security/limits.d/90-v6kit.conf
     nft 'add table inet v6kit; delete table inet v6kit'
 }

@@ -71,7 +71,7 @@ in_order() {
     diff /tmp/before <(enabled)
     not grep -E 'start|^init' /tmp/asked
     test "$(cat /usr/sbin/policy-rc.d)" = "$theirs"
-    not ls /usr/sbin/policy-rc.d?* /var/lib/v6kit-tests* 2>/dev/null
+    test -z "$(ls -d /usr/sbin/policy-rc.d?* /var/lib/v6kit-tests* 2>/dev/null)"
 }
 
 # What a package does where nothing stands against it.

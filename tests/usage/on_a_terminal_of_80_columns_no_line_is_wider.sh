@@ -7,6 +7,7 @@ narrow() {
     [ "${last% lines}" -ge "$least" ] || { echo "$*: $last"; cat "$T/seen"; }
     sed '$d' "$T/seen" | sed "s|^|$*: |"
 }
+cd "$T"
 LINE="setup --prefix $V6KIT_LAB_PREFIX --dev $V6KIT_LAB_DEV"
 narrow 8 "$V6KIT" setup
 narrow 15 "$V6KIT" $LINE --dry-run

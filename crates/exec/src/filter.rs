@@ -161,7 +161,18 @@ fn sendto() -> Vec<sock_filter> {
 }
 
 fn socket() -> Vec<sock_filter> {
-    let mut protocols = vec![load(argument(2))];
+    // SOCK_SEQPACKET is SCTP whatever the protocol, with each of its flags (socket(2)).
+    let mut protocols = vec![load(argument(1))];
+    for kind in [
+        0,
+        libc::SOCK_CLOEXEC,
+        libc::SOCK_NONBLOCK,
+        libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK,
+    ] {
+        let kind = (libc::SOCK_SEQPACKET | kind).cast_unsigned();
+        protocols.extend(when(kind, vec![end(refuse(libc::EPROTONOSUPPORT))]));
+    }
+    protocols.push(load(argument(2)));
     for protocol in REFUSED_PROTOCOLS {
         protocols.extend(when(protocol, vec![end(refuse(libc::EPROTONOSUPPORT))]));
     }
@@ -247,6 +258,16 @@ mod tests {
                     refuse(libc::EPROTONOSUPPORT)
                 );
             }
+        }
+        for kind in [5, 0x805, 0x80005, 0x80805] {
+            assert_eq!(
+                native(libc::SYS_socket, [libc::AF_INET6 as u64, kind, 0, 0, 0, 0]),
+                refuse(libc::EPROTONOSUPPORT)
+            );
+            assert_eq!(
+                native(libc::SYS_socket, [libc::AF_UNIX as u64, kind, 0, 0, 0, 0]),
+                libc::SECCOMP_RET_ALLOW
+            );
         }
         assert_eq!(
             native(libc::SYS_socket, [1, 1, 262, 0, 0, 0]),

@@ -54,7 +54,8 @@ fn below(root: Pid) -> Vec<Pid> {
         .flatten()
         .filter_map(|process| {
             let stat = process.ok()?.stat().ok()?;
-            (stat.state != 'Z').then_some((stat.pid, stat.ppid))
+            // A process whose first thread has ended is shown as a zombie while others of it run.
+            Some((stat.pid, stat.ppid))
         })
         .collect();
     let mut found = vec![root.as_raw()];

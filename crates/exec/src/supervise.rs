@@ -27,6 +27,8 @@ pub(crate) const MESSAGE: usize = 64 * 1024;
 
 /// A signal that came to the whole group is passed on by the front within this time.
 const SAME_SIGNAL: Duration = Duration::from_secs(1);
+/// How often is received again before everything else has its turn.
+const MAX_DRAINS: u32 = 256;
 
 /// What the front is told.
 #[derive(Debug, Serialize, Deserialize)]
@@ -137,7 +139,6 @@ pub(crate) fn run(words: &[OsString], settings: Settings, around: Around) -> i32
     if let Some(errno) = not_started {
         supervisor.finish(Status::NotStarted { errno: errno as i32 }, Leaves::Nothing);
     }
-    // Many sockets of one program are looked at, one at a time.
     supervisor.serve()
 }
 
@@ -224,8 +225,11 @@ impl Supervisor {
     /// was not received, and then the call was never made (SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV of seccomp(2)).
     fn receive(&mut self) {
         let mut received = VecDeque::new();
-        loop {
-            self.drain(&mut received);
+        for turn in 0_u32.. {
+            // Who calls without end does not keep signals and held calls waiting.
+            if turn < MAX_DRAINS {
+                self.drain(&mut received);
+            }
             let (Some(notice), Some(listener)) = (received.pop_front(), &self.listener) else {
                 return;
             };

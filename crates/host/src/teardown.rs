@@ -48,8 +48,8 @@ pub async fn teardown(state_dir: &Path, prefix: Option<Prefix>) -> Result<Teardo
         ));
     }
     let journal = Journal::open(state_dir, &system).await?;
-    leftover::remove(&left, &journal, &system).await?;
     let Some(dir) = dir else {
+        leftover::remove(&left, &journal, &system).await?;
         let mut undone = Teardown::default();
         undone.report.leftovers = left;
         return Ok(undone);
@@ -66,8 +66,11 @@ pub async fn teardown(state_dir: &Path, prefix: Option<Prefix>) -> Result<Teardo
     }
     let mut ledger = Ledger { system, journal };
     let mut report = put_back(&mut ledger, prefixes).await;
+    // What cannot be removed keeps nothing from being undone.
+    let removed = leftover::remove(&left, &ledger.journal, &ledger.system).await;
     report.leftovers = left;
     let unnoted = tidy_up(&mut ledger.journal, &dir).err();
+    removed?;
     Ok(Teardown { report, unnoted })
 }
 

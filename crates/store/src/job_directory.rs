@@ -162,8 +162,8 @@ impl JobDirectory {
         Ok(())
     }
 
-    /// Whether the segments are those that the ledger tells of: one may be of another job, or the ledger may be. Those
-    /// that are large are compared by what was committed last.
+    /// Whether the segments are those that the ledger tells of: one may be of another job, or the ledger may be. They
+    /// are compared by their last row, which is not read where it is large and the length is right.
     ///
     /// # Errors
     /// [`LedgerError::SegmentForeign`] with the first that is not.

@@ -35,7 +35,7 @@ for flow in range(flows):
     sources |= seen
 # The same socket after its flow was forgotten.
 before = seen
-os.system("nsenter --target %d --net -- conntrack -F >/dev/null 2>&1" % int(sys.argv[5]))
+assert os.system("nsenter --target %d --net -- conntrack -F >/dev/null 2>&1" % int(sys.argv[5])) == 0
 one.send(b"again")
 after = {server.recvfrom(64)[1][0]}
 print(split, len(sources), before == after)

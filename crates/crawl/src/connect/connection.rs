@@ -454,7 +454,7 @@ fn local_address(tcp: &TcpStream) -> Ipv6Addr {
 fn unreachable_proxy(proxy: &Proxy, error: &DialError) -> Fault {
     let fault = dial_fault(error);
     match fault.kind {
-        ErrorKind::SourceAddress | ErrorKind::Ports | ErrorKind::Resources | ErrorKind::BadAddress => fault,
+        ErrorKind::SourceAddress | ErrorKind::Ports | ErrorKind::Resources => fault,
         _ => Fault::new(
             ErrorKind::Proxy,
             format!("the proxy {proxy} cannot be reached: {}", fault.message),

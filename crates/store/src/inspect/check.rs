@@ -93,7 +93,7 @@ pub fn check(directory: &Path) -> Result<Check, CheckError> {
 /// are copied to new ones.
 ///
 /// # Errors
-/// [`CheckError`]. Nothing has been changed then.
+/// [`CheckError`]. No record has been changed then.
 pub fn repair(directory: &Path) -> Result<Check, CheckError> {
     let job = JobDirectory::reopen(directory)?;
     let JobDirectory {
@@ -121,7 +121,8 @@ pub fn repair(directory: &Path) -> Result<Check, CheckError> {
     ledger.rearrange(&lost, &moved)?;
     for &segment in &segments {
         // No longer in the ledger: the next crawl would set it aside as well.
-        let _ = if foreign.contains(&segment) {
+        // Where no row is whole it may be another's, also where it is too short to compare.
+        let _ = if foreign.contains(&segment) || !whole.contains_key(&segment) {
             store.set_aside(segment).map(drop)
         } else {
             store.remove(segment)

@@ -15,8 +15,9 @@ use crate::line::LineHead;
 /// # Errors
 /// [`ReadError`], such as while a crawl is running.
 pub fn retry(directory: &Path, outcomes: &[Outcome]) -> Result<Counts, ReadError> {
+    // Before anything is cut or set aside.
+    JobDirectory::read(directory)?.require_own_segments()?;
     let job = JobDirectory::reopen(directory)?;
-    job.require_own_segments()?;
     reopen_items(&job, outcomes)
 }
 

@@ -40,7 +40,7 @@ pub(super) fn discard(path: &Path, named: Named, known: Option<Known>, format: F
         }
         _ => {
             tracing::warn!(
-                "{} is no segment that this job knows: it is left as it is",
+                "{} may be of another program or job: it is left as it is",
                 path.display()
             );
             Ok(())

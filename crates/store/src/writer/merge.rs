@@ -158,7 +158,7 @@ impl Archive {
             Ok(false) | Err(_) => vec![number],
         };
         for number in needless {
-            // The ledger does not have it, so that the next crawl would remove it as well.
+            // The ledger has its records elsewhere or not at all; the next crawl would set it aside.
             let _ = self.segments.remove(number);
         }
         replaced.map(drop).map_err(StoreError::from)

@@ -161,7 +161,9 @@ impl Timer {
             }
             self.waker = None;
             if self.sleep.as_mut().poll(cx).is_pending() {
-                self.waker = Some(cx.waker().clone());
+                // Without budget it has not been told whom to wake.
+                let is_told = tokio::task::coop::has_budget_remaining();
+                self.waker = is_told.then(|| cx.waker().clone());
                 return Poll::Pending;
             }
             let (due, elapsed) = self.due(meter);

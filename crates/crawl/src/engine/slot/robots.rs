@@ -189,6 +189,11 @@ fn undo(job: &Job, answer: &mut Answer) -> Result<(), Fault> {
     };
     (answer.body, answer.transfer_codings) = as_it_came;
     answer.body = first(answer, READ);
+    if was_cut {
+        // A path cut short allows more.
+        let whole = memchr::memrchr2(b'\n', b'\r', &answer.body).unwrap_or(0);
+        answer.body.truncate(whole);
+    }
     answer.transfer_codings.clear();
     // What does not become smaller by its coding is a little smaller undone.
     let enough = if was_cut { READ / 2 } else { READ };

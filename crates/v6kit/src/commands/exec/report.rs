@@ -88,7 +88,12 @@ fn made(tally: &Tally) -> String {
 fn remarks(tally: &Tally, args: &ExecArgs) -> Vec<String> {
     let mut remarks = Vec::new();
     let refused = tally.ipv4_refused + tally.ipv4_refused_datagrams;
-    if tally.connections + tally.datagram_sockets == 0 && refused == 0 && tally.ipv4_direct == 0 {
+    let others: u64 = [&tally.not_seen, &tally.foreign, &tally.not_bound]
+        .iter()
+        .flat_map(|names| names.values())
+        .sum();
+    let others = others + tally.bound_elsewhere + tally.wildcard_refused + tally.wildcard_left;
+    if tally.connections + tally.datagram_sockets + others == 0 && refused == 0 && tally.ipv4_direct == 0 {
         remarks.push(
             "it made none that was seen: it may have had nothing to fetch, or left its work to a program that ran before"
                 .to_owned(),

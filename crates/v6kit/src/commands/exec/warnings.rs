@@ -81,7 +81,7 @@ fn found(program: &OsStr) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
-/// Whether the file has the set-user-ID or set-group-ID bit, or capabilities of its own (inode(7), capabilities(7)).
+/// Whether the file has the set-user-ID or set-group-ID bit (inode(7)).
 fn is_set_id(file: &Path) -> bool {
     let mode = std::fs::metadata(file).map_or(0, |metadata| metadata.permissions().mode());
     mode & 0o6000 != 0
