@@ -254,7 +254,7 @@ fn a_file_that_may_grow_no_further_is_a_full_disk_and_no_death_by_a_signal() {
                         --threads 1 --commit-every 20ms --json "$@"
                 }}
                 # In units of 1,024 bytes.
-                if (ulimit -f 90; crawl >/dev/null); then exit 9; else [ $? = 3 ]; fi
+                if (ulimit -f 52; crawl >/dev/null); then exit 9; else [ $? = 3 ]; fi
                 "$V6KIT" crawl check "$job" >/dev/null
                 crawl
                 "#
