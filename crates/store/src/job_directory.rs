@@ -20,7 +20,7 @@ pub struct JobDirectory {
 }
 
 impl JobDirectory {
-    /// Makes a job in `directory`, where there is none yet.
+    /// Makes a job in `directory` and opens it for crawling; `None` where there is one.
     ///
     /// # Errors
     /// [`LedgerError`], such as when files of others lie there.
@@ -29,8 +29,10 @@ impl JobDirectory {
         description: &Description,
         extent: Extent,
         invocation: Invocation<'_>,
-    ) -> Result<(), LedgerError> {
-        SqliteLedger::begin(directory, description, extent, Some(invocation))
+    ) -> Result<Option<Self>, LedgerError> {
+        SqliteLedger::begin(directory, description, extent, Some(invocation))?
+            .map(|ledger| Self::writable(directory, ledger))
+            .transpose()
     }
 
     /// Opens `directory` for crawling, and makes it where there is none. Segments are cut back to their last

@@ -422,10 +422,11 @@ struct Opened {
 fn open(job: &Job, settings: &Settings) -> Result<Opened, CrawlError> {
     let (output, description, extent) = (&settings.output, job.description(), job.extent());
     let (words, options) = (&settings.invocation, &settings.options);
-    JobDirectory::begin(output, &description, extent, Invocation { words, options })?;
-    let directory = match job.items.list().filter(|_| settings.append) {
-        None => JobDirectory::open(output, &description, extent)?,
-        Some(list) => JobDirectory::append(output, &description, extent, list)?,
+    let made = JobDirectory::begin(output, &description, extent, Invocation { words, options })?;
+    let directory = match (made, job.items.list().filter(|_| settings.append)) {
+        (Some(made), _) => made,
+        (None, None) => JobDirectory::open(output, &description, extent)?,
+        (None, Some(list)) => JobDirectory::append(output, &description, extent, list)?,
     };
     let JobDirectory { ledger, segments } = &directory;
     ledger.set_invocation(words, options)?;

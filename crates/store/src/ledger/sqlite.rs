@@ -48,7 +48,9 @@ impl SqliteLedger {
     /// # Errors
     /// [`LedgerError`], such as when the directory holds another job.
     pub fn open(directory: &Path, description: &Description, extent: Extent) -> Result<Self, LedgerError> {
-        Self::begin(directory, description, extent, None)?;
+        if let Some(ledger) = Self::begin(directory, description, extent, None)? {
+            return Ok(ledger);
+        }
         let ledger = Self::writable(directory)?;
         ledger.create_or_compare(description, extent)?;
         ledger.load()?;
@@ -82,7 +84,10 @@ impl SqliteLedger {
     }
 
     fn writable(directory: &Path) -> Result<Self, LedgerError> {
-        let lock = lock(directory)?;
+        Self::locked(directory, lock(directory)?)
+    }
+
+    fn locked(directory: &Path, lock: Locked) -> Result<Self, LedgerError> {
         let sqlite = |source| failed(directory, source);
         let database = Connection::open(directory.join(FILE)).map_err(sqlite)?;
         rows::configure(&database).map_err(|source| match no_room(&database) {

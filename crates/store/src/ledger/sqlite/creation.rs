@@ -32,7 +32,7 @@ impl Invocation<'_> {
 }
 
 impl SqliteLedger {
-    /// Makes the ledger of a job in `directory`, and the directory, where there is none.
+    /// Makes the ledger of a job in `directory`, and the directory, and opens it for crawling; `None` where there is one.
     ///
     /// It is made under another name without a wait for the disk, and gets its own once it is on the disk: one wait for
     /// all of it and one for its name, where a transaction waits for its journal, its pages and their names.
@@ -44,17 +44,17 @@ impl SqliteLedger {
         description: &Description,
         extent: Extent,
         invocation: Option<Invocation<'_>>,
-    ) -> Result<(), LedgerError> {
+    ) -> Result<Option<Self>, LedgerError> {
         let io = |source| LedgerError::directory(directory, source);
         make_durable(directory).map_err(io)?;
         refuse_foreign(directory)?;
         let file = directory.join(FILE);
         if file.exists() {
-            return Ok(());
+            return Ok(None);
         }
-        let _lock = lock(directory)?;
+        let lock = lock(directory)?;
         if file.exists() {
-            return Ok(());
+            return Ok(None);
         }
         let unfinished = directory.join(UNFINISHED);
         remove(&unfinished).map_err(io)?;
@@ -80,7 +80,10 @@ impl SqliteLedger {
             // It is made anew in any case.
             let _ = remove(&unfinished);
         }
-        made
+        made?;
+        let ledger = Self::locked(directory, lock)?;
+        ledger.load()?;
+        Ok(Some(ledger))
     }
 }
 

@@ -20,7 +20,9 @@ impl SqliteLedger {
         extent: Extent,
         grow: impl FnOnce(&Description) -> Result<(), LedgerError>,
     ) -> Result<Self, LedgerError> {
-        Self::begin(directory, description, extent, None)?;
+        if let Some(ledger) = Self::begin(directory, description, extent, None)? {
+            return Ok(ledger);
+        }
         let ledger = Self::writable(directory)?;
         if ledger.version()? == 0 {
             ledger.create_or_compare(description, extent)?;
