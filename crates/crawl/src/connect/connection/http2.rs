@@ -255,9 +255,14 @@ fn h2_error(error: &hyper::Error) -> Option<&h2::Error> {
     std::error::Error::source(error)?.downcast_ref()
 }
 
+/// Whether the connection was over. To hyper it is a fault of the user where that was seen at the moment of sending.
+fn is_over(error: &hyper::Error) -> bool {
+    error.is_closed() || error.is_canceled() || error.is_user()
+}
+
 /// Whether the server ends the connection.
 fn is_going(error: &hyper::Error) -> bool {
-    error.is_closed() || error.is_canceled() || h2_error(error).is_some_and(h2::Error::is_go_away)
+    is_over(error) || h2_error(error).is_some_and(h2::Error::is_go_away)
 }
 
 /// Whether the server says that it has not looked at the request (RFC 9113 sections 6.8 and 8.7). GOAWAY fails only
@@ -273,7 +278,7 @@ fn delivery_of(error: &hyper::Error) -> Delivery {
             Delivery::RefusedHttp2
         }
         Some(h2) if is_refused(h2) => Delivery::Refused,
-        _ if error.is_closed() || error.is_canceled() => Delivery::Unanswered,
+        _ if is_over(error) => Delivery::Unanswered,
         _ => Delivery::Arrived,
     }
 }
@@ -302,9 +307,7 @@ pub(super) fn fault(error: &hyper::Error) -> Fault {
         (None, Some(h2)) if is_refused(h2) => ErrorKind::RefusedStream,
         (None, Some(h2)) if h2.is_reset() && h2.is_remote() => ErrorKind::Reset,
         (None, Some(_)) => ErrorKind::Protocol,
-        (None, None) if error.is_closed() || error.is_canceled() || error.is_incomplete_message() => {
-            ErrorKind::Closed
-        }
+        (None, None) if is_over(error) || error.is_incomplete_message() => ErrorKind::Closed,
         (None, None) => ErrorKind::Protocol,
     };
     Fault::from_error(kind, error)
