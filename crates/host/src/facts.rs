@@ -341,10 +341,12 @@ pub(crate) fn on_link(routes: &[Route], link: Option<u32>) -> Vec<Ipv6Net> {
 
 fn kernel() -> Option<(u32, u32)> {
     let uname = nix::sys::utsname::uname().ok()?;
-    let mut numbers = uname
-        .release()
-        .to_str()?
-        .split(|sign: char| !sign.is_ascii_digit());
+    version(uname.release().to_str()?)
+}
+
+/// The first two numbers of a release such as `6.1.0-13-amd64`.
+pub(crate) fn version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|letter: char| !letter.is_ascii_digit());
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 

@@ -27,7 +27,7 @@ const FIRST_READ: usize = 16 * 1024;
 /// What a body may grow by before more of it came.
 const FIRST_GROWTH: usize = 8 * 1024;
 /// Content of a known length has room for so many times what came of it.
-const GROWTH: usize = 5;
+const GROWTH: usize = 4;
 
 /// What a server answered.
 #[derive(Debug)]
@@ -81,6 +81,8 @@ struct Reading {
 /// The room for content of that length of which so many bytes came, which are fewer. A length is only a promise.
 fn room_for(length: u64, came: usize) -> usize {
     let grown = came.saturating_mul(GROWTH).max(came + FIRST_GROWTH);
+    // The first read is a little less than a power of two, as its head was in it.
+    let grown = grown.checked_next_power_of_two().unwrap_or(grown);
     usize::try_from(length).map_or(grown, |length| length.min(grown))
 }
 

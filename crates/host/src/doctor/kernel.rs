@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::finding::Finding;
+use crate::facts::version;
 
 /// Something that older kernels do not have.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -52,12 +53,6 @@ pub(super) fn finding(features: &[KernelFeature]) -> Finding {
         "features",
         format!("by its version, this kernel lacks what a later one has: {lacking}"),
     )
-}
-
-/// The first two numbers of a release such as `6.1.0-13-amd64`.
-fn version(release: &str) -> Option<(u32, u32)> {
-    let mut numbers = release.split(|letter: char| !letter.is_ascii_digit());
-    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
 #[cfg(test)]

@@ -103,7 +103,7 @@ fn per(text: &str) -> Result<Per, BadValue> {
 }
 
 fn session(text: &str) -> Result<String, BadValue> {
-    if text.is_empty() || text.contains('\0') {
+    if text.is_empty() {
         return Err(BadValue::new(
             "the name is empty",
             "write any name, such as login-7",

@@ -67,18 +67,13 @@ fn proxies() -> Vec<&'static str> {
         .collect()
 }
 
-#[allow(
-    clippy::disallowed_methods,
-    reason = "programs are looked for where the shell does"
-)]
+/// The file that a word names.
 fn found(program: &OsStr) -> Option<PathBuf> {
     let path = Path::new(program);
     if path.components().count() > 1 {
         return Some(path.to_owned());
     }
-    std::env::split_paths(&std::env::var_os("PATH")?)
-        .map(|directory| directory.join(program))
-        .find(|file| file.is_file())
+    program.to_str().and_then(crate::asker::in_path)
 }
 
 /// Whether the file has the set-user-ID or set-group-ID bit (inode(7)).
