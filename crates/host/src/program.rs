@@ -122,10 +122,11 @@ impl Program {
             let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else {
                 continue;
             };
-            if environment.is_empty() {
-                changing = changing || stat_of(pid).is_some_and(|stat| is_in_execve(&stat));
-            } else if environment.split(|byte| *byte == 0).any(|entry| entry == mark) {
-                found.extend(stat_of(pid).map(|stat| Running { pid, name: stat.comm }));
+            let Some(stat) = stat_of(pid) else { continue };
+            if environment.split(|byte| *byte == 0).any(|entry| entry == mark) {
+                found.push(Running { pid, name: stat.comm });
+            } else {
+                changing = changing || is_in_execve(&stat, environment.len() as u64);
             }
         }
         (found, changing)
@@ -157,13 +158,17 @@ fn stat_of(pid: i32) -> Option<Stat> {
     (!matches!(stat.state, 'Z' | 'X' | 'x')).then_some(stat)
 }
 
-/// Whether a process has given up one program's memory and has not got the next one's arguments and environment yet:
-/// execve(2) writes where they end at its end. Threads of the kernel have none.
-fn is_in_execve(stat: &Stat) -> bool {
+/// Whether a process changed its program while so many bytes of its environment were read: execve(2) writes where it
+/// lies at its end, and what was opened before has nothing to read after. Threads of the kernel have none.
+fn is_in_execve(stat: &Stat, read: u64) -> bool {
     let is_kernels = stat
         .flags()
         .is_ok_and(|flags| flags.contains(StatFlags::PF_KTHREAD));
-    !is_kernels && stat.env_end.is_none_or(|end| end == 0)
+    let length = match (stat.env_start, stat.env_end) {
+        (Some(start), Some(end)) if end != 0 => end.checked_sub(start),
+        _ => None,
+    };
+    !is_kernels && length != Some(read)
 }
 
 fn pids() -> Vec<i32> {
